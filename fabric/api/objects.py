@@ -1,0 +1,81 @@
+"""Objects are plain JSON; these are the few things everyone reads out of them.
+
+An object is what the API sends: `{"apiVersion", "kind", "metadata", "spec", "status"}`. Whoever
+gets one from a cache must not write into it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+"""One API object as JSON."""
+
+
+class Key(NamedTuple):
+    """What names an object within its kind; `namespace` is empty for cluster-scoped kinds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def key_of(obj: Object) -> Key:
+    meta = obj["metadata"]
+    return Key(meta.get("namespace") or "", meta["name"])
+
+
+def uid_of(obj: Object) -> str:
+    return str(obj["metadata"].get("uid", ""))
+
+
+def labels_of(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations_of(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def is_deleting(obj: Object) -> bool:
+    """True once somebody asked for the deletion and finalizers or grace still hold the object."""
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def resource_version_of(obj: Object) -> str:
+    return str(obj["metadata"].get("resourceVersion", ""))
+
+
+def condition(obj: Object, type_: str) -> Object | None:
+    """The condition of that type in the status, or None."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c.get("type") == type_), None)
+
+
+def condition_is(obj: Object, type_: str, status: str = "True") -> bool:
+    found = condition(obj, type_)
+    return found is not None and found.get("status") == status
+
+
+def controller_of(obj: Object) -> Object | None:
+    """The owner reference whose `controller` is true, or None."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC to the second, as metav1.Time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC to the microsecond, as metav1.MicroTime."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read metav1.Time or MicroTime."""
+    return datetime.fromisoformat(text)

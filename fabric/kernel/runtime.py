@@ -1,0 +1,146 @@
+"""The runtime's contract: nodes, pod sandboxes and containers as processes of Linux.
+
+Everything hangs on a process. A node is an init process with network, UTS, IPC, mount and PID
+namespaces of its own; a pod sandbox is a pause process inside its node's PID namespace with network, UTS,
+IPC and PID namespaces of its own; a container is a process in its pod's namespaces with a mount
+namespace of its own. Nothing is pinned by a mount: when the processes of a cluster are dead, the
+kernel has freed its namespaces, links, routes, rules and mounts.
+
+The runtime outlives the kubelet that uses it, and containers outlive the runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A bind mount (or a tmpfs when `source` is None) inside a node's or a container's file system."""
+
+    target: str
+    source: Path | None = None
+    read_only: bool = False
+    size_bytes: int = 0
+    """Limit of a tmpfs; 0 is the kernel's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """What a node's (or a switch's, or a router's) init needs."""
+
+    name: str
+    mounts: tuple[Mount, ...] = ()
+    """Private files of this host: its /run, /var/lib/cni, /etc/cni/net.d, /etc/hosts …"""
+    ipv6: bool = False
+    """False turns IPv6 off in the namespace before any device comes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """A pod's shared namespaces."""
+
+    id: str
+    """The pod's UID."""
+    node: str
+    hostname: str
+    host_network: bool = False
+    ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One start of one container."""
+
+    id: str
+    """Unique for ever: 64 hex digits, as a container id."""
+    sandbox: str
+    name: str
+    argv: tuple[str, ...]
+    """Program and arguments as the image and the pod say; argv[0] is looked up in the image's PATH."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    root: Path | None = None
+    """Directory of an unpacked image root; None shows the host's programs, read-only below a private overlay."""
+    mounts: tuple[Mount, ...] = ()
+    log_path: Path | None = None
+    """Where stdout and stderr go, a line an entry: `<RFC3339Nano> stdout|stderr F|P <text>` (the CRI format)."""
+    uid: int = 0
+    gid: int = 0
+    read_only_root: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Kept with the container and handed back by `containers`: pod, namespace, restart count …"""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxStatus:
+    id: str
+    node: str
+    pid: int
+    """The pause process, as the host sees it: `/proc/<pid>/ns/net` is the pod's network."""
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    id: str
+    sandbox: str
+    name: str
+    pid: int
+    state: Literal["running", "exited"]
+    started_at: float
+    """Seconds since the epoch."""
+    finished_at: float = 0.0
+    exit_code: int | None = None
+    """128 + n after signal n; None while it runs, and 255 when its end was not seen."""
+    signal: int = 0
+    reason: str = ""
+    """"" | Completed | Error | StartError | ContainerStatusUnknown."""
+    message: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """One runtime process: the nodes of one worker, their sandboxes and containers.
+
+    Every call is idempotent in its id: making what exists returns it, ending what is gone is no error.
+    """
+
+    async def start_node(self, spec: NodeSpec) -> int:
+        """Start the node's init and return its pid."""
+        ...
+
+    async def stop_node(self, name: str) -> None:
+        """Power off: kill the node's init; the kernel kills all its pods with it."""
+        ...
+
+    async def nodes(self) -> Mapping[str, int]:
+        """Pid of the init of every living node, by name."""
+        ...
+
+    async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus: ...
+
+    async def stop_sandbox(self, id: str) -> None:
+        """Kill the pause process and all that is in its PID namespace, and forget its containers."""
+        ...
+
+    async def sandboxes(self) -> Sequence[SandboxStatus]: ...
+
+    async def start_container(self, spec: ContainerSpec) -> ContainerStatus:
+        """Start it; a program that is not there gives a status `exited`, 127 or 126, StartError and a message."""
+        ...
+
+    async def signal_container(self, id: str, signal: int) -> None: ...
+
+    async def remove_container(self, id: str) -> None:
+        """Forget an exited container (its log stays); kill it first if it runs."""
+        ...
+
+    async def containers(self, sandbox: str = "") -> Sequence[ContainerStatus]: ...
+
+    def events(self) -> AsyncIterator[str]:
+        """Yield the sandbox id whenever a container or pause process of it ended; "" means: look at all."""
+        ...

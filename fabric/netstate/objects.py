@@ -1,0 +1,302 @@
+"""The vocabulary: every kind of kernel object fabric programs, as frozen values.
+
+Each class is one line of `ip link`, `ip route`, `ip neigh`, `bridge fdb`, `iptables-save` or
+`sysctl`. Equality is the whole meaning of an object; `key` is its identity in the kernel: two
+objects with one key cannot exist together, and going from one to the other is a replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Literal
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+IPInterface = IPv4Interface | IPv6Interface
+Family = Literal[4, 6]
+Table = Literal["filter", "nat", "mangle", "raw"]
+
+MAIN_TABLE = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A Linux bridge without VLAN filtering."""
+
+    name: str
+    mtu: int = 1500
+    mac: str | None = None
+    """None leaves the kernel's choice, and matches any MAC that is read back."""
+    up: bool = True
+
+    @property
+    def key(self) -> Hashable:
+        return ("link", self.name)
+
+    def __str__(self) -> str:
+        return f"link {self.name} type bridge mtu {self.mtu}{_mac(self.mac)}{_up(self.up)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """A veth pair: this end here, the other end in namespace `peer_ns`, both made in one message.
+
+    The peer's end is raised by a `LinkUp` (or an address plan) in its own namespace.
+    """
+
+    name: str
+    peer: str
+    peer_ns: str
+    mtu: int = 1500
+    mac: str | None = None
+    peer_mac: str | None = None
+    master: str | None = None
+    hairpin: bool = False
+    up: bool = True
+
+    @property
+    def key(self) -> Hashable:
+        return ("link", self.name)
+
+    def __str__(self) -> str:
+        master = f" master {self.master}" if self.master else ""
+        peer = f" peer {self.peer} netns {self.peer_ns}{_mac(self.peer_mac)}"
+        return (
+            f"link {self.name} type veth mtu {self.mtu}{_mac(self.mac)}{peer}{master}"
+            f"{' hairpin on' * self.hairpin}{_up(self.up)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Vxlan:
+    """A VXLAN tunnel end whose peers are static: FDB entries and neighbours, no learning."""
+
+    name: str
+    vni: int
+    parent: str
+    local: IPAddress
+    port: int = 8472
+    mtu: int = 1450
+    mac: str | None = None
+    learning: bool = False
+    gbp: bool = False
+    up: bool = True
+
+    @property
+    def key(self) -> Hashable:
+        return ("link", self.name)
+
+    def __str__(self) -> str:
+        learning = "" if self.learning else " nolearning"
+        return (
+            f"link {self.name} type vxlan id {self.vni} local {self.local} dev {self.parent} "
+            f"dstport {self.port}{learning}{' gbp' * self.gbp} mtu {self.mtu}{_mac(self.mac)}{_up(self.up)}"
+        )
+
+
+Link = Bridge | Veth | Vxlan
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A device that exists by another's doing (`lo`, the far end of a veth) is raised."""
+
+    dev: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("up", self.dev)
+
+    def __str__(self) -> str:
+        return f"link {self.dev} up"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of a device, with its prefix length."""
+
+    address: IPInterface
+    dev: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("address", self.address, self.dev)
+
+    def __str__(self) -> str:
+        return f"address {self.address} dev {self.dev}"
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """One leg of a multipath route."""
+
+    via: IPAddress | None
+    dev: str
+    weight: int = 1
+    onlink: bool = False
+
+    def __str__(self) -> str:
+        via = f" via {self.via}" if self.via else ""
+        return f"nexthop{via} dev {self.dev} weight {self.weight}{' onlink' * self.onlink}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route; `type` unicast needs a device, a next hop or next hops; blackhole and others need none."""
+
+    dst: IPNetwork
+    via: IPAddress | None = None
+    dev: str | None = None
+    onlink: bool = False
+    src: IPAddress | None = None
+    scope: Literal["global", "link", "host"] = "global"
+    metric: int = 0
+    table: int = MAIN_TABLE
+    proto: int = 3
+    """rtm_protocol: 2 kernel, 3 boot, 4 static, 12 bird, 80 Calico's."""
+    type: Literal["unicast", "blackhole", "unreachable", "prohibit"] = "unicast"
+    next_hops: tuple[NextHop, ...] = ()
+
+    @property
+    def key(self) -> Hashable:
+        return ("route", self.dst, self.table, self.metric)
+
+    def __str__(self) -> str:
+        kind = "" if self.type == "unicast" else f"{self.type} "
+        dst = "default" if self.dst.prefixlen == 0 else str(self.dst)
+        via = f" via {self.via}" if self.via else ""
+        dev = f" dev {self.dev}" if self.dev else ""
+        proto = "" if self.proto == 3 else f" proto {self.proto}"
+        scope = "" if self.scope == "global" else f" scope {self.scope}"
+        src = f" src {self.src}" if self.src else ""
+        metric = f" metric {self.metric}" if self.metric else ""
+        table = "" if self.table == MAIN_TABLE else f" table {self.table}"
+        hops = "".join(f" {hop}" for hop in self.next_hops)
+        return f"route {kind}{dst}{via}{dev}{proto}{scope}{src}{metric}{table}{hops}{' onlink' * self.onlink}"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A permanent ARP or ND entry."""
+
+    address: IPAddress
+    mac: str
+    dev: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("neigh", self.address, self.dev)
+
+    def __str__(self) -> str:
+        return f"neigh {self.address} lladdr {self.mac} dev {self.dev}"
+
+
+@dataclass(frozen=True, slots=True)
+class FdbEntry:
+    """A permanent `self` entry of a VXLAN device: frames for `mac` go to the tunnel end `dst`."""
+
+    mac: str
+    dst: IPAddress
+    dev: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("fdb", self.mac, self.dev)
+
+    def __str__(self) -> str:
+        return f"fdb {self.mac} dst {self.dst} dev {self.dev}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A sysctl of the namespace, by its path below /proc/sys (`net/ipv4/ip_forward`)."""
+
+    path: str
+    value: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("sysctl", self.path)
+
+    def __str__(self) -> str:
+        return f"sysctl {self.path}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class IpSet:
+    """An ipset with all its members, in the words of `ipset save`."""
+
+    name: str
+    type: str = "hash:net"
+    family: Family = 4
+    members: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> Hashable:
+        return ("ipset", self.name)
+
+    def __str__(self) -> str:
+        return f"ipset {self.name} {self.type} family inet{'6' * (self.family == 6)} {sorted(self.members)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of our own with all its rules in order.
+
+    A rule is written exactly as `iptables-save` prints it, without `-A CHAIN`: what is read back
+    must equal it to the letter, or drift would be seen where there is none.
+    """
+
+    table: Table
+    name: str
+    rules: tuple[str, ...] = ()
+    family: Family = 4
+
+    @property
+    def key(self) -> Hashable:
+        return ("chain", self.family, self.table, self.name)
+
+    def __str__(self) -> str:
+        head = f"chain {self.table} {self.name}{_family(self.family)}"
+        return head + "".join(f"\n  -A {self.name} {rule}" for rule in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A rule of ours in a built-in chain: inserted at its top, or appended at its end."""
+
+    table: Table
+    chain: str
+    rule: str
+    """As `iptables-save` prints it, without `-A CHAIN`."""
+    position: Literal["insert", "append"] = "append"
+    family: Family = 4
+
+    @property
+    def key(self) -> Hashable:
+        return ("jump", self.family, self.table, self.chain, self.rule)
+
+    def __str__(self) -> str:
+        flag = "-A" if self.position == "append" else "-I"
+        return f"rule {self.table} {flag} {self.chain} {self.rule}{_family(self.family)}"
+
+
+NetObject = (
+    Bridge | Veth | Vxlan | LinkUp | Address | Route | Neighbor | FdbEntry | Sysctl | IpSet | Chain | Jump
+)
+NetState = frozenset[NetObject]
+"""Everything that one owner has, or wants, in one network namespace."""
+
+
+def _mac(mac: str | None) -> str:
+    return f" address {mac}" if mac else ""
+
+
+def _up(up: bool) -> str:
+    return " up" if up else ""
+
+
+def _family(family: Family) -> str:
+    return " (IPv6)" if family == 6 else ""

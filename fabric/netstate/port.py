@@ -1,0 +1,60 @@
+"""The one door to Linux: a `Host` is one network namespace that can be read and changed.
+
+State is owned. An `Owner` says which objects it may delete; `read` returns those and nothing
+else, so that a plan made from them can never harm what somebody else made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fabric.netstate.objects import NetObject, NetState
+from fabric.netstate.plan import Plan
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who may delete what in a namespace."""
+
+    name: str
+    kinds: frozenset[type]
+    """The classes of netstate.objects that must be read at all; others are not asked of the kernel."""
+    owns: Callable[[NetObject], bool]
+    """True for an object that this owner made, or may replace and delete."""
+    sysctls: frozenset[str] = frozenset()
+    """Paths of the sysctls to read (Linux has too many to read all)."""
+
+
+class Host(Protocol):
+    """One network namespace."""
+
+    @property
+    def name(self) -> str:
+        """`node-1`, `switch`, or `pod:<uid>`."""
+        ...
+
+    async def read(self, owner: Owner) -> NetState:
+        """Return every object of the owner's that is in this namespace now.
+
+        Routes of `proto kernel`, addresses of link scope in IPv6 and dynamic neighbours are never
+        returned. A device of a type that netstate does not know is not returned either.
+        """
+        ...
+
+    async def apply(self, plan: Plan) -> None:
+        """Carry out the plan in its order; KernelRefused names the first step that Linux refused.
+
+        Steps already done stay done: the caller reads again and computes the rest. Deleting what is
+        already gone, and adding what is already there to the letter, are not errors.
+        """
+        ...
+
+
+class Kernel(Protocol):
+    """The namespaces of one cluster."""
+
+    def host(self, name: str) -> Host:
+        """The namespace of that name; using one that does not exist raises KernelRefused."""
+        ...

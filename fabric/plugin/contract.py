@@ -1,0 +1,161 @@
+"""What a network plugin promises, and what it is given.
+
+A plugin computes; fabric carries out. ADD returns an `Attachment`: the state that the pod's and
+the node's namespaces must have, which the kubelet applies and repairs. The node agent (flanneld, Felix) is
+a loop that computes the node's state and hands it to the `Host` it was given. A plugin therefore imports
+nothing of Linux, and every part of it can be tested on the fake kernel.
+
+Found by the entry point `fabric.network_plugins`; named in a topology as `network.plugin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fabric.api.objects import Object
+from fabric.control.client import Client
+from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
+from fabric.netstate.port import Host
+from fabric.store.port import Store
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The `network` section of a topology with the cluster's ranges, checked."""
+
+    pod_cidrs: tuple[IPNetwork, ...]
+    """One per address family, the primary family first."""
+    service_cidrs: tuple[IPNetwork, ...]
+    backend: str = ""
+    mtu: int = 0
+    """MTU of the pods; 0 lets the plugin derive it from the underlay and its encapsulation."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The plugin's own keys, as written in the topology."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What fabric knows of a node before any plugin ran."""
+
+    name: str
+    addresses: tuple[IPInterface, ...]
+    """Underlay addresses with their prefix length, the primary family first."""
+    device: str
+    """The underlay's device: eth0."""
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContext:
+    """All that a node's agent may use."""
+
+    facts: NodeFacts
+    config: NetworkConfig
+    host: Host
+    """The node's network namespace."""
+    root: Path
+    """The node's private files as the host sees them: `root/"run/flannel"` is /run/flannel on the node."""
+    store: Store
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """The pod of an ADD, CHECK or DEL."""
+
+    namespace: str
+    name: str
+    uid: str
+    """Stands for CNI_CONTAINERID."""
+    netns: str
+    """Name of its network namespace at the kernel: `pod:<uid>`."""
+    device: str = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """How one pod hangs on its node."""
+
+    ips: tuple[IPInterface, ...]
+    """The pod's addresses, one per family, primary first."""
+    gateways: tuple[IPAddress, ...]
+    mtu: int
+    node: NetState
+    """What the node's namespace must have for this pod; its `Veth` makes both ends."""
+    pod: NetState
+    """What the pod's namespace must have: LinkUp, Address, Route."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What the agent says of itself; becomes the node's NetworkUnavailable condition."""
+
+    ready: bool
+    reason: str
+    message: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Shown by `fabric status`: subnet, VTEP, carrier …"""
+
+
+class NodeAgent(Protocol):
+    """The plugin's part on one node. May be killed at any moment and started again."""
+
+    async def run(self) -> None:
+        """Run for ever: acquire, compute, apply, repair. A FabricError inside is retried, not raised."""
+        ...
+
+    def status(self) -> AgentStatus: ...
+
+    async def add(self, pod: PodRef) -> Attachment:
+        """CNI ADD: allocate, and say what must be. Idempotent: a second ADD of a UID returns the same.
+
+        FabricError when it cannot be now (agent not ready, out of addresses): the kubelet tries again.
+        """
+        ...
+
+    async def check(self, pod: PodRef) -> Attachment | None:
+        """CNI CHECK: what must be for a pod that was added, or None when this plugin does not know it."""
+        ...
+
+    async def delete(self, pod: PodRef) -> None:
+        """CNI DEL: release what was allocated. Idempotent; needs neither node nor pod to be alive."""
+        ...
+
+    async def collect(self, alive: frozenset[str]) -> None:
+        """CNI GC: release everything of pods on this node whose UID is not in `alive`."""
+        ...
+
+
+class NetworkPlugin(Protocol):
+    """The plugin itself: stateless, one object per process."""
+
+    @property
+    def name(self) -> str: ...
+
+    def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
+        """Return what is wrong with the `network` section: (path below `network`, what and what is allowed).
+
+        Paths are dotted: `backend`, `options.SubnetLen`. Sees all, so that all errors come at once.
+        """
+        ...
+
+    def requirements(self, config: NetworkConfig) -> frozenset[str]:
+        """Kernel features it needs, by doctor's names: `vxlan`, `iptables`, `ipset`, `ipip`, `tun`."""
+        ...
+
+    async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        """Write what is the whole cluster's (net-conf, pools); idempotent, runs before any agent."""
+        ...
+
+    def agent(self, context: NodeContext) -> NodeAgent: ...
+
+    def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
+        """What each node's namespace would have, for `fabric plan`: allocation is guessed in order."""
+        ...
+
+    def custom_resources(self) -> Sequence[Object]:
+        """CustomResourceDefinitions or kinds that this plugin wants served; empty for most."""
+        ...
