@@ -1,0 +1,5 @@
+"""`python -m fabric` is the command line."""
+
+from fabric.cli.main import main
+
+main()
