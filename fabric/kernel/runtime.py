@@ -64,10 +64,10 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = "/"
     root: Path | None = None
-    """Directory of an unpacked image root; None shows the host's programs, read-only below a private overlay."""
+    """Directory of an unpacked image root; None shows the host's programs below a private overlay."""
     mounts: tuple[Mount, ...] = ()
     log_path: Path | None = None
-    """Where stdout and stderr go, a line an entry: `<RFC3339Nano> stdout|stderr F|P <text>` (the CRI format)."""
+    """Where stdout and stderr go, as CRI has it: `<RFC3339Nano> stdout|stderr F|P <text>` a line."""
     uid: int = 0
     gid: int = 0
     read_only_root: bool = False
@@ -130,7 +130,7 @@ class Runtime(Protocol):
     async def sandboxes(self) -> Sequence[SandboxStatus]: ...
 
     async def start_container(self, spec: ContainerSpec) -> ContainerStatus:
-        """Start it; a program that is not there gives a status `exited`, 127 or 126, StartError and a message."""
+        """Start it; a program that is not there gives `exited`, 127 or 126, StartError and a message."""
         ...
 
     async def signal_container(self, id: str, signal: int) -> None: ...
