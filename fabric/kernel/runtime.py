@@ -16,6 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from fabric.errors import FabricError
+
+
+class StartError(FabricError):
+    """A program could not be started; the message reads like runc's."""
+
+    def __init__(self, message: str, exit_code: int = 127) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        """127: not found; 126: found, but it cannot be run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -103,6 +114,27 @@ class ContainerStatus:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class ExecSession(Protocol):
+    """One program started beside a container's, or on a node; closing the connection kills it."""
+
+    @property
+    def terminal(self) -> int | None:
+        """The master end of its terminal (the caller closes it), or None without a terminal."""
+        ...
+
+    async def wait(self) -> int:
+        """Return its exit code: 128 + n after signal n, 127 or 126 when it could not be started."""
+        ...
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the terminal's size in characters; without a terminal nothing happens."""
+        ...
+
+    async def signal(self, signal: int) -> None:
+        """Send a signal; one to a program that has ended is no error."""
+        ...
+
+
 class Runtime(Protocol):
     """One runtime process: the nodes of one worker, their sandboxes and containers.
 
@@ -142,5 +174,41 @@ class Runtime(Protocol):
     async def containers(self, sandbox: str = "") -> Sequence[ContainerStatus]: ...
 
     def events(self) -> AsyncIterator[str]:
-        """Yield the sandbox id whenever a container or pause process of it ended; "" means: look at all."""
+        """Yield the sandbox id whenever a container or pause process of it ended; "" means: look at all.
+
+        The first to come is always "". Any number may listen; a slow listener sees an id once, not twice.
+        """
+        ...
+
+    async def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        tty: bool = False,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> ExecSession:
+        """Start a program in a running container, with its environment and `env` over it.
+
+        The file descriptors are handed to the program and stay the caller's; None is /dev/null. With `tty`
+        the program gets a terminal instead, whose master end is the session's `terminal`. A program
+        that is not there raises StartError; a container that does not run, FabricError.
+        """
+        ...
+
+    async def exec_node(
+        self,
+        node: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        tty: bool = False,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> ExecSession:
+        """Start a program in all of a node's namespaces; else as `exec`."""
         ...
