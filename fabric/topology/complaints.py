@@ -1,0 +1,75 @@
+"""A schema's error as a sentence: what stands there, and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+from fabric.topology.document import Document, Path
+
+_SHOWN_CHARACTERS_MAX = 60
+_TYPE_NAMES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number"}
+
+
+def complaints(document: Document, schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield (path, sentence) for everything in the document that breaks the schema."""
+    validator = jsonschema_rs.validator_for(dict(schema))
+    for error in validator.iter_errors(document.value):
+        path: Path = tuple(error.instance_path)
+        *parents, keyword = error.schema_path
+        yield from _sentences(path, str(keyword), _at(schema, parents), _at(document.value, path))
+
+
+def show(value: Any) -> str:
+    """The offending value, short enough for one line."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
+
+
+def dotted(path: Path) -> str:
+    """`spec.nodes[0].name`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.lstrip(".") or "the file"
+
+
+def _sentences(path: Path, keyword: str, rule: Mapping[str, Any], value: Any) -> Iterator[tuple[Path, str]]:
+    where = dotted(path)
+    if keyword == "additionalProperties" and rule["additionalProperties"] is False:
+        allowed = sorted(rule["properties"])
+        for name in value:
+            if name not in rule["properties"]:
+                close = difflib.get_close_matches(name, allowed, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                yield (*path, name), f"{where} has no key {name!r}{hint} (allowed: {', '.join(allowed)})"
+    elif keyword == "required":
+        missing = [name for name in rule["required"] if name not in value]
+        yield path, f"{where} lacks {', '.join(map(repr, missing))}"
+    else:
+        yield path, f"{where} is {show(value)}; allowed: {_allowed(rule)}"
+
+
+def _allowed(rule: Mapping[str, Any]) -> str:
+    if "const" in rule:
+        return json.dumps(rule["const"])
+    if "enum" in rule:
+        return ", ".join(rule["enum"])
+    types = rule.get("type", "object")
+    names = [_TYPE_NAMES.get(name, name) for name in ([types] if isinstance(types, str) else types)]
+    limits = [
+        f"{rule['minimum']} to {rule['maximum']}" if "maximum" in rule else "",
+        f"{rule['minItems']} to {rule['maxItems']} entries" if "maxItems" in rule else "",
+        f"matching {rule['pattern']}" if "pattern" in rule else "",
+        f"at most {rule['maxLength']} characters" if "maxLength" in rule else "",
+        "not empty" if rule.get("minLength") else "",
+    ]
+    return " or ".join(names) + "".join(f", {limit}" for limit in limits if limit)
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    for step in path:
+        value = value[step]
+    return value

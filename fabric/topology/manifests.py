@@ -1,0 +1,64 @@
+"""The Kubernetes objects that a topology brings: read from files or inline, each with its place.
+
+Only what every object must have is checked here (apiVersion, kind, a name); the API server checks the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fabric.errors import BadInput, Problem
+from fabric.topology.document import Document, documents
+from fabric.topology.model import Manifest
+
+BYTES_MAX = 64 * 1024 * 1024
+
+
+def manifests(entries: list[Any], lines: Document, source: Path) -> tuple[list[Manifest], list[Problem]]:
+    """Read every entry of `spec.manifests`; return the objects, and all that is wrong with them."""
+    found: list[Manifest] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(entries):
+        where = f"{source}:{lines.lines[('spec', 'manifests', index)]}"
+        try:
+            found.extend(
+                _file(source.parent / entry, where) if isinstance(entry, str) else _flat(entry, where)
+            )
+        except BadInput as error:
+            problems.extend(error.problems)
+    return found, problems
+
+
+def _file(path: Path, named_at: str) -> Iterator[Manifest]:
+    if not path.is_file():
+        raise BadInput(
+            Problem(named_at, f"no manifest file {str(path)!r}; paths are relative to the topology's folder")
+        )
+    if path.stat().st_size > BYTES_MAX:
+        raise BadInput(Problem(named_at, f"{path} is larger than {BYTES_MAX >> 20} MiB"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(Problem(named_at, f"cannot read {path}: {error}")) from None
+    for document in documents(text, str(path)):
+        if document.value is not None:
+            yield from _flat(document.value, f"{path}:{document.lines[()]}")
+
+
+def _flat(obj: Any, where: str) -> Iterator[Manifest]:
+    """The object itself, or what a `kind: List` holds."""
+    if not isinstance(obj, dict):
+        raise BadInput(Problem(where, "a manifest must be a mapping with apiVersion, kind and metadata"))
+    if obj.get("kind") == "List" and isinstance(obj.get("items"), list):
+        for item in obj["items"]:
+            yield from _flat(item, where)
+        return
+    metadata = obj.get("metadata")
+    missing = [key for key in ("apiVersion", "kind") if not isinstance(obj.get(key), str) or not obj[key]]
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        missing.append("metadata.name")
+    if missing:
+        raise BadInput(Problem(where, f"a manifest lacks {', '.join(missing)}"))
+    yield Manifest(obj, where)

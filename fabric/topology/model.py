@@ -1,0 +1,87 @@
+"""A topology file as nouns: what the user asked for, checked and frozen.
+
+Everything here is already right: `fabric.topology.load` refuses a file before it becomes one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fabric.api.objects import Object
+from fabric.netstate.objects import IPNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A node's taint, as in the Kubernetes API."""
+
+    key: str
+    effect: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """One node that the file asks for."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    """Resource name to quantity: cpu, memory, pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """How the nodes are wired; `l2` is one bridge in a namespace of its own."""
+
+    kind: str
+    subnet: IPNetwork
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The pod network: which plugin, and what the user tells it."""
+
+    plugin: str
+    backend: str = ""
+    mtu: int = 0
+    """0 lets the plugin derive it."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One Kubernetes object to apply once the nodes are Ready."""
+
+    object: Object
+    where: str
+    """`file:line` of its first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A whole cluster."""
+
+    name: str
+    nodes: tuple[NodeEntry, ...]
+    underlay: Underlay
+    pod_cidrs: tuple[IPNetwork, ...]
+    service_cidrs: tuple[IPNetwork, ...]
+    network: Network
+    store: str
+    manifests: tuple[Manifest, ...]
+    source: Path
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    """Line of every value of the file by its path, so that later floors can name it in a message."""
+
+    def where(self, *path: str | int) -> str:
+        """`file:line` of the value at `path`, or of the nearest value above it that the file has."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.lines:
+                return f"{self.source}:{self.lines[path[:end]]}"
+        return str(self.source)
