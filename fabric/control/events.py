@@ -1,0 +1,181 @@
+"""Events: what components tell the user about an object, with `kubectl describe` as the reader.
+
+Recording never blocks and never fails. What waits to be written is bounded (the oldest is dropped,
+and counted); repeats of one message are counted into one Event, also across writes; an object that
+is talked about too much falls silent until its allowance has grown again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from fabric.api.kinds import EVENT
+from fabric.api.objects import Object, resource_version_of, timestamp, uid_of
+from fabric.control.allowance import Allowances
+from fabric.control.client import Client
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, ApiError, NotFound, ServerUnavailable, TooManyRequests
+
+PENDING_MAX = 1000
+SERIES_MAX = 4096
+SERIES_SECONDS = 600.0
+"""A message that comes again within this time is a repeat of the same Event."""
+BURST = 25
+REFILL_SECONDS = 300.0
+"""An object may say 25 things at once, and then one every 300 s: as client-go's spam filter."""
+RETRY_SECONDS = 0.5
+RETRY_SECONDS_MAX = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class _Said(NamedTuple):
+    """What makes two events repeats of each other."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Series:
+    """One Event and how often it was said."""
+
+    body: Object
+    first: datetime
+    last: datetime
+    count: int = 1
+    written: bool = False
+
+
+class EventRecorder:
+    """Writes the events of one component."""
+
+    def __init__(self, client: Client, clock: Clock, component: str, host: str = "") -> None:
+        self._client = client
+        self._clock = clock
+        self._component = component
+        self._host = host
+        self._series: OrderedDict[_Said, _Series] = OrderedDict()
+        self._pending: OrderedDict[_Said, _Series] = OrderedDict()
+        self._allowances = Allowances(BURST, REFILL_SECONDS, SERIES_MAX)
+        self._wake = asyncio.Event()
+        self.dropped = 0
+        """Events that were never written: too many at once, too many of one object, or refused."""
+
+    def event(self, obj: Object, type: str, reason: str, message: str) -> None:
+        """Say something about `obj`: type Normal or Warning, a reason in CamelCase, and a sentence.
+
+        Never blocks; what cannot be written is counted in `dropped`.
+        """
+        now = self._clock.now()
+        meta = obj["metadata"]
+        said = _Said(
+            obj.get("kind", ""), meta.get("namespace") or "", meta["name"], uid_of(obj), type, reason, message
+        )
+        if not self._allowances.take(said[:4], now):
+            self.dropped += 1
+            return
+        series = self._repeat(said, now) or self._begin(said, obj, now)
+        self._pending[said] = series
+        if len(self._pending) > PENDING_MAX:
+            self._pending.popitem(last=False)
+            self.dropped += 1
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write what was said, for ever; while the server cannot be reached, it waits up to 30 s."""
+        delay = RETRY_SECONDS
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._flush()
+                delay = RETRY_SECONDS
+            except (ServerUnavailable, TooManyRequests) as error:
+                log.info("events of %s wait: %s", self._component, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_SECONDS_MAX)
+                self._wake.set()
+
+    def _repeat(self, said: _Said, now: datetime) -> _Series | None:
+        series = self._series.get(said)
+        if series is None or (now - series.last).total_seconds() > SERIES_SECONDS:
+            return None
+        self._series.move_to_end(said)
+        series.count += 1
+        series.last = now
+        return series
+
+    def _begin(self, said: _Said, obj: Object, now: datetime) -> _Series:
+        series = self._series[said] = _Series(self._body(said, obj, now), now, now)
+        self._series.move_to_end(said)
+        if len(self._series) > SERIES_MAX:
+            self._series.popitem(last=False)
+        return series
+
+    def _body(self, said: _Said, obj: Object, now: datetime) -> Object:
+        source = {"component": self._component} | ({"host": self._host} if self._host else {})
+        seed = repr((self._component, self._host, said, now))
+        return {
+            "apiVersion": EVENT.api_version,
+            "kind": EVENT.kind,
+            "metadata": {
+                "name": f"{said.name}.{hashlib.blake2b(seed.encode(), digest_size=8).hexdigest()}",
+                "namespace": said.namespace or "default",
+            },
+            "involvedObject": {
+                "apiVersion": obj.get("apiVersion", ""),
+                "kind": said.kind,
+                "namespace": said.namespace,
+                "name": said.name,
+                "uid": said.uid,
+                "resourceVersion": resource_version_of(obj),
+            },
+            "type": said.type,
+            "reason": said.reason,
+            "message": said.message,
+            "source": source,
+            "reportingComponent": self._component,
+            "reportingInstance": self._host,
+        }
+
+    async def _flush(self) -> None:
+        while self._pending:
+            said, series = self._pending.popitem(last=False)
+            try:
+                await self._write(series)
+            except (ServerUnavailable, TooManyRequests):
+                self._pending.setdefault(said, series)
+                self._pending.move_to_end(said, last=False)
+                raise
+            except ApiError as error:
+                self.dropped += 1
+                log.info("event %s of %s %s is refused: %s", said.reason, said.kind, said.name, error)
+
+    async def _write(self, series: _Series) -> None:
+        body = series.body | {
+            "firstTimestamp": timestamp(series.first),
+            "lastTimestamp": timestamp(series.last),
+            "count": series.count,
+        }
+        meta = body["metadata"]
+        if series.written:
+            change = {"count": series.count, "lastTimestamp": timestamp(series.last)}
+            with suppress(NotFound):
+                await self._client.patch(EVENT, meta["name"], change, namespace=meta["namespace"])
+                return
+        with suppress(AlreadyExists):
+            await self._client.create(EVENT, body, namespace=meta["namespace"])
+        series.written = True

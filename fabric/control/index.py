@@ -1,0 +1,31 @@
+"""Which keys of a cache have a certain value: kept in step with the cache, one object at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+
+from fabric.api.objects import Key, Object
+
+
+class Index:
+    """From a value to the keys of the objects that `of` gives it for."""
+
+    def __init__(self, of: Callable[[Object], Iterable[Hashable]]) -> None:
+        self.of = of
+        self._keys: dict[Hashable, dict[Key, None]] = {}
+
+    def keys_of(self, value: Hashable) -> Collection[Key]:
+        """The keys with that value, in the order in which they got it."""
+        return self._keys.get(value, {}).keys()
+
+    def replace(self, key: Key, old: Object | None, new: Object | None) -> None:
+        """Note that the object of the key was `old` and is `new`; None is absence."""
+        before = set(self.of(old)) if old is not None else set()
+        after = set(self.of(new)) if new is not None else set()
+        for value in before - after:
+            keys = self._keys[value]
+            del keys[key]
+            if not keys:
+                del self._keys[value]
+        for value in after - before:
+            self._keys.setdefault(value, {})[key] = None
