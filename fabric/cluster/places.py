@@ -1,0 +1,93 @@
+"""Where a cluster keeps its files: sockets and pids in /run, what must survive a reboot in /var/lib.
+
+Nothing of a cluster lies anywhere else, and `down` removes both folders whole. FABRIC_RUN_DIR and
+FABRIC_STATE_DIR move the roots, for machines where /run or /var/lib are not to be used.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def run_root() -> Path:
+    return Path(os.environ.get("FABRIC_RUN_DIR", "/run/fabric"))
+
+
+def state_root() -> Path:
+    return Path(os.environ.get("FABRIC_STATE_DIR", "/var/lib/fabric"))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of one cluster."""
+
+    cluster: str
+
+    @property
+    def run(self) -> Path:
+        return run_root() / self.cluster
+
+    @property
+    def state(self) -> Path:
+        return state_root() / self.cluster
+
+    @property
+    def spec(self) -> Path:
+        """What `up` last asked for; every component reads it and follows its changes."""
+        return self.state / "spec.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by `up` and `down` while they work, so that there is one of them at a time."""
+        return run_root() / f"{self.cluster}.lock"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.run / "api.sock"
+
+    @property
+    def store_socket(self) -> Path:
+        return self.run / "store.sock"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.run / "kubeconfig"
+
+    @property
+    def pids(self) -> Path:
+        return self.run / "pids"
+
+    @property
+    def store(self) -> Path:
+        return self.state / "store.db"
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    def runtime_socket(self, worker: int) -> Path:
+        return self.run / f"runtime-{worker}.sock"
+
+    def runtime_state(self, worker: int) -> Path:
+        return self.run / f"runtime-{worker}"
+
+    def node(self, name: str) -> Path:
+        """The node's private files: its /run, /var/lib, /etc/cni as the host sees them."""
+        return self.state / "nodes" / name
+
+    def make(self) -> None:
+        """Create the folders, for root alone."""
+        for folder in (self.run, self.state, self.pids, self.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def known_clusters() -> list[str]:
+    """Names of all clusters that left a folder on this machine, running or not."""
+    roots = (run_root(), state_root())
+    return sorted({path.name for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()})

@@ -1,0 +1,223 @@
+"""The supervisor: one plain process that starts the components of a cluster and starts them again.
+
+It has no threads and no event loop: it forks, waits for signals, and reaps. A component is forked, not
+started anew, so that all share the pages of what was imported once. A component dies with its supervisor
+(PR_SET_PDEATHSIG): what is left then are the pods and the data plane, which need neither, and
+`fabric up` starts a new supervisor that finds everything in the store and in the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from fabric.cluster.mark import Mark
+from fabric.cluster.places import Places
+
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
+STABLE_SECONDS = 30.0
+"""A component that lived this long starts with the shortest delay again."""
+LOG_BYTES_MAX = 10 * 1024 * 1024
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
+
+_log = logging.getLogger(__name__)
+
+Body = Callable[[], None]
+"""What a component does in its own process; it returns only when it was told to end."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """One component's present life."""
+
+    name: str
+    body: Body
+    pid: int = 0
+    started: float = 0.0
+    retry_seconds: float = RETRY_SECONDS
+    due: float = 0.0
+    restarts: int = 0
+
+
+def launch(places: Places, components: Mapping[str, Body]) -> int:
+    """Start the supervisor as a process of the cluster, detached from the caller, and return its pid."""
+    mark = Mark(places.cluster)
+    mark.make()
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(receive)
+        _detach(places, mark, components, send)
+    os.close(send)
+    with os.fdopen(receive) as pipe:
+        pid = pipe.read()
+    os.waitpid(child, 0)
+    return int(pid)
+
+
+def _detach(places: Places, mark: Mark, components: Mapping[str, Body], report: int) -> NoReturn:
+    """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
+    try:
+        os.setsid()
+        mark.join()
+        if os.fork() > 0:
+            os._exit(0)
+        record_pid(places, "supervisor", os.getpid())
+        os.write(report, str(os.getpid()).encode())
+        os.close(report)
+        _redirect(places.logs / "supervisor.log")
+        Supervisor(places, components).run()
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+class Supervisor:
+    """Keeps one process per component alive."""
+
+    def __init__(self, places: Places, components: Mapping[str, Body]) -> None:
+        self._places = places
+        self._children = [_Child(name, body) for name, body in components.items()]
+
+    def run(self) -> None:
+        """Supervise until SIGTERM."""
+        _name_process("fabric:super")
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        _raise_file_limit()
+        gc.collect()
+        gc.freeze()
+        while True:
+            now = time.monotonic()
+            for child in self._children:
+                if not child.pid and child.due <= now:
+                    self._start(child)
+            due = [child.due for child in self._children if not child.pid]
+            wait = max(0.0, min(due) - time.monotonic()) if due else 3600.0
+            got = signal.sigtimedwait(_SIGNALS, wait)
+            if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT):
+                return
+            self._reap()
+
+    def _start(self, child: _Child) -> None:
+        parent = os.getpid()
+        child.started = time.monotonic()
+        child.pid = os.fork()
+        if child.pid == 0:
+            _become(self._places, child.name, child.body, parent)
+        record_pid(self._places, child.name, child.pid, child.restarts)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self._children:
+                if child.pid == pid:
+                    self._ended(child, status)
+
+    def _ended(self, child: _Child, status: int) -> None:
+        now = time.monotonic()
+        lived = now - child.started
+        if lived >= STABLE_SECONDS:
+            child.retry_seconds = RETRY_SECONDS
+        child.pid = 0
+        child.restarts += 1
+        child.due = now + child.retry_seconds
+        how = _how(status)
+        _log.warning(
+            "%s %s after %.1f s; starts again in %.1f s", child.name, how, lived, child.retry_seconds
+        )
+        child.retry_seconds = min(child.retry_seconds * 2, RETRY_SECONDS_MAX)
+
+
+def _become(places: Places, name: str, body: Body, parent: int) -> NoReturn:
+    """In the forked child: turn into the component; never returns."""
+    code = 1
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        _name_process(f"fabric:{name}")
+        _redirect(places.logs / f"{name}.log")
+        body()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def record_pid(places: Places, name: str, pid: int, restarts: int = 0) -> None:
+    """Note who runs a component, for `status`; the mark, not this file, says what belongs to a cluster."""
+    fresh = places.pids / f".{name}.new"
+    fresh.write_text(json.dumps({"pid": pid, "restarts": restarts, "startTime": start_time(pid)}))
+    fresh.replace(places.pids / name)
+
+
+def start_time(pid: int) -> int:
+    """Ticks since boot when the process began (field 22 of /proc/<pid>/stat); 0 when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text.rpartition(")")[2].split()[19])
+
+
+def recorded(places: Places) -> dict[str, tuple[int, int]]:
+    """Pid (0 when dead) and number of restarts of every component that was started."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in sorted(places.pids.glob("[!.]*")):
+        entry = json.loads(path.read_text())
+        alive = entry["startTime"] and start_time(entry["pid"]) == entry["startTime"]
+        found[path.name] = (entry["pid"] if alive else 0, entry["restarts"])
+    return found
+
+
+def _redirect(log: Path) -> None:
+    """Send stdout and stderr to the component's log, the last 10 MiB of it kept as `<name>.log.1`."""
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        log.replace(log.with_suffix(".log.1"))
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(out)
+    os.close(nothing)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+def _raise_file_limit() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _name_process(name: str) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name[:15].encode())
+
+
+def _how(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
