@@ -11,6 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from fabric.errors import FabricError
+
+
+class LeaseNotFound(FabricError):
+    """A put names a lease that is not there, or no longer: grant a new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
@@ -88,14 +94,17 @@ class Store(Protocol):
     ) -> RangeResult:
         """Return the keys that start with `prefix`, in byte order, from the key after `start_after`.
 
-        `revision` reads the past (0 is now); older than the compaction raises Compacted.
+        `revision` reads the past (0 is now); older than the compaction raises Compacted, newer
+        than the newest raises FabricError.
         """
         ...
 
     async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
         """Apply all of `success` at one revision if every compare holds, else nothing.
 
-        When it returns, the write is durable: no kill of any process loses it.
+        When it returns, the write is durable: no kill of any process loses it. A transaction writes
+        each key at most once (else ValueError); one that changes nothing makes no revision. Raises
+        LeaseNotFound, and StoreUnavailable, after which the write may or may not have happened.
         """
         ...
 

@@ -1,0 +1,71 @@
+"""The recent past: the last events, one tuple for each revision, without a gap.
+
+Watchers read it with a cursor of their own, so none of them needs a queue and a slow one costs
+nothing: its cursor falls off the end, and it is told `Compacted`. Every revision has at least
+one event, therefore revisions `first … last` are exactly the keys of the table.
+"""
+
+from __future__ import annotations
+
+from fabric.errors import Compacted
+from fabric.store.port import KeyValue, StoreEvent
+
+EVENTS_MAX = 10_000
+BATCH_EVENTS_MAX = 1_000
+
+
+class History:
+    """Begins empty, after `revision`; keeps the last revision, and at most `events_max` events."""
+
+    def __init__(self, revision: int, events_max: int = EVENTS_MAX) -> None:
+        self.last = revision
+        self._first = revision + 1
+        """The oldest revision whose events are here."""
+        self._compacted = revision
+        """The oldest revision that may be read."""
+        self._events: dict[int, tuple[StoreEvent, ...]] = {}
+        self._count = 0
+        self._events_max = events_max
+
+    def append(self, events: tuple[StoreEvent, ...]) -> None:
+        """Remember the events of the next revision, and forget the oldest beyond the bound."""
+        self.last += 1
+        self._events[self.last] = events
+        self._count += len(events)
+        while self._count > self._events_max and self._first < self.last:
+            self._drop_first()
+            self._compacted = max(self._compacted, self._first - 1)
+
+    def compact(self, revision: int) -> None:
+        """Forget what was before `revision`: events of `revision` itself stay."""
+        while self._first < revision:
+            self._drop_first()
+        self._compacted = max(self._compacted, revision)
+
+    def since(self, revision: int, prefix: str) -> tuple[list[StoreEvent], int]:
+        """The events under `prefix` from `revision` on, and the revision to go on from.
+
+        Whole revisions only; about BATCH_EVENTS_MAX at once. Raises Compacted.
+        """
+        if revision < self._first:
+            raise Compacted(
+                f"events of revision {revision} are forgotten (oldest: {self._first}): list again"
+            )
+        found: list[StoreEvent] = []
+        while revision <= self.last and len(found) < BATCH_EVENTS_MAX:
+            found += [event for event in self._events[revision] if event.kv.key.startswith(prefix)]
+            revision += 1
+        return found, revision
+
+    def undone(self, prefix: str, revision: int) -> dict[str, KeyValue | None]:
+        """What keys under `prefix` that changed after `revision` were at it. Raises Compacted."""
+        if revision < self._compacted:
+            raise Compacted(f"revision {revision} is compacted (oldest: {self._compacted}): list again")
+        past: dict[str, KeyValue | None] = {}
+        for newer in range(self.last, revision, -1):
+            past.update((e.kv.key, e.prev) for e in self._events[newer] if e.kv.key.startswith(prefix))
+        return past
+
+    def _drop_first(self) -> None:
+        self._count -= len(self._events.pop(self._first))
+        self._first += 1
