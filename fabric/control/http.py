@@ -57,7 +57,7 @@ class HttpClient(Client):
     def tls(
         cls, url: str, *, ca: Path | str, cert: tuple[Path | str, Path | str] | None = None, token: str = ""
     ) -> HttpClient:
-        """A client of `https://host:port`: trusts only `ca`; known by its token or (certificate, key) files."""
+        """A client of `https://host:port` that trusts only `ca`; `cert` is a certificate and its key."""
         context = ssl.create_default_context(cafile=str(ca))
         if cert is not None:
             context.load_cert_chain(*map(str, cert))
