@@ -1,0 +1,95 @@
+"""Commands about whole clusters: down, list, status, kubeconfig."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from fabric.cli import output
+from fabric.cli.choice import choose, complete, need_root
+from fabric.cli.output import Format, Output
+from fabric.cluster import down as downs
+from fabric.cluster import overview
+from fabric.errors import BadInput, FabricError, Problem
+
+Name = Annotated[
+    str | None, typer.Argument(help="Name of the cluster; without it, the only one.", autocompletion=complete)
+]
+
+
+def down(
+    name: Name = None,
+    all_: Annotated[bool, typer.Option("--all", help="Take down every cluster on this machine.")] = False,
+) -> None:
+    """Remove a cluster: its processes, namespaces, wires, rules and files.
+
+    Example: sudo fabric down two-nodes
+    """
+    if all_ and name is not None:
+        raise BadInput(Problem("argument", "give a name or --all, not both"))
+    need_root("down")
+    names = downs.all_clusters() if all_ else [choose(name).cluster]
+    for each in names:
+        downs.down(each)
+        output.emit(f"Cluster {each} is down.")
+    if not names:
+        output.emit("No cluster on this machine.")
+
+
+def list_clusters(format: Annotated[Format, Output] = Format.table) -> None:
+    """List the clusters on this machine.
+
+    Example: fabric list -o json
+    """
+    found = [overview.glance(name) for name in downs.all_clusters()]
+    if format in (Format.json, Format.yaml):
+        output.data([entry.as_json() for entry in found], format)
+        return
+    output.table(
+        ("NAME", "STATUS", "NODES", "PLUGIN", "PROCESSES", "FILE"),
+        [(e.name, e.status, e.nodes, e.plugin, e.processes, e.source) for e in found],
+    )
+
+
+def status(name: Name = None, format: Annotated[Format, Output] = Format.table) -> None:
+    """Show a cluster's processes, nodes and pods, and what is wrong with any of them.
+
+    Example: fabric status two-nodes
+    """
+    places = choose(name)
+    need_root("status")
+    seen = asyncio.run(overview.look(places))
+    if format in (Format.json, Format.yaml):
+        output.data(seen.as_json(), format)
+    else:
+        output.emit(f"Cluster {places.cluster}: {seen.glance.status}\n")
+        output.table(
+            ("PROCESS", "PID", "RESTARTS"), [(p.name, p.pid or "dead", p.restarts) for p in seen.processes]
+        )
+        output.emit("")
+        output.table(
+            ("NODE", "READY", "ADDRESS", "PODS", "NETWORK"),
+            [(n.name, n.ready, n.address, n.pods, n.network) for n in seen.nodes],
+        )
+        output.emit(f"\n{seen.pods_running}/{seen.pods} pods running")
+        for trouble in seen.troubles:
+            output.emit(f"! {trouble}")
+    if seen.troubles:
+        raise typer.Exit(1)
+
+
+def kubeconfig(
+    name: Name = None,
+    path: Annotated[bool, typer.Option("--path", help="Print where it is, not what is in it.")] = False,
+) -> None:
+    """Print a cluster's kubeconfig.
+
+    Example: fabric kubeconfig two-nodes > ~/.kube/config
+    """
+    places = choose(name)
+    need_root("kubeconfig")
+    if not places.kubeconfig.exists():
+        raise FabricError(f"cluster {places.cluster} has no kubeconfig yet: its API server has not come up")
+    output.emit(str(places.kubeconfig) if path else places.kubeconfig.read_text().rstrip())

@@ -1,0 +1,47 @@
+"""The command line: arguments in, text out, and the only place that prints and exits.
+
+Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from fabric.errors import BadInput, FabricError
+
+app = typer.Typer(
+    name="fabric",
+    help="A Kubernetes pod network, whole, on one Linux machine: real packets, real daemons, real kubectl.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> NoReturn:
+    """Run one command and exit with its code."""
+    from fabric.cli import commands
+
+    commands.register(app)
+    try:
+        app()
+    except BadInput as error:
+        _fail(2, *(f"error: {problem}" for problem in error.problems))
+    except FabricError as error:
+        _fail(1, f"error: {error}")
+    except KeyboardInterrupt:
+        _fail(130, "interrupted")
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _fail(code: int, *lines: str) -> NoReturn:
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,127 @@
+"""`fabric up`: a file becomes a running, checked cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fabric.api.kinds import KindTable
+from fabric.api.objects import Object, key_of
+from fabric.cli import output
+from fabric.cli.choice import need_root
+from fabric.cli.output import Format, Output
+from fabric.cli.stages import Stages
+from fabric.cluster import bring_up, manifests, preflight
+from fabric.cluster.settle import Progress, Settling
+from fabric.topology.load import load
+from fabric.topology.model import Topology
+from fabric.verify.reachability import Matrix, pod_reachability
+
+
+def up(
+    file: Annotated[Path, typer.Argument(help="The topology file.")],
+    timeout: Annotated[float, typer.Option(help="Seconds that one stage may take.")] = 120.0,
+    check: Annotated[bool, typer.Option(help="Check at the end that pods reach each other.")] = True,
+    format: Annotated[Format, Output] = Format.table,
+) -> None:
+    """Start the cluster of a topology file, or bring a running one to the changed file.
+
+    Example: sudo fabric up topologies/two-nodes.yaml
+    """
+    began = time.monotonic()
+    topology = load(file)
+    bring_up.check_network(topology)
+    manifests.known(topology.manifests, KindTable())
+    need_root("up")
+    stages = Stages(quiet=format in (Format.json, Format.yaml))
+    stages.show(Progress("preflight", "running"))
+    warnings = preflight.check(topology, bring_up.requirements(topology))
+    stages.show(Progress("preflight", "done"))
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    begun = bring_up.begin(topology)
+    pods, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
+    _summary(begun, pods, matrix, stages, time.monotonic() - began, format)
+
+
+async def _settle(
+    begun: bring_up.Begun, topology: Topology, stages: Stages, timeout: float, check: bool
+) -> tuple[list[Object], Matrix | None]:
+    settling = Settling(begun.places, begun.spec, stages.show, seconds_max=timeout)
+    try:
+        pods = await settling.run(topology.manifests)
+        if not check:
+            return pods, None
+
+        def checked(done: int, total: int) -> None:
+            stages.show(Progress("reachability", "running", done=done, total=total))
+
+        checked(0, 0)
+        matrix = await pod_reachability(begun.places, begun.spec, pods, checked)
+        state = "done" if matrix.complete else "failed"
+        stages.show(Progress("reachability", state, matrix.first_failure, matrix.reached, matrix.total))
+        return pods, matrix
+    finally:
+        await settling.close()
+
+
+def _summary(
+    begun: bring_up.Begun,
+    pods: list[Object],
+    matrix: Matrix | None,
+    stages: Stages,
+    seconds: float,
+    format: Format,
+) -> None:
+    rows = [_pod(pod) for pod in pods]
+    if format in (Format.json, Format.yaml):
+        value: dict[str, Any] = {
+            "cluster": begun.spec.name,
+            "nodes": [{"name": node.name, "address": str(node.interface.ip)} for node in begun.spec.nodes],
+            "pods": rows,
+            "reachability": matrix.as_json() if matrix else None,
+            "seconds": round(seconds, 3),
+            "stages": stages.seconds,
+            "kubeconfig": str(begun.places.kubeconfig),
+        }
+        output.data(value, format)
+    else:
+        _summary_text(begun, rows, matrix, seconds, wide=format == Format.wide)
+    if matrix is not None and not matrix.complete:
+        raise typer.Exit(1)
+
+
+PODS_SHOWN_MAX = 20
+
+
+def _summary_text(
+    begun: bring_up.Begun, rows: list[dict[str, str]], matrix: Matrix | None, seconds: float, *, wide: bool
+) -> None:
+    output.emit("")
+    shown = rows if wide else rows[:PODS_SHOWN_MAX]
+    if shown:
+        output.table(("NAMESPACE", "POD", "IP", "NODE"), [tuple(row.values())[:4] for row in shown])
+    if len(rows) > len(shown):
+        output.emit(f"… and {len(rows) - len(shown)} more (fabric up -o wide shows all)")
+    what = "is up" if begun.created else "is as the file says"
+    output.emit(f"\nCluster {begun.spec.name} {what}: {len(begun.spec.nodes)} nodes, {len(rows)} pods")
+    if matrix is not None:
+        output.emit(matrix.sentence())
+    output.emit(f"{seconds:.1f} s")
+    output.emit(f"export KUBECONFIG={begun.places.kubeconfig}")
+
+
+def _pod(pod: Object) -> dict[str, str]:
+    key = key_of(pod)
+    status = pod.get("status") or {}
+    return {
+        "namespace": key.namespace,
+        "name": key.name,
+        "ip": status.get("podIP", ""),
+        "node": pod["spec"].get("nodeName", ""),
+        "phase": status.get("phase", ""),
+    }

@@ -1,0 +1,98 @@
+"""From a topology to a running cluster: write the spec, see that a supervisor runs, watch the stages go by.
+
+`begin` is all that `up` does to the machine, and it is done in a moment; the components do the rest on their
+own, whether or not `up` lives to see it. `settle` only watches, and applies the manifests.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fabric.cluster import spec as specs
+from fabric.cluster.lock import held
+from fabric.cluster.mark import Mark
+from fabric.cluster.places import Places
+from fabric.cluster.processes import api, control, runtime, underlay, worker
+from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.supervisor import Body, launch, recorded
+from fabric.errors import BadInput, Problem
+from fabric.plugin import registry
+from fabric.plugin.contract import NetworkConfig
+from fabric.topology.model import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What `begin` found and did."""
+
+    places: Places
+    spec: ClusterSpec
+    created: bool
+    """False when the cluster was there already and is reconciled to the file."""
+
+
+def check_network(topology: Topology) -> None:
+    """Ask the network plugin what it thinks of the topology; BadInput names each line."""
+    if topology.network.plugin not in registry.installed():
+        known = ", ".join(registry.installed()) or "none"
+        what = f"no network plugin {topology.network.plugin!r} is installed; installed: {known}"
+        raise BadInput(Problem(topology.where("spec", "network", "plugin"), what))
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    plugin = registry.load(topology.network.plugin)
+    found = plugin.problems(chosen.network.config(), chosen.all_facts())
+    if found:
+        raise BadInput(
+            *(
+                Problem(topology.where("spec", "network", *path.split(".")), f"spec.network.{path}: {what}")
+                for path, what in found
+            )
+        )
+
+
+def requirements(topology: Topology) -> frozenset[str]:
+    """Kernel features that the topology needs, by doctor's names."""
+    config: NetworkConfig = specs.choose(topology, None, api_port=0, workers=1).network.config()
+    return registry.load(topology.network.plugin).requirements(config) | {"cgroup2", "veth", "bridge"}
+
+
+def begin(topology: Topology) -> Begun:
+    """Ask for the cluster and see that a supervisor runs; returns before anything is up.
+
+    Must be called before the caller starts threads or an event loop: it forks.
+    """
+    places = Places(topology.name)
+    with held(places.lock):
+        before = specs.read(places.spec)
+        places.make()
+        Mark(topology.name).make()
+        spec = specs.choose(topology, before, api_port=_free_port(), workers=os.cpu_count() or 1)
+        if spec != before:
+            specs.write(places.spec, spec)
+        running = recorded(places).get("supervisor", (0, 0))[0]
+        if not running:
+            launch(places, components(places, spec))
+    return Begun(places, spec, created=before is None)
+
+
+def components(places: Places, spec: ClusterSpec) -> Mapping[str, Body]:
+    """Every process of the cluster, by name, in the order in which they are started."""
+
+    def body(run: Callable[..., None], *arguments: int) -> Body:
+        return lambda: run(places, *arguments)
+
+    workers = range(spec.workers)
+    return (
+        {f"runtime-{index}": body(runtime.run, index) for index in workers}
+        | {"api": body(api.run), "underlay": body(underlay.run), "control": body(control.run)}
+        | {f"worker-{index}": body(worker.run, index) for index in workers}
+    )
+
+
+def _free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now; the cluster keeps it for life."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,40 @@
+"""Taking a cluster down: its processes die, and with them all that it had in the kernel; then its files go.
+
+Works in any state: half built, supervisor killed, machine rebooted. Knows a cluster by its mark and its
+two folders, and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+
+from fabric.cluster import lock
+from fabric.cluster.mark import PARENT, Mark, marked_clusters, mount_point
+from fabric.cluster.places import Places, known_clusters, run_root, state_root
+
+
+def down(name: str) -> bool:
+    """Remove the cluster; False when there was none. FabricError when a process cannot be killed."""
+    places = Places(name)
+    with lock.held(places.lock):
+        found = name in all_clusters()
+        if mount_point() is not None:
+            Mark(name).kill()
+        for folder in (places.run, places.state):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+    _remove_empty_roots()
+    return found
+
+
+def all_clusters() -> list[str]:
+    """Names of all clusters on this machine: running, or with anything left over."""
+    return sorted({*known_clusters(), *marked_clusters()})
+
+
+def _remove_empty_roots() -> None:
+    group = mount_point()
+    for folder in (run_root(), state_root(), *([group / PARENT] if group else [])):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

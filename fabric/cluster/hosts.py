@@ -1,0 +1,79 @@
+"""Hosts are powered on and off: one init process for each node of the spec, and for the switch.
+
+Level-triggered: the spec says which hosts there shall be, the runtimes say which there are. A host whose
+init was killed is started anew, with empty namespaces; whoever owns state in them puts it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fabric.cluster.places import Places
+from fabric.cluster.spec import ClusterSpec
+from fabric.kernel.runtime import Mount, NodeSpec, Runtime
+from fabric.topology import underlay
+
+AT_ONCE = 8
+_log = logging.getLogger(__name__)
+
+_PRIVATE = ("run", "var/lib/cni", "var/lib/kubelet", "var/log/pods", "etc/cni/net.d")
+"""What a node has of its own on disk, below `Places.node`."""
+
+
+class Hosts:
+    """Keeps one init process per host; `pids` is the live mapping that a kernel works with."""
+
+    def __init__(self, places: Places, runtimes: Sequence[Runtime]) -> None:
+        self._places = places
+        self._runtimes = runtimes
+        self.pids: dict[str, int] = {}
+
+    async def reconcile(self, spec: ClusterSpec) -> frozenset[str]:
+        """Start what is missing, stop what is too many; return the names whose process is a new one."""
+        wanted = wanted_hosts(spec)
+        running = [dict(await runtime.nodes()) for runtime in self._runtimes]
+        for runtime, names in zip(self._runtimes, running, strict=True):
+            for name in [n for n in names if wanted.get(n) is not runtime_index(self._runtimes, runtime)]:
+                await runtime.stop_node(name)
+                del names[name]
+        alive = {name: pid for names in running for name, pid in names.items()}
+        await self._start({n: worker for n, worker in wanted.items() if n not in alive}, alive)
+        fresh = frozenset(name for name, pid in alive.items() if self.pids.get(name) != pid)
+        self.pids.clear()
+        self.pids.update(alive)
+        return fresh
+
+    async def _start(self, missing: Mapping[str, int], alive: dict[str, int]) -> None:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def start(name: str, worker: int) -> None:
+            async with turns:
+                alive[name] = await self._runtimes[worker].start_node(self._spec(name))
+
+        async with asyncio.TaskGroup() as starting:
+            for name, worker in missing.items():
+                starting.create_task(start(name, worker))
+        if missing:
+            _log.info("started %s", ", ".join(sorted(missing)))
+
+    def _spec(self, name: str) -> NodeSpec:
+        root = self._places.node(name)
+        return NodeSpec(name, mounts=tuple(_private_mount(root, folder) for folder in _PRIVATE))
+
+
+def wanted_hosts(spec: ClusterSpec) -> dict[str, int]:
+    """Every host of the cluster, with the number of the runtime that starts it."""
+    return {underlay.SWITCH: 0, underlay.CONTROL_PLANE: 0} | {node.name: node.worker for node in spec.nodes}
+
+
+def runtime_index(runtimes: Sequence[Runtime], runtime: Runtime) -> int:
+    return next(index for index, other in enumerate(runtimes) if other is runtime)
+
+
+def _private_mount(root: Path, folder: str) -> Mount:
+    source = root / folder
+    source.mkdir(parents=True, exist_ok=True)
+    return Mount(f"/{folder}", source)

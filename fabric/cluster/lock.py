@@ -1,0 +1,49 @@
+"""One `up` or `down` of a cluster at a time, on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fabric.errors import FabricError
+
+_POLL_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
+    """Hold the lock at `path`; FabricError when somebody else keeps it for longer than `seconds_max`.
+
+    The lock dies with its process. Its file is removed when it is let go, so a holder makes sure
+    that the file it locked is still the one at the path.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds_max
+    while (file := _try(path)) is None:
+        if time.monotonic() > deadline:
+            raise FabricError(
+                f"another fabric up or down of this cluster has been at work for {seconds_max} s"
+            )
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        os.close(file)
+
+
+def _try(path: Path) -> int | None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file).st_ino == path.stat().st_ino:
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(file)
+    return None

@@ -1,0 +1,129 @@
+"""What a cluster is doing: a glance from its files and mark alone, or a look that asks its API server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fabric.api import kinds
+from fabric.api.objects import Object, condition
+from fabric.cluster import spec as specs
+from fabric.cluster.mark import Mark, mount_point
+from fabric.cluster.places import Places
+from fabric.cluster.settle import is_up, why_not_up
+from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.supervisor import recorded
+from fabric.control.http import HttpClient
+from fabric.errors import FabricError
+
+TROUBLES_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A cluster as `fabric list` shows it."""
+
+    name: str
+    status: str
+    """running; unsupervised (its supervisor is dead, `fabric up` heals it); stopped (only files are left)."""
+    nodes: int
+    plugin: str
+    processes: int
+    source: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessView:
+    name: str
+    pid: int
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    ready: str
+    address: str
+    pods: int
+    network: str
+    details: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A cluster as `fabric status` shows it."""
+
+    glance: Glance
+    processes: list[ProcessView]
+    nodes: list[NodeView]
+    pods: int
+    pods_running: int
+    troubles: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def glance(name: str) -> Glance:
+    """Look at the mark and the spec; works for a cluster in any state, also for ruins."""
+    places = Places(name)
+    try:
+        spec = specs.read(places.spec)
+    except (FabricError, PermissionError):
+        spec = None
+    processes = len(Mark(name).processes()) if mount_point() else 0
+    try:
+        supervised = bool(recorded(places).get("supervisor", (0, 0))[0])
+    except PermissionError:
+        supervised = processes > 0
+    status = "stopped" if not processes else "running" if supervised else "unsupervised"
+    return Glance(
+        name,
+        status,
+        len(spec.nodes) if spec else 0,
+        spec.network.plugin if spec else "",
+        processes,
+        spec.source if spec else "",
+    )
+
+
+async def look(places: Places) -> Overview:
+    """Ask the API server too; one that does not answer is a trouble, not an error."""
+    first = glance(places.cluster)
+    processes = [ProcessView(n, pid, restarts) for n, (pid, restarts) in recorded(places).items()]
+    troubles = [f"process {p.name} is dead" for p in processes if not p.pid]
+    nodes: list[Object] = []
+    pods: list[Object] = []
+    client = HttpClient.unix(places.api_socket)
+    try:
+        nodes = list((await client.list(kinds.NODE)).items)
+        pods = list((await client.list(kinds.POD)).items)
+    except FabricError as error:
+        troubles.append(f"the API server does not answer: {error}")
+    finally:
+        await client.close()
+    spec = specs.read(places.spec)
+    views = [_node_view(node, pods, spec) for node in nodes]
+    troubles += [f"node {v.name} is not Ready" for v in views if v.ready != "True"]
+    troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in pods if not is_up(p)]
+    running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
+    return Overview(first, processes, views, len(pods), running, troubles[:TROUBLES_MAX])
+
+
+def _node_view(node: Object, pods: list[Object], spec: ClusterSpec | None) -> NodeView:
+    name = node["metadata"]["name"]
+    network = condition(node, "NetworkUnavailable") or {}
+    addresses = (node.get("status") or {}).get("addresses") or []
+    annotations = node["metadata"].get("annotations") or {}
+    prefix = f"{spec.network.plugin}." if spec else ""
+    return NodeView(
+        name=name,
+        ready=(condition(node, "Ready") or {}).get("status", "Unknown"),
+        address=next((a["address"] for a in addresses if a["type"] == "InternalIP"), ""),
+        pods=sum(pod["spec"].get("nodeName") == name for pod in pods),
+        network=network.get("message") or network.get("reason") or "unknown",
+        details={key: value for key, value in annotations.items() if prefix and key.startswith(prefix)},
+    )

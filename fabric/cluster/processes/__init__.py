@@ -1,0 +1,5 @@
+"""The components of a running cluster, one file a process.
+
+Each file's `run(places)` is the whole life of that process: it reads the spec, connects to the others by
+the sockets of `Places`, and runs until it is killed.
+"""

@@ -1,0 +1,90 @@
+"""The underlay process: hosts are on, and wired as the spec says.
+
+It powers hosts on through the runtimes and runs one NetLoop per host: the switch's makes the bridge and
+both ends of every wire, a host's gives its own end an address and a default route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fabric.cluster import follow
+from fabric.cluster.hosts import Hosts
+from fabric.cluster.places import Places
+from fabric.cluster.spec import ClusterSpec
+from fabric.control.netloop import NetLoop
+from fabric.kernel.linux import LinuxKernel
+from fabric.kernel.runtime_client import RuntimeClient
+from fabric.netstate.objects import NetState
+from fabric.topology import underlay
+
+LOOK_SECONDS = 1.0
+"""How long a host may be dead before it is noticed."""
+
+
+def run(places: Places) -> None:
+    asyncio.run(UnderlayProcess(places).run())
+
+
+class UnderlayProcess:
+    """Hosts and wires of one cluster."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        workers = follow.current(places).workers
+        self._runtimes = [RuntimeClient(places.runtime_socket(index)) for index in range(workers)]
+        self._hosts = Hosts(places, self._runtimes)
+        self._kernel = LinuxKernel(self._hosts.pids)
+        self._loops: dict[str, tuple[NetLoop, asyncio.Task[None]]] = {}
+        self._look = asyncio.Event()
+
+    async def run(self) -> None:
+        """Reconcile at every change of the spec, whenever a process of a host ended, and every second."""
+        async with asyncio.TaskGroup() as tasks:
+            spec_of = Newest(self._places)
+            tasks.create_task(spec_of.run(self._look))
+            while True:
+                self._look.clear()
+                if spec_of.spec is not None:
+                    await self._reconcile(spec_of.spec, tasks)
+                try:
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._look.wait()
+                except TimeoutError:
+                    pass
+
+    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
+        fresh = await self._hosts.reconcile(spec)
+        desired = desired_states(spec)
+        for name in set(self._loops) - set(desired):
+            self._loops.pop(name)[1].cancel()
+        for name, state in desired.items():
+            if name not in self._loops:
+                loop = NetLoop(self._kernel.host(name), underlay.owner())
+                self._loops[name] = (loop, tasks.create_task(loop.run(), name=loop.name))
+            self._loops[name][0].want(state)
+        if fresh:
+            for name in fresh | {underlay.SWITCH}:
+                self._loops[name][0].poke()
+
+
+class Newest:
+    """The newest spec, kept up to date by a task of its own."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.spec: ClusterSpec | None = None
+
+    async def run(self, changed: asyncio.Event) -> None:
+        async for spec in follow.changes(self._places):
+            self.spec = spec
+            changed.set()
+
+
+def desired_states(spec: ClusterSpec) -> dict[str, NetState]:
+    """What the underlay wants in every host's namespace."""
+    hosts = [underlay.CONTROL_PLANE, *(node.name for node in spec.nodes)]
+    return {
+        underlay.SWITCH: underlay.switch_state(spec.underlay, hosts),
+        underlay.CONTROL_PLANE: underlay.host_state(spec.underlay, underlay.control_plane(spec.underlay)),
+    } | {node.name: underlay.host_state(spec.underlay, node.interface) for node in spec.nodes}
