@@ -1,0 +1,54 @@
+"""Who asks: the holder of a client certificate of the cluster's CA, or of a bearer token.
+
+The unix socket is trusted: whoever may open it is root's peer. Over TLS the certificate's CN is the
+user and its O's are the groups. Nobody else gets further than the health and version paths.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fabric.errors import Unauthorized
+
+OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version", "/version/"))
+"""Served to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+LOCAL_ROOT = User("system:admin", ("system:masters",))
+
+
+def authenticate(
+    peer_certificate: Mapping[str, Any] | None, authorization: str, tokens: Mapping[str, str]
+) -> User:
+    """Return who holds the certificate (as `ssl.getpeercert` shows it, verified) or the token.
+
+    `tokens` maps tokens to user names. Unauthorized when neither is good.
+    """
+    if peer_certificate:
+        return _user_of(peer_certificate)
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        for known, name in tokens.items():
+            if hmac.compare_digest(known.encode(), token.strip().encode()):
+                return User(name, ("system:authenticated",))
+    raise Unauthorized("Unauthorized")
+
+
+def _user_of(certificate: Mapping[str, Any]) -> User:
+    fields = [pair for rdn in certificate.get("subject", ()) for pair in rdn]
+    names = [value for key, value in fields if key == "commonName"]
+    groups = tuple(value for key, value in fields if key == "organizationName")
+    if not names:
+        raise Unauthorized("Unauthorized")
+    return User(names[0], (*groups, "system:authenticated"))

@@ -1,0 +1,104 @@
+"""A watch is one chunked answer without end: a JSON line for each event.
+
+Plain watchers share each event's bytes, serialised once by the registry. A refusal after the head of
+the answer is out becomes an ERROR event with the Status in it (410 sends the client to list again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from aiohttp import web
+
+from fabric.api.objects import Object
+from fabric.apiserver import negotiation, queries, status, tables
+from fabric.apiserver.negotiation import MediaType
+from fabric.apiserver.registry import Registry
+from fabric.apiserver.routes import Target
+from fabric.control.client import WatchEvent
+from fabric.control.clock import Clock
+from fabric.errors import FabricError
+
+WATCH_SECONDS_MAX = 3600.0
+"""A watch without a time of its own ends after this long; clients watch anew."""
+
+Event = tuple[WatchEvent, bytes]
+
+
+async def serve_watch(
+    request: web.BaseRequest, target: Target, registry: Registry, clock: Clock
+) -> web.StreamResponse:
+    """Stream the events of what the target names until the client leaves or the time is up."""
+    query = request.query
+    media = negotiation.choose(request.headers.get("Accept", ""), negotiation.WATCH_OFFERS)
+    shown = Shown(target, media, query.get("includeObject", "Metadata"), clock)
+    seconds = queries.whole_number(query, "timeoutSeconds") or WATCH_SECONDS_MAX
+    events = registry.watch(
+        target.kind,
+        target.namespace,
+        resource_version=query.get("resourceVersion", ""),
+        label_selector=queries.label_selector(query),
+        field_selector=queries.field_selector(query),
+        bookmarks=queries.truth(query, "allowWatchBookmarks"),
+        send_initial_events=queries.truth(query, "sendInitialEvents"),
+    )
+    response = web.StreamResponse(headers={"Content-Type": negotiation.JSON, "Cache-Control": "no-cache"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    try:
+        async with asyncio.timeout(seconds), aclosing(shown.lines(events)) as lines:
+            async for line in lines:
+                await response.write(line)
+    except TimeoutError:
+        pass
+    except FabricError as error:
+        await response.write(_error_line(error))
+    await response.write_eof()
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How one watcher wants to see events."""
+
+    target: Target
+    media: MediaType
+    include: str
+    clock: Clock
+
+    async def lines(self, events: AsyncIterator[Event]) -> AsyncGenerator[bytes, None]:
+        """The events, a line each; closes `events` when it is closed."""
+        is_first = True
+        try:
+            async for event, line in events:
+                if not self.media.as_:
+                    yield line
+                else:
+                    obj = self._object(event, is_first, self.clock.now())
+                    is_first = is_first and event.type == "BOOKMARK"
+                    yield _line(event.type, obj)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    def _object(self, event: WatchEvent, is_first: bool, now: datetime) -> Object:
+        """The event's object as the client asked; only the first Table names its columns."""
+        if self.media.as_ != "Table":
+            return tables.metadata_only(event.object, self.media.group_version)
+        rows = () if event.type == "BOOKMARK" else (event.object,)
+        meta = {"resourceVersion": event.object["metadata"].get("resourceVersion", "")}
+        table = tables.table(self.target.kind, rows, meta, self.media.group_version, self.include, now)
+        return table if is_first else table | {"columnDefinitions": None}
+
+
+def _error_line(error: FabricError) -> bytes:
+    return _line("ERROR", status.failure(status.api_error(error)))
+
+
+def _line(type_: str, obj: Object) -> bytes:
+    return orjson.dumps({"type": type_, "object": obj}, option=orjson.OPT_APPEND_NEWLINE)

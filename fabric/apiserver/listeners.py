@@ -1,0 +1,91 @@
+"""One listening socket and the HTTP connections that came in by it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from fabric.apiserver.resources import BODY_BYTES_MAX
+
+BACKLOG = 1024
+CLOSE_SECONDS_MAX = 1.0
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Listener:
+    """Accepts connections on `sock` while it is entered; closes the socket and all of them on exit.
+
+    A handler is cancelled when its client hangs up, so that a watch does not outlive its watcher.
+    """
+
+    def __init__(self, sock: socket.socket, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        self._socket = sock
+        self._handler = handler
+        self._tls = tls
+
+    async def __aenter__(self) -> Listener:
+        loop = asyncio.get_running_loop()
+        self._http = web.Server(
+            self._handler, request_factory=_request, handler_cancellation=True, access_log=None
+        )
+        if self._socket.family == socket.AF_UNIX:
+            self._server = await loop.create_unix_server(self._http, sock=self._socket, backlog=BACKLOG)
+        else:
+            self._server = await loop.create_server(
+                self._http, sock=self._socket, ssl=self._tls, backlog=BACKLOG
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self._http.pre_shutdown()
+        await self._http.shutdown(CLOSE_SECONDS_MAX)
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Bind a socket at `path` for its owner only, in place of one that a dead server left there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.bind(str(draft))
+    draft.chmod(0o600)
+    sock.listen(BACKLOG)
+    draft.replace(path)
+    return sock
+
+
+def tls_socket(place: tuple[str, int] | socket.socket) -> socket.socket:
+    """Bind a TCP socket at host and port; a socket that is open already is taken as it is."""
+    if isinstance(place, socket.socket):
+        place.setblocking(False)
+        return place
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(place)
+    return sock
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MAX)

@@ -1,0 +1,136 @@
+"""Which representation a client gets, and how the body it sent is read.
+
+`Accept` lists media types, best first; parameters `as`, `g` and `v` ask for a transformed object
+(`as=Table;g=meta.k8s.io;v=v1`). The server offers JSON of all forms, and YAML of plain objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import yaml
+
+from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+_YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
+_WILDCARDS = ("*/*", "application/*")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """One entry of `Accept`: its type, and what the object is to be shown as."""
+
+    name: str
+    as_: str = ""
+    group: str = ""
+    version: str = ""
+
+    @property
+    def group_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def header(self) -> str:
+        """As it stands in `Content-Type`."""
+        shape = (("g", self.group), ("v", self.version), ("as", self.as_))
+        return ";".join([self.name, *(f"{key}={value}" for key, value in shape if value)])
+
+
+PLAIN = MediaType(JSON)
+TABLES = tuple(MediaType(JSON, "Table", "meta.k8s.io", version) for version in ("v1", "v1beta1"))
+METADATA = tuple(
+    MediaType(JSON, form, "meta.k8s.io", version)
+    for form in ("PartialObjectMetadata", "PartialObjectMetadataList")
+    for version in ("v1", "v1beta1")
+)
+WATCH_OFFERS = (PLAIN, *TABLES, *METADATA)
+OBJECT_OFFERS = (*WATCH_OFFERS, MediaType(YAML))
+
+
+@lru_cache(maxsize=256)
+def parse_accept(header: str) -> tuple[MediaType, ...]:
+    """The entries in the client's order; quality factors are not weighed."""
+    entries = (entry.strip() for entry in header.split(","))
+    return tuple(_parse_entry(entry) for entry in entries if entry) or (PLAIN,)
+
+
+def _parse_entry(entry: str) -> MediaType:
+    name, *params = (part.strip() for part in entry.split(";"))
+    found = dict(param.split("=", 1) for param in params if "=" in param)
+    return MediaType(name.lower(), found.get("as", ""), found.get("g", ""), found.get("v", ""))
+
+
+def choose(header: str, offers: Sequence[MediaType] = OBJECT_OFFERS) -> MediaType:
+    """The client's first choice that is on offer; NotAcceptable when there is none."""
+    for wanted in parse_accept(header):
+        if wanted in offers:
+            return wanted
+        if wanted.name in _WILDCARDS and not wanted.as_:
+            return offers[0]
+    names = ", ".join(sorted({offer.name for offer in offers}))
+    raise NotAcceptable(f"only the following media types are accepted: {names}")
+
+
+def encode(obj: Any, media: MediaType = PLAIN, *, pretty: bool = False) -> bytes:
+    """The object's bytes in the chosen media type."""
+    if media.name == YAML:
+        return yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode()
+    if pretty:
+        return orjson.dumps(obj, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(obj)
+
+
+def decode(body: bytes, content_type: str) -> Any:
+    """The body as JSON data; no content type means JSON.
+
+    BadRequest when it cannot be read, UnsupportedMediaType for protobuf and the like.
+    """
+    name = content_type.partition(";")[0].strip().lower()
+    if name in _YAML_TYPES:
+        return _decode_yaml(body)
+    if not name or name == JSON or name.endswith("+json"):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"the body is not JSON: {error}") from error
+    raise UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
+    )
+
+
+def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
+    """The body as one JSON object."""
+    obj = decode(body, content_type)
+    if not isinstance(obj, dict):
+        raise BadRequest(f"the body must be an object, not {type(obj).__name__}")
+    return obj
+
+
+def _decode_yaml(body: bytes) -> Any:
+    try:
+        return orjson.loads(orjson.dumps(yaml.load(body, Loader=_JsonLoader)))
+    except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not YAML: {error}") from error
+
+
+class _JsonLoader(yaml.CSafeLoader):
+    """YAML read as JSON: a date stays the text it is, and binary becomes base64."""
+
+
+def _binary_as_text(loader: Any, node: Any) -> str:
+    return str(node.value).replace("\n", "").replace(" ", "")
+
+
+def _scalar_as_text(loader: Any, node: Any) -> str:
+    return str(node.value)
+
+
+_JsonLoader.add_constructor("tag:yaml.org,2002:timestamp", _scalar_as_text)
+_JsonLoader.add_constructor("tag:yaml.org,2002:binary", _binary_as_text)

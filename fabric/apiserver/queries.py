@@ -1,0 +1,117 @@
+"""A request's query parameters and DeleteOptions body, as the registry's options.
+
+A parameter that cannot be read is a BadRequest that names it; unknown ones are ignored, as upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fabric.api.selectors import FieldSelector, LabelSelector
+from fabric.apiserver.options import DeleteOptions, ListOptions, WriteOptions
+from fabric.errors import BadRequest
+
+Query = Mapping[str, str]
+
+_VALIDATIONS = ("Ignore", "Warn", "Strict")
+_PROPAGATIONS = ("Background", "Foreground", "Orphan")
+
+
+def list_options(query: Query) -> ListOptions:
+    """Selectors, paging and the resource version of a list."""
+    if not query:
+        return ListOptions()
+    return ListOptions(
+        label_selector=label_selector(query),
+        field_selector=field_selector(query),
+        limit=whole_number(query, "limit") or 0,
+        continue_=query.get("continue", ""),
+        resource_version=query.get("resourceVersion", ""),
+        resource_version_match=query.get("resourceVersionMatch", ""),
+    )
+
+
+def label_selector(query: Query) -> LabelSelector:
+    """The parameter `labelSelector`."""
+    try:
+        return LabelSelector.parse(query.get("labelSelector", ""))
+    except ValueError as error:
+        raise BadRequest(f"unable to parse labelSelector: {error}") from error
+
+
+def field_selector(query: Query) -> FieldSelector:
+    """The parameter `fieldSelector`."""
+    try:
+        return FieldSelector.parse(query.get("fieldSelector", ""))
+    except ValueError as error:
+        raise BadRequest(f"unable to parse fieldSelector: {error}") from error
+
+
+def write_options(query: Query) -> WriteOptions:
+    """What a create, update or patch asks for besides its body."""
+    if not query:
+        return WriteOptions()
+    return WriteOptions(
+        dry_run=_dry_run(query.get("dryRun", "")),
+        field_manager=query.get("fieldManager", ""),
+        field_validation=_one_of("fieldValidation", query.get("fieldValidation", "Ignore"), _VALIDATIONS),
+    )
+
+
+def delete_options(query: Query, body: Mapping[str, Any]) -> DeleteOptions:
+    """What a delete asks for; the body wins over the query."""
+    options = DeleteOptions(
+        grace_period_seconds=_grace(query, body),
+        propagation=_propagation(query, body),
+        dry_run=_dry_run(query.get("dryRun", "")) or _dry_run("".join(body.get("dryRun") or ())),
+    )
+    preconditions = body.get("preconditions") or {}
+    return replace(
+        options,
+        uid=preconditions.get("uid") or "",
+        resource_version=preconditions.get("resourceVersion") or "",
+    )
+
+
+def _grace(query: Query, body: Mapping[str, Any]) -> int | None:
+    given = body.get("gracePeriodSeconds")
+    if given is None:
+        return whole_number(query, "gracePeriodSeconds")
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise BadRequest(f"gracePeriodSeconds: {given!r} is not a number of seconds")
+    return given
+
+
+def _propagation(query: Query, body: Mapping[str, Any]) -> str:
+    if body.get("orphanDependents"):
+        return "Orphan"
+    asked = body.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
+    return _one_of("propagationPolicy", asked, _PROPAGATIONS)
+
+
+def whole_number(query: Query, name: str) -> int | None:
+    """The parameter as a number of 0 or more; None when it is not given."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise BadRequest(f"{name}: {text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def truth(query: Query, name: str) -> bool:
+    """A boolean parameter, as Go reads it: absent is false, empty is true."""
+    return query.get(name, "false").lower() in ("", "1", "t", "true")
+
+
+def _dry_run(text: str) -> bool:
+    return _one_of("dryRun", text, ("", "All")) == "All"
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        choices = ", ".join(filter(None, allowed))
+        raise BadRequest(f"{name}: {value!r} is not supported; supported values: {choices}")
+    return str(value)

@@ -1,0 +1,219 @@
+"""One handler for every kind: a path, a method and a body become a call to the registry.
+
+Reads are answered as the client negotiated; writes run to their end even when the client hangs up, so
+that a write is never half done in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object, is_deleting
+from fabric.apiserver import negotiation, queries, representation, status
+from fabric.apiserver.eventstream import serve_watch
+from fabric.apiserver.negotiation import MediaType
+from fabric.apiserver.options import ListPage
+from fabric.apiserver.registry import Registry
+from fabric.apiserver.routes import Target
+from fabric.apiserver.subresources import subresource_of
+from fabric.control.clock import Clock
+from fabric.errors import BadRequest, FabricError, MethodNotAllowed, TooLarge, UnsupportedMediaType
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+
+_PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
+
+
+class Resources:
+    """Answers requests for objects; `writes` owns the writes in flight."""
+
+    def __init__(self, registry: Registry, clock: Clock, writes: asyncio.TaskGroup) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._writes = writes
+        self._on_collection: dict[str, tuple[str, Handler]] = {
+            "GET": ("list", self._list),
+            "HEAD": ("list", self._list),
+            "POST": ("create", self._create),
+            "DELETE": ("deletecollection", self._delete_collection),
+        }
+        self._on_object: dict[str, tuple[str, Handler]] = {
+            "GET": ("get", self._get),
+            "HEAD": ("get", self._get),
+            "POST": ("create", self._create),
+            "PUT": ("update", self._update),
+            "PATCH": ("patch", self._patch),
+            "DELETE": ("delete", self._delete),
+        }
+
+    async def answer(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        """Do what the request asks for; ApiError when it is refused."""
+        table = self._on_collection if target.is_collection else self._on_object
+        verb, handler = table.get(request.method, ("", None))
+        if handler is None or verb not in _verbs(target):
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        return await handler(request, target)
+
+    async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        found = await self._registry.get(
+            target.kind, target.namespace, target.name, subresource=target.subresource
+        )
+        return self._object(request, target.kind, found)
+
+    async def _list(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        query = request.query
+        if queries.truth(query, "watch"):
+            if "watch" not in target.kind.verbs:
+                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+            return await serve_watch(request, target, self._registry, self._clock)
+        page = await self._registry.list(target.kind, target.namespace, queries.list_options(query))
+        return self._page(request, target.kind, page)
+
+    async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        obj = negotiation.decode_object(await _body(request), _content_type(request))
+        created = await self._write(
+            self._registry.create(
+                target.kind,
+                target.namespace,
+                obj,
+                queries.write_options(request.query),
+                name=target.name,
+                subresource=target.subresource,
+            )
+        )
+        return self._object(request, target.kind, created, code=201)
+
+    async def _update(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        obj = negotiation.decode_object(await _body(request), _content_type(request))
+        updated = await self._write(
+            self._registry.update(
+                target.kind,
+                target.namespace,
+                target.name,
+                obj,
+                queries.write_options(request.query),
+                subresource=target.subresource,
+            )
+        )
+        return self._object(request, target.kind, updated)
+
+    async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        patch_type = _content_type(request).partition(";")[0].strip().lower()
+        if patch_type not in _PATCH_TYPES:
+            accepted = ", ".join(_PATCH_TYPES)
+            raise UnsupportedMediaType(
+                f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+            )
+        patched = await self._write(
+            self._registry.patch(
+                target.kind,
+                target.namespace,
+                target.name,
+                negotiation.decode(await _body(request), patch_type),
+                patch_type,
+                queries.write_options(request.query),
+                subresource=target.subresource,
+            )
+        )
+        return self._object(request, target.kind, patched)
+
+    async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = queries.delete_options(request.query, await _optional_object(request))
+        last = await self._write(self._registry.delete(target.kind, target.namespace, target.name, options))
+        if not _is_held(last):
+            last = status.deleted(target.kind, target.name, last["metadata"].get("uid", ""))
+        return self._object(request, target.kind, last)
+
+    async def _delete_collection(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = queries.delete_options(request.query, await _optional_object(request))
+        page = await self._write(
+            self._registry.delete_collection(
+                target.kind, target.namespace, queries.list_options(request.query), options
+            )
+        )
+        return self._page(request, target.kind, page)
+
+    async def _write(self, write: Coroutine[Any, Any, Any]) -> Any:
+        """Run a write that outlives its client."""
+        outcome = await asyncio.shield(self._writes.create_task(_outcome(write)))
+        if isinstance(outcome, FabricError):
+            raise outcome
+        return outcome
+
+    def _object(self, request: web.BaseRequest, kind: Kind, obj: Object, code: int = 200) -> web.Response:
+        media = _accepted(request)
+        if media.as_:
+            obj = representation.of_object(kind, obj, media, _include(request), self._clock.now())
+        return _response(request, obj, media, code)
+
+    def _page(self, request: web.BaseRequest, kind: Kind, page: ListPage) -> web.Response:
+        media = _accepted(request)
+        body = representation.of_page(kind, page, media, _include(request), self._clock.now())
+        return _response(request, body, media, 200)
+
+
+async def _outcome(write: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await write
+    except FabricError as error:
+        return error
+
+
+def _verbs(target: Target) -> tuple[str, ...]:
+    if target.subresource:
+        return subresource_of(target.kind, target.subresource).verbs
+    if target.is_collection:
+        across_namespaces = target.kind.namespaced and not target.namespace
+        return tuple(verb for verb in target.kind.verbs if verb == "list" or not across_namespaces)
+    return tuple(verb for verb in target.kind.verbs if verb != "create")
+
+
+def _is_held(obj: Object) -> bool:
+    """True when finalizers or grace keep a deleted object for now."""
+    meta = obj["metadata"]
+    return is_deleting(obj) and bool(meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"))
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, the most that is taken") from error
+    except web.RequestPayloadError as error:
+        raise BadRequest(f"the body cannot be read: {error}") from error
+
+
+async def _optional_object(request: web.BaseRequest) -> Object:
+    body = await _body(request) if request.can_read_body else b""
+    return negotiation.decode_object(body, _content_type(request)) if body.strip() else {}
+
+
+def _content_type(request: web.BaseRequest) -> str:
+    return request.headers.get("Content-Type", "")
+
+
+def _accepted(request: web.BaseRequest) -> MediaType:
+    return negotiation.choose(request.headers.get("Accept", ""))
+
+
+def _include(request: web.BaseRequest) -> str:
+    return request.query.get("includeObject", "Metadata") if request.query_string else "Metadata"
+
+
+def _response(request: web.BaseRequest, obj: Object, media: MediaType, code: int) -> web.Response:
+    pretty = bool(request.query_string) and queries.truth(request.query, "pretty")
+    body = negotiation.encode(obj, media, pretty=pretty)
+    # Transformed objects say so in their kind, and clients expect the bare type, as upstream answers.
+    return web.Response(body=body, status=code, headers={"Content-Type": media.name})

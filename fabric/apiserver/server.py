@@ -1,0 +1,131 @@
+"""The API server's HTTP side: it listens, finds out who asks and for what, and answers.
+
+A unix socket speaks plain HTTP to whoever may open it; every other listener speaks TLS. There is no
+routing table and no middleware: a request goes straight from its path to the registry. A refusal is
+answered as a Status; anything else is a bug, which is answered with 500 and then ends `run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from fabric.apiserver import negotiation, status
+from fabric.apiserver.authentication import OPEN_PATHS, authenticate
+from fabric.apiserver.certificates import Pki
+from fabric.apiserver.documents import Documents
+from fabric.apiserver.listeners import Listener, tls_socket, unix_socket
+from fabric.apiserver.registry import Registry
+from fabric.apiserver.resources import Resources
+from fabric.apiserver.routes import target_of, unknown_path
+from fabric.control.clock import Clock, LoopClock
+from fabric.errors import ApiError, FabricError
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where to listen, and whom to trust."""
+
+    socket_path: Path | None = None
+    """A unix socket for processes of the cluster; made anew, 0600."""
+    tls: Sequence[tuple[str, int] | socket.socket] = ()
+    """Addresses to bind (port 0: any), or stream sockets that are bound already."""
+    pki: Pki | None = None
+    """Needed by TLS listeners."""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """Bearer tokens and the users that they stand for."""
+    clock: Clock = field(default_factory=LoopClock)
+    """What ages are counted from."""
+
+
+class ApiServer:
+    """Serves one registry; make it, `run` it, and wait for `started`."""
+
+    def __init__(self, registry: Registry, config: ServerConfig) -> None:
+        self._registry = registry
+        self._config = config
+        self._documents = Documents(registry.kinds)
+        self._resources: Resources
+        self._listening = asyncio.Event()
+        self._bug: asyncio.Future[None]
+        self.addresses: tuple[tuple[str, int], ...] = ()
+        """Where TLS is served, in the configuration's order; known once started."""
+
+    async def started(self) -> None:
+        """Return when all listeners accept connections."""
+        await self._listening.wait()
+
+    async def run(self) -> None:
+        """Serve until cancelled. OSError when an address cannot be bound; a bug in a handler is raised."""
+        self._bug = asyncio.get_running_loop().create_future()
+        async with AsyncExitStack() as stack:
+            writes = await stack.enter_async_context(asyncio.TaskGroup())
+            self._resources = Resources(self._registry, self._config.clock, writes)
+            for listener in self._listeners():
+                await stack.enter_async_context(listener)
+            self._listening.set()
+            try:
+                await self._bug
+            finally:
+                self._listening.clear()
+
+    def _listeners(self) -> Sequence[Listener]:
+        config = self._config
+        found = []
+        if config.socket_path is not None:
+            found.append(Listener(unix_socket(config.socket_path), self._trusted))
+        if config.tls:
+            if config.pki is None:
+                raise ValueError("TLS listeners need a PKI")
+            context = config.pki.server_context()
+            sockets = [tls_socket(place) for place in config.tls]
+            self.addresses = tuple(sock.getsockname()[:2] for sock in sockets)
+            found += [Listener(sock, self._authenticated, context) for sock in sockets]
+        return found
+
+    async def _trusted(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._guarded(request, self._answer)
+
+    async def _authenticated(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._guarded(request, self._answer_if_known)
+
+    async def _guarded(self, request: web.BaseRequest, answer: Handler) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except FabricError as error:
+            return _refusal(status.api_error(error))
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception as bug:
+            if not self._bug.done():
+                self._bug.set_exception(bug)
+            return _refusal(ApiError(f"{request.method} {request.path}: {type(bug).__name__}: {bug}"))
+
+    async def _answer_if_known(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path not in OPEN_PATHS:
+            certificate: Mapping[str, Any] | None = request.get_extra_info("peercert")
+            authenticate(certificate, request.headers.get("Authorization", ""), self._config.tokens)
+        return await self._answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = target_of(request.path, self._registry.kinds)
+        if target is not None:
+            return await self._resources.answer(request, target)
+        document = self._documents.answer(request)
+        if document is None:
+            raise unknown_path()
+        return document
+
+
+def _refusal(error: ApiError) -> web.Response:
+    headers = {"Content-Type": negotiation.JSON}
+    return web.Response(body=negotiation.encode(status.failure(error)), status=error.code, headers=headers)
