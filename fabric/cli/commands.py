@@ -1,4 +1,4 @@
-"""The table of commands. A command's module is imported when it is registered, its heavy parts when it runs."""
+"""The table of commands: what a user types, and the function that does it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fabric.cluster import follow
+from fabric.cluster import follow, loops
 from fabric.cluster.hosts import Hosts
 from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
@@ -23,7 +23,11 @@ LOOK_SECONDS = 1.0
 
 
 def run(places: Places) -> None:
-    asyncio.run(UnderlayProcess(places).run())
+    loops.run(_run(places))
+
+
+async def _run(places: Places) -> None:
+    await UnderlayProcess(places).run()
 
 
 class UnderlayProcess:

@@ -1,0 +1,51 @@
+"""Commands about a topology file, without root: plan and schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fabric.api.kinds import KindTable
+from fabric.cli import output
+from fabric.cli.output import Format, Output
+from fabric.cluster import bring_up, manifests, planning
+from fabric.netstate.plan import Plan
+from fabric.topology.load import load
+from fabric.topology.schema import SCHEMA
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(help="The topology file.")],
+    format: Annotated[Format, Output] = Format.table,
+) -> None:
+    """Check a topology file and show what would be done to Linux, namespace by namespace.
+
+    Example: fabric plan topologies/two-nodes.yaml
+    """
+    topology = load(file)
+    bring_up.check_network(topology)
+    manifests.known(topology.manifests, KindTable())
+    plans = planning.plan(topology)
+    if format in (Format.json, Format.yaml):
+        value = [
+            {"namespace": p.name, "underlay": _steps(p.underlay), "network": _steps(p.network)} for p in plans
+        ]
+        output.data(value, format)
+        return
+    for each in plans:
+        output.emit(str(each))
+    output.emit(f"then {len(topology.manifests)} manifests are applied, and pods are wired where they run")
+
+
+def schema() -> None:
+    """Print the JSON Schema of topology files, for editors and for checks.
+
+    Example: fabric schema > topology.schema.json
+    """
+    output.data(SCHEMA, Format.json)
+
+
+def _steps(plan: Plan) -> list[str]:
+    return [str(step) for step in plan.steps]

@@ -1,0 +1,46 @@
+"""What `fabric up` would do to Linux, as data: one plan for each namespace, nothing touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fabric.cluster import spec as specs
+from fabric.cluster.hosts import wanted_hosts
+from fabric.cluster.processes.underlay import desired_states
+from fabric.netstate.objects import NetState
+from fabric.netstate.plan import Plan, diff
+from fabric.plugin import registry
+from fabric.topology.model import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """One namespace that is made, and what is put into it."""
+
+    name: str
+    underlay: Plan
+    network: Plan
+
+    def __str__(self) -> str:
+        text = f"namespace {self.name}\n"
+        for title, plan in (("underlay", self.underlay), ("network", self.network)):
+            if plan:
+                lines = str(plan).rstrip("\n").split("\n")
+                text += f"  # {title}\n" + "".join(f"  {line}\n" for line in lines)
+        return text
+
+
+def plan(topology: Topology) -> list[HostPlan]:
+    """Return the plans of all namespaces, the switch first.
+
+    Pods are not in it: where they run is the scheduler's choice. Which subnet a node gets is guessed
+    in order, where the plugin leaves it to chance.
+    """
+    spec = specs.choose(topology, None, api_port=0, workers=1)
+    wires = desired_states(spec)
+    network = registry.load(spec.network.plugin).preview(spec.network.config(), spec.all_facts())
+    nothing: NetState = frozenset()
+    return [
+        HostPlan(name, diff(wires[name], nothing), diff(network.get(name, nothing), nothing))
+        for name in wanted_hosts(spec)
+    ]

@@ -1,0 +1,91 @@
+"""The API process: the store, and the API server on it.
+
+Three doors: a unix socket for the cluster's own processes, TLS on the host's loopback for kubectl, and TLS
+on the control plane's address inside the fabric for pods. The store has a socket of its own for plugins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+
+from fabric.api.kinds import KindTable
+from fabric.apiserver.certificates import Pki
+from fabric.apiserver.kubeconfig import kubeconfig
+from fabric.apiserver.registry import Registry
+from fabric.apiserver.server import ApiServer, ServerConfig
+from fabric.cluster import follow, loops
+from fabric.cluster.places import Places
+from fabric.control.clock import LoopClock
+from fabric.errors import FabricError
+from fabric.kernel.namespaces import inside
+from fabric.kernel.runtime_client import RuntimeClient
+from fabric.store.server import StoreServer
+from fabric.store.sqlite import SqliteStore
+from fabric.topology import underlay
+
+FABRIC_PORT = 6443
+LOOK_SECONDS = 1.0
+
+
+def run(places: Places) -> None:
+    loops.run(_run(places))
+
+
+async def _run(places: Places) -> None:
+    spec = follow.current(places)
+    address = underlay.control_plane(spec.underlay).ip
+    pki = Pki.load_or_create(places.pki, (), (str(address),))
+    clock = LoopClock()
+    store = SqliteStore.open(places.store)
+    registry = Registry(store, KindTable(), clock)
+    await registry.start()
+    host = ServerConfig(
+        socket_path=places.api_socket, tls=[("127.0.0.1", spec.api_port)], pki=pki, clock=clock
+    )
+    server = ApiServer(registry, host)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(StoreServer(store, places.store_socket).run(), name="store server")
+        tasks.create_task(registry.run(), name="registry")
+        tasks.create_task(server.run(), name="API server")
+        tasks.create_task(_serve_inside(places, registry, pki), name="API server in the fabric")
+        await server.started()
+        _write_kubeconfig(places, kubeconfig(spec.name, f"https://127.0.0.1:{spec.api_port}", pki))
+
+
+async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
+    """Listen in the control plane's namespace, and again whenever that host was started anew."""
+    runtime = RuntimeClient(places.runtime_socket(0))
+    listening_in, task = 0, None
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            pid = await _control_plane_pid(runtime)
+            if pid and pid != listening_in:
+                if task is not None:
+                    task.cancel()
+                with contextlib.suppress(OSError):
+                    config = ServerConfig(tls=[_socket_inside(pid)], pki=pki)
+                    task = tasks.create_task(ApiServer(registry, config).run())
+                    listening_in = pid
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _control_plane_pid(runtime: RuntimeClient) -> int:
+    try:
+        return (await runtime.nodes()).get(underlay.CONTROL_PLANE, 0)
+    except FabricError:
+        return 0
+
+
+def _socket_inside(pid: int) -> socket.socket:
+    with inside(pid):
+        return socket.create_server(("", FABRIC_PORT))
+
+
+def _write_kubeconfig(places: Places, text: str) -> None:
+    fresh = places.kubeconfig.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(places.kubeconfig)

@@ -1,0 +1,59 @@
+"""The control process: scheduler and controllers, and the nodes that left the file are removed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fabric.api import kinds
+from fabric.api.objects import uid_of
+from fabric.cluster import follow, loops
+from fabric.cluster.places import Places
+from fabric.control.client import Client
+from fabric.control.clock import LoopClock
+from fabric.control.events import EventRecorder
+from fabric.control.http import HttpClient
+from fabric.control.informers import Informers
+from fabric.controllers.controllers import Controllers
+from fabric.errors import FabricError, NotFound
+from fabric.scheduler.scheduler import Scheduler
+
+RETRY_SECONDS = 0.3
+
+
+def run(places: Places) -> None:
+    loops.run(_run(places))
+
+
+async def _run(places: Places) -> None:
+    client = HttpClient.unix(places.api_socket)
+    clock = LoopClock()
+    informers = Informers(client)
+    schedules = EventRecorder(client, clock, "default-scheduler")
+    controls = EventRecorder(client, clock, "controller-manager")
+    scheduler = Scheduler(client, informers, schedules, clock)
+    controllers = Controllers(client, informers, controls, clock)
+    async with asyncio.TaskGroup() as tasks:
+        for part in (informers, schedules, controls, scheduler, controllers):
+            tasks.create_task(part.run(), name=type(part).__name__)
+        tasks.create_task(_remove_nodes_that_left(places, client))
+
+
+async def _remove_nodes_that_left(places: Places, client: Client) -> None:
+    """Delete the Node objects that the spec no longer has; the controllers see to their pods."""
+    async for spec in follow.changes(places):
+        names = {node.name for node in spec.nodes}
+        while not await _removed(client, names):
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _removed(client: Client, names: set[str]) -> bool:
+    try:
+        for node in (await client.list(kinds.NODE)).items:
+            if node["metadata"]["name"] not in names:
+                try:
+                    await client.delete(kinds.NODE, node["metadata"]["name"], uid=uid_of(node))
+                except NotFound:
+                    continue
+    except FabricError:
+        return False
+    return True

@@ -1,0 +1,146 @@
+"""ICMP echo between many namespaces from one thread: a raw socket in each, all read by one selector.
+
+A request says in its identifier who sent it and in its sequence number to whom; a reply must come back to the
+socket that asked, from the address that was asked, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from fabric.kernel.namespaces import inside
+
+_ICMP_FILTER, _SOL_RAW = 1, 255
+_PAYLOAD = b"fabric reachability check 012345"
+OUTSTANDING_MAX = 256
+RECEIVE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """What differs between ICMP and ICMPv6."""
+
+    domain: int
+    protocol: int
+    request: int
+    reply: int
+
+
+_FAMILIES = {
+    4: _Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0),
+    6: _Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129),
+}
+
+
+class Pinger:
+    """Sends echo requests from the namespaces of the given processes; at most 65,536 of them."""
+
+    def __init__(self, pids: Sequence[int], version: int) -> None:
+        self._family = _FAMILIES[version]
+        self._sockets: list[socket.socket] = []
+        self._selector = selectors.DefaultSelector()
+        try:
+            for index, pid in enumerate(pids):
+                with inside(pid):
+                    opened = socket.socket(self._family.domain, socket.SOCK_RAW, self._family.protocol)
+                self._prepare(opened, index)
+        except BaseException:
+            self.close()
+            raise
+
+    def ping(
+        self,
+        pairs: Iterable[tuple[int, int]],
+        addresses: Sequence[str],
+        *,
+        wait_seconds: float,
+        answered: Callable[[int], None] = lambda count: None,
+    ) -> set[tuple[int, int]]:
+        """Ask once for each (source index, target index); return the pairs that were not answered."""
+        waiting = iter(pairs)
+        open_pairs: set[tuple[int, int]] = set()
+        unsent: set[tuple[int, int]] = set()
+        exhausted = False
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            while not exhausted and len(open_pairs) < OUTSTANDING_MAX:
+                pair = next(waiting, None)
+                if pair is None:
+                    exhausted = True
+                elif self._send(pair, addresses[pair[1]]):
+                    open_pairs.add(pair)
+                else:
+                    unsent.add(pair)
+            before = len(open_pairs)
+            self._receive(open_pairs, addresses)
+            if len(open_pairs) < before:
+                answered(before - len(open_pairs))
+                deadline = time.monotonic() + wait_seconds
+            if (exhausted and not open_pairs) or time.monotonic() > deadline:
+                return open_pairs | unsent | set(waiting)
+
+    def close(self) -> None:
+        self._selector.close()
+        for opened in self._sockets:
+            opened.close()
+
+    def _prepare(self, opened: socket.socket, index: int) -> None:
+        self._sockets.append(opened)
+        opened.setblocking(False)
+        with contextlib.suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        if self._family.domain == socket.AF_INET:
+            only_replies = ~(1 << self._family.reply) & 0xFFFFFFFF
+            opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", only_replies))
+        self._selector.register(opened, selectors.EVENT_READ, index)
+
+    def _send(self, pair: tuple[int, int], address: str) -> bool:
+        source, target = pair
+        packet = _request(self._family, source, target)
+        try:
+            self._sockets[source].sendto(packet, (address, 0))
+        except OSError:
+            return False
+        return True
+
+    def _receive(self, open_pairs: set[tuple[int, int]], addresses: Sequence[str]) -> None:
+        for key, _ in self._selector.select(0.02):
+            opened: socket.socket = self._sockets[key.data]
+            while True:
+                try:
+                    packet, sender = opened.recvfrom(2048)
+                except (BlockingIOError, ConnectionError, OSError):
+                    break
+                message = (
+                    packet[(packet[0] & 0x0F) * 4 :] if self._family.domain == socket.AF_INET else packet
+                )
+                pair = _answer(self._family, message)
+                if pair in open_pairs and pair[0] == key.data and addresses[pair[1]] == sender[0]:
+                    open_pairs.discard(pair)
+
+
+def _request(family: _Family, source: int, target: int) -> bytes:
+    head = struct.pack("!BBHHH", family.request, 0, 0, source, target)
+    total = _checksum(head + _PAYLOAD)
+    return struct.pack("!BBHHH", family.request, 0, total, source, target) + _PAYLOAD
+
+
+def _answer(family: _Family, message: bytes) -> tuple[int, int]:
+    """The pair that a reply belongs to; (-1, -1) when it is none of ours."""
+    if len(message) < 8 or message[0] != family.reply or message[8:] != _PAYLOAD:
+        return (-1, -1)
+    source, target = struct.unpack("!HH", message[4:8])
+    return (source, target)
+
+
+def _checksum(message: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF

@@ -1,0 +1,150 @@
+"""Does every pod reach every pod? Asked with packets, from inside the pods' own namespaces.
+
+Small clusters are checked whole. Beyond `ALL_PAIRS_MAX` pairs each pod is asked for by one pod of every
+node and by its neighbour: every path between nodes and every pod's own wire is still walked, both ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fabric.api.objects import Object, key_of, uid_of
+from fabric.cluster.places import Places
+from fabric.cluster.spec import ClusterSpec
+from fabric.errors import FabricError
+from fabric.kernel.runtime_client import RuntimeClient
+from fabric.verify.echo import Pinger
+
+ALL_PAIRS_MAX = 10_000
+TRIES = 8
+WAIT_SECONDS = 0.5
+FAILURES_KEPT = 20
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The result: how many ordered pairs were asked, and which were not answered."""
+
+    total: int
+    reached: int
+    all_pairs: bool
+    """False when only the pairs described in the module's header were asked."""
+    failures: tuple[tuple[str, str], ...] = ()
+    """The first pairs (source, target) without an answer."""
+
+    @property
+    def complete(self) -> bool:
+        return self.reached == self.total
+
+    @property
+    def first_failure(self) -> str:
+        return f"{self.failures[0][0]} does not reach {self.failures[0][1]}" if self.failures else ""
+
+    def sentence(self) -> str:
+        """`12/12 pod pairs reachable`, and what is wrong."""
+        how = "" if self.all_pairs else " (every pod from and to each node)"
+        lines = [f"{self.reached}/{self.total} pod pairs reachable{how}"]
+        lines += [f"  {source} does not reach {target}" for source, target in self.failures]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "pairs": self.total,
+            "reached": self.reached,
+            "allPairs": self.all_pairs,
+            "failures": [{"from": source, "to": target} for source, target in self.failures],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    name: str
+    address: str
+    node: str
+    pid: int
+
+
+async def pod_reachability(
+    places: Places, spec: ClusterSpec, pods: Sequence[Object], progress: Progress = lambda done, total: None
+) -> Matrix:
+    """Ping between the pods that have an address and run; FabricError when their sandboxes are not found."""
+    pids = await _sandbox_pids(places, spec)
+    targets = [_target(pod, pids) for pod in pods if _runs(pod)]
+    return await asyncio.to_thread(_check, targets, progress)
+
+
+def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
+    pairs, whole = choose_pairs([target.node for target in targets])
+    if not pairs:
+        return Matrix(0, 0, all_pairs=True)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    addresses = [target.address for target in targets]
+    pinger = Pinger([target.pid for target in targets], 6 if ":" in addresses[0] else 4)
+    reached = 0
+
+    def answered(count: int) -> None:
+        nonlocal reached
+        reached += count
+        progress(reached, len(pairs))
+
+    left: set[tuple[int, int]] = set(pairs)
+    try:
+        for _ in range(TRIES):
+            left = pinger.ping(sorted(left), addresses, wait_seconds=WAIT_SECONDS, answered=answered)
+            if not left:
+                break
+    finally:
+        pinger.close()
+    failures = [(targets[source].name, targets[target].name) for source, target in sorted(left)]
+    return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
+
+
+def choose_pairs(nodes: Sequence[str]) -> tuple[list[tuple[int, int]], bool]:
+    """Ordered pairs of indexes to ask for, given each pod's node; True when they are all there are."""
+    count = len(nodes)
+    if count * (count - 1) <= ALL_PAIRS_MAX:
+        return [(a, b) for a in range(count) for b in range(count) if a != b], True
+    on_node: dict[str, list[int]] = defaultdict(list)
+    for index, node in enumerate(nodes):
+        on_node[node].append(index)
+    chosen: set[tuple[int, int]] = set()
+    for index in range(count):
+        for neighbours in on_node.values():
+            other = neighbours[index % len(neighbours)]
+            if other == index:
+                other = neighbours[(index + 1) % len(neighbours)]
+            if other != index:
+                chosen |= {(index, other), (other, index)}
+    return sorted(chosen), False
+
+
+async def _sandbox_pids(places: Places, spec: ClusterSpec) -> dict[str, int]:
+    pids: dict[str, int] = {}
+    for worker in range(spec.workers):
+        runtime = RuntimeClient(places.runtime_socket(worker))
+        try:
+            pids |= {sandbox.id: sandbox.pid for sandbox in await runtime.sandboxes() if sandbox.alive}
+        finally:
+            await runtime.close()
+    return pids
+
+
+def _runs(pod: Object) -> bool:
+    status = pod.get("status") or {}
+    own_address = not pod["spec"].get("hostNetwork")
+    return status.get("phase") == "Running" and bool(status.get("podIP")) and own_address
+
+
+def _target(pod: Object, pids: dict[str, int]) -> _Target:
+    name = str(key_of(pod))
+    if uid_of(pod) not in pids:
+        raise FabricError(f"pod {name} is Running, but no runtime knows its sandbox; see fabric status")
+    return _Target(name, pod["status"]["podIP"], pod["spec"]["nodeName"], pids[uid_of(pod)])
