@@ -1,0 +1,95 @@
+"""The Flannel plugin, as fabric finds it: what a topology may say, and an agent for each node."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fabric.api.objects import Object
+from fabric.control.client import Client
+from fabric.errors import BadInput, FabricError, Problem
+from fabric.netstate.objects import IPNetwork, NetState
+from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.store.port import ModRevision, Put, Store
+from flannel import node_state, topology_check
+from flannel.agent import FlannelAgent
+from flannel.backend import Backend, Site, desired_state, public_ips
+from flannel.backends import BACKENDS, OPTIONS
+from flannel.leases import CONFIG_KEY, Lease, compact
+from flannel.net_conf import NetConf, check, document
+
+WRITE_TRIES_MAX = 10
+
+
+class FlannelPlugin:
+    """Network plugin `flannel`."""
+
+    @property
+    def name(self) -> str:
+        return "flannel"
+
+    def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
+        return topology_check.problems(config, nodes)
+
+    def requirements(self, config: NetworkConfig) -> frozenset[str]:
+        return BACKENDS[_conf(config).backend].features
+
+    async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        """Write net-conf.json to the store, unless it says the same already."""
+        doc = document(config, OPTIONS)
+        for _ in range(WRITE_TRIES_MAX):
+            kv = await store.get(CONFIG_KEY)
+            if kv is not None and _same(kv.value, doc):
+                return
+            guard = ModRevision(CONFIG_KEY, kv.mod_revision if kv else 0)
+            if (await store.txn([guard], [Put(CONFIG_KEY, compact(doc).encode())])).succeeded:
+                return
+        raise FabricError(f"{CONFIG_KEY} changes faster than it can be written: who else writes it?")
+
+    def agent(self, context: NodeContext) -> NodeAgent:
+        return FlannelAgent(context)
+
+    def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
+        """As if the nodes came up in order and each took the lowest free subnet; VTEPs' MACs are numbered."""
+        conf = _conf(config)
+        backend = BACKENDS[conf.backend]
+        columns = [range_.subnets() for range_ in conf.ranges]
+        leases = {
+            facts.name: _guess(conf, backend, facts, number, tuple(next(column) for column in columns))
+            for number, facts in enumerate(nodes, start=1)
+        }
+        states = {}
+        for facts in nodes:
+            site = Site(facts, conf, leases[facts.name])
+            mtu = config.mtu or backend.mtu(conf, facts)
+            own = node_state.own_state(backend, site, mtu)
+            states[facts.name] = own | desired_state(backend, site, mtu, leases.values())
+        return states
+
+    def custom_resources(self) -> Sequence[Object]:
+        return ()
+
+
+def _conf(config: NetworkConfig) -> NetConf:
+    conf, problems = check(document(config, OPTIONS), OPTIONS)
+    if conf is None:
+        raise BadInput(*(Problem(path, what) for path, what in problems))
+    return conf
+
+
+def _guess(
+    conf: NetConf, backend: Backend, facts: NodeFacts, number: int, subnets: tuple[IPNetwork, ...]
+) -> Lease:
+    mac = ":".join(f"{byte:02x}" for byte in (0x02, *number.to_bytes(5, "big")))
+    public = public_ips(conf, facts)
+    before = Lease(subnets, public, backend.type, (compact({"VtepMAC": mac}),) * len(subnets))
+    return Lease(subnets, public, backend.type, backend.data(conf, before, random.Random(number)))
+
+
+def _same(value: bytes, doc: dict[str, Any]) -> bool:
+    try:
+        return bool(json.loads(value) == doc)
+    except ValueError:
+        return False

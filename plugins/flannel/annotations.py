@@ -1,0 +1,79 @@
+"""The node's annotations, by which tools that read flannel's see its backend and address.
+
+Flannel's store here is the cluster's store, not the Node objects, so `kube-subnet-manager` is not said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fabric.api.kinds import NODE
+from fabric.api.objects import annotations_of
+from fabric.control.client import Client
+from fabric.errors import FabricError
+from flannel.leases import Lease
+
+PREFIX = "flannel.alpha.coreos.com/"
+RETRY_SECONDS = 1.0
+RETRY_SECONDS_MAX = 30.0
+RESYNC_SECONDS = 300.0
+
+log = logging.getLogger(__name__)
+
+
+def annotations_for(lease: Lease) -> dict[str, str]:
+    """What a node with this lease is annotated with."""
+    found = {f"{PREFIX}backend-type": lease.backend}
+    for subnet, text in zip(lease.subnets, lease.data or ("null",) * len(lease.subnets), strict=True):
+        found[f"{PREFIX}backend-{'v6-' * (subnet.version == 6)}data"] = text
+    for ip in lease.public_ips:
+        found[f"{PREFIX}public-ip{'v6' * (ip.version == 6)}"] = str(ip)
+    return found
+
+
+class NodeAnnotations:
+    """Keeps one Node's annotations; waits for the Node as long as it takes."""
+
+    def __init__(self, client: Client, node: str) -> None:
+        self._client = client
+        self._node = node
+        self._wanted: dict[str, str] = {}
+        self._changed = asyncio.Event()
+
+    def want(self, wanted: dict[str, str]) -> None:
+        """Set what the Node shall say; an equal set does nothing."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
+
+    async def run(self) -> None:
+        """For ever: look every five minutes, or after a change; a refusal is retried after 1 s to 30 s."""
+        delay = RETRY_SECONDS
+        while True:
+            self._changed.clear()
+            try:
+                await self._reconcile()
+            except FabricError as error:
+                log.debug("%s: annotations: %s", self._node, error)
+                await self._sleep(delay)
+                delay = min(delay * 2, RETRY_SECONDS_MAX)
+            else:
+                delay = RETRY_SECONDS
+                await self._sleep(RESYNC_SECONDS)
+
+    async def _reconcile(self) -> None:
+        if not self._wanted:
+            return
+        have = annotations_of(await self._client.get(NODE, self._node))
+        differing = {key: value for key, value in self._wanted.items() if have.get(key) != value}
+        if differing:
+            patch = {"metadata": {"annotations": differing}}
+            await self._client.patch(NODE, self._node, patch, field_manager="flannel")
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,65 @@
+"""What on a node is flannel's: by name of device, chain and bridge, and by the network of a route.
+
+The veths of pods are not: the kubelet makes and repairs those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fabric.netstate.objects import (
+    MAIN_TABLE,
+    Address,
+    Bridge,
+    Chain,
+    FdbEntry,
+    IPNetwork,
+    Jump,
+    Neighbor,
+    NetObject,
+    Route,
+    Sysctl,
+    Vxlan,
+)
+from fabric.netstate.port import Owner
+from flannel.cni import BRIDGE, FORWARDING
+from flannel.net_conf import NetConf
+from flannel.vxlan import accept_ra
+
+KINDS = frozenset({Bridge, Vxlan, Address, Route, Neighbor, FdbEntry, Sysctl, Chain, Jump})
+_DEVICES = ("flannel.", "flannel-v6.")
+
+
+def owner(conf: NetConf) -> Owner:
+    """The owner of everything that flannel makes on a node, whatever backend made it."""
+    return Owner("flannel", KINDS, lambda obj: _owns(obj, conf.networks), _sysctls(conf))
+
+
+def _owns(obj: NetObject, networks: Sequence[IPNetwork]) -> bool:
+    match obj:
+        case Bridge(name=name):
+            return name == BRIDGE
+        case Vxlan(name=name):
+            return name.startswith(_DEVICES)
+        case Address(dev=dev):
+            return dev == BRIDGE or dev.startswith(_DEVICES)
+        case Neighbor(dev=dev) | FdbEntry(dev=dev):
+            return dev.startswith(_DEVICES)
+        case Route(dst=dst, table=table):
+            return table == MAIN_TABLE and any(_inside(dst, network) for network in networks)
+        case Chain(name=name):
+            return name.startswith("FLANNEL-")
+        case Jump(rule=rule):
+            return "-j FLANNEL-" in rule
+        case _:
+            return isinstance(obj, Sysctl)
+
+
+def _inside(dst: IPNetwork, network: IPNetwork) -> bool:
+    return dst.version == network.version and dst.subnet_of(network)  # type: ignore[arg-type]
+
+
+def _sysctls(conf: NetConf) -> frozenset[str]:
+    families = {range_.family for range_ in conf.ranges}
+    forwarding = {FORWARDING[family] for family in families}
+    return frozenset(forwarding | ({accept_ra(conf)} if "VNI" in conf.options and 6 in families else set()))

@@ -1,0 +1,33 @@
+"""What flannel says of itself on a node."""
+
+from __future__ import annotations
+
+from fabric.plugin.contract import AgentStatus
+from flannel.node_state import NodeState
+from flannel.vxlan import vtep_mac
+
+REFUSALS_MAX = 3
+
+
+def down(why: str) -> AgentStatus:
+    """Not yet able to attach pods."""
+    return AgentStatus(False, "FlannelIsNotUp", f"Flannel is not ready on this node: {why}")
+
+
+def up(state: NodeState, kernel_error: str, store_error: str) -> AgentStatus:
+    """Pods can be attached; trouble with single peers, or with the store, is told but stops nobody."""
+    lease = state.site.lease
+    refusals = state.refusals()
+    troubles = [*refusals[:REFUSALS_MAX], *filter(None, (kernel_error, store_error))]
+    macs = (vtep_mac(lease, 4 if subnet.version == 4 else 6) for subnet in lease.subnets)
+    details = {
+        "subnet": ", ".join(map(str, lease.subnets)),
+        "backend": lease.backend,
+        "public-ip": ", ".join(map(str, lease.public_ips)),
+        "vtep-mac": ", ".join(filter(None, macs)),
+        "mtu": str(state.env.mtu),
+        "peers": str(state.peers),
+        "unreachable-peers": str(len(refusals)) if refusals else "",
+    }
+    message = "; ".join(("Flannel is running on this node", *troubles))
+    return AgentStatus(True, "FlannelIsUp", message, {key: value for key, value in details.items() if value})
