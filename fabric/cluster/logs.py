@@ -28,7 +28,7 @@ def newest(folder: Path) -> Path | None:
 
 def parse(line: str) -> Entry:
     """Read `<RFC3339Nano> <stream> F|P <text>`."""
-    moment, stream, tag, text = (line.split(" ", 3) + ["", "", ""])[:4]
+    moment, stream, tag, text = [*line.split(" ", 3), "", "", ""][:4]
     return Entry(moment, stream, text, whole=tag != "P")
 
 

@@ -1,7 +1,8 @@
 """What this host lacks, and what that costs: found out before anything is built.
 
 `check` judges one topology: a missing feature that it needs is an error, a limit that it will meet a warning.
-`examine` judges the machine as a whole, for `fabric doctor`. Both only look; the remedy is the user's to apply.
+`examine` judges the machine as a whole, for `fabric doctor`. Both only look: the
+remedy is the user's to apply.
 """
 
 from __future__ import annotations

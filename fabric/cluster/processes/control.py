@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fabric.api import kinds
-from fabric.api.objects import uid_of
+from fabric.api.objects import Object, uid_of
 from fabric.cluster import follow, loops
 from fabric.cluster.places import Places
 from fabric.control.client import Client
@@ -17,7 +17,7 @@ from fabric.controllers.controllers import Controllers
 from fabric.errors import FabricError, NotFound
 from fabric.scheduler.scheduler import Scheduler
 
-RETRY_SECONDS = 0.3
+RETRY_SECONDS, TRIES = 0.3, 200
 
 
 def run(places: Places) -> None:
@@ -42,7 +42,9 @@ async def _remove_nodes_that_left(places: Places, client: Client) -> None:
     """Delete the Node objects that the spec no longer has; the controllers see to their pods."""
     async for spec in follow.changes(places):
         names = {node.name for node in spec.nodes}
-        while not await _removed(client, names):
+        for _ in range(TRIES):
+            if await _removed(client, names):
+                break
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -50,10 +52,14 @@ async def _removed(client: Client, names: set[str]) -> bool:
     try:
         for node in (await client.list(kinds.NODE)).items:
             if node["metadata"]["name"] not in names:
-                try:
-                    await client.delete(kinds.NODE, node["metadata"]["name"], uid=uid_of(node))
-                except NotFound:
-                    continue
+                await _remove(client, node)
     except FabricError:
         return False
     return True
+
+
+async def _remove(client: Client, node: Object) -> None:
+    try:
+        await client.delete(kinds.NODE, node["metadata"]["name"], uid=uid_of(node))
+    except NotFound:
+        return
