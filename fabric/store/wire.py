@@ -1,0 +1,155 @@
+"""What travels over the store's socket: length-prefixed msgpack frames, many requests at once.
+
+A request has an id; every answer carries it. Most requests get one answer. A range may come in
+several parts, a watch in parts without end; `last` closes the request, and so does a `Failure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from fabric.errors import Compacted, FabricError, StoreUnavailable
+from fabric.store.port import LeaseNotFound
+
+FRAME_BYTES_MAX = 64 << 20
+HEADER_BYTES = 4
+T = TypeVar("T")
+
+
+class BadFrame(Exception):
+    """The peer does not speak this protocol: the connection ends."""
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True):
+    id: int
+
+
+class Get(Request, frozen=True, tag=True):
+    key: str
+
+
+class Range(Request, frozen=True, tag=True):
+    prefix: str
+    start_after: str
+    limit: int
+    revision: int
+
+
+class Txn(Request, frozen=True, tag=True):
+    compares: tuple[tuple[str, int], ...]
+    ops: tuple[tuple[str, bytes | None, int], ...]
+    """Key, value (None deletes), lease."""
+
+
+class Watch(Request, frozen=True, tag=True):
+    prefix: str
+    from_revision: int
+
+
+class Cancel(Request, frozen=True, tag=True):
+    """End the watch of that id; there is no answer."""
+
+
+class Grant(Request, frozen=True, tag=True):
+    ttl_seconds: int
+
+
+class KeepAlive(Request, frozen=True, tag=True):
+    lease: int
+
+
+class Revoke(Request, frozen=True, tag=True):
+    lease: int
+
+
+class TimeToLive(Request, frozen=True, tag=True):
+    lease: int
+
+
+class Revision(Request, frozen=True, tag=True):
+    pass
+
+
+class Compact(Request, frozen=True, tag=True):
+    revision: int
+
+
+AnyRequest = Get | Range | Txn | Watch | Cancel | Grant | KeepAlive | Revoke | TimeToLive | Revision | Compact
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    id: int
+    body: msgspec.Raw
+    last: bool
+
+
+class Failure(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    id: int
+    error: str
+    message: str
+
+
+ERRORS: dict[str, type[Exception]] = {
+    error.__name__: error for error in (Compacted, FabricError, LeaseNotFound, StoreUnavailable, ValueError)
+}
+
+_encoder = msgspec.msgpack.Encoder()
+_requests: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyRequest)
+_replies: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Answer | Failure)
+
+
+def answer(id_: int, body: object, *, last: bool = True) -> Answer:
+    return Answer(id_, msgspec.Raw(_encoder.encode(body)), last)
+
+
+def failure(id_: int, error: Exception) -> Failure:
+    return Failure(id_, type(error).__name__, str(error))
+
+
+def error_of(failed: Failure) -> Exception:
+    return ERRORS.get(failed.error, FabricError)(failed.message)
+
+
+def frame(message: Request | Answer | Failure) -> bytes:
+    body = _encoder.encode(message)
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+def request_of(body: bytes) -> AnyRequest:
+    try:
+        request: AnyRequest = _requests.decode(body)
+    except msgspec.DecodeError as error:
+        raise BadFrame(f"no request: {error}") from error
+    return request
+
+
+def reply_of(body: bytes) -> Answer | Failure:
+    try:
+        reply: Answer | Failure = _replies.decode(body)
+    except msgspec.DecodeError as error:
+        raise BadFrame(f"no answer: {error}") from error
+    return reply
+
+
+class Frames:
+    """Cuts a stream of bytes into frames. Sans-I/O."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The frames that are complete now. BadFrame when one is too large."""
+        self._buffer += data
+        while len(self._buffer) >= HEADER_BYTES:
+            size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
+            if size > FRAME_BYTES_MAX:
+                raise BadFrame(f"a frame of {size} bytes (at most {FRAME_BYTES_MAX})")
+            end = HEADER_BYTES + size
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[HEADER_BYTES:end])
+            del self._buffer[:end]
+            yield body
