@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 
 from fabric.errors import Compacted, FabricError
 from fabric.store.port import KeyValue, Store, StoreEvent
@@ -59,12 +58,10 @@ class LeaseBook:
         self._turn(found, result.revision)
 
     async def _follow(self) -> None:
-        batches = self._store.watch(SUBNETS, from_revision=self.revision + 1)
-        async with aclosing(batches) as watch:  # type: ignore[type-var]
-            async for batch in watch:
-                self.last_error = ""
-                if batch:
-                    self._enter(batch)
+        async for batch in self._store.watch(SUBNETS, from_revision=self.revision + 1):
+            self.last_error = ""
+            if batch:
+                self._enter(batch)
 
     def _enter(self, batch: Sequence[StoreEvent]) -> None:
         leases = dict(self.leases)

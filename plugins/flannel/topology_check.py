@@ -69,7 +69,8 @@ def _families(conf: NetConf, nodes: Sequence[NodeFacts]) -> Iterator[tuple[str, 
         if len(public_ips(conf, facts)) < len(conf.ranges):
             have = ", ".join(map(str, facts.addresses)) or "none"
             networks = ", ".join(map(str, conf.networks))
-            yield "plugin", f"{facts.name} needs an underlay address of each family of {networks}; it has {have}"
+            what = f"{facts.name} needs an underlay address of each family of {networks}; it has {have}"
+            yield "plugin", what
 
 
 def _adjacency(conf: NetConf, backend: Backend, nodes: Sequence[NodeFacts]) -> Iterator[tuple[str, str]]:
