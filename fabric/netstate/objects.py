@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
+from fabric.netstate.rules import Chain as Chain
+from fabric.netstate.rules import Family as Family
+from fabric.netstate.rules import IpSet as IpSet
+from fabric.netstate.rules import Jump as Jump
+from fabric.netstate.rules import Table as Table
+
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 IPInterface = IPv4Interface | IPv6Interface
-Family = Literal[4, 6]
-Table = Literal["filter", "nat", "mangle", "raw"]
 
 MAIN_TABLE = 254
+IPV6_METRIC = 1024
+"""What Linux makes of metric 0 in IPv6; a Route says 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,21 @@ class Route:
     type: Literal["unicast", "blackhole", "unreachable", "prohibit"] = "unicast"
     next_hops: tuple[NextHop, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Write what Linux keeps: IPv6 has no scopes, calls metric 0 1024, and one leg is a plain route."""
+        if self.dst.version == 6:
+            object.__setattr__(self, "scope", "global")
+            object.__setattr__(self, "metric", 0 if self.metric == IPV6_METRIC else self.metric)
+        if len(self.next_hops) == 1:
+            hop = self.next_hops[0]
+            for name, value in (
+                ("via", hop.via),
+                ("dev", hop.dev),
+                ("onlink", hop.onlink),
+                ("next_hops", ()),
+            ):
+                object.__setattr__(self, name, value)
+
     @property
     def key(self) -> Hashable:
         return ("route", self.dst, self.table, self.metric)
@@ -224,70 +245,29 @@ class Sysctl:
         return f"sysctl {self.path}={self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class IpSet:
-    """An ipset with all its members, in the words of `ipset save`."""
-
-    name: str
-    type: str = "hash:net"
-    family: Family = 4
-    members: frozenset[str] = frozenset()
-
-    @property
-    def key(self) -> Hashable:
-        return ("ipset", self.name)
-
-    def __str__(self) -> str:
-        return f"ipset {self.name} {self.type} family inet{'6' * (self.family == 6)} {sorted(self.members)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """A chain of our own with all its rules in order.
-
-    A rule is written exactly as `iptables-save` prints it, without `-A CHAIN`: what is read back
-    must equal it to the letter, or drift would be seen where there is none.
-    """
-
-    table: Table
-    name: str
-    rules: tuple[str, ...] = ()
-    family: Family = 4
-
-    @property
-    def key(self) -> Hashable:
-        return ("chain", self.family, self.table, self.name)
-
-    def __str__(self) -> str:
-        head = f"chain {self.table} {self.name}{_family(self.family)}"
-        return head + "".join(f"\n  -A {self.name} {rule}" for rule in self.rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Jump:
-    """A rule of ours in a built-in chain: inserted at its top, or appended at its end."""
-
-    table: Table
-    chain: str
-    rule: str
-    """As `iptables-save` prints it, without `-A CHAIN`."""
-    position: Literal["insert", "append"] = "append"
-    family: Family = 4
-
-    @property
-    def key(self) -> Hashable:
-        return ("jump", self.family, self.table, self.chain, self.rule)
-
-    def __str__(self) -> str:
-        flag = "-A" if self.position == "append" else "-I"
-        return f"rule {self.table} {flag} {self.chain} {self.rule}{_family(self.family)}"
-
-
 NetObject = (
     Bridge | Veth | Vxlan | LinkUp | Address | Route | Neighbor | FdbEntry | Sysctl | IpSet | Chain | Jump
 )
 NetState = frozenset[NetObject]
 """Everything that one owner has, or wants, in one network namespace."""
+
+
+def device_names(obj: NetObject) -> frozenset[str]:
+    """Return the devices without which `obj` cannot be; a rule or a set needs none."""
+    match obj:
+        case Vxlan():
+            return frozenset((obj.name, obj.parent))
+        case Bridge() | Veth():
+            return frozenset((obj.name,))
+        case LinkUp() | Address() | Neighbor() | FdbEntry():
+            return frozenset((obj.dev,))
+        case Route():
+            return frozenset((obj.dev,) if obj.dev else ()) | {hop.dev for hop in obj.next_hops}
+        case Sysctl():
+            _, _, group, name, *setting = [*obj.path.split("/"), "", "", ""]
+            per_device = group in ("conf", "neigh") and any(setting) and name not in ("all", "default")
+            return frozenset((name,)) if per_device else frozenset()
+    return frozenset()
 
 
 def _mac(mac: str | None) -> str:
@@ -296,7 +276,3 @@ def _mac(mac: str | None) -> str:
 
 def _up(up: bool) -> str:
     return " up" if up else ""
-
-
-def _family(family: Family) -> str:
-    return " (IPv6)" if family == 6 else ""

@@ -1,8 +1,10 @@
 """The difference between what is and what shall be, as a plan that can be read before it is done.
 
-Adds go in dependency order (a device before its address, a set before the chain that names it, a
-chain before the jump to it), deletes in reverse, before the adds that may take their place.
-A changed object with the same key is one replace, so that traffic never stops in between.
+Order: first devices, addresses and routes that go, then those that come, each in dependency order
+(a device before its address, an address before the route that needs it); then sets; then all rules in one
+run of steps, which Linux takes as one transaction; last the sets that no rule names any more.
+A changed object with the same key is one replace, so that traffic never stops in between. What a step takes
+with it (routes and entries of a device that is made anew) is put again in the same plan.
 """
 
 from __future__ import annotations
@@ -26,27 +28,22 @@ from fabric.netstate.objects import (
     Sysctl,
     Veth,
     Vxlan,
+    device_names,
 )
 
-_ORDER: dict[type, int] = {
+_ADD_ORDER: dict[type, int] = {
     kind: rank
-    for rank, kinds in enumerate(
-        (
-            (Bridge,),
-            (Veth,),
-            (Vxlan,),
-            (Sysctl,),
-            (Address,),
-            (LinkUp,),
-            (Neighbor,),
-            (FdbEntry,),
-            (Route,),
-            (IpSet,),
-            (Chain,),
-            (Jump,),
-        )
+    for rank, kind in enumerate(
+        (Bridge, Veth, Vxlan, Sysctl, Address, LinkUp, Neighbor, FdbEntry, Route, IpSet, Chain, Jump)
     )
-    for kind in kinds
+}
+_DELETE_RULES, _ADD_JUMPS, _DELETE_CHAINS, _DELETE_SETS = 20, 21, 22, 23
+_LATE: dict[tuple[str, type], int] = {
+    ("delete", Jump): _DELETE_RULES,
+    ("add", Jump): _ADD_JUMPS,
+    ("replace", Jump): _ADD_JUMPS,
+    ("delete", Chain): _DELETE_CHAINS,
+    ("delete", IpSet): _DELETE_SETS,
 }
 
 Verb = Literal["add", "replace", "delete"]
@@ -79,34 +76,97 @@ class Plan:
 
 
 def diff(desired: NetState, actual: NetState) -> Plan:
-    """Return the plan that turns `actual` into `desired`."""
-    have = _by_key(actual)
-    want = _by_key(desired)
-    deletes = [Step("delete", obj) for key, obj in have.items() if key not in want]
-    adds = [
-        Step("replace", obj, have[key]) if key in have else Step("add", obj)
-        for key, obj in want.items()
-        if key not in have or not matches(obj, have[key])
+    """Return the plan that turns `actual` into `desired`.
+
+    A sysctl that is no longer desired keeps its value: Linux has no way to unset one.
+    """
+    have = _by_key(actual - desired)
+    want = _by_key(desired - actual)
+    steps: list[Step] = []
+    for key, obj in want.items():
+        steps += _steps_towards(obj, have.get(key))
+    steps += [
+        Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Sysctl)
     ]
-    deletes.sort(key=_rank, reverse=True)
-    adds.sort(key=_rank)
-    return Plan((*deletes, *adds))
+    if any(step.verb == "delete" for step in steps):
+        steps += _put_again(steps, desired & actual)
+    return Plan(tuple(sorted(steps, key=_rank)))
 
 
 def matches(desired: NetObject, actual: NetObject) -> bool:
-    """True when `actual` is all that `desired` asks for; a MAC left open matches any."""
+    """True when `actual` is all that `desired` asks for.
+
+    A MAC left open matches any, a route's device left open any, and a jump matches wherever it stands in
+    its chain: `position` says where it is put when it is missing.
+    """
     if desired == actual:
         return True
     if type(desired) is not type(actual):
         return False
-    if isinstance(desired, Bridge | Veth | Vxlan):
-        return _fill_open(desired, actual) == actual
-    return False
+    return _fill_open(desired, actual) == actual
+
+
+def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
+    """True when Linux cannot change a device of one into the other in place."""
+    match desired, actual:
+        case Veth(), Veth():
+            same = ("peer", "peer_ns") + (("peer_mac",) if desired.peer_mac else ())
+        case Vxlan(), Vxlan():
+            same = ("vni", "parent", "local", "port", "learning", "gbp")
+        case Bridge(), Bridge():
+            same = ()
+        case IpSet(), IpSet():
+            return False
+        case _:
+            return type(desired) is not type(actual)
+    return any(getattr(desired, name) != getattr(actual, name) for name in same)
+
+
+def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
+    if old is None:
+        return [Step("add", obj)]
+    if matches(obj, old):
+        return []
+    if needs_recreation(obj, old):
+        return [Step("delete", old), Step("add", obj)]
+    return [Step("replace", obj, old)]
+
+
+def _put_again(steps: Iterable[Step], kept: NetState) -> list[Step]:
+    """What the deletes of a plan take with them although it is desired, as adds."""
+    gone = {s.obj.name for s in steps if s.verb == "delete" and isinstance(s.obj, Bridge | Veth | Vxlan)}
+    gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
+    shaken = {s.obj.dev for s in steps if s.verb == "delete" and isinstance(s.obj, Address)}
+    reparented = [
+        Step("replace", obj, replace(obj, master=None))
+        for obj in kept
+        if isinstance(obj, Veth) and obj.master in gone and obj.name not in gone
+    ]
+    return reparented + [Step("add", obj) for obj in kept if _is_lost(obj, gone, shaken)]
+
+
+def _is_lost(obj: NetObject, gone: set[str], shaken: set[str]) -> bool:
+    devices = device_names(obj)
+    if isinstance(obj, Route):
+        finds_its_device = obj.via is not None and not devices
+        return bool(devices & (gone | shaken)) or (finds_its_device and bool(gone | shaken))
+    if isinstance(obj, Address):
+        return obj.dev in gone or obj.dev in shaken
+    return bool(devices & gone)
 
 
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
-    open_fields = [f for f in ("mac", "peer_mac") if hasattr(desired, f) and getattr(desired, f) is None]
-    return replace(desired, **{f: getattr(actual, f) for f in open_fields})
+    match desired, actual:
+        case Bridge() | Vxlan(), Bridge() | Vxlan():
+            return replace(desired, mac=desired.mac or actual.mac)
+        case Veth(), Veth():
+            peer_mac = desired.peer_mac or actual.peer_mac
+            return replace(desired, mac=desired.mac or actual.mac, peer_mac=peer_mac)
+        case Route(), Route() if desired.via and not desired.dev:
+            return replace(desired, dev=actual.dev)
+        case Jump(), Jump():
+            return replace(desired, position=actual.position)
+    return desired
 
 
 def _by_key(state: Iterable[NetObject]) -> dict[Hashable, NetObject]:
@@ -114,4 +174,8 @@ def _by_key(state: Iterable[NetObject]) -> dict[Hashable, NetObject]:
 
 
 def _rank(step: Step) -> tuple[int, str]:
-    return _ORDER[type(step.obj)], str(step.obj)
+    late = _LATE.get((step.verb, type(step.obj)))
+    if late is not None:
+        return late, str(step.obj)
+    rank = _ADD_ORDER[type(step.obj)]
+    return (-rank if step.verb == "delete" else rank), str(step.obj)

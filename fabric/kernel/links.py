@@ -1,0 +1,224 @@
+"""Bridges, veth pairs and VXLAN devices as netlink requests, and back.
+
+A pair is one request: the far end is made in its own namespace under its final name, and both ends have one
+queue, because moving, renaming or resizing a device waits for RCU (16 to 20 ms each). Devices are deleted
+by group: one request, however many they are.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
+
+from fabric.kernel import netlink
+from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, text, u32
+from fabric.netstate.objects import Bridge, IPAddress, Link, Veth, Vxlan
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+IFF_UP = 1
+DOOMED_GROUP = 0x0FAB
+"""Devices that one request is about to delete."""
+_IFINFO = struct.Struct("=BxHiII")
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _NET_NS_PID = 1, 3, 4, 5, 10, 18, 19
+_GROUP, _EXT_MASK, _NUM_TX_QUEUES, _NUM_RX_QUEUES, _LINK_NETNSID, _TARGET_NETNSID = 27, 29, 31, 32, 37, 46
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_VETH_INFO_PEER, _BRPORT_MODE = 1, 4
+_VXLAN_ID, _VXLAN_LINK, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT = 1, 3, 4, 7, 15
+_VXLAN_LOCAL6, _VXLAN_GBP = 17, 23
+_SKIP_STATISTICS = u32(_EXT_MASK, 8)
+_ONE_QUEUE = u32(_NUM_TX_QUEUES, 1) + u32(_NUM_RX_QUEUES, 1)
+
+
+class Indexes(Protocol):
+    """The indexes of devices by name; OSError ENODEV when there is none of that name."""
+
+    def __getitem__(self, device: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as Linux lists it; indexes are those of its namespace."""
+
+    index: int
+    name: str
+    kind: str
+    mtu: int
+    mac: str
+    up: bool
+    master: int
+    hairpin: bool
+    link: int
+    """Index of the far end of a veth, or of the parent."""
+    netns_id: int | None
+    """Where `link` is, as this namespace numbers others; None: in this one."""
+    data: Mapping[int, bytes]
+
+
+def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> Request:
+    """Return the request that makes `link`; `pids` tells its peer's namespace."""
+    head = _IFINFO.pack(0, 0, 0, IFF_UP if link.up else 0, IFF_UP if link.up else 0)
+    body = head + text(_IFNAME, link.name) + u32(_MTU, link.mtu) + _mac(link.mac)
+    match link:
+        case Bridge():
+            body += attribute(_LINKINFO, text(_INFO_KIND, "bridge"))
+        case Veth():
+            body += _ONE_QUEUE + (u32(_MASTER, indexes[link.master]) if link.master else b"")
+            info = attribute(_INFO_DATA, attribute(_VETH_INFO_PEER, _peer(link, pids[link.peer_ns])))
+            body += attribute(_LINKINFO, text(_INFO_KIND, "veth") + info)
+        case Vxlan():
+            info = attribute(_INFO_DATA, _vxlan(link, indexes[link.parent]))
+            body += attribute(_LINKINFO, text(_INFO_KIND, "vxlan") + info)
+    return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def change(link: Link, indexes: Indexes) -> list[Request]:
+    """Return the requests that give an existing device the changeable values of `link`."""
+    flags = IFF_UP if link.up else 0
+    body = _IFINFO.pack(0, 0, indexes[link.name], flags, IFF_UP) + u32(_MTU, link.mtu) + _mac(link.mac)
+    if not isinstance(link, Veth):
+        return [Request(RTM_SETLINK, 0, body)]
+    body += u32(_MASTER, indexes[link.master] if link.master else 0)
+    return [Request(RTM_SETLINK, 0, body), *([hairpin(link)] if link.master else [])]
+
+
+def hairpin(link: Veth) -> Request:
+    """Return the request that lets a bridge send frames back to this port, or not; by name."""
+    mode = attribute(_BRPORT_MODE, bytes((link.hairpin,)))
+    info = text(_INFO_SLAVE_KIND, "bridge") + attribute(_INFO_SLAVE_DATA, mode)
+    body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, link.name) + attribute(_LINKINFO, info)
+    return Request(RTM_NEWLINK, 0, body)
+
+
+def raised(index: int, up: bool) -> Request:
+    """Return the request that raises or lowers a device."""
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP))
+
+
+def resized(index: int, mtu: int) -> Request:
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + u32(_MTU, mtu))
+
+
+def deletion(name: str) -> Request:
+    return Request(RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name))
+
+
+def doom(name: str) -> Request:
+    """Return the request that puts a device into the group which `group_deletion` deletes."""
+    body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name) + u32(_GROUP, DOOMED_GROUP)
+    return Request(RTM_SETLINK, 0, body)
+
+
+def group_deletion() -> Request:
+    return Request(RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(_GROUP, DOOMED_GROUP))
+
+
+def devices(socket: netlink.Socket) -> list[Device]:
+    """Return every device of the socket's namespace."""
+    body = _IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
+    return [device(answer) for kind, answer in socket.dump(RTM_GETLINK, body) if kind == RTM_NEWLINK]
+
+
+def question(index: int, netns_id: int) -> Request:
+    """Return the request for one device of another namespace."""
+    body = _IFINFO.pack(0, 0, index, 0, 0) + u32(_TARGET_NETNSID, netns_id) + _SKIP_STATISTICS
+    return Request(RTM_GETLINK, 0, body)
+
+
+def device(body: bytes) -> Device:
+    """Return the device that an answer tells of."""
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    found = netlink.attributes(body, _IFINFO.size)
+    info = netlink.attributes(found.get(_LINKINFO, b""))
+    slave = netlink.attributes(info.get(_INFO_SLAVE_DATA, b""))
+    netns_id = found.get(_LINK_NETNSID)
+    return Device(
+        index=index,
+        name=_text(found.get(_IFNAME, b"")),
+        kind=_text(info.get(_INFO_KIND, b"")),
+        mtu=_number(found.get(_MTU)),
+        mac=found.get(_ADDRESS, b"").hex(":"),
+        up=bool(flags & IFF_UP),
+        master=_number(found.get(_MASTER)),
+        hairpin=slave.get(_BRPORT_MODE, b"\0")[0] == 1,
+        link=_number(found.get(_LINK)),
+        netns_id=None if netns_id is None else struct.unpack("=i", netns_id)[0],
+        data=netlink.attributes(info.get(_INFO_DATA, b"")),
+    )
+
+
+def read_link(it: Device, names: Mapping[int, str], far_end: tuple[str, str, str]) -> Link | None:
+    """Return what `it` is in netstate's words; `far_end` is a veth's peer, its namespace and its MAC."""
+    match it.kind:
+        case "bridge":
+            return Bridge(it.name, it.mtu, it.mac, it.up)
+        case "veth":
+            peer, peer_ns, peer_mac = far_end
+            master = names.get(it.master)
+            return Veth(it.name, peer, peer_ns, it.mtu, it.mac, peer_mac or None, master, it.hairpin, it.up)
+        case "vxlan":
+            return _read_vxlan(it, names)
+    return None
+
+
+def names_by_index(found: Iterable[Device]) -> dict[int, str]:
+    """Return the names by index."""
+    return {it.index: it.name for it in found}
+
+
+def _read_vxlan(it: Device, names: Mapping[int, str]) -> Vxlan | None:
+    local = it.data.get(_VXLAN_LOCAL) or it.data.get(_VXLAN_LOCAL6)
+    parent = names.get(_number(it.data.get(_VXLAN_LINK)))
+    if local is None or parent is None:
+        return None
+    return Vxlan(
+        name=it.name,
+        vni=_number(it.data.get(_VXLAN_ID)),
+        parent=parent,
+        local=ip_address(local),
+        port=int.from_bytes(it.data.get(_VXLAN_PORT, b""), "big"),
+        mtu=it.mtu,
+        mac=it.mac,
+        learning=it.data.get(_VXLAN_LEARNING, b"\0")[0] == 1,
+        gbp=_VXLAN_GBP in it.data,
+        up=it.up,
+    )
+
+
+def _peer(link: Veth, pid: int) -> bytes:
+    head = _IFINFO.pack(0, 0, 0, 0, 0)
+    name = text(_IFNAME, link.peer) + u32(_MTU, link.mtu) + _mac(link.peer_mac)
+    return head + name + _ONE_QUEUE + u32(_NET_NS_PID, pid)
+
+
+def _vxlan(link: Vxlan, parent: int) -> bytes:
+    return (
+        u32(_VXLAN_ID, link.vni)
+        + u32(_VXLAN_LINK, parent)
+        + _local(link.local)
+        + attribute(_VXLAN_LEARNING, bytes((link.learning,)))
+        + attribute(_VXLAN_PORT, link.port.to_bytes(2, "big"))
+        + (attribute(_VXLAN_GBP, b"") if link.gbp else b"")
+    )
+
+
+def _local(local: IPAddress) -> bytes:
+    match local:
+        case IPv4Address():
+            return attribute(_VXLAN_LOCAL, local.packed)
+        case IPv6Address():
+            return attribute(_VXLAN_LOCAL6, local.packed)
+
+
+def _mac(mac: str | None) -> bytes:
+    return attribute(_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else b""
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")
+
+
+def _number(value: bytes | None) -> int:
+    return int(struct.unpack("=I", value)[0]) if value else 0

@@ -1,0 +1,237 @@
+"""The real side of the kernel port: namespaces held by processes, written by netlink and Linux's own tools.
+
+Every call runs in a thread of the kernel's own pool: a namespace's read or a pod's wiring takes 1 ms and
+more, most of it waiting for the kernel's rtnl lock, and the event loop has other nodes to serve. One host
+does one thing at a time. A node's netlink socket stays open; a pod's is opened for each use (a thousand
+pods would be a thousand descriptors).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+from fabric.errors import KernelRefused
+from fabric.kernel import links, programs, sets, tables
+from fabric.kernel.namespaces import inside
+from fabric.kernel.netlink import NetlinkError, Socket
+from fabric.kernel.nsids import NamespaceIds
+from fabric.kernel.programs import ToolFailed
+from fabric.kernel.reader import Reader
+from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
+from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
+from fabric.netstate.plan import Plan, Step, matches
+from fabric.netstate.port import Host, Kernel, Owner
+from fabric.netstate.rules import Chain, Family, IpSet, Jump
+
+T = TypeVar("T")
+THREADS_MAX = 4
+"""rtnl is one lock: more threads would only wait for it."""
+_FAMILIES: tuple[Family, ...] = (4, 6)
+
+
+class LinuxKernel(Kernel):
+    """The namespaces of a cluster, each known by a process inside it."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        """`pids` may change at any time: it is looked at on every use."""
+        self._pids = pids
+        self._hosts: dict[str, LinuxHost] = {}
+        self._executor = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="kernel")
+        self._flavour = ""
+
+    def host(self, name: str) -> LinuxHost:
+        if name not in self._hosts:
+            self._hosts[name] = LinuxHost(self, name)
+        return self._hosts[name]
+
+    def close(self) -> None:
+        """Close every socket and end the threads; the namespaces stay as they are."""
+        self._executor.shutdown()
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        return self._pids
+
+    def flavour(self, pid: int) -> str:
+        """Return the flavour of iptables for all namespaces; found out once, in the first that needs it."""
+        if not self._flavour:
+            self._flavour = programs.detect_flavour(pid)
+        return self._flavour
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+class LinuxHost(Host):
+    """One network namespace of this machine."""
+
+    def __init__(self, kernel: LinuxKernel, name: str) -> None:
+        self._kernel = kernel
+        self._name = name
+        self._busy = threading.Lock()
+        self._turn = asyncio.Lock()
+        self._socket: Socket | None = None
+        self._pid = 0
+        self._reader = Reader(name, NamespaceIds(kernel.pids))
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def read(self, owner: Owner) -> NetState:
+        async with self._turn:
+            return await self._kernel.in_thread(lambda: self._read(owner))
+
+    async def apply(self, plan: Plan) -> None:
+        if plan:
+            async with self._turn:
+                await self._kernel.in_thread(lambda: self._apply(plan))
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, self._pid = None, 0
+
+    def _read(self, owner: Owner) -> NetState:
+        with self._visit("read") as socket:
+            found: set[NetObject] = set()
+            if owner.kinds & frozenset(NETLINK_KINDS):
+                found.update(self._reader.read(socket, owner.kinds))
+            if Sysctl in owner.kinds and owner.sysctls:
+                found.update(self._read_sysctls(owner.sysctls))
+            if owner.kinds & {Chain, Jump}:
+                for family in _FAMILIES:
+                    found.update(self._saved(family).objects(family))
+            if IpSet in owner.kinds:
+                found.update(sets.parse(self._saved_sets()))
+        return frozenset(obj for obj in found if type(obj) in owner.kinds and owner.owns(obj))
+
+    def _apply(self, plan: Plan) -> None:
+        with self._visit("apply") as socket:
+            for medium, steps in groupby(plan.steps, _medium):
+                match medium:
+                    case "netlink":
+                        self._writer(socket).write(steps)
+                    case "sysctl":
+                        self._write_sysctls(list(steps))
+                    case "sets":
+                        self._write_sets(list(steps))
+                    case "rules":
+                        self._write_rules(list(steps))
+
+    @contextmanager
+    def _visit(self, verb: str) -> Iterator[Socket]:
+        with self._busy:
+            try:
+                yield self._open()
+            except ToolFailed as error:
+                raise KernelRefused(f"{self._name}: {verb}: {error}") from error
+            except OSError as error:
+                raise refusal(self._name, verb, error) from error
+            finally:
+                if self._name.startswith("pod:"):
+                    self.close()
+
+    def _open(self) -> Socket:
+        pid = self._kernel.pids.get(self._name)
+        if pid is None:
+            raise NetlinkError(errno.ESRCH, "there is no such namespace")
+        if self._socket is None or pid != self._pid:
+            self.close()
+            with inside(pid):
+                self._socket = Socket()
+            self._pid = pid
+        return self._socket
+
+    def _writer(self, socket: Socket) -> Writer:
+        def read(kind: type) -> NetState:
+            return frozenset(self._reader.read(socket, frozenset((kind,))))
+
+        return Writer(self._name, socket, self._kernel.pids, read, self._resize_peer)
+
+    def _resize_peer(self, link: Veth) -> None:
+        with inside(self._kernel.pids[link.peer_ns]):
+            socket = Socket()
+        try:
+            socket.change([links.resized(socket.index_of(link.peer), link.mtu)])
+        finally:
+            socket.close()
+
+    def _read_sysctls(self, paths: frozenset[str]) -> Iterator[Sysctl]:
+        with inside(self._pid):
+            for path in sorted(paths):
+                try:
+                    value = Path("/proc/sys", path).read_text()
+                except FileNotFoundError:
+                    continue
+                yield Sysctl(path, " ".join(value.split()))
+
+    def _write_sysctls(self, steps: Sequence[Step]) -> None:
+        with inside(self._pid):
+            for step in steps:
+                if step.verb == "delete" or not isinstance(step.obj, Sysctl):
+                    continue
+                try:
+                    Path("/proc/sys", step.obj.path).write_text(step.obj.value)
+                except OSError as error:
+                    raise refusal(self._name, step, error) from error
+
+    def _saved(self, family: Family) -> tables.Saved:
+        return tables.parse(programs.run(self._pid, programs.save(self._kernel.flavour(self._pid), family)))
+
+    def _saved_sets(self) -> str:
+        return programs.run(self._pid, ("ipset", "save"))
+
+    def _write_sets(self, steps: Sequence[Step]) -> None:
+        there = {it.name: it for it in sets.parse(self._saved_sets())}
+        self._refuse_others(steps, {it.key: it for it in there.values()})
+        self._run_tool(steps, ("ipset", "restore"), sets.compose(steps, there))
+
+    def _write_rules(self, steps: Sequence[Step]) -> None:
+        for family in _FAMILIES:
+            own = [s for s in steps if isinstance(s.obj, Chain | Jump) and s.obj.family == family]
+            if not own:
+                continue
+            saved = self._saved(family)
+            chains = {it.key: it for it in saved.objects(family) if isinstance(it, Chain)}
+            self._refuse_others(own, chains)
+            text = tables.compose(own, saved)
+            self._run_tool(own, programs.restore(self._kernel.flavour(self._pid), family), text)
+
+    def _refuse_others(self, steps: Sequence[Step], there: Mapping[object, NetObject]) -> None:
+        for step in steps:
+            found = there.get(step.obj.key)
+            if step.verb == "add" and found is not None and not matches(step.obj, found):
+                raise refusal(self._name, step, NetlinkError(errno.EEXIST, "File exists"))
+
+    def _run_tool(self, steps: Sequence[Step], command: Sequence[str], text: str) -> None:
+        if not text:
+            return
+        try:
+            programs.run(self._pid, command, text)
+        except ToolFailed as error:
+            more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+            first = str(steps[0]).split("\n", 1)[0]
+            raise KernelRefused(f"{self._name}: {first}{more}: {error}") from error
+
+
+def _medium(step: Step) -> str:
+    match step.obj:
+        case Sysctl():
+            return "sysctl"
+        case IpSet():
+            return "sets"
+        case Chain() | Jump():
+            return "rules"
+    return "netlink"

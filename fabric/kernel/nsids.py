@@ -1,0 +1,53 @@
+"""Which namespace holds the far end of a veth: the kernel's numbers for it, turned into our names.
+
+A namespace numbers the others that it knows of (RTM_GETNSID). The number of a living namespace does not
+change, so an answer holds for as long as the same process stands behind the name.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+
+from fabric.kernel import netlink
+from fabric.kernel.netlink import Request, u32
+
+_RTM_GETNSID = 90
+_NETNSA_NSID, _NETNSA_PID = 1, 2
+
+
+class NamespaceIds:
+    """The names of the namespaces that one namespace knows by number."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._known: dict[int, tuple[str, int]] = {}
+        self._strangers: dict[str, int] = {}
+        """Names that had no number here when last asked, with the pid asked about."""
+
+    def names(self, socket: netlink.Socket, ids: Iterable[int]) -> dict[int, str]:
+        """Return the name of each id; an id of a namespace outside the cluster is left out."""
+        wanted = set(ids)
+        self._known = {id: held for id, held in self._known.items() if self._pids.get(held[0]) == held[1]}
+        if not wanted <= self._known.keys():
+            self._ask(socket, [name for name in self._unasked() if name not in self._strangers])
+        if not wanted <= self._known.keys():
+            self._strangers.clear()
+            self._ask(socket, self._unasked())
+        return {id: self._known[id][0] for id in wanted if id in self._known}
+
+    def _unasked(self) -> list[str]:
+        known = {name for name, _ in self._known.values()}
+        return [name for name in list(self._pids) if name not in known]
+
+    def _ask(self, socket: netlink.Socket, names: list[str]) -> None:
+        held = [(name, pid) for name in names if (pid := self._pids.get(name))]
+        questions = [Request(_RTM_GETNSID, 0, b"\0\0\0\0" + u32(_NETNSA_PID, pid)) for _, pid in held]
+        for (name, pid), answer in zip(held, socket.ask(questions), strict=True):
+            if isinstance(answer, OSError):
+                continue
+            (id,) = struct.unpack("=i", netlink.attributes(answer[1], 4)[_NETNSA_NSID])
+            if id >= 0:
+                self._known[id] = (name, pid)
+            else:
+                self._strangers[name] = pid

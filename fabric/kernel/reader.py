@@ -1,0 +1,79 @@
+"""What a namespace holds, read by netlink in netstate's words; only kinds asked for are asked of Linux."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fabric.kernel import addresses, links, neighbors, routes
+from fabric.kernel.links import Device
+from fabric.kernel.netlink import Socket
+from fabric.kernel.nsids import NamespaceIds
+from fabric.netstate.objects import (
+    Address,
+    Bridge,
+    FdbEntry,
+    LinkUp,
+    Neighbor,
+    NetObject,
+    Route,
+    Veth,
+    Vxlan,
+)
+
+_KINDS_OF_DEVICES = {"bridge": Bridge, "veth": Veth, "vxlan": Vxlan}
+
+
+class Reader:
+    """Reads one namespace."""
+
+    def __init__(self, namespace: str, ids: NamespaceIds) -> None:
+        self._namespace = namespace
+        self._ids = ids
+
+    def read(self, socket: Socket, kinds: frozenset[type]) -> Iterator[NetObject]:
+        """Yield every object of the kinds that is there."""
+        found = links.devices(socket)
+        names = links.names_by_index(found)
+        yield from self._links(socket, found, names, kinds)
+        if LinkUp in kinds:
+            yield from (LinkUp(it.name) for it in found if it.up and it.kind not in ("bridge", "vxlan"))
+        if Address in kinds:
+            yield from addresses.read(socket, names)
+        if Neighbor in kinds:
+            yield from neighbors.read_neighbors(socket, names)
+        if FdbEntry in kinds:
+            yield from neighbors.read_entries(socket, found)
+        if Route in kinds:
+            yield from routes.read(socket, names)
+
+    def _links(
+        self, socket: Socket, found: Sequence[Device], names: Mapping[int, str], kinds: frozenset[type]
+    ) -> Iterator[NetObject]:
+        wanted = [it for it in found if _KINDS_OF_DEVICES.get(it.kind) in kinds]
+        far_ends = self._far_ends(socket, [it for it in wanted if it.kind == "veth"], found)
+        for it in wanted:
+            link = links.read_link(it, names, far_ends.get(it.index, ("", "", "")))
+            if link is not None:
+                yield link
+
+    def _far_ends(
+        self, socket: Socket, veths: Sequence[Device], found: Sequence[Device]
+    ) -> dict[int, tuple[str, str, str]]:
+        """Return (name, namespace, MAC) of the far end of each pair, by the near end's index.
+
+        A far end in a namespace that is none of ours has an empty namespace.
+        """
+        here = {it.index: it for it in found}
+        ends = {
+            it.index: (here[it.link].name, self._namespace, here[it.link].mac)
+            for it in veths
+            if it.netns_id is None and it.link in here
+        }
+        away = [(it, it.netns_id) for it in veths if it.netns_id is not None]
+        spaces = self._ids.names(socket, (id for _, id in away))
+        answers = socket.ask([links.question(it.link, id) for it, id in away])
+        for (it, id), answer in zip(away, answers, strict=True):
+            if not isinstance(answer, OSError):
+                far = links.device(answer[1])
+                ends[it.index] = (far.name, spaces.get(id, ""), far.mac)
+        return ends

@@ -1,0 +1,156 @@
+"""Devices, addresses, routes, neighbours and forwarding entries of a plan, written by netlink.
+
+Requests gather until a step needs the index of a device that an earlier one makes; then all go out in one
+send. After a refusal the requests behind it in the same send are done all the same: the caller reads again.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from fabric.errors import KernelRefused
+from fabric.kernel import addresses, links, neighbors, routes
+from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkError, Request, Socket
+from fabric.netstate.objects import (
+    Address,
+    Bridge,
+    FdbEntry,
+    LinkUp,
+    Neighbor,
+    NetObject,
+    NetState,
+    Route,
+    Veth,
+    Vxlan,
+)
+from fabric.netstate.plan import Step, matches
+
+NETLINK_KINDS = (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry)
+_GONE = {errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO}
+_ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
+
+
+def refusal(namespace: str, step: object, error: OSError) -> KernelRefused:
+    """Return the error that names the namespace, the step and the errno."""
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    detail = f": {error.detail}" if isinstance(error, NetlinkError) and error.detail else ""
+    what = str(step).split("\n", 1)[0]
+    return KernelRefused(f"{namespace}: {what}: {error.strerror} ({name}){detail}")
+
+
+class Writer:
+    """Carries out the netlink steps of one plan in one namespace."""
+
+    def __init__(
+        self,
+        namespace: str,
+        socket: Socket,
+        pids: Mapping[str, int],
+        read: Callable[[type], NetState],
+        resize_peer: Callable[[Veth], None],
+    ) -> None:
+        self._namespace = namespace
+        self._socket = socket
+        self._pids = pids
+        self._read = read
+        self._resize_peer = resize_peer
+        self._pending: list[tuple[Step, Request]] = []
+        self._links_pending = False
+
+    def write(self, steps: Iterable[Step]) -> None:
+        """Carry out the steps in order; KernelRefused names the first that Linux refused."""
+        doomed: list[Step] = []
+        for step in steps:
+            if step.verb == "delete" and isinstance(step.obj, Bridge | Veth | Vxlan):
+                doomed.append(step)
+                continue
+            self._doom(doomed)
+            doomed = []
+            self._add(step)
+        self._doom(doomed)
+        self._flush()
+
+    def __getitem__(self, device: str) -> int:
+        """Return a device's index, after what is pending for devices has been sent."""
+        if self._links_pending:
+            self._flush()
+        return self._socket.index_of(device)
+
+    def _add(self, step: Step) -> None:
+        try:
+            self._pending += [(step, request) for request in self._requests(step)]
+        except OSError as error:
+            self._flush()
+            if step.verb != "delete" or error.errno not in _GONE:
+                raise refusal(self._namespace, step, error) from error
+
+    def _doom(self, steps: list[Step]) -> None:
+        if not steps:
+            return
+        if len(steps) == 1:
+            self._pending.append((steps[0], links.deletion(_name(steps[0].obj))))
+        else:
+            self._pending += [(step, links.doom(_name(step.obj))) for step in steps]
+            self._pending.append((steps[-1], links.group_deletion()))
+        self._links_pending = True
+
+    def _requests(self, step: Step) -> Iterator[Request]:
+        add = {"add": _ADD, "replace": _REPLACE, "delete": 0}[step.verb]
+        delete = step.verb == "delete"
+        match step.obj:
+            case Bridge() | Veth() | Vxlan() as link:
+                yield from self._link(step, link)
+            case LinkUp(dev=dev):
+                yield links.raised(self[dev], not delete)
+            case Address(dev=dev) as it:
+                yield addresses.request(
+                    it, self[dev], addresses.RTM_DELADDR if delete else addresses.RTM_NEWADDR, add
+                )
+            case Neighbor(dev=dev) as it:
+                yield neighbors.neighbor(it, self[dev], _neighbor_type(delete), add)
+            case FdbEntry(dev=dev) as it:
+                yield neighbors.entry(it, self[dev], _neighbor_type(delete), add)
+            case Route() as it:
+                yield routes.request(it, self, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add)
+
+    def _link(self, step: Step, link: Bridge | Veth | Vxlan) -> Iterator[Request]:
+        if step.verb == "add":
+            if isinstance(link, Veth) and link.peer_ns not in self._pids:
+                raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
+            yield links.creation(link, self, self._pids)
+            if isinstance(link, Veth) and link.hairpin:
+                yield links.hairpin(link)
+        else:
+            yield from links.change(link, self)
+            if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
+                self._resize_peer(link)
+        self._links_pending = True
+
+    def _flush(self) -> None:
+        pending, self._pending, self._links_pending = self._pending, [], False
+        if not pending:
+            return
+        errors = self._socket.change([request for _, request in pending])
+        for (step, request), error in zip(pending, errors, strict=True):
+            if error is not None and not self._is_harmless(step, request, error):
+                raise refusal(self._namespace, step, error) from error
+
+    def _is_harmless(self, step: Step, request: Request, error: NetlinkError) -> bool:
+        if step.verb == "delete":
+            return error.errno in _GONE
+        if step.verb != "add" or error.errno != errno.EEXIST:
+            return False
+        there = {obj for obj in self._read(type(step.obj)) if obj.key == step.obj.key}
+        if not there and isinstance(step.obj, Neighbor | FdbEntry):
+            return self._socket.change([Request(request.type, _REPLACE, request.body)]) == [None]
+        return any(matches(step.obj, obj) for obj in there)
+
+
+def _name(obj: NetObject) -> str:
+    assert isinstance(obj, Bridge | Veth | Vxlan)
+    return obj.name
+
+
+def _neighbor_type(delete: bool) -> int:
+    return neighbors.RTM_DELNEIGH if delete else neighbors.RTM_NEWNEIGH
