@@ -1,0 +1,16 @@
+"""How the runtime process is started: by a Python without site packages, to stay small."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_SOURCE = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));from fabric.kernel.forkserver.server import main; main()"
+)
+
+
+def command(socket: Path, state: Path) -> list[str]:
+    """Return the argv of a runtime that serves `socket` and keeps its records in `state`."""
+    root = Path(__file__).resolve().parents[3]
+    return [sys.executable, "-S", "-E", "-I", "-c", _SOURCE, str(root), str(socket), str(state)]

@@ -1,0 +1,168 @@
+"""System calls that Python 3.11 lacks, by libc's `syscall`, for a process with one thread.
+
+Numbers are those of x86-64; the calls above 423 have the same number on every architecture. Each
+raises OSError with errno as the kernel gave it and what was tried as its file name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+
+CLONE_PARENT = 0x00008000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MNT_DETACH = 2
+
+MOUNT_ATTR_RDONLY = 0x1
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+OPEN_TREE_CLONE = 1
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+MOVE_MOUNT_F_EMPTY_PATH = 4
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_CAPBSET_DROP = 24
+
+_X86 = platform.machine() == "x86_64"
+_CLONE = 56 if _X86 else 220
+_SETNS = 308 if _X86 else 268
+_PIVOT_ROOT = 155 if _X86 else 41
+_CAPSET = 126 if _X86 else 91
+_CLOSE_RANGE = 436
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+
+def _call(what: str, number: int, *args: int | bytes | None) -> int:
+    words = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in args]
+    return _checked(int(_syscall(ctypes.c_long(number), *words)), what)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def clone(flags: int) -> int:
+    """Fork with namespaces of its own; return the child's pid as the caller sees it, 0 in the child.
+
+    The interpreter is told of the fork, so the child may go on in Python.
+    """
+    pid = _call("clone", _CLONE, flags | 17, 0, 0, 0, 0)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    return pid
+
+
+def setns(fd: int, kinds: int) -> None:
+    """Enter namespaces of the process of a pidfd, or the one of a namespace's descriptor."""
+    _call("setns", _SETNS, fd, kinds)
+
+
+def unshare(kinds: int) -> None:
+    _checked(_libc.unshare(kinds), "unshare")
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
+    what = f"mount {kind} on {target}"
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode() or None
+    )
+    _checked(result, what)
+
+
+def umount(target: str) -> None:
+    """Detach a mount and all below it."""
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def open_tree(path: str, *, recursive: bool = False) -> int:
+    """Return a detached copy of what is at `path`: a bind mount that is nowhere yet."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return _call(f"open_tree {path}", _OPEN_TREE, AT_FDCWD, os.fsencode(path), flags)
+
+
+def set_read_only(tree: int) -> None:
+    """Make every mount of a detached tree read-only."""
+    attributes = MOUNT_ATTR_RDONLY.to_bytes(8, "little") + bytes(24)
+    _call("mount_setattr", _MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, attributes, 32)
+
+
+def move_mount(tree: int, target: str) -> None:
+    """Attach a detached tree at `target`."""
+    path = os.fsencode(target)
+    _call(f"mount on {target}", _MOVE_MOUNT, tree, b"", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def pivot_root(new_root: str) -> None:
+    """Make the mount at `new_root` the root of this mount namespace and let go of the old one."""
+    os.chdir(new_root)
+    _call("pivot_root", _PIVOT_ROOT, b".", b".")
+    umount(".")
+    os.chdir("/")
+
+
+def sethostname(name: str) -> None:
+    _checked(_libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+
+
+def prctl(option: int, value: int | bytes) -> None:
+    word = ctypes.c_ulong(value) if isinstance(value, int) else ctypes.c_char_p(value)
+    _checked(_libc.prctl(option, word, 0, 0, 0), f"prctl {option}")
+
+
+def close_from(first: int) -> None:
+    _call("close_range", _CLOSE_RANGE, first, 0x7FFFFFFF, 0)
+
+
+def limit_capabilities(kept: int) -> None:
+    """Give up, for ever and for all that is executed from here, capabilities whose bit is not in `kept`."""
+    for number in range(64):
+        if not kept >> number & 1 and _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
+            if ctypes.get_errno() != errno.EINVAL:
+                _checked(-1, f"drop capability {number}")
+            break
+
+
+def set_capabilities(kept: int) -> None:
+    """Make `kept` the permitted and effective capabilities of this process."""
+    header = (0x20080522).to_bytes(4, "little") + bytes(4)
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    words = (low, low, 0, high, high, 0)
+    data = b"".join(word.to_bytes(4, "little") for word in words)
+    _call("capset", _CAPSET, header, data)
+
+
+def set_title(title: str) -> None:
+    """Overwrite what `ps` shows as this process's command line; at most as long as it was."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    room = end - start
+    text = title.encode()[: room - 1]
+    if room > 1:
+        ctypes.memmove(start, text + bytes(room - len(text)), room)
+    prctl(PR_SET_NAME, title.encode()[:15])

@@ -1,0 +1,77 @@
+"""Nodes: an init process each, which the kernel lets nothing in its PID namespace outlive."""
+
+from __future__ import annotations
+
+from fabric.kernel.forkserver import setup
+from fabric.kernel.forkserver.birth import bear
+from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.inventory import Thing
+from fabric.kernel.forkserver.workshop import discard, kill, living
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabric.kernel.forkserver.process import Process
+    from fabric.kernel.forkserver.setup import Spec
+    from fabric.kernel.forkserver.workshop import Workshop
+
+KIND = "nodes"
+
+
+class Nodes:
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._nodes: dict[str, Thing] = {}
+
+    def adopt(self) -> None:
+        for record in self._workshop.records.read(KIND):
+            process = self._workshop.adopt(record)
+            if process is None:
+                self._workshop.records.remove(KIND, record["name"])
+            else:
+                self._keep(Thing(record, process))
+
+    def start(self, spec: Spec) -> int:
+        """Return the pid of the node's init, new or living."""
+        name = spec["name"]
+        known = self._nodes.get(name)
+        if known is not None and known.process is not None:
+            return known.process.pid
+        newborn = bear(setup.node(spec, self._workshop.places), setup.NODE)
+        record = {"name": name}
+        try:
+            self._workshop.launch(KIND, name, newborn, record)
+        except (Failure, OSError):
+            discard(newborn)
+            self._workshop.records.remove(KIND, name)
+            raise
+        self._keep(Thing(record, newborn.process))
+        return newborn.process.pid
+
+    def stop(self, name: str, done: Callable[[], None]) -> None:
+        """Power off; `done` is called when all of it is dead."""
+        node = self._nodes.get(name)
+        if node is None:
+            done()
+            return
+        kill(node)
+        node.when_ended(done)
+
+    def pids(self) -> dict[str, int]:
+        return {name: node.record["pid"] for name, node in self._nodes.items()}
+
+    def process(self, name: str) -> Process:
+        return living(self._nodes.get(name), f"node {name}")
+
+    def _keep(self, node: Thing) -> None:
+        name = node.record["name"]
+        self._nodes[name] = node
+
+        def ended(_: int | None) -> None:
+            if self._nodes.get(name) is node:
+                del self._nodes[name]
+                self._workshop.records.remove(KIND, name)
+            node.ended()
+
+        self._workshop.watch(node, ended)

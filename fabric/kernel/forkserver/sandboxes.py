@@ -1,0 +1,93 @@
+"""Pod sandboxes: a pause process each, whose end is the end of all that runs in the pod."""
+
+from __future__ import annotations
+
+from fabric.kernel.forkserver import setup
+from fabric.kernel.forkserver.birth import bear
+from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.inventory import Thing
+from fabric.kernel.forkserver.workshop import discard, kill, living
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fabric.kernel.forkserver.nodes import Nodes
+    from fabric.kernel.forkserver.process import Process
+    from fabric.kernel.forkserver.setup import Spec
+    from fabric.kernel.forkserver.workshop import Workshop
+
+KIND = "sandboxes"
+
+
+class Sandboxes:
+    def __init__(self, workshop: Workshop, nodes: Nodes) -> None:
+        self._workshop = workshop
+        self._nodes = nodes
+        self._sandboxes: dict[str, Thing] = {}
+
+    def adopt(self) -> None:
+        for record in self._workshop.records.read(KIND):
+            self._keep(Thing(record, self._workshop.adopt(record)))
+
+    def start(self, spec: Spec) -> dict[str, Any]:
+        """Return the status of the sandbox, new or known."""
+        id = spec["id"]
+        if id in self._sandboxes:
+            return _status(self._sandboxes[id])
+        inside = self._nodes.process(spec["node"]).fd
+        flags = setup.SANDBOX_ON_HOST_NETWORK if spec.get("host_network", False) else setup.SANDBOX
+        newborn = bear(setup.sandbox(spec, inside), flags, inside=inside, nested=True)
+        record = {"id": id, "node": spec["node"]}
+        try:
+            self._workshop.launch(KIND, id, newborn, record)
+        except (Failure, OSError):
+            discard(newborn)
+            self._workshop.records.remove(KIND, id)
+            raise
+        sandbox = Thing(record, newborn.process)
+        self._keep(sandbox)
+        return _status(sandbox)
+
+    def stop(self, id: str, done: Callable[[], None]) -> None:
+        """Kill it and forget it; `done` is called when all in it is dead."""
+        sandbox = self._sandboxes.get(id)
+        if sandbox is None:
+            done()
+            return
+        kill(sandbox)
+
+        def forget() -> None:
+            if self._sandboxes.get(id) is sandbox:
+                del self._sandboxes[id]
+                self._workshop.records.remove(KIND, id)
+            done()
+
+        sandbox.when_ended(forget)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        return [_status(sandbox) for sandbox in self._sandboxes.values()]
+
+    def process(self, id: str) -> Process:
+        return living(self._sandboxes.get(id), f"sandbox {id}")
+
+    def _keep(self, sandbox: Thing) -> None:
+        id = sandbox.record["id"]
+        self._sandboxes[id] = sandbox
+
+        def ended(_: int | None) -> None:
+            sandbox.ended()
+            self._workshop.tell(id)
+
+        self._workshop.watch(sandbox, ended)
+
+
+def _status(sandbox: Thing) -> dict[str, Any]:
+    record = sandbox.record
+    return {
+        "id": record["id"],
+        "node": record["node"],
+        "pid": record["pid"],
+        "alive": sandbox.process is not None,
+    }

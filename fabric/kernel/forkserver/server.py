@@ -1,0 +1,179 @@
+"""The runtime process: one thread, one loop, small, and nothing that dies with it.
+
+Run as `python -S -E -I -c …` (see `command`), it serves one unix socket. It forks what it is asked for and
+notes how that ends. When it is killed, its children live on; started again on the same
+directory, it adopts them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import resource
+import socket
+import sys
+
+from fabric.kernel.forkserver import linux, roots
+from fabric.kernel.forkserver.connection import Connection
+from fabric.kernel.forkserver.containers import Containers
+from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.nodes import Nodes
+from fabric.kernel.forkserver.polling import Poll
+from fabric.kernel.forkserver.records import Records
+from fabric.kernel.forkserver.sandboxes import Sandboxes
+from fabric.kernel.forkserver.sessions import Session
+from fabric.kernel.forkserver.setup import Places
+from fabric.kernel.forkserver.workshop import Workshop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fabric.kernel.forkserver.process import Process
+    from fabric.kernel.forkserver.wire import Message
+
+    Answer = Callable[[Any], None]
+
+
+class Server:
+    """Answers requests; those that must wait for a death are answered then."""
+
+    def __init__(self, records: Records, places: Places, poll: Poll) -> None:
+        self._poll = poll
+        workshop = Workshop(records, poll, places, self._tell)
+        self._nodes = Nodes(workshop)
+        self._sandboxes = Sandboxes(workshop, self._nodes)
+        self._containers = Containers(workshop, self._sandboxes)
+        self._listeners: list[Connection] = []
+        self._sessions: dict[Connection, Session] = {}
+        self._answers: dict[str, Callable[[Message], Any]] = {
+            "start_node": lambda m: self._nodes.start(m["spec"]),
+            "nodes": lambda m: self._nodes.pids(),
+            "start_sandbox": lambda m: self._sandboxes.start(m["spec"]),
+            "sandboxes": lambda m: self._sandboxes.statuses(),
+            "start_container": lambda m: self._containers.start(m["spec"]),
+            "signal_container": lambda m: self._containers.signal(m["key"], m["signal"]),
+            "containers": lambda m: self._containers.statuses(m["key"]),
+        }
+        self._later: dict[str, Callable[[str, Callable[[], None]], None]] = {
+            "stop_node": self._nodes.stop,
+            "stop_sandbox": self._stop_sandbox,
+            "remove_container": self._containers.remove,
+        }
+        for kind in (self._nodes, self._sandboxes, self._containers):
+            kind.adopt()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take the next client."""
+        end, _ = listener.accept()
+        Connection(end, self._poll, self._request)
+
+    def _request(self, connection: Connection, message: Message) -> None:
+        try:
+            self._dispatch(connection, message)
+        except Failure as failure:
+            refusal = {"id": message["id"], "error": failure.message, "code": failure.code}
+            connection.send(refusal)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            connection.send({"id": message["id"], "error": f"{where}{error.strerror}", "code": 0})
+
+    def _dispatch(self, connection: Connection, message: Message) -> None:
+        op, id = message["op"], message["id"]
+        if op in self._answers:
+            connection.send({"id": id, "ok": self._answers[op](message)})
+        elif op in self._later:
+            self._later[op](message["key"], lambda: connection.send({"id": id, "ok": None}))
+        elif op == "events":
+            self._listen(connection)
+            connection.send({"id": id, "ok": None})
+        elif op in ("exec", "exec_node"):
+            self._exec(connection, message)
+        elif connection in self._sessions:
+            self._steer(self._sessions[connection], message)
+        else:
+            raise Failure(f"the runtime knows no request {op!r}")
+
+    def _stop_sandbox(self, id: str, done: Callable[[], None]) -> None:
+        self._sandboxes.stop(id, lambda: self._containers.remove_all_of(id, done))
+
+    def _listen(self, connection: Connection) -> None:
+        self._listeners.append(connection)
+        connection.on_close.append(lambda: self._listeners.remove(connection))
+
+    def _tell(self, sandbox: str) -> None:
+        for connection in tuple(self._listeners):
+            connection.send({"event": sandbox})
+
+    def _exec(self, connection: Connection, message: Message) -> None:
+        key = message["key"]
+        if message["op"] == "exec_node":
+            target: Process = self._nodes.process(key)
+            user: dict[str, Any] = {}
+        else:
+            target, user = self._containers.process(key), self._containers.record(key)
+        session = Session.start(connection, self._poll, target, message, user)
+        self._sessions[connection] = session
+        connection.on_close.append(lambda: self._forget_session(connection))
+        connection.send({"id": message["id"], "ok": None}, session.fds)
+
+    def _forget_session(self, connection: Connection) -> None:
+        self._sessions.pop(connection, None)
+
+    def _steer(self, session: Session, message: Message) -> None:
+        if message["op"] == "resize":
+            session.resize(message["rows"], message["columns"])
+        elif message["op"] == "signal":
+            session.signal(message["signal"])
+
+
+def main() -> None:
+    """Serve for ever: arguments are the socket's path and the directory of the records."""
+    path, directory = sys.argv[1:3]
+    os.umask(0o022)
+    os.chdir("/")
+    records = Records(directory)
+    lock = _lock(directory)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_SLAVE)
+    poll = Poll()
+    server = Server(records, _places(directory), poll)
+    listener = _listen(path)
+    poll.watch(listener.fileno(), lambda _: server.accept(listener))
+    gc.collect()
+    gc.freeze()
+    while lock >= 0:
+        poll.run_once()
+
+
+def _places(directory: str) -> Places:
+    places = Places(f"{directory}/template", f"{directory}/scratch")
+    for path in (places.template, places.scratch):
+        os.makedirs(path, exist_ok=True)
+    roots.make_template(places.template)
+    return Places(f"{places.template}", places.scratch)
+
+
+def _lock(directory: str) -> int:
+    fd = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"runtime: another runtime works on {directory}; end that one first")
+    return fd
+
+
+def _listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.exists(path):
+        os.unlink(path)
+    old = os.umask(0o077)
+    listener.bind(path)
+    os.umask(old)
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,45 @@
+"""What travels between the runtime and its clients: frames of JSON behind four bytes of length.
+
+A request has `id` and `op`; its answer has the same `id` and `ok`, or `error` with a message and
+perhaps `code`. What comes without an `id` is news: `event` (a sandbox id) or `exit` (an exec's code).
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = dict[str, Any]
+
+FRAME_BYTES_MAX = 1 << 20
+
+
+def pack(message: Message) -> bytes:
+    body = json.dumps(message, separators=(",", ":")).encode()
+    if len(body) > FRAME_BYTES_MAX:
+        raise ValueError(f"a message of {len(body)} bytes; at most {FRAME_BYTES_MAX} are allowed")
+    return len(body).to_bytes(4, "big") + body
+
+
+class Frames:
+    """Cuts a stream into messages; ValueError when it is not one."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages that are complete with `data`."""
+        self._held += data
+        messages = []
+        while len(self._held) >= 4:
+            size = int.from_bytes(self._held[:4], "big")
+            if size > FRAME_BYTES_MAX:
+                raise ValueError(f"a frame of {size} bytes; at most {FRAME_BYTES_MAX} are allowed")
+            if len(self._held) < 4 + size:
+                break
+            messages.append(json.loads(self._held[4 : 4 + size]))
+            del self._held[: 4 + size]
+        return messages

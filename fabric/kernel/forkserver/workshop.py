@@ -1,0 +1,67 @@
+"""What nodes, sandboxes and containers are made with: records, the poll, places, and who is told."""
+
+from __future__ import annotations
+
+from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.process import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabric.kernel.forkserver.birth import Newborn
+    from fabric.kernel.forkserver.inventory import Thing
+    from fabric.kernel.forkserver.polling import Poll
+    from fabric.kernel.forkserver.records import Record, Records
+    from fabric.kernel.forkserver.setup import Places
+
+
+class Workshop:
+    def __init__(self, records: Records, poll: Poll, places: Places, tell: Callable[[str], None]) -> None:
+        self.records = records
+        self.poll = poll
+        self.places = places
+        self.tell = tell
+        """To be called with a sandbox id when something of it ended."""
+
+    def adopt(self, record: Record) -> Process | None:
+        """Return the process of a record, or None when it has ended."""
+        return Process.adopt(record["pid"], record["start"])
+
+    def launch(self, kind: str, key: str, newborn: Newborn, record: Record) -> None:
+        """Write the record, then let the process become its program; Failure when it cannot."""
+        record.update(pid=newborn.process.pid, start=newborn.process.start)
+        try:
+            self.records.write(kind, key, record)
+        finally:
+            newborn.go()
+
+    def watch(self, thing: Thing, ended: Callable[[int | None], None]) -> None:
+        """Call `ended` with the exit code, minus the signal, or None, once the thing's process is gone."""
+        process = thing.process
+        if process is None:
+            return
+
+        def ready(_: int) -> None:
+            self.poll.forget(process.fd)
+            ended(process.end())
+
+        self.poll.watch(process.fd, ready)
+
+
+def discard(newborn: Newborn) -> None:
+    """Reap a child that could not become its program."""
+    newborn.process.signal(9)
+    newborn.process.end()
+
+
+def kill(thing: Thing) -> None:
+    if thing.process is not None:
+        thing.process.signal(9)
+
+
+def living(thing: Thing | None, what: str) -> Process:
+    """Return the process of a thing; Failure when there is none."""
+    if thing is None or thing.process is None:
+        raise Failure(f"{what} does not run; start it first")
+    return thing.process
