@@ -1,0 +1,89 @@
+"""The runtime's order for one start of one container, from the pod, the image and the volumes. Pure.
+
+`command` replaces the image's entry point and drops its arguments; `args` replaces the arguments.
+Variables come from the image, then `HOSTNAME`, then the pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fabric.api.objects import Object, uid_of
+from fabric.kernel.runtime import ContainerSpec, Mount
+from fabric.kubelet.expansion import expand
+from fabric.kubelet.images import Image
+from fabric.kubelet.podspec import host_network, hostname, spec_of
+from fabric.kubelet.records import (
+    LABEL_CONTAINER,
+    LABEL_IMAGE,
+    LABEL_NAME,
+    LABEL_NAMESPACE,
+    LABEL_RESTARTS,
+    LABEL_UID,
+    container_id,
+)
+from fabric.kubelet.refusals import ConfigError
+
+
+def container_spec(
+    pod: Object,
+    container: Object,
+    restart_count: int,
+    image: Image,
+    env: Mapping[str, str],
+    mounts: tuple[Mount, ...],
+    log_path: Path,
+    node_name: str,
+) -> ContainerSpec:
+    """Return what to start; ConfigError when the pod forbids what the image is."""
+    uid, gid = _user(pod, container)
+    security = container.get("securityContext") or {}
+    return ContainerSpec(
+        id=container_id(uid_of(pod), container["name"], restart_count),
+        sandbox=uid_of(pod),
+        name=container["name"],
+        argv=command_line(container, image, env),
+        env={**image.env, "HOSTNAME": node_name if host_network(pod) else hostname(pod), **env},
+        cwd=container.get("workingDir") or image.cwd or "/",
+        root=image.root,
+        mounts=mounts,
+        log_path=log_path,
+        uid=uid,
+        gid=gid,
+        read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        labels=_labels(pod, container, restart_count),
+    )
+
+
+def command_line(container: Object, image: Image, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Program and arguments; ConfigError when neither pod nor image names a program."""
+    command = tuple(expand(str(word), env) for word in container.get("command") or ())
+    args = tuple(expand(str(word), env) for word in container.get("args") or ())
+    words = (*command, *args) if command else (*image.entrypoint, *(args or image.cmd))
+    if not words:
+        name = container.get("image")
+        raise ConfigError(f"image {name!r} has no program of its own; give the container a command")
+    return words
+
+
+def _user(pod: Object, container: Object) -> tuple[int, int]:
+    of_pod = spec_of(pod).get("securityContext") or {}
+    of_container = container.get("securityContext") or {}
+    merged = {**of_pod, **of_container}
+    uid, gid = int(merged.get("runAsUser") or 0), int(merged.get("runAsGroup") or 0)
+    if merged.get("runAsNonRoot") and uid == 0:
+        raise ConfigError("container has runAsNonRoot and image will run as root")
+    return uid, gid
+
+
+def _labels(pod: Object, container: Object, restart_count: int) -> dict[str, str]:
+    meta = pod["metadata"]
+    return {
+        LABEL_UID: uid_of(pod),
+        LABEL_NAME: meta["name"],
+        LABEL_NAMESPACE: meta.get("namespace", ""),
+        LABEL_CONTAINER: container["name"],
+        LABEL_RESTARTS: str(restart_count),
+        LABEL_IMAGE: container.get("image", ""),
+    }

@@ -1,0 +1,139 @@
+"""A pod's volumes on the node's disk, and the mounts that show them to a container.
+
+An emptyDir (of either medium) is a directory that lives as long as the pod. A hostPath is a path of the
+*node*: what the node has of its own, below its root, is mounted as it is; what only the machine has is
+mounted read-only; what neither has is made in the node's root, where the type allows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fabric.api.objects import Object
+from fabric.kernel.runtime import Mount
+from fabric.kubelet.environment import Sources
+from fabric.kubelet.expansion import expand
+from fabric.kubelet.fields import PodFacts
+from fabric.kubelet.payload import publish
+from fabric.kubelet.podspec import spec_of
+from fabric.kubelet.refusals import MountFailed
+from fabric.kubelet.volumes import contents, has_content
+
+ETC_FILES = {"etc-hosts": "/etc/hosts", "hostname": "/etc/hostname", "resolv.conf": "/etc/resolv.conf"}
+"""Files in the pod's directory, and where each container sees them."""
+
+
+def set_up_volumes(directory: Path, node_root: Path, facts: PodFacts, sources: Sources) -> dict[str, Mount]:
+    """Make the volumes and return by name what to mount (targets are empty); MountFailed names the volume."""
+    found = {}
+    for volume in spec_of(facts.pod).get("volumes") or ():
+        try:
+            found[volume["name"]] = _set_up(volume, directory / "volumes", node_root, facts, sources)
+        except (MountFailed, OSError) as error:
+            raise MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+    return found
+
+
+def refresh_volumes(directory: Path, facts: PodFacts, sources: Sources) -> None:
+    """Write what the API has changed since; a source that is gone leaves the old files."""
+    for volume in spec_of(facts.pod).get("volumes") or ():
+        if has_content(volume):
+            try:
+                publish(directory / "volumes" / volume["name"], contents(volume, facts, sources))
+            except MountFailed:
+                continue
+
+
+def container_mounts(
+    container: Object, volumes: Mapping[str, Mount], directory: Path, env: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """All mounts of a container: its volumes, and the /etc files unless it mounts its own there."""
+    mounts = [_volume_mount(each, volumes, env) for each in container.get("volumeMounts") or ()]
+    taken = {mount.target for mount in mounts}
+    etc = [Mount(target, directory / name) for name, target in ETC_FILES.items() if target not in taken]
+    return (*etc, *sorted(mounts, key=lambda mount: mount.target.count("/")))
+
+
+def write_etc_files(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write the files of ETC_FILES where they differ, in place: containers have them mounted."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def _set_up(volume: Object, directory: Path, node_root: Path, facts: PodFacts, sources: Sources) -> Mount:
+    path = directory / volume["name"]
+    if has_content(volume):
+        publish(path, contents(volume, facts, sources))
+        return Mount("", path, read_only=True)
+    if "hostPath" in volume:
+        return _host_path(volume["hostPath"], node_root)
+    if "emptyDir" in volume or not set(volume) - {"name"}:
+        if not path.exists():
+            path.mkdir(parents=True)
+            path.chmod(0o777)
+        return Mount("", path)
+    kind = next(iter(set(volume) - {"name"}))
+    raise MountFailed(
+        f"volume type {kind} is not supported; allowed: emptyDir, configMap, secret, downwardAPI, projected, "
+        "hostPath"
+    )
+
+
+def _host_path(source: Object, node_root: Path) -> Mount:
+    type_ = source.get("type") or ""
+    wanted = Path("/" + source["path"].lstrip("/"))
+    own = _inside(node_root, node_root / str(wanted).lstrip("/"))
+    if own.exists():
+        found, read_only = own, False
+    elif wanted.exists():
+        found, read_only = wanted, True
+    elif type_ in ("", "DirectoryOrCreate", "FileOrCreate"):
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.touch() if type_ == "FileOrCreate" else own.mkdir()
+        found, read_only = own, False
+    else:
+        raise MountFailed(f"hostPath type check failed: {wanted} does not exist on the node")
+    if not _is_of_type(found, type_):
+        raise MountFailed(f"hostPath type check failed: {wanted} is not a {type_}")
+    return Mount("", found, read_only=read_only)
+
+
+def _is_of_type(path: Path, type_: str) -> bool:
+    checks = {
+        "Directory": path.is_dir,
+        "DirectoryOrCreate": path.is_dir,
+        "File": path.is_file,
+        "FileOrCreate": path.is_file,
+        "Socket": path.is_socket,
+        "CharDevice": path.is_char_device,
+        "BlockDevice": path.is_block_device,
+    }
+    check = checks.get(type_)
+    return check is None or check()
+
+
+def _volume_mount(wanted: Object, volumes: Mapping[str, Mount], env: Mapping[str, str]) -> Mount:
+    volume = volumes.get(wanted["name"])
+    if volume is None or volume.source is None:
+        raise MountFailed(f"volumeMount names volume {wanted['name']!r}, which the pod does not have")
+    sub_path = wanted.get("subPath") or expand(wanted.get("subPathExpr") or "", env)
+    source = volume.source
+    if sub_path:
+        source = source / sub_path
+        if volume.read_only or source.exists():
+            source = _inside(volume.source, source)
+        else:
+            _inside(volume.source, source).mkdir(parents=True)
+    return Mount(wanted["mountPath"], source, read_only=volume.read_only or bool(wanted.get("readOnly")))
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """Follow links, and refuse to leave `root`: what a container wrote must not lead out."""
+    found = path.resolve()
+    if not found.is_relative_to(root.resolve()):
+        raise MountFailed(f"{path} leads out of {root}")
+    return found

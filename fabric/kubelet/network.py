@@ -1,0 +1,107 @@
+"""The pods' network on one node: ADD and DEL at the plugin's agent, and the kernel brought to what it says.
+
+Only objects that an attachment names are read, replaced or added; what the plugin's agent owns is left to
+it. Drift is looked for here and repaired where pods are worked on, so that a repair never meets a deletion.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from fabric.errors import FabricError
+from fabric.kernel.attach import attach
+from fabric.kernel.runtime import SandboxStatus
+from fabric.netstate.objects import NetState, Sysctl
+from fabric.netstate.plan import diff
+from fabric.netstate.port import Kernel, Owner
+from fabric.plugin.contract import Attachment, NodeAgent, PodRef
+
+log = logging.getLogger(__name__)
+
+
+class PodNetwork:
+    """Attachments of one node, by pod UID."""
+
+    def __init__(self, node_name: str, kernel: Kernel, agent: NodeAgent) -> None:
+        self._node_name = node_name
+        self._kernel = kernel
+        self._agent = agent
+        self._attached: dict[str, Attachment] = {}
+        self._refs: dict[str, PodRef] = {}
+        self._drifted: set[str] = set()
+
+    def addresses(self, uid: str) -> tuple[str, ...]:
+        """The pod's addresses, primary first; empty before its network is up."""
+        attachment = self._attached.get(uid)
+        return tuple(str(ip.ip) for ip in attachment.ips) if attachment else ()
+
+    def is_up(self, uid: str) -> bool:
+        """True once the kernel was brought to the attachment, and no drift was seen since."""
+        return uid in self._attached and uid not in self._drifted
+
+    async def attach(self, ref: PodRef) -> None:
+        """Bring the pod's network up, or repair it.
+
+        FabricError when the agent cannot allocate or Linux refuses: ask again later.
+        """
+        attachment = await self._agent.add(ref)
+        self._drifted.add(ref.uid)
+        self._attached[ref.uid] = attachment
+        self._refs[ref.uid] = ref
+        await attach(self._kernel, self._node_name, ref.netns, attachment.node, attachment.pod)
+        self._drifted.discard(ref.uid)
+
+    async def detach(self, ref: PodRef) -> None:
+        """Release the pod's addresses; its devices are gone with its namespace. Idempotent."""
+        await self._agent.delete(ref)
+        self.lose(ref.uid)
+
+    def lose(self, uid: str) -> None:
+        """The pod's namespace is gone; what was allocated stays."""
+        self._attached.pop(uid, None)
+        self._refs.pop(uid, None)
+        self._drifted.discard(uid)
+
+    async def drifted(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
+        """Read the kernel and return the pods whose network is not what the agent says it must be."""
+        alive = {sandbox.id for sandbox in sandboxes if sandbox.alive}
+        uids = [uid for uid in self._attached if uid in alive]
+        found = {uid for uid in uids if await self._agent.check(self._refs[uid]) != self._attached.get(uid)}
+        found |= await self._drifted_on_node(uids)
+        for uid in uids:
+            if uid not in found and uid in self._attached and await self._has_drifted(uid):
+                found.add(uid)
+        still = found & self._attached.keys()
+        self._drifted |= still
+        return frozenset(still)
+
+    async def _drifted_on_node(self, uids: Iterable[str]) -> set[str]:
+        """One read of the node serves all its pods."""
+        wanted = {uid: self._attached[uid].node for uid in uids if uid in self._attached}
+        union: NetState = frozenset().union(*wanted.values())
+        if not union:
+            return set()
+        actual = await self._kernel.host(self._node_name).read(_owner(union))
+        changed = {step.obj.key for step in diff(union, actual).steps}
+        return {uid for uid, state in wanted.items() if any(obj.key in changed for obj in state)}
+
+    async def _has_drifted(self, uid: str) -> bool:
+        desired = self._attached[uid].pod
+        try:
+            actual = await self._kernel.host(self._refs[uid].netns).read(_owner(desired))
+        except FabricError as error:
+            log.info("pod %s cannot be read: %s", uid, error)
+            return False
+        return bool(diff(desired, actual))
+
+
+def _owner(state: NetState) -> Owner:
+    """The owner of exactly the objects of `state`, whatever their present value."""
+    keys = {obj.key for obj in state}
+    return Owner(
+        "kubelet",
+        frozenset(type(obj) for obj in state),
+        lambda obj: obj.key in keys,
+        frozenset(obj.path for obj in state if isinstance(obj, Sysctl)),
+    )

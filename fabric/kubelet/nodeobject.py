@@ -1,0 +1,163 @@
+"""A node as its kubelet describes it: the Node's labels, capacity, addresses and conditions. Pure."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import fabric
+from fabric.api.objects import Object, timestamp
+from fabric.kubelet.config import DEFAULT_CAPACITY, KUBELET_VERSION, KubeletConfig
+from fabric.plugin.contract import AgentStatus
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+_SAID = ("type", "status", "reason", "message")
+_CALM = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What decides whether pods can run here."""
+
+    runtime: bool
+    network: AgentStatus
+
+    @property
+    def ready(self) -> bool:
+        return self.runtime and self.network.ready
+
+
+def capacity(config: KubeletConfig) -> dict[str, str]:
+    """Capacity by resource; allocatable is the same: nothing is reserved."""
+    return {**DEFAULT_CAPACITY, **config.capacity}
+
+
+def node_labels(config: KubeletConfig) -> dict[str, str]:
+    arch = architecture()
+    return {
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": arch,
+        "kubernetes.io/hostname": config.node_name,
+        "kubernetes.io/os": "linux",
+        **config.labels,
+    }
+
+
+def new_node(config: KubeletConfig) -> Object:
+    """The Node to create."""
+    spec: Object = {}
+    if config.taints:
+        spec["taints"] = [dict(taint) for taint in config.taints]
+    if config.pod_cidrs:
+        spec["podCIDR"] = config.pod_cidrs[0]
+        spec["podCIDRs"] = list(config.pod_cidrs)
+    metadata = {"name": config.node_name, "labels": node_labels(config)}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+
+
+def node_status(config: KubeletConfig, before: Object, health: Health, now: datetime) -> Object:
+    """The fields of the status that the kubelet owns; heartbeat times are `now`."""
+    resources = capacity(config)
+    addresses = [{"type": "InternalIP", "address": address} for address in config.addresses]
+    return {
+        "capacity": resources,
+        "allocatable": resources,
+        "addresses": [*addresses, {"type": "Hostname", "address": config.node_name}],
+        "nodeInfo": node_info(config),
+        "conditions": _conditions(before, health, now),
+    }
+
+
+def stands(before: Object, status: Object) -> bool:
+    """True when `before` says what `status` says, but for the times."""
+    same = all(before.get(name) == value for name, value in status.items() if name != "conditions")
+    return same and _said(before) == _said(status)
+
+
+def node_info(config: KubeletConfig) -> Mapping[str, str]:
+    machine = _first_line("/etc/machine-id")
+    return {
+        "architecture": architecture(),
+        "bootID": _first_line("/proc/sys/kernel/random/boot_id"),
+        "containerRuntimeVersion": f"fabric://{fabric.__version__}",
+        "kernelVersion": platform.release(),
+        "kubeProxyVersion": KUBELET_VERSION,
+        "kubeletVersion": KUBELET_VERSION,
+        "machineID": machine,
+        "operatingSystem": "linux",
+        "osImage": _os_image(),
+        "systemUUID": machine,
+    }
+
+
+def architecture() -> str:
+    """The machine's architecture in Go's words."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def _conditions(before: Object, health: Health, now: datetime) -> list[Object]:
+    standing = {entry["type"]: entry for entry in before.get("conditions") or ()}
+    network = health.network
+    ours = [_condition(type_, False, reason, message, standing, now) for type_, reason, message in _CALM]
+    ours.append(
+        _condition("NetworkUnavailable", not network.ready, network.reason, network.message, standing, now)
+    )
+    ours.append(_condition("Ready", health.ready, *_readiness(health), standing, now))
+    names = {condition["type"] for condition in ours}
+    return [*ours, *(entry for type_, entry in standing.items() if type_ not in names)]
+
+
+def _said(status: Object) -> set[tuple[str, ...]]:
+    conditions = status.get("conditions") or ()
+    return {tuple(str(entry.get(word, "")) for word in _SAID) for entry in conditions}
+
+
+def _readiness(health: Health) -> tuple[str, str]:
+    if not health.runtime:
+        return "KubeletNotReady", "container runtime is down"
+    if not health.network.ready:
+        message = health.network.message or health.network.reason
+        return "KubeletNotReady", f"container runtime network not ready: NetworkReady=false message:{message}"
+    return "KubeletReady", "kubelet is posting ready status"
+
+
+def _condition(
+    type_: str, holds: bool, reason: str, message: str, standing: Mapping[str, Object], now: datetime
+) -> Object:
+    before = standing.get(type_)
+    status = "True" if holds else "False"
+    same = before is not None and before.get("status") == status
+    return {
+        "type": type_,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": timestamp(now),
+        "lastTransitionTime": before["lastTransitionTime"] if before and same else timestamp(now),
+    }
+
+
+def _os_image() -> str:
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return "Linux"
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    return values.get("PRETTY_NAME", "Linux").strip('"')
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

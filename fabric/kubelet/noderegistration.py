@@ -1,0 +1,133 @@
+"""A node in the API: registered, its lease renewed, its status written when it changes and now and then.
+
+A Node or Lease that somebody deleted is made again. While the node is not ready it is looked at after
+50 ms, doubling to 2 s, so that it becomes Ready soon after its network; then at each heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from fabric.api.kinds import LEASE, NAMESPACE, NODE
+from fabric.api.objects import Object, labels_of, micro_timestamp, uid_of
+from fabric.control.client import Client
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, FabricError, NotFound
+from fabric.kubelet.census import Census
+from fabric.kubelet.config import KubeletConfig
+from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands
+from fabric.plugin.contract import NodeAgent
+
+LEASES = "kube-node-lease"
+POLL_SECONDS = 0.05
+POLL_SECONDS_MAX = 2.0
+RETRY_SECONDS_MAX = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class NodeRegistration:
+    """Keeps one Node and its Lease."""
+
+    def __init__(
+        self, config: KubeletConfig, client: Client, census: Census, agent: NodeAgent, clock: Clock
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._census = census
+        self._agent = agent
+        self._clock = clock
+        self._node: Object | None = None
+        self._written_at: float | None = None
+        self._renewed_at: float | None = None
+        self._poll = POLL_SECONDS
+
+    async def run(self) -> None:
+        """Heartbeat for ever; a FabricError is retried with a delay that doubles to 10 s."""
+        delay = POLL_SECONDS
+        while True:
+            try:
+                seconds = await self._beat()
+                delay = POLL_SECONDS
+            except FabricError as error:
+                log.info("node %s: %s (again in %.1f s)", self._config.node_name, error, delay)
+                seconds, delay = delay, min(delay * 2, RETRY_SECONDS_MAX)
+                self._node = None
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> float:
+        """One pass; return the seconds until the next."""
+        health = Health(self._census.ready, self._agent.status())
+        if self._node is None or self._lease_is_due():
+            self._node = await self._registered()
+        await self._write_status(self._node, health)
+        await self._renew_lease(self._node)
+        if health.ready:
+            self._poll = POLL_SECONDS
+            return float(self._config.heartbeat_seconds)
+        seconds = self._poll
+        self._poll = min(self._poll * 2, POLL_SECONDS_MAX, self._config.heartbeat_seconds)
+        return seconds
+
+    async def _registered(self) -> Object:
+        """The Node as it stands, created or completed when it is not as this kubelet needs it."""
+        try:
+            node = await self._client.get(NODE, self._config.node_name)
+        except NotFound:
+            self._written_at = None
+            return await self._client.create(NODE, new_node(self._config))
+        labels = labels_of(node)
+        missing = {key: value for key, value in node_labels(self._config).items() if labels.get(key) != value}
+        if not missing:
+            return node
+        return await self._client.patch(NODE, self._config.node_name, {"metadata": {"labels": missing}})
+
+    async def _write_status(self, node: Object, health: Health) -> None:
+        now = asyncio.get_running_loop().time()
+        status = node_status(self._config, node.get("status") or {}, health, self._clock.now())
+        old = self._written_at is None or now - self._written_at >= self._config.status_seconds
+        if not old and stands(node.get("status") or {}, status):
+            return
+        self._node = await self._client.patch(
+            NODE, self._config.node_name, {"status": status}, subresource="status"
+        )
+        self._written_at = now
+
+    def _lease_is_due(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._renewed_at is None or now - self._renewed_at > self._config.heartbeat_seconds - 0.001
+
+    async def _renew_lease(self, node: Object) -> None:
+        if not self._lease_is_due():
+            return
+        spec = {"renewTime": micro_timestamp(self._clock.now())}
+        try:
+            await self._client.patch(LEASE, self._config.node_name, {"spec": spec}, namespace=LEASES)
+        except NotFound:
+            await self._create_lease(node)
+        self._renewed_at = asyncio.get_running_loop().time()
+
+    async def _create_lease(self, node: Object) -> None:
+        try:
+            await self._client.create(LEASE, self._new_lease(node), namespace=LEASES)
+        except NotFound:
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": LEASES}}
+            with suppress(AlreadyExists):
+                await self._client.create(NAMESPACE, namespace)
+            await self._client.create(LEASE, self._new_lease(node), namespace=LEASES)
+
+    def _new_lease(self, node: Object) -> Object:
+        name = self._config.node_name
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid_of(node)}
+        return {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": {"name": name, "namespace": LEASES, "ownerReferences": [owner]},
+            "spec": {
+                "holderIdentity": name,
+                "leaseDurationSeconds": self._config.lease_seconds,
+                "renewTime": micro_timestamp(self._clock.now()),
+            },
+        }

@@ -1,0 +1,150 @@
+"""One pass over one pod: read the API's and the runtime's word, do what is missing, write the status.
+
+Level-triggered and keyed by UID, so that a pod and its successor of the same name are two things. A
+FabricError is retried by the controller; the status is written before, so that it says what is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fabric.api.objects import Object, uid_of
+from fabric.control.clock import Clock
+from fabric.control.events import EventRecorder
+from fabric.control.informer import Informer
+from fabric.control.workqueue import WorkQueue
+from fabric.errors import FabricError
+from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.census import Census
+from fabric.kubelet.config import KubeletConfig
+from fabric.kubelet.decisions import CRASH_LOOP, decide, outcome
+from fabric.kubelet.podspec import app_containers, init_containers
+from fabric.kubelet.podstatus import Observed, pod_status
+from fabric.kubelet.records import PodView, Waiting, records_of
+from fabric.kubelet.starting import Brought, Starter
+from fabric.kubelet.statuswriter import StatusWriter
+from fabric.kubelet.stopping import Stop, Stopper, deadline_seconds, stop_of
+
+BY_UID = "uid"
+
+
+class PodSync:
+    """The reconcile of one node's pods."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        pods: Informer,
+        census: Census,
+        starter: Starter,
+        stopper: Stopper,
+        statuses: StatusWriter,
+        backoff: BackOff,
+        recorder: EventRecorder,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._pods = pods
+        self._census = census
+        self._starter = starter
+        self._stopper = stopper
+        self._statuses = statuses
+        self._backoff = backoff
+        self._recorder = recorder
+        self._clock = clock
+        self._crashing: dict[str, Mapping[str, Waiting]] = {}
+        self.queue: WorkQueue[str] = WorkQueue()
+
+    async def reconcile(self, uid: str) -> None:
+        """Bring one pod nearer to what the API says."""
+        pod = next(iter(self._pods.by_index(BY_UID, uid)), None)
+        if pod is None:
+            await self._stopper.purge(uid)
+            self._forget(uid)
+            return
+        stop = stop_of(pod, self._statuses.standing(pod), self._now())
+        if stop is None:
+            await self._run(pod)
+        else:
+            await self._stop(pod, stop)
+
+    def view(self, pod: Object) -> PodView:
+        """The pod's containers, by the runtime and, where it has forgotten, by the standing status."""
+        uid = uid_of(pod)
+        sandbox = self._census.sandbox(uid)
+        records = records_of(self._statuses.standing(pod), self._census.containers(uid))
+        if sandbox is None:
+            return PodView("absent", records)
+        return PodView("alive" if sandbox.alive else "dead", records)
+
+    async def _run(self, pod: Object) -> None:
+        view = self.view(pod)
+        if outcome(pod, view):
+            await self._write(pod, Brought({}))
+            self.queue.add(uid_of(pod))
+            return
+        decision = decide(pod, view, self._backoff, self._now())
+        settled = decision.sandbox == "keep" and not decision.start and self._starter.is_up(pod)
+        brought = Brought(decision.waiting, decision.wake_seconds)
+        self._tell_crashes(pod, decision.waiting)
+        try:
+            if not settled:
+                brought = await self._starter.bring(pod, decision)
+        except FabricError:
+            await self._write(pod, brought)
+            raise
+        await self._write(pod, brought)
+        self._wake(pod, brought.wake_seconds)
+
+    async def _stop(self, pod: Object, stop: Stop) -> None:
+        uid = uid_of(pod)
+        seconds = await self._stopper.end_containers(pod, self.view(pod), self._now())
+        if stop.failure or pod["metadata"].get("finalizers"):
+            await self._write(pod, Brought({}), stop)
+        if seconds > 0:
+            self.queue.add_after(uid, seconds)
+            return
+        await self._stopper.release(pod)
+        if pod["metadata"].get("deletionTimestamp"):
+            await self._stopper.remove(pod)
+
+    async def _write(self, pod: Object, brought: Brought, stop: Stop | None = None) -> None:
+        seen = Observed(
+            host_ips=self._config.addresses,
+            pod_ips=self._starter.pod_ips(pod) if self._starter.is_up(pod) else (),
+            waiting=brought.waiting,
+            image_ids=self._image_ids(pod),
+            failure=stop.failure if stop else None,
+            stopping=stop is not None,
+        )
+        standing = self._statuses.standing(pod)
+        await self._statuses.write(pod, pod_status(pod, standing, self.view(pod), seen, self._clock.now()))
+
+    def _wake(self, pod: Object, seconds: float | None) -> None:
+        deadline = deadline_seconds(pod, self._statuses.standing(pod), self._now())
+        waits = [each for each in (seconds, deadline) if each is not None]
+        if waits:
+            self.queue.add_after(uid_of(pod), max(0.01, min(waits)))
+
+    def _image_ids(self, pod: Object) -> dict[str, str]:
+        known = self._starter.image_ids
+        containers = (*init_containers(pod), *app_containers(pod))
+        return {each["name"]: known.get(each.get("image", ""), "") for each in containers}
+
+    def _tell_crashes(self, pod: Object, waiting: Mapping[str, Waiting]) -> None:
+        uid, meta = uid_of(pod), pod["metadata"]
+        before = self._crashing.get(uid, {})
+        for name, why in waiting.items():
+            if why.reason == CRASH_LOOP and before.get(name) != why:
+                where = f"pod {meta['name']}_{meta['namespace']}({uid})"
+                text = f"Back-off restarting failed container {name} in {where}"
+                self._recorder.event(pod, "Warning", "BackOff", text)
+        self._crashing[uid] = waiting
+
+    def _forget(self, uid: str) -> None:
+        self._crashing.pop(uid, None)
+        self._statuses.forget(uid)
+        self._starter.forget(uid)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

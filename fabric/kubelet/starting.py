@@ -1,0 +1,222 @@
+"""Carrying out a decision: volumes, sandbox, network, files, then containers, in this order.
+
+A pod's containers start only after its network is up. What is done already is found done: every
+step may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.api.objects import Object, uid_of
+from fabric.control.clock import Clock
+from fabric.control.events import EventRecorder
+from fabric.errors import FabricError
+from fabric.kernel.runtime import ContainerStatus, Mount, SandboxSpec
+from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.census import Census
+from fabric.kubelet.config import KubeletConfig, PodFiles
+from fabric.kubelet.containers import container_spec
+from fabric.kubelet.decisions import Decision, Start, restart_key
+from fabric.kubelet.environment import Sources, environment, references
+from fabric.kubelet.fields import PodFacts
+from fabric.kubelet.hostfiles import hosts, resolv_conf
+from fabric.kubelet.images import Image, Puller
+from fabric.kubelet.mounts import container_mounts, refresh_volumes, set_up_volumes, write_etc_files
+from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podspec import host_network, hostname, restart_policy
+from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
+from fabric.kubelet.refs import pod_ref
+from fabric.kubelet.refusals import ConfigError, MountFailed
+from fabric.kubelet.sources import SourceCache
+from fabric.kubelet.volumes import volume_references
+
+CONFIG_RETRY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a pass came to: containers that still wait, and when to look again."""
+
+    waiting: Mapping[str, Waiting]
+    wake_seconds: float | None = None
+
+
+class Starter:
+    """Starts pods of one node."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        census: Census,
+        network: PodNetwork,
+        sources: SourceCache,
+        puller: Puller,
+        backoff: BackOff,
+        recorder: EventRecorder,
+        clock: Clock,
+        allocatable: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._census = census
+        self._network = network
+        self._sources = sources
+        self._puller = puller
+        self._backoff = backoff
+        self._recorder = recorder
+        self._clock = clock
+        self._allocatable = allocatable
+        self._volumes: dict[str, dict[str, Mount]] = {}
+        self.image_ids: dict[str, str] = {}
+        """Image name -> id, of all images that were ever used here."""
+
+    async def bring(self, pod: Object, decision: Decision) -> Brought:
+        """Do what the decision says; FabricError (after an event) when sandbox, network or volumes refuse."""
+        volumes = await self._volumes_of(pod)
+        try:
+            await self._bring_sandbox(pod, decision)
+        except FabricError as error:
+            self._recorder.event(
+                pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
+            )
+            raise
+        waiting = dict(decision.waiting)
+        wakes = [decision.wake_seconds] if decision.wake_seconds else []
+        for start in decision.start:
+            why, seconds = await self._start(pod, start, volumes)
+            if why:
+                waiting[start.container["name"]] = why
+                wakes.append(seconds)
+        return Brought(waiting, min(wakes, default=None))
+
+    def is_up(self, pod: Object) -> bool:
+        """True when the pod needs no network, or has it."""
+        return host_network(pod) or self._network.is_up(uid_of(pod))
+
+    def pod_ips(self, pod: Object) -> tuple[str, ...]:
+        return self._config.addresses if host_network(pod) else self._network.addresses(uid_of(pod))
+
+    async def refresh(self, pod: Object) -> None:
+        """Write what the API changed in the pod's mounted maps and secrets."""
+        wanted = volume_references(pod)
+        if wanted and uid_of(pod) in self._volumes:
+            sources = await self._sources.fetch(pod["metadata"]["namespace"], wanted)
+            refresh_volumes(PodFiles.of(self._config, pod).volumes, self._facts(pod), sources)
+
+    def forget(self, uid: str) -> None:
+        self._volumes.pop(uid, None)
+        self._puller.forget(uid)
+        self._backoff.forget(f"{uid}/")
+
+    async def _volumes_of(self, pod: Object) -> dict[str, Mount]:
+        uid = uid_of(pod)
+        if uid not in self._volumes:
+            sources = await self._sources.fetch(pod["metadata"]["namespace"], volume_references(pod))
+            directory = PodFiles.of(self._config, pod).volumes
+            try:
+                self._volumes[uid] = set_up_volumes(directory, self._config.root, self._facts(pod), sources)
+            except MountFailed as error:
+                self._recorder.event(pod, "Warning", "FailedMount", str(error))
+                raise
+        return self._volumes[uid]
+
+    async def _bring_sandbox(self, pod: Object, decision: Decision) -> None:
+        uid = uid_of(pod)
+        if decision.sandbox == "restart":
+            await self._census.stop_sandbox(uid)
+        if decision.sandbox != "keep":
+            self._network.lose(uid)
+            await self._census.start_sandbox(self._sandbox_spec(pod))
+        if not self.is_up(pod):
+            await self._network.attach(pod_ref(pod))
+        self._write_etc_files(pod)
+
+    def _sandbox_spec(self, pod: Object) -> SandboxSpec:
+        in_host = host_network(pod)
+        name = self._config.node_name if in_host else hostname(pod)
+        return SandboxSpec(uid_of(pod), self._config.node_name, name, in_host, self._config.ipv6)
+
+    def _write_etc_files(self, pod: Object) -> None:
+        config = self._config
+        name = config.node_name if host_network(pod) else hostname(pod)
+        texts = {
+            "etc-hosts": hosts(pod, self.pod_ips(pod), config.cluster_domain, config.node_name),
+            "hostname": f"{name}\n",
+            "resolv.conf": resolv_conf(pod, config.cluster_dns, config.cluster_domain),
+        }
+        write_etc_files(PodFiles.of(config, pod).volumes, texts)
+
+    async def _start(
+        self, pod: Object, start: Start, volumes: Mapping[str, Mount]
+    ) -> tuple[Waiting | None, float]:
+        """Start one container; return why it waits and for how many seconds, or (None, 0)."""
+        now = self._clock.now().timestamp()
+        image, why, seconds = self._puller.pull(pod, start.container, now)
+        if image is None:
+            self._tell_pull(pod, start.container, why)
+            return why, seconds
+        self.image_ids[start.container.get("image", "")] = image.id
+        sources = await self._sources.fetch(pod["metadata"]["namespace"], references(start.container))
+        try:
+            status = await self._run(pod, start, image, volumes, sources)
+        except (ConfigError, MountFailed) as error:
+            self._recorder.event(pod, "Warning", "Failed", f"Error: {error}")
+            return Waiting("CreateContainerConfigError", str(error)), CONFIG_RETRY_SECONDS
+        if start.after:
+            self._backoff.next(restart_key(pod, start.container), start.after.finished_at)
+        await self._trim(pod, start)
+        return self._told(pod, start, status), 0.01
+
+    async def _run(
+        self, pod: Object, start: Start, image: Image, volumes: Mapping[str, Mount], sources: Sources
+    ) -> ContainerStatus:
+        files = PodFiles.of(self._config, pod)
+        env = environment(start.container, self._facts(pod), sources)
+        mounts = container_mounts(start.container, volumes, files.volumes, env)
+        log_path = files.log(start.container["name"], start.restart_count)
+        node = self._config.node_name
+        spec = container_spec(pod, start.container, start.restart_count, image, env, mounts, log_path, node)
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        return await self._census.start_container(spec)
+
+    def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
+        name = start.container["name"]
+        if status.state == "exited" and status.reason == "StartError":
+            self._recorder.event(
+                pod, "Warning", "Failed", f"Error: failed to start container: {status.message}"
+            )
+            return Waiting("RunContainerError", status.message) if restart_policy(pod) != "Never" else None
+        image = start.container.get("image", "")
+        self._recorder.event(pod, "Normal", "Pulled", f'Container image "{image}" already present on machine')
+        self._recorder.event(pod, "Normal", "Created", f"Created container: {name}")
+        self._recorder.event(pod, "Normal", "Started", f"Started container {name}")
+        return None
+
+    def _tell_pull(self, pod: Object, container: Object, why: Waiting | None) -> None:
+        name = container.get("image", "")
+        if why and why.reason == "ErrImagePull":
+            self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{name}": {why.message}')
+            self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull")
+        elif why:
+            self._recorder.event(pod, "Normal", "BackOff", f'Back-off pulling image "{name}"')
+            self._recorder.event(pod, "Warning", "Failed", "Error: ImagePullBackOff")
+
+    async def _trim(self, pod: Object, start: Start) -> None:
+        """Keep the last end of a container beside its present start; forget earlier ones and their logs."""
+        files = PodFiles.of(self._config, pod)
+        name = start.container["name"]
+        for container in self._census.containers(uid_of(pod)):
+            count = int(container.labels.get(LABEL_RESTARTS, "0"))
+            if container.labels.get(LABEL_CONTAINER) == name and count < start.restart_count - 1:
+                await self._census.remove_container(uid_of(pod), container.id)
+                _remove(files.log(name, count))
+
+    def _facts(self, pod: Object) -> PodFacts:
+        config = self._config
+        return PodFacts(pod, config.node_name, config.addresses, self.pod_ips(pod), self._allocatable)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

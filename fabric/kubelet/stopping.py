@@ -1,0 +1,133 @@
+"""Ending pods: SIGTERM, the grace period, SIGKILL; then sandbox, network and files, and at last the object.
+
+The moment of SIGKILL follows from the API (deletion time, deadline), so that a restarted kubelet keeps it.
+No step waits: each returns when to look again, and may be repeated.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from fabric.api.kinds import POD
+from fabric.api.objects import Object, is_deleting, parse_timestamp, uid_of
+from fabric.control.client import Client
+from fabric.control.events import EventRecorder
+from fabric.errors import Conflict, NotFound
+from fabric.kubelet.census import Census
+from fabric.kubelet.config import KubeletConfig, remove_files
+from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podspec import grace_seconds, is_terminal, spec_of
+from fabric.kubelet.records import LABEL_NAME, LABEL_NAMESPACE, PodView, Record
+from fabric.kubelet.refs import orphan_ref, pod_ref
+
+KILL_SECONDS = 2.0
+"""How long the runtime may take to show the end of a killed container, before the sandbox goes anyway."""
+DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a pod must end."""
+
+    failure: tuple[str, str] | None = None
+    """Reason and message for its status, when the kubelet itself ends it."""
+
+
+def stop_of(pod: Object, standing: Object, now: float) -> Stop | None:
+    """Return why the pod must not run (any more), or None. `now` is seconds since the epoch."""
+    if is_deleting(pod) or is_terminal(standing):
+        return Stop()
+    left = deadline_seconds(pod, standing, now)
+    return Stop(DEADLINE) if left is not None and left <= 0 else None
+
+
+def deadline_seconds(pod: Object, standing: Object, now: float) -> float | None:
+    """Seconds until `activeDeadlineSeconds` is over; None without one or before the pod's start."""
+    limit, start = spec_of(pod).get("activeDeadlineSeconds"), standing.get("startTime")
+    if limit is None or not start:
+        return None
+    return parse_timestamp(start).timestamp() + float(limit) - now
+
+
+class Stopper:
+    """Ends pods of one node."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        census: Census,
+        network: PodNetwork,
+        recorder: EventRecorder,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._census = census
+        self._network = network
+        self._recorder = recorder
+        self._since: dict[str, float] = {}
+        self._signalled: set[tuple[str, int]] = set()
+        self._released: set[str] = set()
+
+    async def end_containers(self, pod: Object, view: PodView, now: float) -> float:
+        """Bring the containers nearer to their end; return the seconds until the next look, 0 at the end."""
+        running = view.running()
+        if not running:
+            return 0.0
+        kill_at = self._kill_at(pod, now)
+        if now < kill_at:
+            await self._signal(pod, running, signal.SIGTERM)
+            return kill_at - now
+        if now < kill_at + KILL_SECONDS:
+            await self._signal(pod, running, signal.SIGKILL)
+            return kill_at + KILL_SECONDS - now
+        return 0.0
+
+    async def release(self, pod: Object) -> None:
+        """Stop the sandbox and release the network; what is released already costs nothing."""
+        uid = uid_of(pod)
+        if uid not in self._released or self._census.sandbox(uid) is not None:
+            await self._census.stop_sandbox(uid)
+            await self._network.detach(pod_ref(pod))
+            self._released.add(uid)
+
+    async def remove(self, pod: Object) -> None:
+        """Remove files and tell the API that the pod is gone from here."""
+        uid, meta = uid_of(pod), pod["metadata"]
+        remove_files(self._config, uid)
+        try:
+            await self._client.delete(POD, meta["name"], meta["namespace"], grace_period_seconds=0, uid=uid)
+        except (NotFound, Conflict):
+            return
+
+    async def purge(self, uid: str) -> None:
+        """Remove every trace of a pod that the API does not know (any more)."""
+        labels = next((c.labels for c in self._census.containers(uid)), {})
+        await self._census.stop_sandbox(uid)
+        await self._network.detach(
+            orphan_ref(uid, labels.get(LABEL_NAME, ""), labels.get(LABEL_NAMESPACE, ""))
+        )
+        remove_files(self._config, uid)
+        self.forget(uid)
+
+    def forget(self, uid: str) -> None:
+        self._since.pop(uid, None)
+        self._released.discard(uid)
+
+    def _kill_at(self, pod: Object, now: float) -> float:
+        since = self._since.setdefault(uid_of(pod), now)
+        kill_at = since + grace_seconds(pod)
+        if is_deleting(pod):
+            deletion = parse_timestamp(pod["metadata"]["deletionTimestamp"]).timestamp()
+            kill_at = min(kill_at, deletion + 1.0)
+        return kill_at
+
+    async def _signal(self, pod: Object, running: tuple[Record, ...], number: int) -> None:
+        for record in running:
+            if (record.id, number) in self._signalled:
+                continue
+            if number == signal.SIGTERM:
+                self._recorder.event(pod, "Normal", "Killing", f"Stopping container {record.name}")
+            await self._census.runtime.signal_container(record.id, number)
+            self._signalled.add((record.id, number))
