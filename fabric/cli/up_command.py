@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -62,8 +62,9 @@ async def _settle(
 
         checked(0, 0)
         matrix = await pod_reachability(begun.places, begun.spec, pods, checked)
-        state = "done" if matrix.complete else "failed"
-        stages.show(Progress("reachability", state, matrix.first_failure, matrix.reached, matrix.total))
+        failed = matrix.first_failure
+        state: Literal["done", "failed"] = "failed" if failed else "done"
+        stages.show(Progress("reachability", state, failed, matrix.reached, matrix.total))
         return pods, matrix
     finally:
         await settling.close()

@@ -42,14 +42,20 @@ def _sentences(path: Path, keyword: str, rule: Mapping[str, Any], value: Any) ->
         allowed = sorted(rule["properties"])
         for name in value:
             if name not in rule["properties"]:
-                close = difflib.get_close_matches(name, allowed, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
+                close = _closest(name, allowed)
+                hint = f"; did you mean {close!r}?" if close else ""
                 yield (*path, name), f"{where} has no key {name!r}{hint} (allowed: {', '.join(allowed)})"
     elif keyword == "required":
         missing = [name for name in rule["required"] if name not in value]
         yield path, f"{where} lacks {', '.join(map(repr, missing))}"
     else:
         yield path, f"{where} is {show(value)}; allowed: {_allowed(rule)}"
+
+
+def _closest(name: str, allowed: Sequence[str]) -> str | None:
+    folded = {other.lower(): other for other in allowed}
+    found = difflib.get_close_matches(name.lower(), folded, 1)
+    return folded[found[0]] if found else None
 
 
 def _allowed(rule: Mapping[str, Any]) -> str:

@@ -15,8 +15,10 @@ import yaml
 from fabric.errors import BadInput, Problem
 
 Path = tuple[str | int, ...]
-VALUES_MAX = 2_000_000
+REPEATED_MAX = 50_000
+"""Values that may be reached more than once, by aliases."""
 DEPTH_MAX = 64
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class _Reader:
         self._constructor = yaml.CSafeLoader("")
         self._lines: dict[Path, int] = {}
         self._problems: list[Problem] = []
-        self._values = 0
+        self._seen: set[int] = set()
+        self._repeated = 0
 
     def read(self, root: yaml.Node) -> Document:
         value = self._value(root, (), root.start_mark.line + 1, 0)
@@ -59,8 +62,9 @@ class _Reader:
         return Document(value, self._lines)
 
     def _value(self, node: yaml.Node, path: Path, line: int, depth: int) -> Any:
-        self._values += 1
-        if self._values > VALUES_MAX or depth > DEPTH_MAX:
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._repeated > REPEATED_MAX or depth > DEPTH_MAX:
             raise BadInput(
                 Problem(f"{self._file}:{line}", "nested too deeply, or an alias that grows without end")
             )
@@ -77,21 +81,28 @@ class _Reader:
         return self._scalar(node, line)
 
     def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, int]]:
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            self._constructor.flatten_mapping(node)
-        seen: dict[str, int] = {}
-        for key_node, child in node.value:
+        """Keys with their values; a key of the mapping's own wins over one that `<<` merges in."""
+        own: dict[str, int] = {}
+        for key_node, _ in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self._problems.append(Problem(f"{self._file}:{line}", "a key must be plain text"))
-                continue
-            key = key_node.value
-            if key in seen:
-                what = f"key {key!r} stands here a second time (first in line {seen[key]}); remove one"
+                raise BadInput(Problem(f"{self._file}:{line}", "a key must be plain text"))
+            if key_node.value in own and key_node.tag != _MERGE:
+                first = own[key_node.value]
+                what = f"key {key_node.value!r} stands here a second time (first in line {first}); remove one"
                 self._problems.append(Problem(f"{self._file}:{line}", what))
-                continue
-            seen[key] = line
-            yield key, child, line
+            own.setdefault(key_node.value, line)
+        if any(key.tag == _MERGE for key, _ in node.value):
+            self._flatten(node)
+        last = {key.value: (child, key.start_mark.line + 1) for key, child in node.value}
+        yield from ((key, child, line) for key, (child, line) in last.items())
+
+    def _flatten(self, node: yaml.MappingNode) -> None:
+        try:
+            self._constructor.flatten_mapping(node)
+        except yaml.MarkedYAMLError as error:
+            line = (error.problem_mark or node.start_mark).line + 1
+            raise BadInput(Problem(f"{self._file}:{line}", f"not valid YAML: {error.problem}")) from None
 
     def _scalar(self, node: yaml.Node, line: int) -> Any:
         if node.tag == "tag:yaml.org,2002:timestamp":

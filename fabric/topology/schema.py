@@ -10,6 +10,7 @@ DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 _QUANTITY: dict[str, Any] = {
     "type": ["string", "number"],
+    "minimum": 0,
     "pattern": r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
 }
 

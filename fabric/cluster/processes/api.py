@@ -39,7 +39,7 @@ async def _run(places: Places) -> None:
     address = underlay.control_plane(spec.underlay).ip
     pki = Pki.load_or_create(places.pki, (), (str(address),))
     clock = LoopClock()
-    store = SqliteStore.open(places.store)
+    store = await SqliteStore.open(places.store)
     registry = Registry(store, KindTable(), clock)
     await registry.start()
     host = ServerConfig(

@@ -1,0 +1,127 @@
+"""A worker process: the kubelets and the network agents of its share of the nodes.
+
+One task per node of the spec. A node whose entry changed is stopped and started with the new one; stopping an
+agent leaves its node's pods and routes as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fabric.cluster import follow, loops
+from fabric.cluster.named_runtime import NamedRuntime
+from fabric.cluster.places import Places
+from fabric.cluster.spec import ClusterSpec, NodeSpec
+from fabric.control.clock import LoopClock
+from fabric.control.events import EventRecorder
+from fabric.control.http import HttpClient
+from fabric.errors import FabricError
+from fabric.kernel.images import Catalogue
+from fabric.kernel.linux import LinuxKernel
+from fabric.kubelet.config import KubeletConfig
+from fabric.kubelet.kubelet import Kubelet
+from fabric.plugin import registry
+from fabric.plugin.contract import NodeContext
+from fabric.store.remote import RemoteStore
+
+LOOK_SECONDS = 0.05
+RETRY_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+def run(places: Places, index: int) -> None:
+    loops.run(_run(places, index))
+
+
+async def _run(places: Places, index: int) -> None:
+    await WorkerProcess(places, index).run()
+
+
+class WorkerProcess:
+    """The nodes of one worker."""
+
+    def __init__(self, places: Places, index: int) -> None:
+        self._places = places
+        self._index = index
+        self._spec = follow.current(places)
+        self._runtime = NamedRuntime(places.runtime_socket(index))
+        self._kernel = LinuxKernel(self._runtime.pids)
+        self._client = HttpClient.unix(places.api_socket)
+        self._store = RemoteStore(places.store_socket)
+        self._plugin = registry.load(self._spec.network.plugin)
+        self._images = Catalogue.default()
+        self._clock = LoopClock()
+        self._recorder = EventRecorder(self._client, self._clock, "kubelet")
+        self._nodes: dict[str, tuple[NodeSpec, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Follow the spec until killed."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._recorder.run(), name="events")
+            tasks.create_task(self._runtime.follow(), name="runtime")
+            await self._prepare()
+            async for spec in follow.changes(self._places):
+                await self._reconcile(spec, tasks)
+
+    async def _prepare(self) -> None:
+        """Let the plugin write what is the whole cluster's, as soon as store and API answer."""
+        while True:
+            with contextlib.suppress(FabricError):
+                await self._plugin.prepare(self._spec.network.config(), self._store, self._client)
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
+        wanted: Mapping[str, NodeSpec] = spec.nodes_of(self._index)
+        for name, (entry, task) in list(self._nodes.items()):
+            if wanted.get(name) != entry:
+                task.cancel()
+                await asyncio.wait([task])
+                del self._nodes[name]
+        for name, entry in wanted.items():
+            if name not in self._nodes:
+                task = tasks.create_task(self._node(spec, entry), name=name)
+                self._nodes[name] = (entry, task)
+
+    async def _node(self, spec: ClusterSpec, node: NodeSpec) -> None:
+        """Kubelet and network agent of one node, from when it is powered on."""
+        await self._runtime.powered_on(node.name)
+        context = NodeContext(
+            facts=spec.facts(node),
+            config=spec.network.config(),
+            host=self._kernel.host(node.name),
+            root=self._places.node(node.name),
+            store=self._store,
+            client=self._client,
+        )
+        agent = self._plugin.agent(context)
+        kubelet = Kubelet(
+            _kubelet_config(self._places, node),
+            client=self._client,
+            runtime=self._runtime,
+            kernel=self._kernel,
+            agent=agent,
+            images=self._images,
+            recorder=self._recorder,
+            clock=self._clock,
+        )
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(agent.run(), name=f"agent of {node.name}")
+            parts.create_task(kubelet.run(), name=f"kubelet of {node.name}")
+
+
+def _kubelet_config(places: Places, node: NodeSpec) -> KubeletConfig:
+    taints: list[Mapping[str, Any]] = list(node.taints)
+    return KubeletConfig(
+        node_name=node.name,
+        root=places.node(node.name),
+        addresses=(str(node.interface.ip),),
+        labels=node.labels,
+        taints=taints,
+        capacity=node.capacity,
+    )

@@ -1,0 +1,100 @@
+import textwrap
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from fabric.errors import BadInput
+from fabric.topology.load import load, loads
+from fabric.topology.model import NodeEntry
+
+SMALLEST = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {name: two-nodes}
+spec:
+  nodes: 2
+  network: {plugin: flannel}
+"""
+
+
+def problems(text: str, source: Path = Path("t.yaml")) -> list[str]:
+    with pytest.raises(BadInput) as refused:
+        loads(textwrap.dedent(text), source)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_the_smallest_file_has_kubernetes_own_ranges_and_one_switch():
+    topology = loads(SMALLEST, Path("t.yaml"))
+    assert [node.name for node in topology.nodes] == ["node-1", "node-2"]
+    assert topology.pod_cidrs == (ip_network("10.244.0.0/16"),)
+    assert topology.underlay.kind == "l2"
+    assert topology.underlay.mtu == 1500
+
+
+def test_a_listed_node_has_labels_taints_and_capacity():
+    topology = loads(
+        SMALLEST.replace(
+            "nodes: 2",
+            "nodes: [{name: node-1, labels: {zone: a}, capacity: {cpu: 2},"
+            " taints: [{key: k, effect: NoSchedule}]}]",
+        ),
+        Path("t.yaml"),
+    )
+    (node,) = topology.nodes
+    assert isinstance(node, NodeEntry)
+    assert node.labels == {"zone": "a"}
+    assert node.capacity == {"cpu": "2"}
+    assert node.taints[0].effect == "NoSchedule"
+
+
+def test_a_problem_found_later_can_still_be_placed_in_the_file():
+    topology = loads(SMALLEST, Path("t.yaml"))
+    assert topology.where("spec", "network", "plugin") == "t.yaml:6"
+    assert topology.where("spec", "network", "options", "VNI") == "t.yaml:6"
+
+
+def test_manifests_are_read_from_files_and_inline_with_their_lines(tmp_path):
+    (tmp_path / "pods.yaml").write_text(
+        "# pods\napiVersion: v1\nkind: Pod\nmetadata: {name: pod-1}\n---\n"
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: pod-2}}\n"
+    )
+    file = tmp_path / "t.yaml"
+    inline = "  manifests:\n  - pods.yaml\n  - {apiVersion: v1, kind: Namespace, metadata: {name: x}}\n"
+    file.write_text(SMALLEST + inline)
+    found = load(file).manifests
+    assert [m.object["metadata"]["name"] for m in found] == ["pod-1", "pod-2", "x"]
+    assert [m.where for m in found] == [
+        f"{tmp_path}/pods.yaml:2",
+        f"{tmp_path}/pods.yaml:6",
+        f"{file}:9",
+    ]
+
+
+def test_all_errors_of_a_file_come_at_once_in_the_order_of_its_lines():
+    found = problems("""\
+        apiVersion: fabric.dev/v1
+        kind: Topology
+        metadata: {name: Two_Nodes}
+        spec:
+          nodes: 0
+          network:
+            plugin: flannel
+            mtu: 100
+            bakend: vxlan
+          underlay: {kind: ring}
+        """)
+    assert [line.split(":")[1] for line in found] == ["3", "5", "8", "9", "10"]
+    assert "did you mean 'backend'?" in found[3]
+    assert (
+        found[1]
+        == "t.yaml:5: spec.nodes is 0; allowed: a whole number or a list, 1 to 1000, 1 to 1000 entries"
+    )
+
+
+def test_merge_keys_and_anchors_work_as_yaml_says():
+    text = SMALLEST.replace(
+        "nodes: 2",
+        "nodes:\n  - &one {name: node-1, labels: {zone: a}}\n  - {<<: *one, name: node-2}",
+    )
+    assert [node.labels for node in loads(text, Path("t.yaml")).nodes] == [{"zone": "a"}, {"zone": "a"}]
