@@ -57,21 +57,28 @@ class Device:
     data: Mapping[int, bytes]
 
 
-def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> Request:
-    """Return the request that makes `link`; `pids` tells its peer's namespace."""
+def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Request]:
+    """Return the requests that make `link`; `pids` tells its peer's namespace.
+
+    A bridge takes the smallest MTU of its ports until it is given another than it has; so it is.
+    """
     head = _IFINFO.pack(0, 0, 0, IFF_UP if link.up else 0, IFF_UP if link.up else 0)
-    body = head + text(_IFNAME, link.name) + u32(_MTU, link.mtu) + _mac(link.mac)
+    mtu = link.mtu - 1 if isinstance(link, Bridge) else link.mtu
+    body = head + text(_IFNAME, link.name) + u32(_MTU, mtu) + _mac(link.mac)
+    after: list[Request] = []
     match link:
         case Bridge():
             body += attribute(_LINKINFO, text(_INFO_KIND, "bridge"))
+            after = [resized(link.name, link.mtu)]
         case Veth():
             body += _ONE_QUEUE + (u32(_MASTER, indexes[link.master]) if link.master else b"")
             info = attribute(_INFO_DATA, attribute(_VETH_INFO_PEER, _peer(link, pids[link.peer_ns])))
             body += attribute(_LINKINFO, text(_INFO_KIND, "veth") + info)
+            after = [hairpin(link)] if link.hairpin else []
         case Vxlan():
             info = attribute(_INFO_DATA, _vxlan(link, indexes[link.parent]))
             body += attribute(_LINKINFO, text(_INFO_KIND, "vxlan") + info)
-    return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+    return [Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body), *after]
 
 
 def change(link: Link, indexes: Indexes) -> list[Request]:
@@ -97,8 +104,8 @@ def raised(index: int, up: bool) -> Request:
     return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP))
 
 
-def resized(index: int, mtu: int) -> Request:
-    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + u32(_MTU, mtu))
+def resized(name: str, mtu: int) -> Request:
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name) + u32(_MTU, mtu))
 
 
 def deletion(name: str) -> Request:

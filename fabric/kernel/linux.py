@@ -164,7 +164,7 @@ class LinuxHost(Host):
         with inside(self._kernel.pids[link.peer_ns]):
             socket = Socket()
         try:
-            socket.change([links.resized(socket.index_of(link.peer), link.mtu)])
+            socket.change([links.resized(link.peer, link.mtu)])
         finally:
             socket.close()
 

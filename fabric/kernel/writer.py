@@ -118,9 +118,7 @@ class Writer:
         if step.verb == "add":
             if isinstance(link, Veth) and link.peer_ns not in self._pids:
                 raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
-            yield links.creation(link, self, self._pids)
-            if isinstance(link, Veth) and link.hairpin:
-                yield links.hairpin(link)
+            yield from links.creation(link, self, self._pids)
         else:
             yield from links.change(link, self)
             if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
