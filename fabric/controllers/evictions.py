@@ -1,0 +1,79 @@
+"""Pods leave a node whose NoExecute taints they do not tolerate, or not any longer.
+
+The time of leaving is computed from the taint's and the pod's own time stamps, so nothing is kept
+here: taints that go, and tolerations that come, are seen at the next look.
+"""
+
+from __future__ import annotations
+
+from fabric.api.kinds import NODE, POD
+from fabric.api.objects import Key, Object, condition, is_deleting, key_of, timestamp, uid_of
+from fabric.control.client import STRATEGIC, Client
+from fabric.control.clock import Clock
+from fabric.control.controller import Controller
+from fabric.control.events import EventRecorder
+from fabric.control.informers import Informers
+from fabric.controllers.placement import PODS_BY_NODE, disruption, node_name, node_names
+from fabric.controllers.taints import eviction_time, same_taints, taints_of
+from fabric.errors import Conflict, NotFound
+
+
+class EvictionController:
+    """Deletes pods from tainted nodes, by the pod's key."""
+
+    def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._clock = clock
+        self._nodes = informers.of(NODE)
+        self._pods = informers.of(POD)
+        self._pods.add_index(PODS_BY_NODE, node_names)
+        self._controller: Controller[Key] = Controller("evictions", self.reconcile, workers=8)
+        self._pods.on_change(lambda key, old, new: self._controller.queue.add(key))
+        self._nodes.on_change(self._note_node)
+
+    async def run(self) -> None:
+        await self._controller.run()
+
+    async def reconcile(self, key: Key) -> None:
+        pod = self._pods.get(key)
+        if pod is None or is_deleting(pod) or not node_name(pod):
+            return
+        node = self._nodes.get(Key("", node_name(pod)))
+        if node is None:
+            return
+        now = self._clock.now()
+        leaves_at = eviction_time(pod, node, now)
+        if leaves_at is None:
+            return
+        if leaves_at > now:
+            self._controller.queue.add_after(key, (leaves_at - now).total_seconds())
+            return
+        await self._evict(pod)
+
+    def _note_node(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if same_taints(taints_of(old or {}), taints_of(new or {})):
+            return
+        for pod in self._pods.by_index(PODS_BY_NODE, key.name):
+            self._controller.queue.add(key_of(pod))
+
+    async def _evict(self, pod: Object) -> None:
+        namespace, name = key_of(pod)
+        message = "Taint manager: deleting due to NoExecute taint"
+        why = disruption("DeletionByTaintManager", message, timestamp(self._clock.now()))
+        try:
+            if condition(pod, "DisruptionTarget") is None:
+                await self._client.patch(
+                    POD,
+                    name,
+                    {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [why]}},
+                    namespace=namespace,
+                    subresource="status",
+                    patch_type=STRATEGIC,
+                )
+            await self._client.delete(POD, name, namespace, uid=uid_of(pod))
+        except (NotFound, Conflict):
+            return  # gone, or another pod of that name: its own event names the key again
+        self._recorder.event(
+            pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {namespace}/{name}"
+        )

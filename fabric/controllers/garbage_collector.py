@@ -1,0 +1,146 @@
+"""Objects whose owners are gone are deleted: the loop around the graph of owners and its verdicts.
+
+The graph follows the informers of all kinds. Before anything is deleted the object is read from the
+server itself: an owner may have been given to it since, and its name may be another object's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fabric.api.kinds import EVENT, Kind, KindTable
+from fabric.api.objects import Key, Object, resource_version_of, uid_of
+from fabric.control.client import MERGE, Client
+from fabric.control.controller import Controller
+from fabric.control.informers import Informers
+from fabric.controllers.owner_graph import OwnerGraph, OwnerRef, Sought, Vertex, owner_refs, vertex_of
+from fabric.controllers.verdicts import (
+    Delete,
+    LookUp,
+    OrphanDependents,
+    Release,
+    Unfinalize,
+    Verdict,
+    verdict,
+)
+from fabric.errors import Conflict, NotFound
+
+ABSENT_MAX = 1024
+WORKERS = 16
+
+log = logging.getLogger(__name__)
+
+
+class GarbageCollector:
+    """Collects objects, by uid. Events are left out: nobody owns one, and they end by themselves."""
+
+    def __init__(self, client: Client, informers: Informers, kinds: KindTable) -> None:
+        self._client = client
+        self._kinds = kinds
+        self._graph = OwnerGraph()
+        self._absent: OrderedDict[Sought, None] = OrderedDict()
+        """Owners that the server does not have; they never come back."""
+        self._controller: Controller[str] = Controller("garbage", self.reconcile, workers=WORKERS)
+        for kind in kinds:
+            if kind != EVENT and {"list", "watch", "delete"} <= set(kind.verbs):
+                informers.of(kind).on_change(partial(self._note, kind))
+
+    async def run(self) -> None:
+        await self._controller.run()
+
+    async def reconcile(self, uid: str) -> None:
+        vertex = self._graph.get(uid)
+        if vertex is None:
+            return
+        found = verdict(self._graph, vertex, self._absent)
+        if isinstance(found, LookUp):
+            present = [
+                ref.sought_by(vertex) for ref in found.owners if not await self._is_absent(ref, vertex)
+            ]
+            found = verdict(self._graph, vertex, self._absent, present)
+        await self._carry_out(found, vertex)
+
+    def _note(self, kind: Kind, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            touched = self._graph.put(vertex_of(kind, new))
+        else:
+            touched = self._graph.remove(uid_of(old or {}))
+        for uid in touched:
+            self._controller.queue.add(uid)
+
+    async def _carry_out(self, found: Verdict, vertex: Vertex) -> None:
+        match found:
+            case Delete(propagation):
+                await self._delete(vertex, propagation)
+            case Release(uids):
+                await self._release(vertex, uids)
+            case OrphanDependents(dependents):
+                for dependent in filter(None, map(self._graph.get, dependents)):
+                    await self._release(dependent, frozenset({vertex.uid}))
+            case Unfinalize(finalizer):
+                await self._change(vertex, "finalizers", lambda name: bool(name != finalizer))
+
+    async def _is_absent(self, ref: OwnerRef, dependent: Vertex) -> bool:
+        """Ask the server. An owner of a kind that it does not serve, or out of reach, counts as there."""
+        sought = ref.sought_by(dependent)
+        if sought in self._absent:
+            return True
+        kind = self._kinds.by_kind(ref.api_version, ref.kind)
+        if kind is None or (kind.namespaced and not dependent.key.namespace):
+            log.warning("%s: its owner %s %s cannot be looked up", dependent, ref.kind, ref.name)
+            return False
+        namespace = dependent.key.namespace if kind.namespaced else ""
+        try:
+            found = await self._client.get(kind, ref.name, namespace)
+        except NotFound:
+            found = None
+        if found is not None and uid_of(found) == ref.uid:
+            return False
+        self._absent[sought] = None
+        if len(self._absent) > ABSENT_MAX:
+            self._absent.popitem(last=False)
+        return True
+
+    async def _delete(self, vertex: Vertex, propagation: str) -> None:
+        live = await self._live(vertex)
+        if live is None or owner_refs(live) != vertex.owners:
+            return  # the informer is about to tell
+        log.info("%s is garbage: its owners are gone", vertex)
+        try:
+            await self._client.delete(
+                vertex.kind, vertex.key.name, vertex.key.namespace, propagation=propagation, uid=vertex.uid
+            )
+        except (NotFound, Conflict):
+            return
+
+    async def _release(self, vertex: Vertex, uids: frozenset[str]) -> None:
+        await self._change(vertex, "ownerReferences", lambda ref: ref.get("uid") not in uids)
+
+    async def _change(self, vertex: Vertex, field: str, keeps: Callable[[Any], bool]) -> None:
+        """Drop entries of a list in the metadata; Conflict when somebody else wrote meanwhile."""
+        live = await self._live(vertex)
+        if live is None:
+            return
+        old = live["metadata"].get(field) or []
+        new = [entry for entry in old if keeps(entry)]
+        if new == old:
+            return
+        meta = {"resourceVersion": resource_version_of(live), field: new or None}
+        namespace, name = vertex.key
+        try:
+            await self._client.patch(
+                vertex.kind, name, {"metadata": meta}, namespace=namespace, patch_type=MERGE
+            )
+        except NotFound:
+            return
+
+    async def _live(self, vertex: Vertex) -> Object | None:
+        try:
+            live = await self._client.get(vertex.kind, vertex.key.name, vertex.key.namespace)
+        except NotFound:
+            return None
+        return live if uid_of(live) == vertex.uid else None

@@ -1,0 +1,107 @@
+"""Pods that nobody else would remove are removed.
+
+Three kinds: a pod whose node is gone (after a quarantine, and a look at the server itself), a deleted
+pod that was never bound, and a deleted pod on a node that is out of service. No kubelet will confirm
+the end of any of them, so they are deleted with no grace.
+"""
+
+from __future__ import annotations
+
+from fabric.api.kinds import NODE, POD
+from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of, timestamp, uid_of
+from fabric.control.client import STRATEGIC, Client
+from fabric.control.clock import Clock
+from fabric.control.controller import Controller
+from fabric.control.informers import Informers
+from fabric.controllers.placement import PODS_BY_NODE, disruption, is_terminated, node_name, node_names
+from fabric.controllers.taints import OUT_OF_SERVICE, taints_of
+from fabric.errors import Conflict, NotFound
+
+
+class PodGarbageController:
+    """Removes pods that lost their node, by the pod's key."""
+
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, *, quarantine_seconds: float
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._quarantine_seconds = quarantine_seconds
+        self._missing_since: dict[str, float] = {}
+        self._nodes = informers.of(NODE)
+        self._pods = informers.of(POD)
+        self._pods.add_index(PODS_BY_NODE, node_names)
+        self._controller: Controller[Key] = Controller("pod-gc", self.reconcile, workers=8)
+        self._pods.on_change(self._note_pod)
+        self._nodes.on_change(self._note_node)
+
+    async def run(self) -> None:
+        await self._controller.run()
+
+    async def reconcile(self, key: Key) -> None:
+        pod = self._pods.get(key)
+        if pod is None:
+            return
+        name = node_name(pod)
+        if not name:
+            if is_deleting(pod):
+                await self._remove(pod)
+            return
+        node = self._nodes.get(Key("", name))
+        if node is None:
+            await self._remove_orphan(pod, name)
+        elif is_deleting(pod) and _is_out_of_service(node):
+            await self._fail(pod, "PodGC: node is out of service")
+            await self._remove(pod)
+
+    def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
+        self._controller.queue.add(key)
+        if old is not None and not self._pods.by_index(PODS_BY_NODE, node_name(old)):
+            self._missing_since.pop(node_name(old), None)
+
+    def _note_node(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            self._missing_since.pop(key.name, None)
+        if new is None or _is_out_of_service(new):
+            for pod in self._pods.by_index(PODS_BY_NODE, key.name):
+                self._controller.queue.add(key_of(pod))
+
+    async def _remove_orphan(self, pod: Object, node: str) -> None:
+        now = self._clock.now().timestamp()
+        waited = now - self._missing_since.setdefault(node, now)
+        if waited < self._quarantine_seconds:
+            self._controller.queue.add_after(key_of(pod), self._quarantine_seconds - waited)
+            return
+        try:
+            await self._client.get(NODE, node)
+        except NotFound:
+            await self._fail(pod, "PodGC: node no longer exists")
+            await self._remove(pod)
+        else:
+            self._controller.queue.add_after(key_of(pod), self._quarantine_seconds)
+
+    async def _fail(self, pod: Object, message: str) -> None:
+        """Give the pod its last words: whoever watches sees it fail before it goes."""
+        if is_terminated(pod):
+            return
+        why = disruption("DeletionByPodGC", message, timestamp(self._clock.now()))
+        change = {"metadata": {"uid": uid_of(pod)}, "status": {"phase": "Failed", "conditions": [why]}}
+        namespace, name = key_of(pod)
+        try:
+            await self._client.patch(
+                POD, name, change, namespace=namespace, subresource="status", patch_type=STRATEGIC
+            )
+        except (NotFound, Conflict):
+            return
+
+    async def _remove(self, pod: Object) -> None:
+        namespace, name = key_of(pod)
+        try:
+            await self._client.delete(POD, name, namespace, grace_period_seconds=0, uid=uid_of(pod))
+        except (NotFound, Conflict):
+            return
+
+
+def _is_out_of_service(node: Object) -> bool:
+    marked = any(taint.get("key") == OUT_OF_SERVICE for taint in taints_of(node))
+    return marked and not condition_is(node, "Ready")

@@ -1,0 +1,114 @@
+"""Taints: which ones a node's conditions call for, and how long a pod puts up with them.
+
+Pure. The taints listed here belong to the node lifecycle controller, which keeps them in line with
+the node; all others are the user's and are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import chain
+
+from fabric.api.objects import Object, condition, parse_timestamp, timestamp
+
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+NETWORK_UNAVAILABLE = "node.kubernetes.io/network-unavailable"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+
+_READY_TAINTS = {
+    "True": (),
+    "False": ((NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")),
+    "Unknown": ((UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")),
+}
+_WHEN_TRUE = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+    "NetworkUnavailable": NETWORK_UNAVAILABLE,
+}
+_OWN = {
+    (NOT_READY, "NoSchedule"),
+    (UNREACHABLE, "NoSchedule"),
+    (NOT_READY, "NoExecute"),
+    (UNREACHABLE, "NoExecute"),
+    (UNSCHEDULABLE, "NoSchedule"),
+    *((key, "NoSchedule") for key in _WHEN_TRUE.values()),
+}
+
+
+def desired_taints(node: Object, now: datetime) -> list[Object]:
+    """The node's taints as they should be: strangers' as they stand, then those its conditions call for.
+
+    A taint that stands already is kept as it is, with the time at which it was added.
+    """
+    standing = {_identity(taint): taint for taint in taints_of(node)}
+    kept = [taint for identity, taint in standing.items() if identity not in _OWN]
+    wanted = [
+        standing.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": timestamp(now)}
+        for key, effect in _called_for(node)
+    ]
+    return kept + wanted
+
+
+def taints_of(node: Object) -> Sequence[Object]:
+    return (node.get("spec") or {}).get("taints") or ()
+
+
+def same_taints(one: Iterable[Object], other: Iterable[Object]) -> bool:
+    """True when both hold the same taints, in whatever order."""
+    return {_identity(t): t for t in one} == {_identity(t): t for t in other}
+
+
+def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
+    """When the pod must leave the node for its NoExecute taints; None: it may stay.
+
+    The time that a toleration grants counts from when the taint was added, or from the pod's creation if
+    that came later; thus it is the same before and after a restart of the controller.
+    """
+    tolerations = (pod.get("spec") or {}).get("tolerations") or ()
+    born = parse_timestamp(pod["metadata"]["creationTimestamp"])
+    ends = []
+    for taint in taints_of(node):
+        if taint.get("effect") != "NoExecute":
+            continue
+        since = max(parse_timestamp(taint["timeAdded"]), born) if taint.get("timeAdded") else born
+        granted = [t.get("tolerationSeconds") for t in tolerations if tolerates(t, taint)]
+        if not granted:
+            ends.append(min(since, now))
+            continue
+        limits = [max(0, seconds) for seconds in granted if seconds is not None]
+        if limits:
+            ends.append(since + timedelta(seconds=min(limits)))
+    return min(ends, default=None)
+
+
+def tolerates(toleration: Object, taint: Object) -> bool:
+    """True when the toleration matches the taint; an empty key or effect matches all."""
+    if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
+        return False
+    key = toleration.get("key") or ""
+    if key and key != taint.get("key"):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return True
+    return bool(key) and (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def _called_for(node: Object) -> Iterable[tuple[str, str]]:
+    ready = condition(node, "Ready")
+    # A node that never said anything is kept free of pods; it has none to evict.
+    by_ready = ((NOT_READY, "NoSchedule"),) if ready is None else _READY_TAINTS.get(ready["status"], ())
+    by_condition = (
+        (key, "NoSchedule")
+        for type_, key in _WHEN_TRUE.items()
+        if (found := condition(node, type_)) is not None and found.get("status") == "True"
+    )
+    by_user = ((UNSCHEDULABLE, "NoSchedule"),) * bool((node.get("spec") or {}).get("unschedulable"))
+    return chain(by_ready, by_condition, by_user)
+
+
+def _identity(taint: Object) -> tuple[str, str]:
+    return taint.get("key", ""), taint.get("effect", "")
