@@ -191,7 +191,8 @@ def _name(common: str, groups: Sequence[str]) -> x509.Name:
 
 
 def _subject_names(names: Iterable[str], addresses: Iterable[str]) -> frozenset[str | Address]:
-    return frozenset((*names, *map(ip_address, addresses)))
+    found: set[str | Address] = set(names)
+    return frozenset(found.union(map(ip_address, addresses)))
 
 
 def _names_in(credential: Credential) -> frozenset[str | Address]:

@@ -115,7 +115,8 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
 
 def _decode_yaml(body: bytes) -> Any:
     try:
-        return orjson.loads(orjson.dumps(yaml.load(body, Loader=_JsonLoader)))
+        loaded = yaml.load(body, Loader=_JsonLoader)
+        return orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
         raise BadRequest(f"the body is not YAML: {error}") from error
 

@@ -5,7 +5,7 @@ A parameter that cannot be read is a BadRequest that names it; unknown ones are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,14 +49,15 @@ def field_selector(query: Query) -> FieldSelector:
         raise BadRequest(f"unable to parse fieldSelector: {error}") from error
 
 
-def write_options(query: Query) -> WriteOptions:
-    """What a create, update or patch asks for besides its body."""
+def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
+    """What a create, update or patch asks for besides its body; `warn` is told what the answer should carry."""
     if not query:
-        return WriteOptions()
+        return WriteOptions(warn=warn)
     return WriteOptions(
         dry_run=_dry_run(query.get("dryRun", "")),
         field_manager=query.get("fieldManager", ""),
         field_validation=_one_of("fieldValidation", query.get("fieldValidation", "Ignore"), _VALIDATIONS),
+        warn=warn,
     )
 
 

@@ -7,7 +7,7 @@ that a write is never half done in this process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -62,6 +62,8 @@ class Resources:
         """Do what the request asks for; ApiError when it is refused."""
         table = self._on_collection if target.is_collection else self._on_object
         verb, handler = table.get(request.method, ("", None))
+        if request.method == "OPTIONS":
+            return web.Response(headers={"Allow": _methods(table, target)})
         if handler is None or verb not in _verbs(target):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return await handler(request, target)
@@ -83,31 +85,33 @@ class Resources:
 
     async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         obj = negotiation.decode_object(await _body(request), _content_type(request))
+        warnings: list[str] = []
         created = await self._write(
             self._registry.create(
                 target.kind,
                 target.namespace,
                 obj,
-                queries.write_options(request.query),
+                queries.write_options(request.query, warnings.append),
                 name=target.name,
                 subresource=target.subresource,
             )
         )
-        return self._object(request, target.kind, created, code=201)
+        return _warned(self._object(request, target.kind, created, code=201), warnings)
 
     async def _update(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         obj = negotiation.decode_object(await _body(request), _content_type(request))
+        warnings: list[str] = []
         updated = await self._write(
             self._registry.update(
                 target.kind,
                 target.namespace,
                 target.name,
                 obj,
-                queries.write_options(request.query),
+                queries.write_options(request.query, warnings.append),
                 subresource=target.subresource,
             )
         )
-        return self._object(request, target.kind, updated)
+        return _warned(self._object(request, target.kind, updated), warnings)
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         patch_type = _content_type(request).partition(";")[0].strip().lower()
@@ -116,6 +120,7 @@ class Resources:
             raise UnsupportedMediaType(
                 f"the body of the request was in an unknown format - accepted media types include: {accepted}"
             )
+        warnings: list[str] = []
         patched = await self._write(
             self._registry.patch(
                 target.kind,
@@ -123,11 +128,11 @@ class Resources:
                 target.name,
                 negotiation.decode(await _body(request), patch_type),
                 patch_type,
-                queries.write_options(request.query),
+                queries.write_options(request.query, warnings.append),
                 subresource=target.subresource,
             )
         )
-        return self._object(request, target.kind, patched)
+        return _warned(self._object(request, target.kind, patched), warnings)
 
     async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = queries.delete_options(request.query, await _optional_object(request))
@@ -180,6 +185,11 @@ def _verbs(target: Target) -> tuple[str, ...]:
     return tuple(verb for verb in target.kind.verbs if verb != "create")
 
 
+def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:
+    verbs = _verbs(target)
+    return ", ".join(sorted({"OPTIONS", *(method for method, (verb, _) in table.items() if verb in verbs)}))
+
+
 def _is_held(obj: Object) -> bool:
     """True when finalizers or grace keep a deleted object for now."""
     meta = obj["metadata"]
@@ -217,3 +227,11 @@ def _response(request: web.BaseRequest, obj: Object, media: MediaType, code: int
     body = negotiation.encode(obj, media, pretty=pretty)
     # Transformed objects say so in their kind, and clients expect the bare type, as upstream answers.
     return web.Response(body=body, status=code, headers={"Content-Type": media.name})
+
+
+def _warned(response: web.Response, warnings: Sequence[str]) -> web.Response:
+    """Clients print each `Warning` header; 299 is "miscellaneous, persistent"."""
+    for warning in warnings:
+        quoted = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        response.headers.add("Warning", f'299 - "{quoted}"')
+    return response

@@ -33,6 +33,8 @@ class Target:
 def target_of(path: str, kinds: KindTable) -> Target | None:
     """Find what `path` names; None when the table has no such resource."""
     parts = path.strip("/").split("/")
+    if "" in parts:
+        return None
     if len(parts) >= 3 and parts[0] == "api":
         return _resource("", parts[1], parts[2:], kinds)
     if len(parts) >= 4 and parts[0] == "apis":
@@ -49,7 +51,7 @@ def _resource(group: str, version: str, parts: list[str], kinds: KindTable) -> T
     if parts[0] == "namespaces" and len(parts) >= 3 and not _is_subresource(group, version, parts, kinds):
         namespace, parts = parts[1], parts[2:]
     kind = kinds.by_resource(group, version, parts[0])
-    if kind is None or len(parts) > 3 or (namespace and not kind.namespaced) or "" in parts:
+    if kind is None or len(parts) > 3 or (namespace and not kind.namespaced):
         return None
     name = parts[1] if len(parts) > 1 else ""
     subresource = parts[2] if len(parts) > 2 else ""

@@ -1,0 +1,152 @@
+"""The server as HTTP sees it: codes, headers, representations."""
+
+from __future__ import annotations
+
+import stat
+
+import orjson
+import yaml
+
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+async def test_an_object_is_created_read_and_deleted(http):
+    code, _, _ = await http("POST", CONFIG_MAPS, SETTINGS)
+    assert code == 201
+    code, headers, body = await http("GET", f"{CONFIG_MAPS}/settings")
+    assert (code, headers["Content-Type"]) == (200, "application/json")
+    uid = orjson.loads(body)["metadata"]["uid"]
+    gone = await http.json("DELETE", f"{CONFIG_MAPS}/settings")
+    assert gone["status"] == "Success"
+    assert gone["details"] == {"name": "settings", "kind": "configmaps", "uid": uid}
+    assert (await http("GET", f"{CONFIG_MAPS}/settings"))[0] == 404
+
+
+async def test_a_refusal_is_a_status(http):
+    refused = await http.json("GET", f"{CONFIG_MAPS}/nobody")
+    assert refused == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": 'configmaps "nobody" not found',
+        "reason": "NotFound",
+        "details": {"name": "nobody", "kind": "configmaps"},
+        "code": 404,
+    }
+
+
+async def test_unknown_paths_and_methods_are_refused_as_upstream_does(http):
+    assert (await http("GET", "/nothing/here"))[0] == 404
+    assert (await http("GET", "/api/v1/unicorns"))[0] == 404
+    assert (await http("POST", "/api/v1/configmaps", SETTINGS))[0] == 405
+    assert (await http("DELETE", "/api/v1/configmaps"))[0] == 405
+    assert (await http("PUT", CONFIG_MAPS, SETTINGS))[0] == 405
+    assert (await http("POST", "/api"))[0] == 405
+
+
+async def test_head_answers_without_a_body_and_options_names_the_methods(http):
+    code, headers, body = await http("HEAD", CONFIG_MAPS)
+    assert (code, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 0
+    code, headers, _ = await http("OPTIONS", CONFIG_MAPS)
+    assert code == 200
+    assert headers["Allow"] == "DELETE, GET, HEAD, OPTIONS, POST"
+
+
+async def test_a_body_may_be_yaml_and_so_may_an_answer(http):
+    body = yaml.safe_dump(SETTINGS).encode()
+    code, _, _ = await http("POST", CONFIG_MAPS, body, Content_Type="application/yaml")
+    assert code == 201
+    _, headers, body = await http("GET", f"{CONFIG_MAPS}/settings", Accept="application/yaml")
+    assert headers["Content-Type"] == "application/yaml"
+    assert yaml.safe_load(body)["data"] == {"a": "b"}
+
+
+async def test_bodies_that_cannot_be_read_are_refused(http):
+    protobuf = {"Content_Type": "application/vnd.kubernetes.protobuf"}
+    assert (await http("POST", CONFIG_MAPS, b"k8s\x00", **protobuf))[0] == 415
+    assert (await http("POST", CONFIG_MAPS, b"{"))[0] == 400
+    assert (await http("POST", CONFIG_MAPS, b"[]"))[0] == 400
+    assert (await http("POST", CONFIG_MAPS, b"a: [", Content_Type="application/yaml"))[0] == 400
+    assert (await http("PATCH", f"{CONFIG_MAPS}/x", b"{}", Content_Type="application/json"))[0] == 415
+    too_large = SETTINGS | {"data": {"a": "x" * (3 * 1024 * 1024)}}
+    assert (await http("POST", CONFIG_MAPS, too_large))[0] == 413
+
+
+async def test_parameters_that_cannot_be_read_are_named(http):
+    refused = await http.json("GET", f"{CONFIG_MAPS}?limit=many")
+    assert refused["code"] == 400 and "limit" in refused["message"]
+    refused = await http.json("GET", f"{CONFIG_MAPS}?labelSelector=a%3D%3D%3Db")
+    assert refused["code"] == 400
+    refused = await http.json("POST", f"{CONFIG_MAPS}?dryRun=some", SETTINGS)
+    assert refused["code"] == 400 and "dryRun" in refused["message"]
+
+
+async def test_a_list_comes_in_pages(http):
+    for name in ("one", "three", "two"):
+        await http("POST", CONFIG_MAPS, SETTINGS | {"metadata": {"name": name}})
+    first = await http.json("GET", f"{CONFIG_MAPS}?limit=2&labelSelector=")
+    names = [item["metadata"]["name"] for item in first["items"]]
+    token = first["metadata"]["continue"]
+    rest = await http.json("GET", f"{CONFIG_MAPS}?limit=2&continue={token}")
+    names += [item["metadata"]["name"] for item in rest["items"]]
+    assert [name for name in names if name != "kube-root-ca.crt"] == ["one", "three", "two"]
+    assert "continue" not in rest["metadata"]
+
+
+async def test_a_table_carries_what_was_asked_of_the_objects(http):
+    await http("POST", CONFIG_MAPS, SETTINGS)
+    path = f"{CONFIG_MAPS}/settings?includeObject="
+    bare = await http.json("GET", path + "None", Accept=TABLE)
+    assert bare["kind"] == "Table" and bare["apiVersion"] == "meta.k8s.io/v1"
+    assert [column["name"] for column in bare["columnDefinitions"]] == ["Name", "Data", "Age"]
+    assert bare["rows"][0]["cells"][:2] == ["settings", 1] and "object" not in bare["rows"][0]
+    whole = await http.json("GET", path + "Object", Accept=TABLE)
+    assert whole["rows"][0]["object"]["data"] == {"a": "b"}
+    meta = await http.json("GET", f"{CONFIG_MAPS}/settings", Accept=TABLE)
+    assert meta["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+
+
+async def test_delete_collection_removes_what_the_selector_names(http):
+    for name, labels in (("kept", {}), ("dropped", {"drop": "yes"})):
+        await http("POST", CONFIG_MAPS, SETTINGS | {"metadata": {"name": name, "labels": labels}})
+    deleted = await http.json("DELETE", f"{CONFIG_MAPS}?labelSelector=drop%3Dyes")
+    assert [item["metadata"]["name"] for item in deleted["items"]] == ["dropped"]
+    assert (await http("GET", f"{CONFIG_MAPS}/kept"))[0] == 200
+
+
+async def test_discovery_comes_whole_or_piece_by_piece(http):
+    whole = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    code, headers, body = await http("GET", "/api", Accept=whole)
+    assert code == 200 and headers["Vary"] == "Accept"
+    assert headers["Content-Type"] == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    assert orjson.loads(body)["items"][0]["versions"][0]["version"] == "v1"
+    groups = await http.json("GET", "/apis")
+    assert [group["name"] for group in groups["groups"]] == ["coordination.k8s.io"]
+    resources = (await http.json("GET", "/api/v1"))["resources"]
+    eviction = next(found for found in resources if found["name"] == "pods/eviction")
+    assert (eviction["group"], eviction["version"], eviction["kind"]) == ("policy", "v1", "Eviction")
+
+
+async def test_openapi_is_sent_once(http):
+    code, headers, body = await http("GET", "/openapi/v2")
+    assert code == 200 and orjson.loads(body)["swagger"] == "2.0"
+    code, _, body = await http("GET", "/openapi/v2", If_None_Match=headers["ETag"])
+    assert (code, body) == (304, b"")
+    index = (await http.json("GET", "/openapi/v3"))["paths"]
+    assert set(index) == {"api/v1", "apis/coordination.k8s.io/v1"}
+    code, _, _ = await http("GET", index["api/v1"]["serverRelativeURL"])
+    assert code == 200
+
+
+async def test_health_and_version_are_there(http):
+    for path in ("/healthz", "/livez", "/readyz"):
+        assert (await http("GET", path))[2] == b"ok"
+    assert (await http.json("GET", "/version/"))["major"] == "1"
+
+
+async def test_the_socket_is_for_its_owner_only(running):
+    assert stat.S_IMODE(running.socket_path.stat().st_mode) == 0o600

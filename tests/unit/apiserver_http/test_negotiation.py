@@ -1,0 +1,68 @@
+"""Accept headers, and bodies in the formats that clients send."""
+
+import pytest
+
+from fabric.apiserver import negotiation
+from fabric.apiserver.negotiation import PLAIN, MediaType, choose, decode, decode_object, encode
+from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+
+KUBECTL_GET = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+
+
+def test_the_first_entry_on_offer_wins():
+    chosen = choose(KUBECTL_GET)
+    assert (chosen.as_, chosen.group_version) == ("Table", "meta.k8s.io/v1")
+    assert choose(KUBECTL_GET.split(",", 1)[1]).group_version == "meta.k8s.io/v1beta1"
+
+
+def test_protobuf_is_passed_over_for_json():
+    assert choose("application/vnd.kubernetes.protobuf, */*") == PLAIN
+    assert choose("application/vnd.kubernetes.protobuf,application/json") == PLAIN
+
+
+def test_nothing_asked_for_means_json():
+    assert choose("") == choose("*/*") == choose("application/*") == PLAIN
+
+
+def test_nothing_on_offer_is_not_acceptable():
+    with pytest.raises(NotAcceptable, match=r"application/json, application/yaml"):
+        choose("image/png")
+
+
+def test_a_media_type_is_written_with_its_shape():
+    assert MediaType("application/json", "Table", "meta.k8s.io", "v1").header() == (
+        "application/json;g=meta.k8s.io;v=v1;as=Table"
+    )
+
+
+def test_yaml_keeps_dates_and_binary_as_text():
+    body = b"when: 2026-01-01\ndata: !!binary aGk=\nyes: true\n"
+    assert decode(body, "application/yaml") == {"when": "2026-01-01", "data": "aGk=", "true": True}
+
+
+def test_what_is_encoded_can_be_decoded_again():
+    obj = {"metadata": {"name": "ümlaut", "labels": {"on": "yes", "n": "1"}}, "items": [1, 2.5, None, True]}
+    for media in (PLAIN, MediaType(negotiation.YAML)):
+        assert decode(encode(obj, media), media.name) == obj
+    assert decode(encode(obj, pretty=True), "") == obj
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"{", "application/json"),
+        (b"\xff", "application/json"),
+        (b"a: [", "application/yaml"),
+        (b"? {a: b}\n: c", "application/yaml"),
+        (b"[]", "application/json"),
+        (b"", "application/json"),
+    ],
+)
+def test_bodies_that_are_no_object_are_bad_requests(body, content_type):
+    with pytest.raises(BadRequest):
+        decode_object(body, content_type)
+
+
+def test_other_formats_are_unsupported():
+    with pytest.raises(UnsupportedMediaType):
+        decode(b"", "application/vnd.kubernetes.protobuf")

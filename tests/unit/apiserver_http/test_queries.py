@@ -1,0 +1,67 @@
+"""Query parameters and DeleteOptions."""
+
+import pytest
+
+from fabric.apiserver import queries
+from fabric.apiserver.options import DeleteOptions, ListOptions
+from fabric.errors import BadRequest
+
+
+def test_no_parameters_mean_the_defaults():
+    assert queries.list_options({}) == ListOptions()
+    assert queries.delete_options({}, {}) == DeleteOptions()
+
+
+def test_the_body_of_a_delete_wins_over_its_query():
+    body = {
+        "gracePeriodSeconds": 0,
+        "propagationPolicy": "Foreground",
+        "preconditions": {"uid": "u", "resourceVersion": "7"},
+        "dryRun": ["All"],
+    }
+    options = queries.delete_options({"gracePeriodSeconds": "30", "propagationPolicy": "Orphan"}, body)
+    assert options == DeleteOptions(0, "Foreground", "u", "7", True)
+    assert queries.delete_options({"gracePeriodSeconds": "30"}, {}).grace_period_seconds == 30
+    assert queries.delete_options({}, {"orphanDependents": True}).propagation == "Orphan"
+
+
+def test_writing_parameters_are_read():
+    said = []
+    options = queries.write_options(
+        {"dryRun": "All", "fieldManager": "kubectl", "fieldValidation": "Strict"}, said.append
+    )
+    assert (options.dry_run, options.field_manager, options.field_validation) == (True, "kubectl", "Strict")
+    options.warn("hello")
+    assert said == ["hello"]
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "many", "١"])
+def test_a_number_that_is_none_is_refused(text):
+    with pytest.raises(BadRequest, match="limit"):
+        queries.list_options({"limit": text})
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ({"propagationPolicy": "Sideways"}, {}),
+        ({"dryRun": "Some"}, {}),
+        ({}, {"gracePeriodSeconds": "soon"}),
+        ({}, {"gracePeriodSeconds": -1}),
+        ({}, {"dryRun": ["Some"]}),
+    ],
+)
+def test_delete_options_that_make_no_sense_are_refused(query, body):
+    with pytest.raises(BadRequest):
+        queries.delete_options(query, body)
+
+
+def test_booleans_are_read_as_go_reads_them():
+    assert [queries.truth({"watch": text}, "watch") for text in ("true", "1", "", "false", "0")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not queries.truth({}, "watch")
