@@ -78,7 +78,9 @@ def subnet_key(subnets: Iterable[IPNetwork]) -> str:
 
 def parse_subnet_key(text: str) -> tuple[IPNetwork, ...]:
     """Read the last part of a lease's key; ValueError when it is none."""
-    networks = tuple(ip_network("/".join(part.rsplit("-", 1))) for part in text.split("&"))
+    if text.count("-") != text.count("&") + 1:
+        raise ValueError(f"{text!r} names no subnet")
+    networks = tuple(ip_network(part.replace("-", "/")) for part in text.split("&"))
     kept = tuple(network for network in networks if network.prefixlen)
     if not kept or len(networks) > 2:
         raise ValueError(f"{text!r} names no subnet")
@@ -91,7 +93,7 @@ def parse_lease(key: str, value: bytes) -> Lease | None:
         subnets = parse_subnet_key(key.removeprefix(SUBNETS))
         doc = json.loads(value)
         texts = (doc.get("PublicIP"), doc.get("PublicIPv6"))
-        found = (ip_address(text) for text in texts if text)
+        found = (ip_address(str(text)) for text in texts if text)
         public_ips = tuple(ip for ip in found if not ip.is_unspecified)
         data = tuple(_data(doc, subnet) for subnet in subnets)
     except (ValueError, AttributeError):
