@@ -18,8 +18,8 @@ from fabric.cli.choice import Cluster, choose, need_root
 from fabric.cluster import logs as container_logs
 from fabric.cluster import pods
 from fabric.cluster.places import Places
+from fabric.cluster.runtimes import connection
 from fabric.errors import BadInput, FabricError, Problem
-from fabric.kernel.runtime_client import RuntimeClient
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod.")]
 Container = Annotated[str | None, typer.Option("--container", "-c", help="Container; without it, the first.")]
@@ -70,10 +70,9 @@ async def _exec(
             raise FabricError(f"pod {pod_name} is not scheduled yet; see fabric status")
     assert node is not None
     entry = pods.need_node(places, node)
-    runtime = RuntimeClient(places.runtime_socket(entry.worker))
     env = {"TERM": os.environ.get("TERM", "xterm")} if tty else {}
     files = (None, None, None) if tty else (0 if stdin else None, 1, 2)
-    try:
+    async with connection(places, entry.worker) as runtime:
         if pod is None:
             session = await runtime.exec_node(
                 node, command, env=env, tty=tty, stdin=files[0], stdout=files[1], stderr=files[2]
@@ -84,8 +83,6 @@ async def _exec(
                 target, command, env=env, tty=tty, stdin=files[0], stdout=files[1], stderr=files[2]
             )
         return await terminal.join(session)
-    finally:
-        await runtime.close()
 
 
 def logs(

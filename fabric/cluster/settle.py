@@ -18,11 +18,11 @@ from fabric.api.objects import Object, condition, condition_is, is_deleting
 from fabric.cluster import manifests
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.places import Places
+from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.client import Client
 from fabric.control.http import HttpClient
 from fabric.errors import FabricError, StoreUnavailable
-from fabric.kernel.runtime_client import RuntimeClient
 from fabric.store.remote import RemoteStore
 from fabric.topology.model import Manifest
 
@@ -98,8 +98,8 @@ class Settling:
     async def _underlay(self) -> tuple[int, int, str]:
         wanted = set(wanted_hosts(self._spec))
         alive: set[str] = set()
-        for index in range(self._spec.workers):
-            async with _closing(RuntimeClient(self._places.runtime_socket(index))) as runtime:
+        async with all_connections(self._places, self._spec.workers) as runtimes:
+            for runtime in runtimes:
                 alive |= set(await runtime.nodes())
         missing = sorted(wanted - alive)
         extra = sorted(alive - wanted)

@@ -15,9 +15,9 @@ from typing import Any
 
 from fabric.api.objects import Object, key_of, uid_of
 from fabric.cluster.places import Places
+from fabric.cluster.runtimes import sandbox_pids
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
-from fabric.kernel.runtime_client import RuntimeClient
 from fabric.verify.echo import Pinger
 
 ALL_PAIRS_MAX = 10_000
@@ -75,7 +75,7 @@ async def pod_reachability(
     places: Places, spec: ClusterSpec, pods: Sequence[Object], progress: Progress = lambda done, total: None
 ) -> Matrix:
     """Ping between the pods that have an address and run; FabricError when their sandboxes are not found."""
-    pids = await _sandbox_pids(places, spec)
+    pids = await sandbox_pids(places, spec.workers)
     targets = [_target(pod, pids) for pod in pods if _runs(pod)]
     return await asyncio.to_thread(_check, targets, progress)
 
@@ -124,17 +124,6 @@ def choose_pairs(nodes: Sequence[str]) -> tuple[list[tuple[int, int]], bool]:
             if other != index:
                 chosen |= {(index, other), (other, index)}
     return sorted(chosen), False
-
-
-async def _sandbox_pids(places: Places, spec: ClusterSpec) -> dict[str, int]:
-    pids: dict[str, int] = {}
-    for worker in range(spec.workers):
-        runtime = RuntimeClient(places.runtime_socket(worker))
-        try:
-            pids |= {sandbox.id: sandbox.pid for sandbox in await runtime.sandboxes() if sandbox.alive}
-        finally:
-            await runtime.close()
-    return pids
 
 
 def _runs(pod: Object) -> bool:

@@ -60,6 +60,7 @@ async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
     runtime = RuntimeClient(places.runtime_socket(0))
     listening_in, task = 0, None
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runtime.run())
         while True:
             pid = await _control_plane_pid(runtime)
             if pid and pid != listening_in:

@@ -7,19 +7,24 @@ both ends of every wire, a host's gives its own end an address and a default rou
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 
 from fabric.cluster import follow, loops
 from fabric.cluster.hosts import Hosts
 from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.netloop import NetLoop
+from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.runtime_client import RuntimeClient
 from fabric.netstate.objects import NetState
 from fabric.topology import underlay
 
-LOOK_SECONDS = 1.0
-"""How long a host may be dead before it is noticed."""
+LOOK_SECONDS, RETRY_SECONDS = 1.0, 0.03
+"""How long a host may be dead before it is noticed; how soon a runtime that is away is asked again."""
+
+_log = logging.getLogger(__name__)
 
 
 def run(places: Places) -> None:
@@ -46,16 +51,21 @@ class UnderlayProcess:
         """Reconcile at every change of the spec, whenever a process of a host ended, and every second."""
         async with asyncio.TaskGroup() as tasks:
             spec_of = Newest(self._places)
+            for runtime in self._runtimes:
+                tasks.create_task(runtime.run())
             tasks.create_task(spec_of.run(self._look))
             while True:
                 self._look.clear()
+                wait = LOOK_SECONDS
                 if spec_of.spec is not None:
-                    await self._reconcile(spec_of.spec, tasks)
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    try:
+                        await self._reconcile(spec_of.spec, tasks)
+                    except* FabricError as errors:
+                        _log.info("hosts: %s (again in %.2f s)", errors.exceptions[0], RETRY_SECONDS)
+                        wait = RETRY_SECONDS
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
                         await self._look.wait()
-                except TimeoutError:
-                    pass
 
     async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
         fresh = await self._hosts.reconcile(spec)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import follow, loops
-from fabric.cluster.named_runtime import NamedRuntime
 from fabric.cluster.places import Places
+from fabric.cluster.power import Power
 from fabric.cluster.spec import ClusterSpec, NodeSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
@@ -22,13 +22,15 @@ from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.images import Catalogue
 from fabric.kernel.linux import LinuxKernel
+from fabric.kernel.runtime_client import RuntimeClient
+from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
+from fabric.kubelet.sources import SourceCache
 from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
 from fabric.store.remote import RemoteStore
 
-LOOK_SECONDS = 0.05
 RETRY_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
@@ -49,12 +51,16 @@ class WorkerProcess:
         self._places = places
         self._index = index
         self._spec = follow.current(places)
-        self._runtime = NamedRuntime(places.runtime_socket(index))
-        self._kernel = LinuxKernel(self._runtime.pids)
+        self._runtime = RuntimeClient(places.runtime_socket(index))
+        self._pids: dict[str, int] = {}
+        self._census = Census(self._runtime, self._pids)
+        self._power = Power(self._runtime, self._pids)
+        self._kernel = LinuxKernel(self._pids)
         self._client = HttpClient.unix(places.api_socket)
         self._store = RemoteStore(places.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
         self._images = Catalogue.default()
+        self._sources = SourceCache(self._client)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")
         self._nodes: dict[str, tuple[NodeSpec, asyncio.Task[None]]] = {}
@@ -63,7 +69,9 @@ class WorkerProcess:
         """Follow the spec until killed."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run(), name="events")
-            tasks.create_task(self._runtime.follow(), name="runtime")
+            tasks.create_task(self._runtime.run(), name="runtime")
+            tasks.create_task(self._census.run(), name="census")
+            tasks.create_task(self._power.run(), name="power")
             await self._prepare()
             async for spec in follow.changes(self._places):
                 await self._reconcile(spec, tasks)
@@ -90,7 +98,7 @@ class WorkerProcess:
 
     async def _node(self, spec: ClusterSpec, node: NodeSpec) -> None:
         """Kubelet and network agent of one node, from when it is powered on."""
-        await self._runtime.powered_on(node.name)
+        await self._power.on(node.name)
         context = NodeContext(
             facts=spec.facts(node),
             config=spec.network.config(),
@@ -103,10 +111,11 @@ class WorkerProcess:
         kubelet = Kubelet(
             _kubelet_config(self._places, node),
             client=self._client,
-            runtime=self._runtime,
+            census=self._census,
             kernel=self._kernel,
             agent=agent,
             images=self._images,
+            sources=self._sources,
             recorder=self._recorder,
             clock=self._clock,
         )
