@@ -197,7 +197,9 @@ def _subject_names(names: Iterable[str], addresses: Iterable[str]) -> frozenset[
 
 def _names_in(credential: Credential) -> frozenset[str | Address]:
     found = credential.x509.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return frozenset((*found.get_values_for_type(x509.DNSName), *found.get_values_for_type(x509.IPAddress)))
+    addresses = found.get_values_for_type(x509.IPAddress)
+    listed = [address for address in addresses if isinstance(address, Address)]
+    return frozenset((*found.get_values_for_type(x509.DNSName), *listed))
 
 
 def _signed_by(ca: Credential, credential: Credential) -> bool:

@@ -75,9 +75,9 @@ class Shown:
         """The events, a line each; closes `events` when it is closed."""
         is_first = True
         try:
-            async for event, line in events:
+            async for event, data in events:
                 if not self.media.as_:
-                    yield line
+                    yield b'{"type":"%b","object":%b}\n' % (event.type.encode(), data)
                 else:
                     obj = self._object(event, is_first, self.clock.now())
                     is_first = is_first and event.type == "BOOKMARK"

@@ -50,7 +50,7 @@ def field_selector(query: Query) -> FieldSelector:
 
 
 def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
-    """What a create, update or patch asks for besides its body; `warn` is told what the answer should carry."""
+    """What a create, update or patch asks for; `warn` is told what the answer should carry."""
     if not query:
         return WriteOptions(warn=warn)
     return WriteOptions(

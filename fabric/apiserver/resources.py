@@ -15,6 +15,7 @@ from aiohttp import web
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, is_deleting
 from fabric.apiserver import negotiation, queries, representation, status
+from fabric.apiserver.deletion import is_held
 from fabric.apiserver.eventstream import serve_watch
 from fabric.apiserver.negotiation import MediaType
 from fabric.apiserver.options import ListPage
@@ -137,7 +138,7 @@ class Resources:
     async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = queries.delete_options(request.query, await _optional_object(request))
         last = await self._write(self._registry.delete(target.kind, target.namespace, target.name, options))
-        if not _is_held(last):
+        if not (is_deleting(last) and is_held(target.kind, last)):
             last = status.deleted(target.kind, target.name, last["metadata"].get("uid", ""))
         return self._object(request, target.kind, last)
 
@@ -188,12 +189,6 @@ def _verbs(target: Target) -> tuple[str, ...]:
 def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:
     verbs = _verbs(target)
     return ", ".join(sorted({"OPTIONS", *(method for method, (verb, _) in table.items() if verb in verbs)}))
-
-
-def _is_held(obj: Object) -> bool:
-    """True when finalizers or grace keep a deleted object for now."""
-    meta = obj["metadata"]
-    return is_deleting(obj) and bool(meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"))
 
 
 async def _body(request: web.BaseRequest) -> bytes:

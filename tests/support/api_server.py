@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric.apiserver.registry import Registry
-
 from fabric.api.kinds import BUILT_IN, Kind, KindTable
 from fabric.apiserver.certificates import Pki
 from fabric.apiserver.kubeconfig import kubeconfig
+from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
 from fabric.control.clock import LoopClock
 from fabric.store.memory import MemoryStore

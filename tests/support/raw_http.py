@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ class RawHttp:
 
     async def __call__(
         self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Code, headers and body of the answer; header names are written with underscores."""
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.session.request(method, f"http://api{path}", data=data, headers=named) as answer:
-            return answer.status, dict(answer.headers), await answer.read()
+            return answer.status, answer.headers, await answer.read()
 
     async def json(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """The answer's JSON, whatever its code."""

@@ -3,7 +3,6 @@
 import os
 import ssl
 import stat
-from ipaddress import ip_address
 
 import pytest
 import yaml
@@ -46,9 +45,7 @@ def test_a_new_address_replaces_the_servers_certificate_only(tmp_path):
     first = Pki.load_or_create(tmp_path)
     second = Pki.load_or_create(tmp_path, addresses=["192.168.0.2"])
     assert (second.ca, second.admin) == (first.ca, first.admin)
-    assert ip_address("192.168.0.2") in map(
-        ip_address, filter(lambda n: n[0].isdigit(), names_of(second.server))
-    )
+    assert "192.168.0.2" in names_of(second.server)
     assert Pki.load_or_create(tmp_path).server == second.server
 
 

@@ -6,7 +6,10 @@ from fabric.apiserver import negotiation
 from fabric.apiserver.negotiation import PLAIN, MediaType, choose, decode, decode_object, encode
 from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
-KUBECTL_GET = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+KUBECTL_GET = (
+    "application/json;as=Table;v=v1;g=meta.k8s.io,"
+    "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+)
 
 
 def test_the_first_entry_on_offer_wins():
