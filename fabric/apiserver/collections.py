@@ -1,0 +1,189 @@
+"""The objects of one resource in memory: what they are now, and the latest changes to them.
+
+A `Collection` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
+bounded: a watcher holds no queue of its own but a position in the ring, and one that falls out of it
+is told so (410 Gone). An item is serialised once, whoever asks how often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import orjson
+
+from fabric.api.objects import Object
+from fabric.control.client import WatchEvent
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+CHANGES_MAX = 2048
+"""How many changes of one resource are remembered for watchers."""
+
+
+class Item:
+    """One object at one revision; `obj` carries the revision as its resourceVersion."""
+
+    __slots__ = ("_data", "_events", "key", "obj", "revision")
+
+    def __init__(self, key: str, obj: Object, revision: int) -> None:
+        self.key = key
+        """`namespace/name`, or the name alone."""
+        self.obj = versioned(obj, revision)
+        self.revision = revision
+        self._data: bytes | None = None
+        self._events: dict[EventType, tuple[WatchEvent, bytes]] = {}
+
+    def event(self, type_: EventType) -> tuple[WatchEvent, bytes]:
+        """The watch event with this item in it and the item's JSON, the same for all watchers."""
+        sent = self._events.get(type_)
+        if sent is None:
+            sent = self._events[type_] = WatchEvent(type_, self.obj), self.data
+        return sent
+
+    @property
+    def data(self) -> bytes:
+        """The object as JSON, made at the first use."""
+        if self._data is None:
+            self._data = orjson.dumps(self.obj)
+        return self._data
+
+
+def versioned(obj: Object, revision: int) -> Object:
+    """The object with that resourceVersion; shares everything else with it."""
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
+
+
+class Change:
+    """What one revision did to one key. `last` is the old object stamped with the change's revision."""
+
+    __slots__ = ("_last", "new", "old", "revision")
+
+    def __init__(self, revision: int, old: Item | None, new: Item | None) -> None:
+        self.revision = revision
+        self.old = old
+        self.new = new
+        self._last: Item | None = None
+
+    @property
+    def last(self) -> Item:
+        """The last state of what is gone, as watchers are told of it: at the revision of its going."""
+        if self._last is None:
+            assert self.old is not None
+            self._last = Item(self.old.key, self.old.obj, self.revision)
+        return self._last
+
+
+class Wakeup:
+    """A watcher's bell and its position: rung when a change interests it, else moved past the change."""
+
+    __slots__ = ("_future", "interested", "position")
+
+    def __init__(self, interested: Callable[[Change], bool], position: int) -> None:
+        self.interested = interested
+        self.position = position
+        """The watcher has seen, or need not see, all changes up to this revision."""
+        self._future: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Return after the next ring."""
+        self._future = asyncio.get_running_loop().create_future()
+        await self._future
+
+    def hear(self, change: Change) -> None:
+        """Take notice of a change while waiting; a watcher at work will find it in the ring."""
+        if self._future is None or self._future.done():
+            return
+        if self.interested(change):
+            self._future.set_result(None)
+        else:
+            self.position = change.revision
+
+    def ring(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class Collection:
+    """All objects of one resource, in key order, and its ring of changes."""
+
+    def __init__(self, revision: int = 0) -> None:
+        self._items: dict[str, Item] = {}
+        self._keys: list[str] = []
+        self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
+        self._forgotten = revision
+        self._bells: set[Wakeup] = set()
+        self.revision = revision
+        """The revision of the latest change here."""
+
+    def get(self, key: str) -> Item | None:
+        return self._items.get(key)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def items(self, prefix: str = "", start_after: str = "") -> Iterator[Item]:
+        """Items whose key starts with `prefix`, in key order, after `start_after`; not safe over an await."""
+        at = bisect_left(self._keys, prefix)
+        if start_after:
+            at = max(at, bisect_left(self._keys, start_after + "\0"))
+        while at < len(self._keys) and self._keys[at].startswith(prefix):
+            yield self._items[self._keys[at]]
+            at += 1
+
+    def apply(self, key: str, obj: Object | None, revision: int) -> None:
+        """Take the object that the store has at `revision` (None: deleted); older news is ignored."""
+        old = self._items.get(key)
+        if revision <= (old.revision if old else 0) or (old is None and obj is None):
+            return
+        new = None if obj is None else Item(key, obj, revision)
+        if new is None:
+            del self._items[key]
+            del self._keys[bisect_left(self._keys, key)]
+        else:
+            if old is None:
+                insort(self._keys, key)
+            self._items[key] = new
+        self._remember(Change(revision, old, new))
+
+    def _remember(self, change: Change) -> None:
+        if len(self._changes) == CHANGES_MAX:
+            self._forgotten = self._changes[0].revision
+        self._changes.append(change)
+        self.revision = change.revision
+        for bell in self._bells:
+            bell.hear(change)
+
+    @property
+    def oldest(self) -> int:
+        """The oldest revision that a watch can start after."""
+        return self._forgotten
+
+    def changes_after(self, revision: int) -> list[Change]:
+        """The remembered changes after `revision`, oldest first."""
+        found: list[Change] = []
+        for change in reversed(self._changes):
+            if change.revision <= revision:
+                break
+            found.append(change)
+        found.reverse()
+        return found
+
+    def forget(self, revision: int) -> None:
+        """Drop the ring and end all positions before `revision`: what happened up to it is not known."""
+        self._changes.clear()
+        self._forgotten = self.revision = revision
+        self.ring_all()
+
+    def ring_all(self) -> None:
+        for bell in self._bells:
+            bell.ring()
+
+    def attach(self, bell: Wakeup) -> None:
+        self._bells.add(bell)
+
+    def detach(self, bell: Wakeup) -> None:
+        self._bells.discard(bell)

@@ -1,0 +1,149 @@
+"""From a client's JSON to an object the server keeps: known fields only, no nulls, the right types.
+
+Nothing is copied that need not change: what comes out shares every clean subtree with what went in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object
+from fabric.apiserver import schema
+from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
+from fabric.apiserver.schema import Shape
+
+Report = Callable[[str], None]
+"""Is told the path of each unknown field."""
+
+
+def pruned(kind: Kind, obj: Object, unknown: Report) -> Object:
+    """The object without nulls and without fields that its kind does not have."""
+    at = schema.shape(kind)
+    return obj if at is None else _pruned_value(at, obj, "", unknown)
+
+
+def _pruned_value(at: Shape, value: Any, path: str, unknown: Report) -> Any:
+    if isinstance(value, dict):
+        if at.fields is not None:
+            return _pruned_object(at.fields, value, path, unknown)
+        return _pruned_map(at.values, value, path, unknown) if at.values else value
+    if isinstance(value, list) and at.items is not None:
+        return _pruned_list(at.items, value, path, unknown)
+    return value
+
+
+def _pruned_object(fields: Mapping[str, Shape], value: Object, path: str, unknown: Report) -> Object:
+    clean: Object = {}
+    same = True
+    for name, child in value.items():
+        at = fields.get(name)
+        if at is None:
+            unknown(_below(path, name))
+        elif child is not None:
+            kept = _pruned_value(at, child, _below(path, name), unknown) if type(child) in _NESTED else child
+            clean[name] = kept
+            same = same and kept is child
+    return value if same and len(clean) == len(value) else clean
+
+
+def _pruned_map(at: Shape, value: Object, path: str, unknown: Report) -> Object:
+    if not any(type(child) in _NESTED or child is None for child in value.values()):
+        return value
+    clean = {
+        name: _pruned_value(at, child, f"{path}[{name}]", unknown)
+        for name, child in value.items()
+        if child is not None
+    }
+    return value if _same_items(clean, value) else clean
+
+
+def _same_items(left: Object, right: Object) -> bool:
+    return len(left) == len(right) and all(left[name] is right[name] for name in left)
+
+
+def _pruned_list(at: Shape, value: list[Any], path: str, unknown: Report) -> list[Any]:
+    clean = [_pruned_value(at, child, f"{path}[{i}]", unknown) for i, child in enumerate(value)]
+    return value if all(new is old for new, old in zip(clean, value, strict=True)) else clean
+
+
+_NESTED = frozenset({dict, list})
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def type_faults(kind: Kind, obj: Object) -> Iterator[Cause]:
+    """Yield one cause for each field of a wrong type and each required field that is missing."""
+    validator = _validator(kind)
+    if validator is None or validator.is_valid(obj):
+        return
+    for error in validator.iter_errors(obj):
+        yield _cause_of(error)
+
+
+@cache
+def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
+    name = schema.definition_name(kind)
+    if name is None:
+        return None
+    defs = {ref: _rewritten(definition) for ref, definition in schema.referred(name).items()}
+    return jsonschema_rs.Draft7Validator({"$ref": f"#/$defs/{name}", "$defs": defs}, validate_formats=False)
+
+
+_DROPPED = frozenset({"description", "format", "default", "enum"})
+
+
+def _rewritten(node: Any) -> Any:
+    """One definition as the server means it: either type of an IntOrString, and no documentation."""
+    if isinstance(node, list):
+        return [_rewritten(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    if "oneOf" in node:
+        types = [option["type"] for option in node["oneOf"]]
+        return {"type": sorted({name for type_ in types for name in _names(type_)})}
+    kept = {
+        key: _rewritten(child) for key, child in node.items() if key != "properties" and key not in _DROPPED
+    }
+    if "properties" in node:
+        kept["properties"] = {name: _rewritten(child) for name, child in node["properties"].items()}
+    return kept
+
+
+def _names(type_: str | list[str]) -> list[str]:
+    return [type_] if isinstance(type_, str) else type_
+
+
+_MISSING = re.compile(r'"([^"]+)" is a required property')
+
+
+def _cause_of(error: jsonschema_rs.ValidationError) -> Cause:
+    path = _dotted(error.instance_path)
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        missing = str(kind.property).strip('"')
+        return required(_below(path, missing))
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+        return not_supported(path, error.instance, [str(option) for option in kind.options])
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
+        wanted = " or ".join(name for name in kind.types if name != "null")
+        return Cause(
+            "FieldValueTypeInvalid",
+            path,
+            invalid_value(path, error.instance, f"must be of type {wanted}").message,
+        )
+    return invalid_value(path, error.instance, error.message)
+
+
+def _dotted(path: list[str | int]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text

@@ -1,0 +1,165 @@
+"""Lists: a page of the collection at one revision, and the token for the next page.
+
+The token names the revision and the last key. While nothing in the collection changed since, the next
+page comes from memory, else from the store's history; a forgotten revision is Gone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object, labels_of
+from fabric.api.selectors import FieldSelector, LabelSelector
+from fabric.apiserver.cache import WatchCache, prefix_of
+from fabric.apiserver.collections import Item, versioned
+from fabric.apiserver.options import ListOptions, ListPage
+from fabric.apiserver.refusals import continue_expired
+from fabric.apiserver.strategies import strategy_of
+from fabric.errors import BadRequest, Compacted, Gone
+from fabric.store.port import Store
+
+HISTORY_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Where the last page ended."""
+
+    revision: int
+    last_key: str
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(
+            orjson.dumps({"v": 1, "rv": self.revision, "k": self.last_key})
+        ).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        try:
+            fields = orjson.loads(base64.urlsafe_b64decode(text))
+            return cls(int(fields["rv"]), str(fields["k"]))
+        except (binascii.Error, ValueError, KeyError, TypeError) as error:
+            raise BadRequest(f"continue key is not valid: {text!r}") from error
+
+
+def check_fields(kind: Kind, selector: FieldSelector) -> None:
+    """BadRequest when the selector names a field that this kind cannot be selected by."""
+    known = strategy_of(kind).fields
+    for requirement in selector.requirements:
+        path = requirement.path
+        if (
+            path != "metadata.name"
+            and not (path == "metadata.namespace" and kind.namespaced)
+            and path not in known
+        ):
+            raise BadRequest(
+                f'Unable to find "{kind.group}/{kind.version}, Resource={kind.plural}" that match label '
+                f'selector "", field selector "{selector}": field label not supported: {path}'
+            )
+
+
+def selects(labels: LabelSelector, fields: FieldSelector, obj: Object) -> bool:
+    return (not labels.requirements or labels.matches(labels_of(obj))) and fields.matches(obj)
+
+
+async def read_page(
+    store: Store, cache: WatchCache, kind: Kind, namespace: str, options: ListOptions
+) -> ListPage:
+    """One page of the objects that the options select, in key order."""
+    check_fields(kind, options.field_selector)
+    token = Token.parse(options.continue_) if options.continue_ else None
+    _check_freshness(options)
+    if not token and options.resource_version not in ("", "0"):
+        await _fresh_enough(cache, kind, options)
+    revision = token.revision if token else cache.revision
+    start_after = token.last_key if token else ""
+    found: Iterable[Item]
+    if cache.of(kind).revision <= revision <= cache.revision:
+        found = _from_memory(cache, kind, namespace, start_after, options)
+    else:
+        found = await _from_history(store, kind, namespace, Token(revision, start_after), options)
+    return _page(found, revision, options)
+
+
+def _page(found: Iterable[Item], revision: int, options: ListOptions) -> ListPage:
+    if not options.limit:
+        return ListPage([item.obj for item in found], str(revision), "", None)
+    rest = iter(found)
+    items = list(islice(rest, options.limit))
+    following = sum(1 for _ in rest)
+    token = str(Token(revision, items[-1].key)) if following else ""
+    is_counted = (
+        following > 0 and not options.label_selector.requirements and not options.field_selector.requirements
+    )
+    return ListPage([item.obj for item in items], str(revision), token, following if is_counted else None)
+
+
+def _from_memory(
+    cache: WatchCache, kind: Kind, namespace: str, start_after: str, options: ListOptions
+) -> Iterator[Item]:
+    labels, fields = options.label_selector, options.field_selector
+    prefix = f"{namespace}/" if kind.namespaced and namespace else ""
+    for item in cache.of(kind).items(prefix, start_after):
+        if selects(labels, fields, item.obj):
+            yield item
+
+
+async def _from_history(
+    store: Store, kind: Kind, namespace: str, token: Token, options: ListOptions
+) -> list[Item]:
+    root = prefix_of(kind)
+    prefix = f"{root}{namespace}/" if kind.namespaced and namespace else root
+    start_after = root + token.last_key if token.last_key else ""
+    found: list[Item] = []
+    more = True
+    while more:
+        try:
+            page = await store.range(
+                prefix, start_after=start_after, limit=HISTORY_PAGE, revision=token.revision
+            )
+        except Compacted:
+            raise (
+                continue_expired() if token.last_key else Gone(f"too old resource version: {token.revision}")
+            ) from None
+        for kv in page.kvs:
+            obj = versioned(orjson.loads(kv.value), kv.mod_revision)
+            if selects(options.label_selector, options.field_selector, obj):
+                found.append(Item(kv.key.removeprefix(root), obj, kv.mod_revision))
+        more = page.more
+        start_after = page.kvs[-1].key if page.kvs else ""
+    return found
+
+
+def _check_freshness(options: ListOptions) -> None:
+    match, version = options.resource_version_match, options.resource_version
+    if match not in ("", "Exact", "NotOlderThan"):
+        raise BadRequest(f"resourceVersionMatch: Unsupported value: {match!r}")
+    if match and options.continue_:
+        raise BadRequest("resourceVersionMatch is forbidden when continue is provided")
+    if match and not version:
+        raise BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    if match == "Exact" and version == "0":
+        raise BadRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+    if version and options.continue_ and version != "0":
+        raise BadRequest("specifying resource version is not allowed when using continue")
+    parse_version(version)
+
+
+def parse_version(text: str) -> int:
+    """A resourceVersion as a number; BadRequest when it is none. Empty is 0."""
+    if not text:
+        return 0
+    if not text.isdecimal():
+        raise BadRequest(f"Invalid value: {text!r}: resourceVersion must be a number of the server's own")
+    return int(text)
+
+
+async def _fresh_enough(cache: WatchCache, kind: Kind, options: ListOptions) -> None:
+    await cache.reached(parse_version(options.resource_version))

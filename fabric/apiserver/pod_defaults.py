@@ -1,0 +1,167 @@
+"""What a pod is when its manifest does not say (pkg/apis/core/v1/defaults.go and the admission plug-ins).
+
+Nothing is written into the object that comes in; parts that are complete are kept as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fabric.api.objects import Object
+
+MODE = 0o644
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_CONTAINER = {
+    "resources": {},
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+}
+_SPEC = {
+    "restartPolicy": "Always",
+    "terminationGracePeriodSeconds": 30,
+    "dnsPolicy": "ClusterFirst",
+    "securityContext": {},
+    "schedulerName": "default-scheduler",
+    "enableServiceLinks": True,
+}
+_ALIVE_SECONDS = 300
+_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_MODED_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
+
+
+def admitted(pod: Object) -> Object:
+    """What admission adds to a new pod: service account, priority, tolerations of a node's short absence."""
+    spec = pod.get("spec")
+    if not isinstance(spec, dict):
+        return pod
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    extra = {
+        "serviceAccountName": account,
+        "serviceAccount": account,
+        "priority": spec.get("priority", 0),
+        "preemptionPolicy": spec.get("preemptionPolicy", "PreemptLowerPriority"),
+        "tolerations": _tolerations(spec.get("tolerations") or []),
+    }
+    return {**pod, "spec": {**spec, **extra}}
+
+
+def _tolerations(tolerations: list[Object]) -> list[Object]:
+    missing = [key for key in _TOLERATED if not any(_tolerates(t, key) for t in tolerations)]
+    return [*tolerations, *(_toleration(key) for key in missing)]
+
+
+def _tolerates(toleration: Object, key: str) -> bool:
+    return toleration.get("key", "") in ("", key) and toleration.get("effect", "") in ("", "NoExecute")
+
+
+def _toleration(key: str) -> Object:
+    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _ALIVE_SECONDS}
+
+
+def defaulted(pod: Object) -> Object:
+    """The pod with every default filled in, and its quality-of-service class in the status."""
+    spec = pod.get("spec")
+    if not isinstance(spec, dict):
+        return pod
+    full = _filled(spec, _SPEC)
+    host_network = bool(full.get("hostNetwork"))
+    for field in ("containers", "initContainers", "ephemeralContainers"):
+        full = _with_each(full, field, lambda c: _container(c, host_network=host_network))
+    full = _with_each(full, "volumes", _volume)
+    status = pod.get("status") or {}
+    if "qosClass" not in status:
+        status = {**status, "qosClass": qos_class(full)}
+    if full is spec and status is pod.get("status"):
+        return pod
+    return {**pod, "spec": full, "status": status}
+
+
+def _filled(obj: Object, defaults: Mapping[str, Any]) -> Object:
+    missing = {name: value for name, value in defaults.items() if name not in obj}
+    return {**obj, **missing} if missing else obj
+
+
+def _with_each(obj: Object, field: str, change: Any) -> Object:
+    items = obj.get(field)
+    if not items:
+        return obj
+    changed = [change(item) for item in items]
+    same = all(new is old for new, old in zip(changed, items, strict=True))
+    return obj if same else {**obj, field: changed}
+
+
+def _container(container: Object, *, host_network: bool) -> Object:
+    full = _filled(container, {**_CONTAINER, "imagePullPolicy": pull_policy(container.get("image", ""))})
+    full = _with_each(full, "ports", lambda port: _port(port, host_network=host_network))
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if isinstance(full.get(probe), dict):
+            full = _replaced(full, probe, _probe(full[probe]))
+    resources = full["resources"]
+    limits, requests = resources.get("limits"), resources.get("requests") or {}
+    if limits and any(name not in requests for name in limits):
+        full = {**full, "resources": {**resources, "requests": {**limits, **requests}}}
+    return _with_each(full, "env", _env)
+
+
+def _replaced(obj: Object, field: str, value: Any) -> Object:
+    return obj if obj.get(field) is value else {**obj, field: value}
+
+
+def pull_policy(image: str) -> str:
+    """`Always` for no tag or `latest`, else `IfNotPresent`; a digest is a tag."""
+    name = image.rpartition("/")[2]
+    if "@" in name:
+        return "IfNotPresent"
+    return "Always" if name.partition(":")[2] in ("", "latest") else "IfNotPresent"
+
+
+def _port(port: Object, *, host_network: bool) -> Object:
+    defaults: Object = {"protocol": "TCP"}
+    if host_network and "containerPort" in port:
+        defaults["hostPort"] = port["containerPort"]
+    return _filled(port, defaults)
+
+
+def _probe(probe: Object) -> Object:
+    full = _filled(probe, _PROBE)
+    if isinstance(full.get("httpGet"), dict):
+        full = _replaced(full, "httpGet", _filled(full["httpGet"], {"path": "/", "scheme": "HTTP"}))
+    if isinstance(full.get("grpc"), dict):
+        full = _replaced(full, "grpc", _filled(full["grpc"], {"service": ""}))
+    return full
+
+
+def _env(variable: Object) -> Object:
+    source = variable.get("valueFrom") or {}
+    reference = source.get("fieldRef")
+    if not reference or "apiVersion" in reference:
+        return variable
+    return {**variable, "valueFrom": {**source, "fieldRef": {**reference, "apiVersion": "v1"}}}
+
+
+def _volume(volume: Object) -> Object:
+    if len(volume) == 1:
+        return {**volume, "emptyDir": {}}
+    for source in _MODED_VOLUMES:
+        if isinstance(volume.get(source), dict):
+            return _replaced(volume, source, _filled(volume[source], {"defaultMode": MODE}))
+    if isinstance(volume.get("hostPath"), dict):
+        return _replaced(volume, "hostPath", _filled(volume["hostPath"], {"type": ""}))
+    return volume
+
+
+def qos_class(spec: Object) -> str:
+    """Guaranteed when every container has equal requests and limits, BestEffort when none has any."""
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    if not any(r.get("limits") or r.get("requests") for r in resources):
+        return "BestEffort"
+    return "Guaranteed" if all(map(_is_guaranteed, resources)) else "Burstable"
+
+
+def _is_guaranteed(resources: Object) -> bool:
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    return all(
+        name in limits and requests.get(name, limits[name]) == limits[name] for name in ("cpu", "memory")
+    )

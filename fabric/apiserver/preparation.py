@@ -1,0 +1,172 @@
+"""From what a client sends to what the store gets: pure steps, the same for every kind.
+
+Decode (prune, check types), take over what the client may not change, fill defaults, check the rules.
+Each step shares what it does not change, so a status write never walks the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object
+from fabric.apiserver import decoding
+from fabric.apiserver.metadata import born, carried_over, metadata_faults
+from fabric.apiserver.options import WriteOptions
+from fabric.apiserver.refusals import Cause, invalid, modified
+from fabric.apiserver.strategies import strategy_of
+from fabric.errors import BadRequest, Conflict
+
+_PATH_NAMED_GROUPS = frozenset({"rbac.authorization.k8s.io"})
+UNKNOWN_FIELDS_MAX = 10
+
+
+def decoded(kind: Kind, obj: Object, options: WriteOptions) -> Object:
+    """The object with known fields only, of this kind and of the right types."""
+    if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
+        raise BadRequest(f"the body is not an object of kind {kind.kind}")
+    _check_type(kind, obj)
+    unknown: list[str] = []
+    clean = decoding.pruned(kind, obj, unknown.append)
+    if unknown:
+        _tell_unknown(unknown, options)
+    name = str(clean.get("metadata", {}).get("name", ""))
+    _raise(kind, name, [c for c in decoding.type_faults(kind, clean) if not _is_zero_value(c)])
+    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}, **clean}
+
+
+def _is_zero_value(cause: Cause) -> bool:
+    """In a status, the zero value stands for what is missing."""
+    return cause.reason == "FieldValueRequired" and cause.field.startswith("status.")
+
+
+def _check_type(kind: Kind, obj: Object) -> None:
+    version, name = obj.get("apiVersion"), obj.get("kind")
+    if version and version != kind.api_version:
+        raise BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
+    if name and name != kind.kind:
+        raise BadRequest(f"the kind in the data ({name}) does not match the expected kind ({kind.kind})")
+
+
+def _tell_unknown(unknown: list[str], options: WriteOptions) -> None:
+    messages = [f'unknown field "{field}"' for field in unknown[:UNKNOWN_FIELDS_MAX]]
+    if options.field_validation == "Strict":
+        raise BadRequest(f"strict decoding error: {', '.join(messages)}")
+    if options.field_validation == "Warn":
+        for message in messages:
+            options.warn(message)
+
+
+def _raise(kind: Kind, name: str, causes: Iterable[Cause]) -> None:
+    found = list(causes)
+    if found:
+        raise invalid(kind, name, found)
+
+
+def new_object(kind: Kind, namespace: str, obj: Object, name: str, now: datetime) -> Object:
+    """A decoded object as it is created: identity, defaults, no status of the client's making."""
+    strategy = strategy_of(kind)
+    obj = born(obj, namespace, name, now, generation=strategy.counts_generations and "spec" in obj)
+    if "status" in kind.subresources:
+        obj = {field: value for field, value in obj.items() if field != "status"}
+        if strategy.status_at_birth:
+            obj["status"] = strategy.status_at_birth
+    obj = strategy.default(strategy.prepare(obj))
+    check(kind, obj)
+    return obj
+
+
+def check(kind: Kind, obj: Object) -> None:
+    """Raise Invalid with every fault of metadata and content."""
+    strategy = strategy_of(kind)
+    path = kind.group in _PATH_NAMED_GROUPS
+    faults = [
+        *metadata_faults(kind, obj, label_name=strategy.label_name, path_name=path),
+        *strategy.check(obj),
+    ]
+    _raise(kind, obj["metadata"].get("name", ""), faults)
+
+
+def changed_object(kind: Kind, old: Object, new: Object, subresource: str, options: WriteOptions) -> Object:
+    """What an update of `old` to `new` leads to; `old` itself when it changes nothing."""
+    new = decoded(kind, new, options)
+    check_same(kind, old, new)
+    new = carried_over(new, old)
+    new = _scoped(kind, old, new, subresource)
+    new = _shared(new, old)
+    strategy = strategy_of(kind)
+    _keep_finalizers(kind, old, new)
+    if any(new.get(field) is not old.get(field) for field in new.keys() | old.keys() if field != "status"):
+        new = _shared(strategy.default(new), old)
+        check(kind, new)
+        _raise(kind, new["metadata"]["name"], strategy.check_update(new, old))
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+    if new == old:
+        return old
+    return _next_generation(new, old) if "generation" in old["metadata"] else new
+
+
+def check_same(kind: Kind, old: Object, new: Object) -> None:
+    """Conflict when the client means another version or another object of that name."""
+    before, after = old["metadata"], new["metadata"]
+    name = before["name"]
+    version = after.get("resourceVersion")
+    if version and version != "0" and version != before["resourceVersion"]:
+        raise modified(kind, name)
+    if after.get("name") not in (None, "", name):
+        raise BadRequest(
+            f"the name of the object ({after['name']}) does not match the name on the URL ({name})"
+        )
+    if after.get("namespace") not in (None, "", before.get("namespace", "")):
+        raise BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if after.get("uid") not in (None, "", before["uid"]):
+        raise Conflict(
+            f'Operation cannot be fulfilled on {kind.group_resource} "{name}": Precondition failed: UID in '
+            f"precondition: {after['uid']}, UID in object meta: {before['uid']}"
+        )
+
+
+def _scoped(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
+    """Keep to the part that the request may write: all but the status, or only the status."""
+    if subresource == "status":
+        scoped = {**old, "metadata": new["metadata"]}
+        scoped["status"] = new.get("status", {})
+        return scoped
+    if "status" not in kind.subresources:
+        return new
+    scoped = {field: value for field, value in new.items() if field != "status"}
+    if "status" in old:
+        scoped["status"] = old["status"]
+    return scoped
+
+
+def _shared(new: Object, old: Object) -> Object:
+    """The new object with the old one's parts where they are equal."""
+    return {
+        field: old[field] if field != "metadata" and field in old and old[field] == value else value
+        for field, value in {**new, "metadata": {**new["metadata"]}}.items()
+    }
+
+
+def _keep_finalizers(kind: Kind, old: Object, new: Object) -> None:
+    """Nothing new may hold an object that is being deleted."""
+    if "deletionTimestamp" not in old["metadata"]:
+        return
+    added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+    if added:
+        why = "no new finalizers can be added if the object is being deleted, found new finalizers "
+        why += str(sorted(added))
+        cause = Cause("FieldValueForbidden", "metadata.finalizers", f"Forbidden: {why}")
+        raise invalid(kind, old["metadata"]["name"], [cause])
+
+
+def _next_generation(new: Object, old: Object) -> Object:
+    if new.get("spec") is old.get("spec"):
+        return new
+    return {**new, "metadata": {**new["metadata"], "generation": old["metadata"]["generation"] + 1}}

@@ -1,0 +1,118 @@
+"""What the API server says when it refuses, in Kubernetes' words and with its Status details.
+
+Each function returns the error, ready to raise. `Cause` is one field's fault within an `Invalid`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fabric.api.kinds import Kind
+from fabric.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound
+
+Details = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One field's fault; the message is `field: message` to the reader."""
+
+    reason: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+    def as_object(self) -> dict[str, object]:
+        return {"reason": self.reason, "message": self.message, "field": self.field}
+
+
+def required(field: str, why: str = "") -> Cause:
+    return Cause("FieldValueRequired", field, "Required value" + (f": {why}" if why else ""))
+
+
+def invalid_value(field: str, value: Any, why: str) -> Cause:
+    return Cause("FieldValueInvalid", field, f"Invalid value: {shown(value)}: {why}")
+
+
+def not_supported(field: str, value: Any, allowed: Sequence[str]) -> Cause:
+    choices = ", ".join(f'"{choice}"' for choice in allowed)
+    return Cause(
+        "FieldValueNotSupported", field, f"Unsupported value: {shown(value)}: supported values: {choices}"
+    )
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown(value)}")
+
+
+def forbidden_field(field: str, why: str) -> Cause:
+    return Cause("FieldValueForbidden", field, f"Forbidden: {why}")
+
+
+def shown(value: Any) -> str:
+    """The value as JSON, cut where it gets long."""
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def details_of(kind: Kind, name: str = "", **more: object) -> Details:
+    """`Status.details` that name the object by its resource."""
+    details: Details = {"name": name, "group": kind.group, "kind": kind.plural, **more}
+    return {key: value for key, value in details.items() if value != ""}
+
+
+def not_found(kind: Kind, name: str) -> NotFound:
+    return NotFound(f'{kind.group_resource} "{name}" not found', details=details_of(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> AlreadyExists:
+    return AlreadyExists(f'{kind.group_resource} "{name}" already exists', details=details_of(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str) -> Conflict:
+    return Conflict(
+        f'Operation cannot be fulfilled on {kind.group_resource} "{name}": {why}',
+        details=details_of(kind, name),
+    )
+
+
+def modified(kind: Kind, name: str) -> Conflict:
+    """The write was based on an old version."""
+    why = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(kind, name, why)
+
+
+def forbidden(kind: Kind, name: str, why: str, *causes: Cause) -> Forbidden:
+    details = details_of(kind, name)
+    if causes:
+        details["causes"] = [cause.as_object() for cause in causes]
+    return Forbidden(f'{kind.group_resource} "{name}" is forbidden: {why}', details=details)
+
+
+def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
+    """All faults of an object at once."""
+    faults = ", ".join(map(str, causes))
+    group_kind = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    listed = faults if len(causes) == 1 else f"[{faults}]"
+    details: Details = {"name": name, "group": kind.group, "kind": kind.kind}
+    details = {key: value for key, value in details.items() if value != ""}
+    details["causes"] = [cause.as_object() for cause in causes]
+    return Invalid(f'{group_kind} "{name}" is invalid: {listed}', details=details)
+
+
+def too_old(asked: int, oldest: int) -> Gone:
+    """A watch from before what is remembered."""
+    return Gone(f"too old resource version: {asked} ({oldest})")
+
+
+def continue_expired() -> Gone:
+    return Gone(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new "
+        "list without the continue parameter."
+    )

@@ -1,0 +1,274 @@
+"""The API without HTTP: verbs on kinds, over one store.
+
+Reads come from the watch cache and writes go through compare-and-swap; a write is answered once the
+cache holds it. What a verb means for a kind stands in `preparation`, `deletion` and `strategies`, which
+are pure; here is only their order. Objects that come out are shared: never write into them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fabric.api.kinds import NAMESPACE, POD, Kind, KindTable
+from fabric.api.objects import Object
+from fabric.api.selectors import EVERYTHING, EVERYTHING_F, FieldSelector, LabelSelector
+from fabric.apiserver import bindings, deletion, listing, patches, preparation, watching
+from fabric.apiserver.cache import WatchCache, object_key
+from fabric.apiserver.collections import Item
+from fabric.apiserver.namespaces import INITIAL, is_terminating
+from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, WriteOptions
+from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
+from fabric.apiserver.retention import EventLeases, compact_regularly
+from fabric.apiserver.writer import Writer
+from fabric.control.client import WatchEvent
+from fabric.control.clock import Clock
+from fabric.errors import BadRequest, MethodNotAllowed, NotFound
+from fabric.store.port import Store
+
+__all__ = ["DeleteOptions", "ListOptions", "ListPage", "Registry", "WriteOptions"]
+
+NAME_TRIES_MAX = 8
+"""How often a generated name is drawn anew when it is taken."""
+
+
+class Registry:
+    """All objects of one cluster. `start` once, then keep `run` running."""
+
+    def __init__(self, store: Store, kinds: KindTable, clock: Clock) -> None:
+        self.kinds = kinds
+        self._store = store
+        self._clock = clock
+        self._cache = WatchCache(store, kinds)
+        self._writer = Writer(store, self._cache, EventLeases(store, clock))
+
+    async def start(self) -> None:
+        """Fill the cache and see to the namespaces that every cluster has."""
+        for name in INITIAL:
+            obj: Object = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}}
+            obj = preparation.new_object(NAMESPACE, "", obj, name, self._clock.now())
+            await self._writer.seed(NAMESPACE, name, obj)
+        await self._cache.start()
+
+    async def run(self) -> None:
+        """Keep the cache at the store, and the store's history short, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._cache.run(), name="watch cache")
+            tasks.create_task(compact_regularly(self._store), name="compaction")
+
+    async def get(self, kind: Kind, namespace: str, name: str, *, subresource: str = "") -> Object:
+        """The object as it is now; NotFound."""
+        _check_subresource(kind, subresource, ("status",))
+        return self._item(kind, namespace, name).obj
+
+    async def list(self, kind: Kind, namespace: str, options: ListOptions) -> ListPage:
+        """The objects selected, in key order, at one revision; Gone for a forgotten revision."""
+        return await listing.read_page(self._store, self._cache, kind, namespace, options)
+
+    async def create(
+        self,
+        kind: Kind,
+        namespace: str,
+        obj: Object,
+        options: WriteOptions,
+        *,
+        name: str = "",
+        subresource: str = "",
+    ) -> Object:
+        """Create the object, or act through a subresource of the object `name`."""
+        if subresource:
+            return await self._act(kind, namespace, name, obj, options, subresource)
+        obj = preparation.decoded(kind, obj, options)
+        meta = obj["metadata"]
+        if kind.namespaced:
+            namespace = _namespace_of(meta, namespace)
+        self._check_namespace(kind, namespace, meta.get("name") or meta.get("generateName", ""))
+        for _ in range(NAME_TRIES_MAX):
+            fresh = preparation.new_object(kind, namespace, obj, name, self._clock.now())
+            created = await self._create_once(kind, namespace, fresh, options)
+            if created is not None:
+                return created
+            if meta.get("name") or not meta.get("generateName"):
+                break
+        raise already_exists(kind, fresh["metadata"]["name"])
+
+    async def _create_once(
+        self, kind: Kind, namespace: str, obj: Object, options: WriteOptions
+    ) -> Object | None:
+        key = object_key(kind, namespace, obj["metadata"]["name"])
+        async with self._writer.lock(kind, key):
+            if self._cache.of(kind).get(key) is not None:
+                return None
+            return obj if options.dry_run else await self._writer.put(kind, key, obj, expected=0)
+
+    async def _act(
+        self, kind: Kind, namespace: str, name: str, obj: Object, options: WriteOptions, subresource: str
+    ) -> Object:
+        name = name or str((obj.get("metadata") or {}).get("name", ""))
+        if kind.plural == POD.plural and subresource == "binding":
+            await self._rewrite(
+                kind, namespace, name, lambda old: bindings.bound(old, obj, self._clock.now()), options
+            )
+            return bindings.DONE
+        if kind.plural == POD.plural and subresource == "eviction":
+            deletes = bindings.eviction_options(obj, dry_run=options.dry_run)
+            await self.delete(kind, namespace, name, deletes)
+            return bindings.DONE
+        raise MethodNotAllowed(f"{kind.group_resource}/{subresource} cannot be created")
+
+    async def update(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        obj: Object,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+    ) -> Object:
+        """Replace the object (or its status); NotFound, Conflict, Invalid. Never creates."""
+        _check_subresource(kind, subresource, ("status", "finalize"))
+        if not (obj.get("metadata") or {}).get("name", name):
+            raise BadRequest("the object has no name")
+
+        def change(old: Object) -> Object:
+            return preparation.changed_object(kind, old, obj, subresource, options)
+
+        return await self._rewrite(kind, namespace, name, change, options)
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: Any,
+        patch_type: str,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+    ) -> Object:
+        """Change the object by a patch, on whatever version it is at unless the patch names one."""
+        _check_subresource(kind, subresource, ("status", "finalize"))
+
+        def change(old: Object) -> Object:
+            new = patches.patched(kind, old, patch, patch_type)
+            return preparation.changed_object(kind, old, new, subresource, options)
+
+        return await self._rewrite(kind, namespace, name, change, options)
+
+    async def _rewrite(
+        self, kind: Kind, namespace: str, name: str, change: Callable[[Object], Object], options: WriteOptions
+    ) -> Object:
+        """Read, change, compare and swap, until no other write comes between; `change` is pure."""
+        key = object_key(kind, namespace, name)
+        async with self._writer.lock(kind, key):
+            while True:
+                item = self._item(kind, namespace, name)
+                new = change(item.obj)
+                if new is item.obj or options.dry_run:
+                    return new
+                if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):
+                    written = await self._writer.remove(kind, item, last=new)
+                else:
+                    written = await self._writer.put(kind, key, new, expected=item.revision)
+                if written is not None:
+                    return written
+                await self._writer.caught_up(kind, item)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> Object:
+        """Ask for the deletion: the object as it stays while something holds it, else its last state."""
+        key = object_key(kind, namespace, name)
+        async with self._writer.lock(kind, key):
+            while True:
+                item = self._item(kind, namespace, name)
+                deletion.check(kind, item.obj, options)
+                marked = deletion.plan(kind, item.obj, options, self._clock.now())
+                if options.dry_run or marked is item.obj:
+                    return marked or item.obj
+                if marked is None:
+                    written = await self._writer.remove(kind, item, last=item.obj)
+                else:
+                    written = await self._writer.put(kind, key, marked, expected=item.revision)
+                if written is not None:
+                    return written
+                await self._writer.caught_up(kind, item)
+
+    async def delete_collection(
+        self, kind: Kind, namespace: str, list_options: ListOptions, options: DeleteOptions
+    ) -> ListPage:
+        """Delete what the options select, and return it as it was."""
+        page = await self.list(kind, namespace, list_options)
+        for obj in page.items:
+            meta = obj["metadata"]
+            try:
+                await self.delete(kind, meta.get("namespace", ""), meta["name"], options)
+            except NotFound:
+                continue
+        return page
+
+    def watch(
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        resource_version: str,
+        label_selector: LabelSelector = EVERYTHING,
+        field_selector: FieldSelector = EVERYTHING_F,
+        bookmarks: bool = False,
+        send_initial_events: bool = False,
+    ) -> AsyncIterator[tuple[WatchEvent, bytes]]:
+        """Yield changes after a revision with the object's JSON; "" and "0" send the present as ADDED first.
+
+        BadRequest at once for a selector or revision that cannot be; Gone (from the iterator) for one
+        that is forgotten.
+        """
+        listing.check_fields(kind, field_selector)
+        after = listing.parse_version(resource_version)
+        scope = namespace if kind.namespaced else ""
+        return watching.follow(
+            self._cache,
+            watching.View(kind, scope, label_selector, field_selector),
+            after,
+            bookmarks=bookmarks,
+            initial=send_initial_events or after == 0,
+            end_of_initial=send_initial_events,
+        )
+
+    def _item(self, kind: Kind, namespace: str, name: str) -> Item:
+        item = self._cache.of(kind).get(object_key(kind, namespace, name))
+        if item is None:
+            raise not_found(kind, name)
+        return item
+
+    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        """A namespaced object needs a namespace that is there to stay."""
+        if not kind.namespaced:
+            return
+        item = self._cache.of(NAMESPACE).get(namespace)
+        if item is None:
+            raise not_found(NAMESPACE, namespace)
+        if is_terminating(item.obj):
+            cause = Cause(
+                "NamespaceTerminating", "metadata.namespace", f"namespace {namespace} is being terminated"
+            )
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(kind, name, why, cause)
+
+
+def _namespace_of(meta: Object, namespace: str) -> str:
+    named = meta.get("namespace") or ""
+    if named and namespace and named != namespace:
+        raise BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if not named and not namespace:
+        raise BadRequest("an empty namespace may not be set during creation")
+    return str(namespace or named)
+
+
+def _check_subresource(kind: Kind, subresource: str, served: tuple[str, ...]) -> None:
+    if subresource and (subresource not in served or subresource not in kind.subresources):
+        raise MethodNotAllowed(
+            f"the server does not allow this method on {kind.group_resource}/{subresource}"
+        )

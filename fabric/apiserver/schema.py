@@ -1,0 +1,157 @@
+"""The OpenAPI definitions of Kubernetes: read once, when first asked for, from `kubernetes_validate`.
+
+`definitions()` is the document's own JSON (never write into it). `shape(kind)` is the same as a tree that
+a walk over an object can follow: fields, list items, map values, merge keys. A kind without a
+definition has no shape and is kept as it comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from fabric.api.kinds import Kind
+
+Definition = Mapping[str, Any]
+
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)-local")
+_REF = "#/$defs/"
+
+
+@cache
+def definitions() -> Mapping[str, Definition]:
+    """All definitions by name (`io.k8s.api.core.v1.Pod`), of the newest bundled Kubernetes version."""
+    bundle = files("kubernetes_validate") / "kubernetes-json-schema"
+    versions = (found for entry in bundle.iterdir() if (found := _VERSION.fullmatch(entry.name)))
+    newest = max(versions, key=lambda found: tuple(map(int, found.groups())))
+    document = orjson.loads((bundle / newest[0] / "_definitions.json").read_bytes())
+    defs: dict[str, Definition] = document["$defs"]
+    return defs
+
+
+@cache
+def version() -> str:
+    """The Kubernetes version of the definitions, as `v1.37.0`."""
+    bundle = files("kubernetes_validate") / "kubernetes-json-schema"
+    versions = [found for entry in bundle.iterdir() if (found := _VERSION.fullmatch(entry.name))]
+    newest = max(versions, key=lambda found: tuple(map(int, found.groups())))
+    return newest[0].removesuffix("-local")
+
+
+@cache
+def _names_by_kind() -> Mapping[tuple[str, str, str], str]:
+    return {
+        (gvk["group"], gvk["version"], gvk["kind"]): name
+        for name, definition in definitions().items()
+        if len(definition.get("x-kubernetes-group-version-kind", ())) == 1
+        for gvk in definition["x-kubernetes-group-version-kind"]
+    }
+
+
+def definition_name(kind: Kind) -> str | None:
+    """The name of the kind's definition, or None when there is none."""
+    return _names_by_kind().get((kind.group, kind.version, kind.kind))
+
+
+def definition(kind: Kind) -> Definition | None:
+    """The kind's definition as it stands in the document, or None."""
+    name = definition_name(kind)
+    return definitions()[name] if name else None
+
+
+def referred(name: str) -> Mapping[str, Definition]:
+    """The named definition and all that it refers to, directly or not."""
+    found: dict[str, Definition] = {}
+    wanted = [name]
+    while wanted:
+        if (current := wanted.pop()) not in found:
+            found[current] = definitions()[current]
+            wanted.extend(_refs_of(found[current]))
+    return found
+
+
+def _refs_of(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        ref = node.get("$ref")
+        own = [ref.removeprefix(_REF)] if isinstance(ref, str) else []
+        return own + [name for child in node.values() for name in _refs_of(child)]
+    if isinstance(node, list):
+        return [name for child in node for name in _refs_of(child)]
+    return []
+
+
+class Shape:
+    """One place in an object: what may stand below it, and how patches merge into it.
+
+    At most one of `fields`, `items` and `values` is set; none of them means a leaf or free-form JSON.
+    """
+
+    __slots__ = ("_definition", "_fields", "_items", "_values", "merge_key", "required", "strategies")
+
+    def __init__(self, definition: Definition, place: Definition) -> None:
+        self._definition = definition
+        self._fields: dict[str, Shape] | None = None
+        self._items: Shape | None = None
+        self._values: Shape | None = None
+        self.merge_key: str = place.get("x-kubernetes-patch-merge-key", "")
+        """The field that names an item of this list; empty when patches replace the list."""
+        self.strategies: tuple[str, ...] = _strategies(place)
+        """`merge`, `replace` and `retainKeys`, as the place declares them."""
+
+    @property
+    def fields(self) -> Mapping[str, Shape] | None:
+        """The named fields of an object; None where names are free or there is no object."""
+        if self._fields is None and "properties" in self._definition:
+            self._fields = {name: _shape_at(place) for name, place in self._definition["properties"].items()}
+        return self._fields
+
+    @property
+    def items(self) -> Shape | None:
+        """What each item of a list looks like."""
+        if self._items is None and "items" in self._definition:
+            self._items = _shape_at(self._definition["items"])
+        return self._items
+
+    @property
+    def values(self) -> Shape | None:
+        """What each value of a map looks like."""
+        if self._values is None and isinstance(self._definition.get("additionalProperties"), dict):
+            self._values = _shape_at(self._definition["additionalProperties"])
+        return self._values
+
+    def child(self, name: str) -> Shape:
+        """The shape of a field or map value; free-form where nothing is declared."""
+        return (self.fields or {}).get(name) or self.values or FREE_FORM
+
+
+def _strategies(place: Definition) -> tuple[str, ...]:
+    text = place.get("x-kubernetes-patch-strategy", "")
+    return tuple(text.split(",")) if text else ()
+
+
+def _shape_at(place: Definition) -> Shape:
+    ref = place.get("$ref")
+    return Shape(definitions()[ref.removeprefix(_REF)] if ref else place, place)
+
+
+FREE_FORM = Shape({}, {})
+
+
+@cache
+def shape(kind: Kind) -> Shape | None:
+    """The kind's shape, shared by all who ask; None when the kind has no definition."""
+    found = definition(kind)
+    return Shape(found, {}) if found is not None else None
+
+
+def merge_key(kind: Kind, *path: str) -> str:
+    """The merge key of the list at that path (`"spec", "containers"`), empty when patches replace it."""
+    at = shape(kind) or FREE_FORM
+    for name in path:
+        at = (at.items or at).child(name)
+    return at.merge_key

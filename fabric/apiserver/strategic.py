@@ -1,0 +1,131 @@
+"""Strategic merge patch: lists of named things merge by name instead of being replaced.
+
+Follows k8s.io/apimachinery/pkg/util/strategicpatch. Merge keys come from the kind's shape. Directives:
+`$patch: delete|replace|merge`, `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`,
+`$retainKeys`. The result shares with the original all that the patch does not touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from fabric.api.objects import Object
+from fabric.apiserver.schema import FREE_FORM, Shape
+from fabric.errors import BadRequest
+
+_PATCH = "$patch"
+_RETAIN = "$retainKeys"
+_ORDER = "$setElementOrder/"
+_DELETE = "$deleteFromPrimitiveList/"
+
+
+def merged(at: Shape, original: Object, patch: Object) -> Object:
+    """Apply `patch` to `original`; BadRequest when a directive or a list item makes no sense."""
+    directive = patch.get(_PATCH)
+    if directive == "replace":
+        return {name: value for name, value in patch.items() if name != _PATCH}
+    if directive == "delete":
+        return {}
+    if directive not in (None, "merge"):
+        raise BadRequest(f"unknown directive in strategic merge patch: $patch: {directive!r}")
+    result = _retained(original, patch)
+    for name, value in patch.items():
+        if not name.startswith("$"):
+            _merge_field(at.child(name), result, name, value)
+        elif name not in (_PATCH, _RETAIN) and not name.startswith((_ORDER, _DELETE)):
+            raise BadRequest(f"unknown directive in strategic merge patch: {name}")
+    for name in _directed(patch, _DELETE):
+        gone = patch[_DELETE + name]
+        result[name] = [item for item in result.get(name) or [] if item not in gone]
+    for name in _directed(patch, _ORDER):
+        if isinstance(result.get(name), list):
+            result[name] = _ordered(at.child(name), result[name], patch[_ORDER + name], patch.get(name))
+    return result
+
+
+def _directed(patch: Object, prefix: str) -> list[str]:
+    return [name[len(prefix) :] for name in patch if name.startswith(prefix)]
+
+
+def _retained(original: Object, patch: Object) -> Object:
+    retain = patch.get(_RETAIN)
+    if retain is None:
+        return dict(original)
+    unlisted = [name for name in patch if not name.startswith("$") and name not in retain]
+    if any(patch[name] is not None for name in unlisted):
+        raise BadRequest("strategic merge patch: $retainKeys must list every field that the patch sets")
+    return {name: value for name, value in original.items() if name in retain}
+
+
+def _merge_field(at: Shape, result: Object, name: str, value: Any) -> None:
+    before = result.get(name)
+    if value is None:
+        result.pop(name, None)
+    elif isinstance(value, dict):
+        _merge_object(at, result, name, value)
+    elif isinstance(value, list) and "merge" in at.strategies:
+        result[name] = _merged_list(at, before if isinstance(before, list) else [], value)
+    else:
+        result[name] = value
+
+
+def _merge_object(at: Shape, result: Object, name: str, value: Object) -> None:
+    before = result.get(name)
+    if value.get(_PATCH) == "delete":
+        result.pop(name, None)
+    elif "replace" in at.strategies and _PATCH not in value:
+        result[name] = value
+    else:
+        result[name] = merged(at, before if isinstance(before, dict) else {}, value)
+
+
+def _merged_list(at: Shape, original: list[Any], patch: list[Any]) -> list[Any]:
+    if any(isinstance(item, dict) and item.get(_PATCH) == "replace" and len(item) == 1 for item in patch):
+        return [item for item in patch if not (isinstance(item, dict) and _PATCH in item)]
+    if not at.merge_key:
+        return [*original, *(item for item in patch if item not in original)]
+    result = list(original)
+    for item in patch:
+        _merge_item(at, result, item)
+    return result
+
+
+def _merge_item(at: Shape, result: list[Any], item: Any) -> None:
+    key = at.merge_key
+    if not isinstance(item, dict) or key not in item:
+        raise BadRequest(f"map: {item!r} does not contain declared merge key: {key}")
+    where = [i for i, old in enumerate(result) if isinstance(old, dict) and old.get(key) == item[key]]
+    directive = item.get(_PATCH)
+    if directive == "delete":
+        result[:] = [old for i, old in enumerate(result) if i not in where]
+    elif where and directive != "replace":
+        result[where[0]] = merged(at.items or FREE_FORM, result[where[0]], item)
+    else:
+        fresh = merged(at.items or FREE_FORM, {}, {name: v for name, v in item.items() if name != _PATCH})
+        if where:
+            result[where[0]] = fresh
+        else:
+            result.append(fresh)
+
+
+def _ordered(at: Shape, items: list[Any], order: list[Any], patched: list[Any] | None) -> list[Any]:
+    """Items in the order asked for; those that the client did not know stay before their old successor."""
+    wanted = [_identity(at, entry) for entry in order]
+    rank = {identity: i for i, identity in enumerate(wanted)}
+    known = sorted(
+        (item for item in items if _identity(at, item) in rank), key=lambda i: rank[_identity(at, i)]
+    )
+    place = {_identity(at, item): i for i, item in enumerate(items)}
+    result: list[Any] = []
+    others = [item for item in items if _identity(at, item) not in rank]
+    for item in known:
+        while others and place[_identity(at, others[0])] < place[_identity(at, item)]:
+            result.append(others.pop(0))
+        result.append(item)
+    return result + others
+
+
+def _identity(at: Shape, item: Any) -> Hashable:
+    value = item.get(at.merge_key) if isinstance(item, dict) and at.merge_key else item
+    return value if isinstance(value, Hashable) else repr(value)

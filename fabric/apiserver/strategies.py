@@ -1,0 +1,91 @@
+"""What differs from kind to kind when an object is written: one row a kind, functions in the columns.
+
+A kind without a row gets the plain strategy: schema, metadata, and no rules of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
+from fabric.api.objects import Object
+from fabric.apiserver import configs, namespaces, nodes, pod_defaults, pod_rules
+from fabric.apiserver.refusals import Cause
+
+
+def _as_it_is(obj: Object) -> Object:
+    return obj
+
+
+def _no_faults(obj: Object) -> Iterable[Cause]:
+    return ()
+
+
+def _no_update_faults(new: Object, old: Object) -> Iterable[Cause]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a kind is defaulted and checked. Functions return new objects and never write into one."""
+
+    prepare: Callable[[Object], Object] = _as_it_is
+    """Runs at creation, before the defaults."""
+    default: Callable[[Object], Object] = _as_it_is
+    check: Callable[[Object], Iterable[Cause]] = _no_faults
+    check_update: Callable[[Object, Object], Iterable[Cause]] = _no_update_faults
+    """Gets the new and the old object."""
+    status_at_birth: Object | None = None
+    counts_generations: bool = True
+    label_name: bool = False
+    """Names must be DNS labels, not subdomains."""
+    fields: frozenset[str] = frozenset()
+    """Fields that a field selector may name, beside metadata.name and metadata.namespace."""
+
+
+PLAIN = Strategy()
+
+_STRATEGIES: dict[tuple[str, str], Strategy] = {
+    (POD.group, POD.plural): Strategy(
+        default=pod_defaults.defaulted,
+        check=pod_rules.faults,
+        check_update=pod_rules.update_faults,
+        status_at_birth={"phase": "Pending"},
+        prepare=pod_defaults.admitted,
+        fields=pod_rules.SELECTABLE,
+    ),
+    (NODE.group, NODE.plural): Strategy(
+        default=nodes.defaulted,
+        check=nodes.faults,
+        check_update=nodes.update_faults,
+        counts_generations=False,
+        fields=frozenset({"spec.unschedulable"}),
+    ),
+    (NAMESPACE.group, NAMESPACE.plural): Strategy(
+        default=namespaces.defaulted,
+        prepare=namespaces.prepared,
+        status_at_birth={"phase": "Active"},
+        counts_generations=False,
+        label_name=True,
+        fields=frozenset({"status.phase"}),
+    ),
+    (SECRET.group, SECRET.plural): Strategy(
+        default=configs.secret_defaulted,
+        check=configs.secret_faults,
+        check_update=configs.secret_update_faults,
+        fields=frozenset({"type"}),
+    ),
+    (CONFIG_MAP.group, CONFIG_MAP.plural): Strategy(
+        check=configs.config_map_faults, check_update=configs.config_map_update_faults
+    ),
+    (SERVICE_ACCOUNT.group, SERVICE_ACCOUNT.plural): Strategy(),
+    (LEASE.group, LEASE.plural): Strategy(check=configs.lease_faults, counts_generations=False),
+    (EVENT.group, EVENT.plural): Strategy(
+        default=configs.event_defaulted, check=configs.event_faults, fields=configs.EVENT_FIELDS
+    ),
+}
+
+
+def strategy_of(kind: Kind) -> Strategy:
+    return _STRATEGIES.get((kind.group, kind.plural), PLAIN)

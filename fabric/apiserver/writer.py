@@ -1,0 +1,87 @@
+"""The one way into the store: compare-and-swap on the object's revision, then wait until it can be read.
+
+Writes to one object queue behind each other in this process, so that a crowd of patches does not
+spend itself on conflicts; another process' write in between is still found by the compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
+
+import orjson
+
+from fabric.api.kinds import EVENT, Kind
+from fabric.api.objects import Object
+from fabric.apiserver.cache import WatchCache, prefix_of
+from fabric.apiserver.collections import Item, versioned
+from fabric.apiserver.retention import EventLeases
+from fabric.errors import StoreUnavailable
+from fabric.store.port import Delete, ModRevision, Put, Store
+
+
+class Writer:
+    """Puts and removes objects; each answers with the object as it now stands."""
+
+    def __init__(self, store: Store, cache: WatchCache, leases: EventLeases) -> None:
+        self._store = store
+        self._cache = cache
+        self._leases = leases
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, kind: Kind, key: str) -> asyncio.Lock:
+        """Held while one object is read and written back."""
+        path = prefix_of(kind) + key
+        found = self._locks.get(path)
+        if found is None:
+            found = self._locks[path] = asyncio.Lock()
+        return found
+
+    async def put(self, kind: Kind, key: str, obj: Object, *, expected: int) -> Object | None:
+        """Write over revision `expected` (0: there must be none); None when another write came first."""
+        bare = _without_version(obj)
+        value = orjson.dumps(bare)
+        path = prefix_of(kind) + key
+        lease = await self._leases.current() if kind is EVENT else 0
+        self._cache.expect(value, bare)
+        try:
+            result = await self._store.txn([ModRevision(path, expected)], [Put(path, value, lease)])
+        except StoreUnavailable:
+            self._cache.forget_expected(value)
+            raise
+        if not result.succeeded:
+            self._cache.forget_expected(value)
+            return None
+        await self._cache.reached(result.revision)
+        item = self._cache.of(kind).get(key)
+        same = item is not None and item.revision == result.revision
+        return item.obj if item is not None and same else versioned(bare, result.revision)
+
+    async def seed(self, kind: Kind, key: str, obj: Object) -> None:
+        """Create the object before the cache runs, unless another process did."""
+        path = prefix_of(kind) + key
+        await self._store.txn([ModRevision(path, 0)], [Put(path, orjson.dumps(_without_version(obj)))])
+
+    async def remove(self, kind: Kind, item: Item, *, last: Object) -> Object | None:
+        """Delete the object and return its last state; None when another write came first."""
+        path = prefix_of(kind) + item.key
+        result = await self._store.txn([ModRevision(path, item.revision)], [Delete(path)])
+        if not result.succeeded:
+            return None
+        await self._cache.reached(result.revision)
+        return versioned(last, result.revision)
+
+    async def caught_up(self, kind: Kind, item: Item) -> None:
+        """Return once the cache holds what made a compare on this item fail."""
+        now = await self._store.get(prefix_of(kind) + item.key)
+        if now is not None:
+            await self._cache.reached(now.mod_revision)
+        else:
+            await self._cache.vanished(kind, item.key)
+
+
+def _without_version(obj: Object) -> Object:
+    meta = obj["metadata"]
+    if "resourceVersion" not in meta:
+        return obj
+    return {**obj, "metadata": {name: value for name, value in meta.items() if name != "resourceVersion"}}
