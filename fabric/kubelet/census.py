@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from fabric.errors import FabricError
@@ -26,16 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class Census:
-    """`run` belongs to the process; kubelets `listen` for their node and ask.
+    """`run` belongs to the process; kubelets `listen` for their node and ask."""
 
-    `pids`, when given, is kept up to date with the namespaces of living sandboxes: `pod:<uid>` -> pid.
-    """
-
-    def __init__(self, runtime: Runtime, pids: MutableMapping[str, int] | None = None) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.ready = False
         """False while the runtime does not answer."""
-        self._pids: MutableMapping[str, int] = {} if pids is None else pids
         self._sandboxes: dict[str, SandboxStatus] = {}
         self._containers: dict[str, dict[str, ContainerStatus]] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
@@ -74,7 +70,7 @@ class Census:
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         status = await self._touch(spec.id, self.runtime.start_sandbox(spec))
-        self._note_sandbox(status)
+        self._sandboxes[spec.id] = status
         return status
 
     async def stop_sandbox(self, id: str) -> None:
@@ -102,14 +98,6 @@ class Census:
         self._sandboxes.pop(id, None)
         self._containers.pop(id, None)
         self._touched.pop(id, None)
-        self._pids.pop(f"pod:{id}", None)
-
-    def _note_sandbox(self, status: SandboxStatus) -> None:
-        self._sandboxes[status.id] = status
-        if status.alive:
-            self._pids[f"pod:{status.id}"] = status.pid
-        else:
-            self._pids.pop(f"pod:{status.id}", None)
 
     async def _watch_containers(self) -> None:
         delay = RETRY_SECONDS
@@ -161,7 +149,7 @@ class Census:
                 self._drop(id)
                 self._tell_node(node, id)
             elif listed[id] != self._sandboxes[id]:
-                self._note_sandbox(listed[id])
+                self._sandboxes[id] = listed[id]
                 self._tell(id)
 
     async def _read_all(self) -> None:
@@ -182,7 +170,7 @@ class Census:
             self._drop(id)
             self._tell_node(node, id)
         elif status != self._sandboxes.get(id) or _by_id(containers) != self._containers.get(id, {}):
-            self._note_sandbox(status)
+            self._sandboxes[id] = status
             self._replace(id, containers)
             self._tell(id)
 

@@ -1,6 +1,6 @@
 """One node's kubelet: it registers the node, and runs the pods that the API binds to it.
 
-Many live in one process. They share the process's runtime `Census` (one event stream) and its `SourceCache`;
+Many live in one process. They should share its runtime `Census` (one event stream) and its `SourceCache`;
 each has one watch of its own pods. Everything that a restarted kubelet needs is in the API, the
 runtime and the plugin: ending `run` ends no pod.
 """
@@ -19,6 +19,7 @@ from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
 from fabric.errors import FabricError
+from fabric.kernel.runtime import Runtime
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, uids_on_disk
@@ -42,23 +43,28 @@ log = logging.getLogger(__name__)
 
 
 class Kubelet:
-    """The agent of one node. The caller runs `census`, `recorder` and the network `agent`."""
+    """The agent of one node. The caller runs `recorder`, the network `agent`, and a `Census` it hands over.
+
+    `runtime` may be a `Census` that many kubelets share; a bare runtime gets one for this kubelet alone.
+    """
 
     def __init__(
         self,
         config: KubeletConfig,
         *,
         client: Client,
-        census: Census,
+        runtime: Runtime | Census,
         kernel: Kernel,
         agent: NodeAgent,
         images: Catalogue,
-        sources: SourceCache,
         recorder: EventRecorder,
         clock: Clock,
+        sources: SourceCache | None = None,
     ) -> None:
         self._config = config
-        self._census = census
+        self._own_census = not isinstance(runtime, Census)
+        self._census = census = runtime if isinstance(runtime, Census) else Census(runtime)
+        sources = sources or SourceCache(client)
         self._agent = agent
         backoff = BackOff()
         self._pods = Informer(client, POD, field_selector=f"spec.nodeName={config.node_name}")
@@ -84,6 +90,8 @@ class Kubelet:
         self._pods.on_change(self._pod_changed)
         try:
             async with asyncio.TaskGroup() as tasks:
+                if self._own_census:
+                    tasks.create_task(self._census.run())
                 tasks.create_task(self._registration.run())
                 tasks.create_task(self._pods.run())
                 await self._census.known()
