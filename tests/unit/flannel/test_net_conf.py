@@ -119,5 +119,5 @@ def test_two_families_are_two_ranges():
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7"])
 def test_what_is_no_json_object_is_bad_input_that_names_the_key(data):
-    with pytest.raises(BadInput, match="/coreos[.]com/network/config: "):
+    with pytest.raises(BadInput, match=r"/coreos[.]com/network/config: "):
         parse(data, "/coreos.com/network/config", OPTIONS)

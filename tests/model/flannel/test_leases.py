@@ -1,0 +1,122 @@
+"""Any number of nodes, any order: no subnet ever has two owners, and whoever lives gets its lease back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.flannel_cluster import conf_of, config, facts
+from support.virtual_time import VirtualTimeLoop
+
+from fabric.errors import FabricError
+from fabric.store.memory import MemoryStore
+from fabric.store.port import Delete
+from flannel.allocation import OutOfSubnets
+from flannel.backends import BACKENDS
+from flannel.lease_book import LeaseBook
+from flannel.lease_keeper import LeaseKeeper
+from flannel.leases import SUBNETS, parse_lease
+
+NODES = 5
+CONF = conf_of(config(cidrs="10.244.0.0/21"))
+SUBNETS_THERE = 7
+
+step = st.one_of(
+    st.tuples(st.just("start"), st.integers(1, NODES)),
+    st.tuples(st.just("kill"), st.integers(1, NODES)),
+    st.tuples(st.just("delete"), st.integers(0, NODES)),
+    st.tuples(st.just("wait"), st.sampled_from([0.01, 1.0, 3600.0, 80_000.0, 90_000.0])),
+)
+
+
+class Fleet:
+    """Nodes that start, die, and lose their leases, over one store."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.store = MemoryStore()
+        self.root = root
+        self.seed = seed
+        self.alive: dict[int, tuple[LeaseKeeper, asyncio.Task[None]]] = {}
+
+    async def start(self, number: int) -> None:
+        if number in self.alive:
+            return
+        keeper = LeaseKeeper(
+            self.store,
+            CONF,
+            BACKENDS["vxlan"],
+            facts(number),
+            self.root / f"node-{number}",
+            on_change=lambda: None,
+            rng=random.Random(self.seed + number),
+        )
+        self.alive[number] = keeper, asyncio.create_task(self._live(keeper))
+
+    async def _live(self, keeper: LeaseKeeper) -> None:
+        while True:
+            try:
+                await keeper.acquire()
+                break
+            except OutOfSubnets:
+                raise
+            except FabricError:
+                await asyncio.sleep(1)
+        book = LeaseBook(self.store, lambda: keeper.judge(book))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(book.run())
+            tasks.create_task(keeper.run())
+
+    async def kill(self, number: int) -> None:
+        if number in self.alive:
+            _, task = self.alive.pop(number)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def delete(self, index: int) -> None:
+        """An operator deletes the lease that stands there."""
+        kvs = (await self.store.range(SUBNETS)).kvs
+        if index < len(kvs):
+            await self.store.txn([], [Delete(kvs[index].key)])
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def check(self) -> None:
+        """What the store holds never overlaps, and names each node once at most."""
+        leases = [parse_lease(kv.key, kv.value) for kv in (await self.store.range(SUBNETS)).kvs]
+        owners = [lease.public_ips[0] for lease in leases if lease]
+        assert len(owners) == len(leases) == len(set(owners)) <= SUBNETS_THERE
+
+    async def settle(self) -> None:
+        """With time, everyone alive holds what the store says it holds, and no two the same."""
+        await asyncio.sleep(10)
+        held = {number: keeper.held for number, (keeper, _) in self.alive.items()}
+        assert all(held.values())
+        assert len({h.lease.subnets for h in held.values() if h}) == len(held)
+        for holder in held.values():
+            kv = await self.store.get(holder.lease.key) if holder else None
+            assert kv is not None and parse_lease(kv.key, kv.value) == holder.lease
+
+
+async def play(steps, seed: int) -> None:
+    with TemporaryDirectory() as root:
+        fleet = Fleet(Path(root), seed)
+        try:
+            for verb, argument in steps:
+                await getattr(fleet, verb)(argument)
+                await fleet.check()
+            await fleet.settle()
+        finally:
+            for number in tuple(fleet.alive):
+                await fleet.kill(number)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(step, max_size=25), st.integers(0, 1000))
+def test_no_interleaving_gives_a_subnet_twice(steps, seed):
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(play(steps, seed))
