@@ -56,12 +56,13 @@ class GarbageCollector:
         vertex = self._graph.get(uid)
         if vertex is None:
             return
-        found = verdict(self._graph, vertex, self._absent)
+        absent = {sought for ref in vertex.owners if (sought := ref.sought_by(vertex)) in self._absent}
+        found = verdict(self._graph, vertex, absent)
         if isinstance(found, LookUp):
-            present = [
-                ref.sought_by(vertex) for ref in found.owners if not await self._is_absent(ref, vertex)
-            ]
-            found = verdict(self._graph, vertex, self._absent, present)
+            present: set[Sought] = set()
+            for ref in found.owners:
+                (absent if await self._is_absent(ref, vertex) else present).add(ref.sought_by(vertex))
+            found = verdict(self._graph, vertex, absent, present)
         await self._carry_out(found, vertex)
 
     def _note(self, kind: Kind, key: Key, old: Object | None, new: Object | None) -> None:
@@ -86,9 +87,6 @@ class GarbageCollector:
 
     async def _is_absent(self, ref: OwnerRef, dependent: Vertex) -> bool:
         """Ask the server. An owner of a kind that it does not serve, or out of reach, counts as there."""
-        sought = ref.sought_by(dependent)
-        if sought in self._absent:
-            return True
         kind = self._kinds.by_kind(ref.api_version, ref.kind)
         if kind is None or (kind.namespaced and not dependent.key.namespace):
             log.warning("%s: its owner %s %s cannot be looked up", dependent, ref.kind, ref.name)
@@ -100,7 +98,7 @@ class GarbageCollector:
             found = None
         if found is not None and uid_of(found) == ref.uid:
             return False
-        self._absent[sought] = None
+        self._absent[ref.sought_by(dependent)] = None
         if len(self._absent) > ABSENT_MAX:
             self._absent.popitem(last=False)
         return True
