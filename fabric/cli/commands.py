@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from fabric.cli import cluster_commands, file_commands, host_commands, pod_commands, up_command
+from fabric.cli import (
+    bench_commands,
+    cluster_commands,
+    file_commands,
+    host_commands,
+    pod_commands,
+    up_command,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,3 +27,4 @@ def register(app: typer.Typer) -> None:
     app.command("logs")(pod_commands.logs)
     app.command("images")(host_commands.images)
     app.command("doctor")(host_commands.doctor)
+    app.add_typer(bench_commands.bench, name="bench")

@@ -1,0 +1,78 @@
+"""`fabric bench`: measurements that can be repeated, each by one command."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
+from fabric.cli import output
+from fabric.cli.choice import need_root
+from fabric.cli.output import Format, Output
+from fabric.cluster.preflight import neighbors_needed
+from fabric.errors import BadInput, Problem
+
+bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
+SIZES = "2x4,4x100,10x1000"
+
+
+@bench.command("up")
+def up(
+    sizes: Annotated[str, typer.Option(help="NODESxPODS, comma between.")] = SIZES,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each size; medians are shown.")] = 3,
+    mininet: Annotated[bool, typer.Option(help="Time as many Mininet hosts in the same run.")] = True,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Raise neigh.gc_thresh* while it runs, and put it back.")
+    ] = False,
+    format: Annotated[Format, Output] = Format.table,
+) -> None:
+    """Time up and down, by stage, with memory, beside Mininet's bare hosts.
+
+    Example: sudo fabric bench up --sizes 2x4,4x100 --runs 5
+    """
+    need_root("bench")
+    wanted = [_size(text) for text in sizes.split(",")]
+    most = max(neighbors_needed(nodes, pods) for nodes, pods in wanted)
+    found: list[UpTimes] = []
+    with raised_neighbor_limits(2 * most) if tune else nullcontext():
+        for nodes, pods in wanted:
+            found.append(measure(nodes, pods, runs=runs, with_mininet=mininet, say=_say))
+    if format in (Format.json, Format.yaml):
+        output.data([entry.as_json() for entry in found], format)
+        return
+    _print(found)
+
+
+def _print(found: list[UpTimes]) -> None:
+    header = "NODES PODS UP_S DOWN_S PSS_MIB SLAB_MIB MN_UP_S MN_DOWN_S MN/UP MN/DOWN"
+    output.table(header.split(" "), [_row(entry) for entry in found])
+
+
+def _row(entry: UpTimes) -> tuple[object, ...]:
+    own = (
+        entry.nodes,
+        entry.pods,
+        f"{entry.up_seconds:.2f}",
+        f"{entry.down_seconds:.2f}",
+        f"{entry.pss_mib:.0f}",
+        f"{entry.slab_mib:.0f}",
+    )
+    peer = entry.peer
+    if peer is None:
+        return (*own, "", "", "", "")
+    ratios = (peer.up_seconds / entry.up_seconds, peer.down_seconds / entry.down_seconds)
+    seconds = (peer.up_seconds, peer.down_seconds)
+    return (*own, *(f"{value:.2f}" for value in (*seconds, *ratios)))
+
+
+def _size(text: str) -> tuple[int, int]:
+    nodes, cross, pods = text.strip().partition("x")
+    if not (cross and nodes.isdigit() and pods.isdigit() and int(nodes) and int(pods)):
+        raise BadInput(Problem("--sizes", f"{text!r} is no size; write NODESxPODS, such as 4x100"))
+    return int(nodes), int(pods)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

@@ -1,0 +1,64 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fabric.cluster import spec as specs
+from fabric.cluster.hosts import Hosts, wanted_hosts
+from fabric.cluster.places import Places
+from fabric.kernel.fake_runtime import FakeRuntime
+from fabric.topology.load import loads
+from fabric.topology.model import NodeEntry
+
+TOPOLOGY = loads(
+    "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+    "spec: {nodes: 3, network: {plugin: flannel}}\n",
+    Path("t.yaml"),
+)
+SPEC = specs.choose(TOPOLOGY, None, api_port=6443, workers=2)
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    monkeypatch.setenv("FABRIC_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("FABRIC_STATE_DIR", str(tmp_path / "state"))
+    return Places("t")
+
+
+async def test_every_node_and_the_switch_are_powered_on_once(places):
+    runtimes = [FakeRuntime(), FakeRuntime()]
+    hosts = Hosts(places, runtimes)
+    assert await hosts.reconcile(SPEC) == frozenset(wanted_hosts(SPEC))
+    assert await hosts.reconcile(SPEC) == frozenset()
+    assert set(await runtimes[0].nodes()) == {"switch", "control-plane", "node-1", "node-3"}
+    assert set(await runtimes[1].nodes()) == {"node-2"}
+
+
+async def test_a_node_that_left_the_spec_is_powered_off(places):
+    runtimes = [FakeRuntime(), FakeRuntime()]
+    hosts = Hosts(places, runtimes)
+    await hosts.reconcile(SPEC)
+    smaller = specs.choose(replace(TOPOLOGY, nodes=(NodeEntry("node-1"),)), SPEC, api_port=6443, workers=2)
+    await hosts.reconcile(smaller)
+    assert set(await runtimes[0].nodes()) == {"switch", "control-plane", "node-1"}
+    assert "node-2" not in hosts.pids
+
+
+async def test_a_node_that_died_is_started_again_and_reported_as_fresh(places):
+    runtimes = [FakeRuntime(), FakeRuntime()]
+    hosts = Hosts(places, runtimes)
+    await hosts.reconcile(SPEC)
+    await runtimes[1].stop_node("node-2")
+    assert await hosts.reconcile(SPEC) == {"node-2"}
+
+
+async def test_a_node_of_another_worker_than_the_spec_says_is_moved(places):
+    runtimes = [FakeRuntime(), FakeRuntime()]
+    hosts = Hosts(places, runtimes)
+    await hosts.reconcile(SPEC)
+    moved = tuple(
+        type(node)(name=node.name, address=node.address, worker=1 - node.worker) for node in SPEC.nodes
+    )
+    swapped = specs.ClusterSpec(**{f: getattr(SPEC, f) for f in SPEC.__struct_fields__} | {"nodes": moved})
+    await hosts.reconcile(swapped)
+    assert set(await runtimes[1].nodes()) == {"node-1", "node-3"}
