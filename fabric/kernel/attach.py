@@ -7,7 +7,7 @@ node, then addresses and routes in the pod. Only when Linux refuses is the truth
 from __future__ import annotations
 
 from fabric.errors import KernelRefused
-from fabric.netstate.objects import NetState
+from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
 from fabric.netstate.port import Host, Kernel, Owner
 
@@ -37,5 +37,5 @@ def _owner_of(desired: NetState) -> Owner:
         name="attach",
         kinds=frozenset(map(type, desired)),
         owns=lambda obj: obj.key in keys,
-        sysctls=frozenset(str(obj.key[1]) for obj in desired if isinstance(obj.key, tuple)),
+        sysctls=frozenset(obj.path for obj in desired if isinstance(obj, Sysctl)),
     )

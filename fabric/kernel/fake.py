@@ -208,10 +208,21 @@ class FakeHost(Host):
             if old is None:
                 self._put_peer(link)
             link = replace(link, peer_mac=link.peer_mac or _mac(link.peer_ns, link.peer))
+        if isinstance(link, Vxlan):
+            link = self._fit_tunnel(link, old)
         old_mac = getattr(old, "mac", None)
         link = replace(link, mac=link.mac or old_mac or _mac(self._name, link.name))
         self._objects[link.key] = link
         self._set_up(link.name, link.up)
+
+    def _fit_tunnel(self, link: Vxlan, old: NetObject | None) -> Vxlan:
+        """A tunnel is no larger than its parent allows: made too large it shrinks, changed it is refused."""
+        parent = self._objects.get(("link", link.parent))
+        overhead = 50 if link.local.version == 4 else 70
+        largest = parent.mtu - overhead if isinstance(parent, Bridge | Veth | Vxlan) else link.mtu
+        if link.mtu > largest and isinstance(old, Vxlan) and old.mtu != link.mtu:
+            strictness.refuse(errno.EINVAL)
+        return replace(link, mtu=min(link.mtu, largest))
 
     def _put_peer(self, link: Veth) -> None:
         if not self._kernel.holds(link.peer_ns):
@@ -254,11 +265,12 @@ class FakeHost(Host):
         last = not any(
             isinstance(o, Address) and o.dev == gone.dev and o.address.version == version for o in self.state
         )
+        foreign = not any(isinstance(o, Address) and o.address.ip == gone.address.ip for o in self.state)
         for obj in self.state:
             if not isinstance(obj, Route) or obj.dst.version != version:
                 continue
             flushed = last and version == 4 and gone.dev in device_names(obj)
-            if flushed or obj.src == gone.address.ip:
+            if flushed or (foreign and obj.src == gone.address.ip):
                 self._objects.pop(obj.key, None)
 
     def _set_up(self, dev: str, up: bool) -> None:

@@ -128,10 +128,10 @@ def devices(socket: netlink.Socket) -> list[Device]:
     return [device(answer) for kind, answer in socket.dump(RTM_GETLINK, body) if kind == RTM_NEWLINK]
 
 
-def question(index: int, netns_id: int) -> Request:
-    """Return the request for one device of another namespace."""
-    body = _IFINFO.pack(0, 0, index, 0, 0) + u32(_TARGET_NETNSID, netns_id) + _SKIP_STATISTICS
-    return Request(RTM_GETLINK, 0, body)
+def question(index: int, netns_id: int | None = None) -> Request:
+    """Return the request for one device, of another namespace when its number is given."""
+    elsewhere = b"" if netns_id is None else u32(_TARGET_NETNSID, netns_id)
+    return Request(RTM_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + elsewhere + _SKIP_STATISTICS)
 
 
 def device(body: bytes) -> Device:

@@ -73,7 +73,7 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
         case Route():
             _check_route(obj, there)
         case IpSet():
-            _check_set(obj)
+            _check_set(obj, there)
 
 
 def check_rules(objects: Iterable[NetObject]) -> None:
@@ -168,7 +168,9 @@ def _check_sysctl(path: str, there: list[NetObject]) -> None:
             refuse(errno.ENOENT)
 
 
-def _check_set(obj: IpSet) -> None:
+def _check_set(obj: IpSet, there: list[NetObject]) -> None:
+    if obj.type.startswith("list:") and not obj.members <= {o.name for o in there if isinstance(o, IpSet)}:
+        refuse(errno.ENOENT)
     if len(obj.name) > SET_LENGTH_MAX or (obj.type == "hash:net" and {"0.0.0.0/0", "::/0"} & obj.members):
         refuse(errno.EINVAL)
 

@@ -7,6 +7,7 @@ send. After a refusal the requests behind it in the same send are done all the s
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fabric.errors import KernelRefused
@@ -57,6 +58,7 @@ class Writer:
         self._resize_peer = resize_peer
         self._pending: list[tuple[Step, Request]] = []
         self._links_pending = False
+        self._tunnels: set[str] = set()
 
     def write(self, steps: Iterable[Step]) -> None:
         """Carry out the steps in order; KernelRefused names the first that Linux refused."""
@@ -79,7 +81,8 @@ class Writer:
 
     def _add(self, step: Step) -> None:
         try:
-            self._pending += [(step, request) for request in self._requests(step)]
+            for request in self._requests(step):
+                self._pending.append((step, request))
         except OSError as error:
             self._flush()
             if step.verb != "delete" or error.errno not in _GONE:
@@ -110,6 +113,7 @@ class Writer:
             case Neighbor(dev=dev) as it:
                 yield neighbors.neighbor(it, self[dev], _neighbor_type(delete), add)
             case FdbEntry(dev=dev) as it:
+                self._require_vxlan(dev)
                 yield neighbors.entry(it, self[dev], _neighbor_type(delete), add)
             case Route() as it:
                 yield routes.request(it, self, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add)
@@ -118,12 +122,27 @@ class Writer:
         if step.verb == "add":
             if isinstance(link, Veth) and link.peer_ns not in self._pids:
                 raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
-            yield from links.creation(link, self, self._pids)
+            first, *more = links.creation(link, self, self._pids)
+            yield first
+            if isinstance(link, Bridge):
+                self._flush()
+            yield from more
         else:
             yield from links.change(link, self)
             if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
                 self._resize_peer(link)
         self._links_pending = True
+
+    def _require_vxlan(self, device: str) -> None:
+        """Refuse what Linux takes and drops: a tunnel's end for a device that has none."""
+        if device in self._tunnels:
+            return
+        (answer,) = self._socket.ask([links.question(self[device])])
+        if isinstance(answer, OSError):
+            raise answer
+        if links.device(answer[1]).kind != "vxlan":
+            raise NetlinkError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        self._tunnels.add(device)
 
     def _flush(self) -> None:
         pending, self._pending, self._links_pending = self._pending, [], False

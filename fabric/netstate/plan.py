@@ -18,6 +18,7 @@ from fabric.netstate.objects import (
     Bridge,
     Chain,
     FdbEntry,
+    IPAddress,
     IpSet,
     Jump,
     LinkUp,
@@ -134,25 +135,25 @@ def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
 
 def _put_again(steps: Iterable[Step], kept: NetState) -> list[Step]:
     """What the deletes of a plan take with them although it is desired, as adds."""
-    gone = {s.obj.name for s in steps if s.verb == "delete" and isinstance(s.obj, Bridge | Veth | Vxlan)}
+    deleted = [step.obj for step in steps if step.verb == "delete"]
+    gone = {obj.name for obj in deleted if isinstance(obj, Bridge | Veth | Vxlan)}
     gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
-    shaken = {s.obj.dev for s in steps if s.verb == "delete" and isinstance(s.obj, Address)}
-    reparented = [
-        Step("replace", obj, replace(obj, master=None))
-        for obj in kept
-        if isinstance(obj, Veth) and obj.master in gone and obj.name not in gone
-    ]
-    return reparented + [Step("add", obj) for obj in kept if _is_lost(obj, gone, shaken)]
+    unaddressed = {obj.dev: obj for obj in deleted if isinstance(obj, Address)}
+    sources = {obj.address.ip for obj in unaddressed.values()}
+    shaken = gone | unaddressed.keys()
+    return [Step("add", obj) for obj in kept if _is_lost(obj, gone, shaken, sources)]
 
 
-def _is_lost(obj: NetObject, gone: set[str], shaken: set[str]) -> bool:
-    devices = device_names(obj)
-    if isinstance(obj, Route):
-        finds_its_device = obj.via is not None and not devices
-        return bool(devices & (gone | shaken)) or (finds_its_device and bool(gone | shaken))
-    if isinstance(obj, Address):
-        return obj.dev in gone or obj.dev in shaken
-    return bool(devices & gone)
+def _is_lost(obj: NetObject, gone: set[str], shaken: set[str], sources: set[IPAddress]) -> bool:
+    """An address that goes may take the routes of its device, those from it, and secondary addresses."""
+    match obj:
+        case Route():
+            finds_its_device = obj.via is not None and obj.dev is None
+            on_shaken = bool(device_names(obj) & shaken) or (finds_its_device and bool(shaken))
+            return on_shaken or obj.src in sources
+        case Address():
+            return obj.dev in shaken
+    return bool(device_names(obj) & gone)
 
 
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
@@ -173,9 +174,20 @@ def _by_key(state: Iterable[NetObject]) -> dict[Hashable, NetObject]:
     return {obj.key: obj for obj in state}
 
 
-def _rank(step: Step) -> tuple[int, str]:
+def _rank(step: Step) -> tuple[int, int, str]:
     late = _LATE.get((step.verb, type(step.obj)))
-    if late is not None:
-        return late, str(step.obj)
-    rank = _ADD_ORDER[type(step.obj)]
-    return (-rank if step.verb == "delete" else rank), str(step.obj)
+    delete = step.verb == "delete"
+    rank = _ADD_ORDER[type(step.obj)] if late is None else late
+    backwards = delete and late is None
+    second = _names_another_of_its_kind(step.obj) != delete
+    return (-rank if backwards else rank), int(second), str(step.obj)
+
+
+def _names_another_of_its_kind(obj: NetObject) -> bool:
+    """True for a route that finds its gateway by another route, and for a set of sets."""
+    match obj:
+        case Route():
+            return obj.via is not None or bool(obj.next_hops)
+        case IpSet():
+            return obj.type.startswith("list:")
+    return False

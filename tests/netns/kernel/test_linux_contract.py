@@ -1,0 +1,33 @@
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+pytest.register_assert_rewrite("support.kernel_contract")
+
+from support.kernel_contract import KernelContract  # noqa: E402
+from support.namespaces import namespaces  # noqa: E402
+
+from fabric.kernel.linux import LinuxKernel  # noqa: E402
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
+
+
+class OnLinux(KernelContract):
+    flavour: str
+
+    @pytest.fixture
+    async def kernel(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinuxKernel]:
+        monkeypatch.setenv("FABRIC_IPTABLES", self.flavour)
+        with namespaces("node-1", "node-2", "pod:1") as pids:
+            kernel = LinuxKernel(pids)
+            yield kernel
+            kernel.close()
+
+
+class TestLinuxWithLegacyTables(OnLinux):
+    flavour = "legacy"
+
+
+class TestLinuxWithNftTables(OnLinux):
+    flavour = "nft"
