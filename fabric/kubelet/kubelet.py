@@ -103,9 +103,9 @@ class Kubelet:
             self._census.silence(self._config.node_name)
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
-        for pod in (old, new):
-            if pod is not None and not (pod is new and self._statuses.is_own_echo(pod)):
-                self._controller.queue.add(uid_of(pod))
+        if new is None or not self._statuses.is_own_echo(new):
+            for uid in {uid_of(pod) for pod in (old, new) if pod is not None}:
+                self._controller.queue.add(uid)
 
     async def _collect(self) -> None:
         """Release what belongs to no pod of this node: at the plugin, in the runtime, on the disk."""

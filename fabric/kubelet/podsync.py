@@ -7,6 +7,7 @@ FabricError is retried by the controller; the status is written before, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
@@ -17,7 +18,7 @@ from fabric.errors import FabricError
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.decisions import CRASH_LOOP, decide, outcome
+from fabric.kubelet.decisions import CRASH_LOOP, Decision, decide, outcome
 from fabric.kubelet.podspec import app_containers, init_containers
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView, Waiting, records_of
@@ -78,23 +79,31 @@ class PodSync:
         return PodView("alive" if sandbox.alive else "dead", records)
 
     async def _run(self, pod: Object) -> None:
-        view = self.view(pod)
-        if outcome(pod, view):
-            await self._write(pod, Brought({}))
-            self.queue.add(uid_of(pod))
-            return
-        decision = decide(pod, view, self._backoff, self._now())
-        settled = decision.sandbox == "keep" and not decision.start and self._starter.is_up(pod)
-        brought = Brought(decision.waiting, decision.wake_seconds)
-        self._tell_crashes(pod, decision.waiting)
         try:
-            if not settled:
-                brought = await self._starter.bring(pod, decision)
+            brought = await self._progress(pod)
         except FabricError:
-            await self._write(pod, brought)
+            await self._write(pod, Brought(self._decide(pod).waiting))
             raise
+        self._tell_crashes(pod, brought.waiting)
         await self._write(pod, brought)
-        self._wake(pod, brought.wake_seconds)
+        if outcome(pod, self.view(pod)):
+            self.queue.add(uid_of(pod))
+        else:
+            self._wake(pod, brought.wake_seconds)
+
+    async def _progress(self, pod: Object) -> Brought:
+        """Decide and do until nothing can be done now: a sidecar that runs lets the next container start."""
+        brought = Brought({})
+        while not outcome(pod, self.view(pod)):
+            decision = self._decide(pod)
+            todo = tuple(start for start in decision.start if start.container["name"] not in brought.waiting)
+            if decision.sandbox == "keep" and not todo and self._starter.is_up(pod):
+                return brought.and_then(Brought(decision.waiting, decision.wake_seconds))
+            brought = brought.and_then(await self._starter.bring(pod, replace(decision, start=todo)))
+        return brought
+
+    def _decide(self, pod: Object) -> Decision:
+        return decide(pod, self.view(pod), self._backoff, self._now())
 
     async def _stop(self, pod: Object, stop: Stop) -> None:
         uid = uid_of(pod)

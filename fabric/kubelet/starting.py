@@ -43,6 +43,11 @@ class Brought:
     waiting: Mapping[str, Waiting]
     wake_seconds: float | None = None
 
+    def and_then(self, later: Brought) -> Brought:
+        """Both together: the later word on a container stands."""
+        wakes = [each.wake_seconds for each in (self, later) if each.wake_seconds is not None]
+        return Brought({**self.waiting, **later.waiting}, min(wakes, default=None))
+
 
 class Starter:
     """Starts pods of one node."""

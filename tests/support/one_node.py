@@ -1,4 +1,4 @@
-"""One node with a kubelet on fakes: an API and a runtime in memory, the strict kernel, a tiny network plugin."""
+"""One node with a kubelet on fakes: API and runtime in memory, the strict kernel, a tiny network plugin."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class OneNode:
     async def has_nothing_of(self, uid: str) -> bool:
         """True when no trace of a pod is left in runtime, kernel, plugin and files."""
         sandboxes = {sandbox.id for sandbox in await self.runtime.sandboxes()}
-        files = [path for path in self.config.root.rglob("*") if uid in path.name]
+        files = [path for path in self.config.root.rglob("*") if path.name.rpartition("_")[2] == uid]
         held = self.kernel.holds(f"pod:{uid}") or uid in self.agent.attachments
         return uid not in sandboxes and not files and not held
 
