@@ -154,10 +154,8 @@ class OwnerGraph:
 
     def _around(self, vertex: Vertex) -> set[str]:
         """The object, its dependents, and everybody above it who waits."""
-        dependents = self.dependents(vertex.uid)
-        touched = {vertex.uid, *(dependent.uid for dependent in dependents)}
-        # A dependent that waits may stand above us too, in a circle.
-        stack = [vertex, *(dependent for dependent in dependents if dependent.deleting)]
+        touched = {vertex.uid, *self._dependents.get(vertex.uid, ())}
+        stack = [vertex]
         seen: set[str] = set()
         while stack:
             for ref in stack.pop().owners:
