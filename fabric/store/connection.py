@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from fabric.errors import Compacted, StoreUnavailable
 from fabric.store import wire
@@ -88,8 +89,7 @@ class Connection(asyncio.Protocol):
         self._end(StoreUnavailable("the store is closed"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from support.eventually import eventually
 from support.store_contract import *  # noqa: F403
 from support.store_contract import keys, put, take, told
@@ -45,6 +46,21 @@ async def test_a_long_range_comes_whole(store: Store) -> None:
     await store.txn((), [Put(f"/p/{i:05}", b"v" * 100) for i in range(2_345)])
     found = await store.range("/p/", limit=2_000)
     assert (len(found.kvs), found.more, found.count) == (2_000, True, 2_345)
+
+
+def test_it_works_on_uvloop_as_on_asyncio(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        local = await SqliteStore.open(tmp_path / "store.db")
+        async with served(local, tmp_path / "store.sock"):
+            remote = RemoteStore(tmp_path / "store.sock")
+            watch = remote.watch("/", from_revision=2)
+            await put(remote, "/a")
+            assert told(await take(watch, 1)) == [("put", "/a", 2)]
+            await remote.close()
+        await local.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
 
 
 async def test_the_socket_is_for_its_owner_only(tmp_path: Path) -> None:

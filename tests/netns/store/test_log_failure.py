@@ -1,0 +1,80 @@
+"""When the disk says no: every write that stood on the lost one is refused, and the store goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from support.store_contract import keys, put
+
+from fabric.errors import StoreUnavailable
+from fabric.store.local import LocalStore
+from fabric.store.mvcc import Change, Snapshot
+from fabric.store.port import ModRevision, Put
+
+
+class FullDisk:
+    """Refuses while `full`, and remembers what it took."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.groups: list[list[int]] = []
+
+    def append(self, changes: Sequence[Change]) -> None:
+        if self.full:
+            raise StoreUnavailable("disk full")
+        self.groups.append([change.revision for change in changes])
+
+    def close(self) -> None:
+        pass
+
+
+async def test_writes_on_top_of_a_lost_one_are_lost_with_it() -> None:
+    disk = FullDisk()
+    store = LocalStore(Snapshot(), disk)
+    before = await put(store, "/a", b"1")
+    disk.full = True
+    writes = [
+        store.txn([ModRevision("/a", before)], [Put("/a", b"2")]),
+        store.txn([ModRevision("/a", before + 1)], [Put("/b", b"")]),
+        store.txn([ModRevision("/a", before)], [Put("/c", b"")]),
+    ]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 3
+    disk.full = False
+    assert await keys(store, "/") == ["/a"] and await store.revision() == before
+    again = await store.txn([ModRevision("/a", before)], [Put("/a", b"3")])
+    assert again.succeeded and again.revision == before + 1
+    await store.close()
+
+
+async def test_a_failed_compare_is_answered_after_what_it_was_judged_against() -> None:
+    disk = FullDisk()
+    store = LocalStore(Snapshot(), disk)
+    won, lost = await asyncio.gather(
+        store.txn([ModRevision("/a", 0)], [Put("/a", b"1")]),
+        store.txn([ModRevision("/a", 0)], [Put("/a", b"2")]),
+    )
+    assert won.succeeded and not lost.succeeded and lost.revision == won.revision
+    assert disk.groups == [[won.revision], [won.revision]]
+    await store.close()
+
+
+async def test_a_group_takes_everything_that_waited() -> None:
+    disk = FullDisk()
+    store = LocalStore(Snapshot(), disk)
+    await asyncio.gather(*(put(store, f"/{i}") for i in range(50)))
+    assert len(disk.groups) == 2 and len(disk.groups[1]) == 49
+    await store.close()
+
+
+async def test_closing_finishes_what_is_queued() -> None:
+    disk = FullDisk()
+    store = LocalStore(Snapshot(), disk)
+    writes = [asyncio.ensure_future(put(store, f"/{i}")) for i in range(5)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert await asyncio.gather(*writes) == [2, 3, 4, 5, 6]
+    with pytest.raises(StoreUnavailable):
+        await put(store, "/late")
