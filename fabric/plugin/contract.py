@@ -86,7 +86,7 @@ class Attachment:
     node: NetState
     """What the node's namespace must have for this pod; its `Veth` makes both ends."""
     pod: NetState
-    """What the pod's namespace must have: LinkUp, Address, Route."""
+    """What the pod's namespace must have: LinkUp (of `lo` too: nobody else raises it), Address, Route."""
 
 
 @dataclass(frozen=True, slots=True)

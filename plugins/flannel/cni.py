@@ -69,7 +69,7 @@ def attachment(pod: PodRef, env: SubnetEnv, addresses: tuple[IPAddress, ...]) ->
         gateways=tuple(gateway.ip for gateway in env.gateways),
         mtu=env.mtu,
         node=frozenset((veth,)),
-        pod=frozenset((LinkUp(pod.device), *_pod_state(pod.device, env, ips))),
+        pod=frozenset((LinkUp("lo"), LinkUp(pod.device), *_pod_state(pod.device, env, ips))),
     )
 
 

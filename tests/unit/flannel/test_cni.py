@@ -40,6 +40,7 @@ def test_an_attachment_reads_like_the_shell(node):
     assert str(diff(found.pod, frozenset())) == (
         "add address 10.244.1.2/24 dev eth0\n"
         "add link eth0 up\n"
+        "add link lo up\n"
         "add route 10.244.0.0/16 via 10.244.1.1 dev eth0\n"
         "add route default via 10.244.1.1 dev eth0\n"
     )
