@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([A-Za-z]{0,2}|[eE][+-]?[0-9]{1,3})")
 _SUFFIXES = {
@@ -26,6 +27,7 @@ _SUFFIXES = {
 }
 
 
+@lru_cache(4096)
 def parse_quantity(text: str | int | float | Decimal) -> Decimal:
     """Read a quantity; ValueError when it is none. Numbers are taken as they print."""
     found = _QUANTITY.fullmatch(str(text).strip())

@@ -266,13 +266,14 @@ class FieldSelector:
 
 EVERYTHING_F = FieldSelector()
 
+_ALIASES = {"source": "source.component"}
 _FALSE_WHEN_ABSENT = frozenset({"spec.unschedulable", "spec.hostNetwork"})
 
 
 def field_value(obj: Object, path: str) -> str:
     """The field as text: absent is empty, booleans are `true` and `false`."""
     value: Any = obj
-    for part in path.split("."):
+    for part in _ALIASES.get(path, path).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if value is None:
         return "false" if path in _FALSE_WHEN_ABSENT else ""

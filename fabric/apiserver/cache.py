@@ -83,9 +83,11 @@ class WatchCache:
                 async for batch in self._store.watch(ROOT, from_revision=self.revision + 1):
                     self._apply(batch)
             except StoreUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
+                pass
             except Compacted:
                 await self._read_again()
+                continue
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _apply(self, batch: Sequence[StoreEvent]) -> None:
         for event in batch:

@@ -86,25 +86,34 @@ class Wakeup:
         self.interested = interested
         self.position = position
         """The watcher has seen, or need not see, all changes up to this revision."""
-        self._future: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[bool] | None = None
 
-    async def wait(self) -> None:
-        """Return after the next ring."""
-        self._future = asyncio.get_running_loop().create_future()
-        await self._future
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the next ring; False when it did not come in `seconds`."""
+        loop = asyncio.get_running_loop()
+        self._future = loop.create_future()
+        timer = loop.call_later(seconds, self._wake, False)
+        try:
+            return await self._future
+        finally:
+            timer.cancel()
 
     def hear(self, change: Change) -> None:
         """Take notice of a change while waiting; a watcher at work will find it in the ring."""
         if self._future is None or self._future.done():
             return
         if self.interested(change):
-            self._future.set_result(None)
+            self._wake(True)
         else:
             self.position = change.revision
 
     def ring(self) -> None:
+        """Wake the watcher, whatever happened."""
+        self._wake(True)
+
+    def _wake(self, rung: bool) -> None:
         if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+            self._future.set_result(rung)
 
 
 class Collection:

@@ -5,7 +5,6 @@ Nothing is copied that need not change: what comes out shares every clean subtre
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -22,10 +21,39 @@ Report = Callable[[str], None]
 """Is told the path of each unknown field."""
 
 
-def pruned(kind: Kind, obj: Object, unknown: Report) -> Object:
-    """The object without nulls and without fields that its kind does not have."""
+def pruned(kind: Kind, obj: Object, unknown: Report, known: Object | None = None) -> Object:
+    """The object without nulls and without fields that its kind does not have.
+
+    Top-level fields that are the same as in `known` are taken to be clean.
+    """
     at = schema.shape(kind)
-    return obj if at is None else _pruned_value(at, obj, "", unknown)
+    if at is None:
+        return obj
+    suspects = {name: value for name, value in obj.items() if known is None or known.get(name) is not value}
+    if _is_clean(at, suspects):
+        return obj
+    clean = _pruned_value(at, suspects, "", unknown)
+    return {
+        name: clean.get(name, value) for name, value in obj.items() if name in clean or name not in suspects
+    }
+
+
+def _is_clean(at: Shape, value: Any) -> bool:
+    """Whether pruning would change nothing: the common case, found out without making anything."""
+    if isinstance(value, list):
+        items = at.items
+        return items is None or all(_is_clean(items, item) for item in value if type(item) in _NESTED)
+    fields, values = at.fields, at.values
+    if fields is None:
+        return values is None or all(
+            child is not None and (type(child) not in _NESTED or _is_clean(values, child))
+            for child in value.values()
+        )
+    for name, child in value.items():
+        below = fields.get(name)
+        if below is None or child is None or (type(child) in _NESTED and not _is_clean(below, child)):
+            return False
+    return True
 
 
 def _pruned_value(at: Shape, value: Any, path: str, unknown: Report) -> Any:
@@ -97,7 +125,7 @@ def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
     return jsonschema_rs.Draft7Validator({"$ref": f"#/$defs/{name}", "$defs": defs}, validate_formats=False)
 
 
-_DROPPED = frozenset({"description", "format", "default", "enum"})
+_DROPPED = frozenset({"description", "format", "default", "enum", "properties"})
 
 
 def _rewritten(node: Any) -> Any:
@@ -107,21 +135,18 @@ def _rewritten(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     if "oneOf" in node:
-        types = [option["type"] for option in node["oneOf"]]
-        return {"type": sorted({name for type_ in types for name in _names(type_)})}
-    kept = {
-        key: _rewritten(child) for key, child in node.items() if key != "properties" and key not in _DROPPED
-    }
+        return {"type": sorted({name for option in node["oneOf"] for name in _types(option["type"])})}
+    kept = {key: _rewritten(child) for key, child in node.items() if key not in _DROPPED}
+    if "type" in node:
+        kept["type"] = _types(node["type"])
     if "properties" in node:
         kept["properties"] = {name: _rewritten(child) for name, child in node["properties"].items()}
     return kept
 
 
-def _names(type_: str | list[str]) -> list[str]:
-    return [type_] if isinstance(type_, str) else type_
-
-
-_MISSING = re.compile(r'"([^"]+)" is a required property')
+def _types(declared: str | list[str]) -> list[str]:
+    """Without null: a null field is dropped before, and a null item has no type."""
+    return [name for name in ([declared] if isinstance(declared, str) else declared) if name != "null"]
 
 
 def _cause_of(error: jsonschema_rs.ValidationError) -> Cause:
@@ -133,7 +158,7 @@ def _cause_of(error: jsonschema_rs.ValidationError) -> Cause:
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
         return not_supported(path, error.instance, [str(option) for option in kind.options])
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
-        wanted = " or ".join(name for name in kind.types if name != "null")
+        wanted = " or ".join(kind.types)
         return Cause(
             "FieldValueTypeInvalid",
             path,

@@ -36,10 +36,13 @@ _LABEL_RULE = (
 )
 
 
+_NOT_KEPT = ("selfLink", "managedFields")
+
+
 def born(obj: Object, namespace: str, name: str, now: datetime, *, generation: bool) -> Object:
     """The object as it comes into being: with uid, creation time, and a made name where one is asked for."""
     meta = {**obj.get("metadata", {})}
-    for of_the_server in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"):
+    for of_the_server in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", *_NOT_KEPT):
         meta.pop(of_the_server, None)
     meta["name"] = meta.get("name") or name or generated_name(meta.get("generateName", ""))
     if namespace:
@@ -71,7 +74,8 @@ _OF_THE_SERVER = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "generation",
-    "selfLink",
+    "resourceVersion",
+    *_NOT_KEPT,
 )
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from fabric.api.objects import Object
+from fabric.apiserver.pod_defaults import amounts_as_text
 from fabric.apiserver.refusals import (
     Cause,
     duplicate,
@@ -26,6 +27,11 @@ def defaulted(obj: Object) -> Object:
         spec = {**spec, "podCIDRs": [spec["podCIDR"]]}
     elif spec.get("podCIDRs") and not spec.get("podCIDR"):
         spec = {**spec, "podCIDR": spec["podCIDRs"][0]}
+    amounts = {
+        field: amounts_as_text(status[field]) for field in ("capacity", "allocatable") if field in status
+    }
+    if any(amounts[field] is not status[field] for field in amounts):
+        status = {**status, **amounts}
     if status.get("capacity") and not status.get("allocatable"):
         status = {**status, "allocatable": status["capacity"]}
     if spec is obj.get("spec") and status is obj.get("status"):

@@ -22,6 +22,13 @@ OPERATIONS_MAX = 10_000
 
 def patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
     """Return the object with the patch applied; shares what the patch leaves alone."""
+    try:
+        return _patched(kind, obj, patch, patch_type)
+    except RecursionError:
+        raise BadRequest("the patch is nested too deeply") from None
+
+
+def _patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
     if patch_type == JSON_PATCH:
         return _json_patched(kind, obj, patch)
     if patch_type not in (MERGE, STRATEGIC):

@@ -97,11 +97,25 @@ def _container(container: Object, *, host_network: bool) -> Object:
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if isinstance(full.get(probe), dict):
             full = _replaced(full, probe, _probe(full[probe]))
-    resources = full["resources"]
+    resources = quantities(full["resources"])
+    full = _replaced(full, "resources", resources)
     limits, requests = resources.get("limits"), resources.get("requests") or {}
     if limits and any(name not in requests for name in limits):
         full = {**full, "resources": {**resources, "requests": {**limits, **requests}}}
     return _with_each(full, "env", _env)
+
+
+def quantities(resources: Object) -> Object:
+    """Resources with every quantity as text, as it is shown: `cpu: 1` becomes `cpu: "1"`."""
+    changed = {name: amounts_as_text(value) for name, value in resources.items()}
+    return resources if all(changed[name] is resources[name] for name in changed) else changed
+
+
+def amounts_as_text(amounts: Any) -> Any:
+    """The map with numbers as text; the same map when all are text."""
+    if not isinstance(amounts, dict) or all(isinstance(amount, str) for amount in amounts.values()):
+        return amounts
+    return {name: amount if isinstance(amount, str) else str(amount) for name, amount in amounts.items()}
 
 
 def _replaced(obj: Object, field: str, value: Any) -> Object:

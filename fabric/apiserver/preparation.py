@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from fabric.api.kinds import Kind
+from fabric.api.kinds import NAMESPACE, Kind
 from fabric.api.objects import Object
 from fabric.apiserver import decoding
 from fabric.apiserver.metadata import born, carried_over, metadata_faults
@@ -22,13 +22,19 @@ _PATH_NAMED_GROUPS = frozenset({"rbac.authorization.k8s.io"})
 UNKNOWN_FIELDS_MAX = 10
 
 
-def decoded(kind: Kind, obj: Object, options: WriteOptions) -> Object:
-    """The object with known fields only, of this kind and of the right types."""
+def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None = None) -> Object:
+    """The object with known fields only, of this kind and of the right types.
+
+    What it shares with `known`, an object of the server's own, is not looked at again.
+    """
     if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
         raise BadRequest(f"the body is not an object of kind {kind.kind}")
     _check_type(kind, obj)
     unknown: list[str] = []
-    clean = decoding.pruned(kind, obj, unknown.append)
+    try:
+        clean = decoding.pruned(kind, obj, unknown.append, known)
+    except RecursionError:
+        raise BadRequest("the object is nested too deeply") from None
     if unknown:
         _tell_unknown(unknown, options)
     name = str(clean.get("metadata", {}).get("name", ""))
@@ -71,7 +77,7 @@ def new_object(kind: Kind, namespace: str, obj: Object, name: str, now: datetime
     """A decoded object as it is created: identity, defaults, no status of the client's making."""
     strategy = strategy_of(kind)
     obj = born(obj, namespace, name, now, generation=strategy.counts_generations and "spec" in obj)
-    if "status" in kind.subresources:
+    if "status" in kind.subresources and not strategy.born_with_status:
         obj = {field: value for field, value in obj.items() if field != "status"}
         if strategy.status_at_birth:
             obj["status"] = strategy.status_at_birth
@@ -93,21 +99,25 @@ def check(kind: Kind, obj: Object) -> None:
 
 def changed_object(kind: Kind, old: Object, new: Object, subresource: str, options: WriteOptions) -> Object:
     """What an update of `old` to `new` leads to; `old` itself when it changes nothing."""
-    new = decoded(kind, new, options)
+    new = decoded(kind, new, options, old)
     check_same(kind, old, new)
-    new = carried_over(new, old)
-    new = _scoped(kind, old, new, subresource)
-    new = _shared(new, old)
     strategy = strategy_of(kind)
+    new = _scoped(kind, old, carried_over(new, old), subresource)
+    new = _shared(strategy.default(new), old)
     _keep_finalizers(kind, old, new)
-    if any(new.get(field) is not old.get(field) for field in new.keys() | old.keys() if field != "status"):
-        new = _shared(strategy.default(new), old)
+    if _differs(new, old, "status"):
         check(kind, new)
         _raise(kind, new["metadata"]["name"], strategy.check_update(new, old))
-    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-    if new == old:
+    if not _differs(new, old):
         return old
     return _next_generation(new, old) if "generation" in old["metadata"] else new
+
+
+def _differs(new: Object, old: Object, *aside: str) -> bool:
+    """Whether any top-level field is not the old object's own, those `aside` left out."""
+    return any(
+        new.get(field) is not old.get(field) for field in new.keys() | old.keys() if field not in aside
+    )
 
 
 def check_same(kind: Kind, old: Object, new: Object) -> None:
@@ -135,9 +145,9 @@ def check_same(kind: Kind, old: Object, new: Object) -> None:
 def _scoped(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
     """Keep to the part that the request may write: all but the status, or only the status."""
     if subresource == "status":
-        scoped = {**old, "metadata": new["metadata"]}
-        scoped["status"] = new.get("status", {})
-        return scoped
+        return {**old, "metadata": new["metadata"], "status": new.get("status", {})}
+    if kind.plural == NAMESPACE.plural and not kind.group:
+        return _namespace_scoped(old, new, subresource)
     if "status" not in kind.subresources:
         return new
     scoped = {field: value for field, value in new.items() if field != "status"}
@@ -146,12 +156,19 @@ def _scoped(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
     return scoped
 
 
+def _namespace_scoped(old: Object, new: Object, subresource: str) -> Object:
+    """A namespace's spec is its finalizers, and only `finalize` writes them."""
+    if subresource == "finalize":
+        return {
+            **old,
+            "spec": {**old.get("spec", {}), "finalizers": new.get("spec", {}).get("finalizers", [])},
+        }
+    return {**old, "metadata": new["metadata"]}
+
+
 def _shared(new: Object, old: Object) -> Object:
     """The new object with the old one's parts where they are equal."""
-    return {
-        field: old[field] if field != "metadata" and field in old and old[field] == value else value
-        for field, value in {**new, "metadata": {**new["metadata"]}}.items()
-    }
+    return {field: old[field] if old.get(field) == value else value for field, value in new.items()}
 
 
 def _keep_finalizers(kind: Kind, old: Object, new: Object) -> None:

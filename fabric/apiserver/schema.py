@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -91,38 +91,30 @@ class Shape:
     At most one of `fields`, `items` and `values` is set; none of them means a leaf or free-form JSON.
     """
 
-    __slots__ = ("_definition", "_fields", "_items", "_values", "merge_key", "required", "strategies")
-
     def __init__(self, definition: Definition, place: Definition) -> None:
         self._definition = definition
-        self._fields: dict[str, Shape] | None = None
-        self._items: Shape | None = None
-        self._values: Shape | None = None
         self.merge_key: str = place.get("x-kubernetes-patch-merge-key", "")
         """The field that names an item of this list; empty when patches replace the list."""
         self.strategies: tuple[str, ...] = _strategies(place)
         """`merge`, `replace` and `retainKeys`, as the place declares them."""
 
-    @property
+    @cached_property
     def fields(self) -> Mapping[str, Shape] | None:
         """The named fields of an object; None where names are free or there is no object."""
-        if self._fields is None and "properties" in self._definition:
-            self._fields = {name: _shape_at(place) for name, place in self._definition["properties"].items()}
-        return self._fields
+        places = self._definition.get("properties")
+        return None if places is None else {name: _shape_at(place) for name, place in places.items()}
 
-    @property
+    @cached_property
     def items(self) -> Shape | None:
         """What each item of a list looks like."""
-        if self._items is None and "items" in self._definition:
-            self._items = _shape_at(self._definition["items"])
-        return self._items
+        place = self._definition.get("items")
+        return None if place is None else _shape_at(place)
 
-    @property
+    @cached_property
     def values(self) -> Shape | None:
         """What each value of a map looks like."""
-        if self._values is None and isinstance(self._definition.get("additionalProperties"), dict):
-            self._values = _shape_at(self._definition["additionalProperties"])
-        return self._values
+        place = self._definition.get("additionalProperties")
+        return _shape_at(place) if isinstance(place, dict) else None
 
     def child(self, name: str) -> Shape:
         """The shape of a field or map value; free-form where nothing is declared."""

@@ -37,6 +37,8 @@ class Strategy:
     check_update: Callable[[Object, Object], Iterable[Cause]] = _no_update_faults
     """Gets the new and the old object."""
     status_at_birth: Object | None = None
+    born_with_status: bool = False
+    """Whether the creator's status is kept, though the kind has a status subresource."""
     counts_generations: bool = True
     label_name: bool = False
     """Names must be DNS labels, not subdomains."""
@@ -59,6 +61,7 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         default=nodes.defaulted,
         check=nodes.faults,
         check_update=nodes.update_faults,
+        born_with_status=True,
         counts_generations=False,
         fields=frozenset({"spec.unschedulable"}),
     ),

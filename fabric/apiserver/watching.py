@@ -6,7 +6,6 @@ A watcher that falls out of the ring is told Gone. Bookmarks carry the revision 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -55,6 +54,7 @@ async def follow(
     cache: WatchCache, view: View, after: int, *, bookmarks: bool, initial: bool, end_of_initial: bool
 ) -> AsyncIterator[Sent]:
     """Yield what happens after revision `after`, for ever; `initial` sends the present first, as ADDED."""
+    await cache.reached(after)
     collection = cache.of(view.kind)
     bell = Wakeup(lambda change: view.shows(change.new) or view.shows(change.old), after)
     collection.attach(bell)
@@ -71,7 +71,7 @@ async def follow(
                 sent = view.event_of(change)
                 if sent is not None:
                     yield sent
-            if collection.revision <= bell.position and not await _rung(bell) and bookmarks:
+            if collection.revision <= bell.position and not await bell.wait(BOOKMARK_SECONDS) and bookmarks:
                 yield bookmark(view.kind, max(bell.position, cache.revision))
     finally:
         collection.detach(bell)
@@ -86,16 +86,6 @@ def _unseen(collection: Collection, bell: Wakeup) -> list[Change]:
     if bell.position < collection.oldest:
         raise too_old(bell.position, collection.oldest)
     return collection.changes_after(bell.position)
-
-
-async def _rung(bell: Wakeup) -> bool:
-    """Wait for the bell; False when it is time for a bookmark."""
-    try:
-        async with asyncio.timeout(BOOKMARK_SECONDS):
-            await bell.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def bookmark(kind: Kind, revision: int, *, initial_events_end: bool = False) -> Sent:

@@ -16,7 +16,7 @@ from fabric.api.objects import Object
 from fabric.apiserver.cache import WatchCache, prefix_of
 from fabric.apiserver.collections import Item, versioned
 from fabric.apiserver.retention import EventLeases
-from fabric.errors import StoreUnavailable
+from fabric.errors import BadRequest
 from fabric.store.port import Delete, ModRevision, Put, Store
 
 
@@ -40,17 +40,18 @@ class Writer:
     async def put(self, kind: Kind, key: str, obj: Object, *, expected: int) -> Object | None:
         """Write over revision `expected` (0: there must be none); None when another write came first."""
         bare = _without_version(obj)
-        value = orjson.dumps(bare)
+        value = _encoded(bare)
         path = prefix_of(kind) + key
         lease = await self._leases.current() if kind is EVENT else 0
         self._cache.expect(value, bare)
+        done = False
         try:
             result = await self._store.txn([ModRevision(path, expected)], [Put(path, value, lease)])
-        except StoreUnavailable:
-            self._cache.forget_expected(value)
-            raise
-        if not result.succeeded:
-            self._cache.forget_expected(value)
+            done = result.succeeded
+        finally:
+            if not done:
+                self._cache.forget_expected(value)
+        if not done:
             return None
         await self._cache.reached(result.revision)
         item = self._cache.of(kind).get(key)
@@ -78,6 +79,13 @@ class Writer:
             await self._cache.reached(now.mod_revision)
         else:
             await self._cache.vanished(kind, item.key)
+
+
+def _encoded(obj: Object) -> bytes:
+    try:
+        return orjson.dumps(obj)
+    except orjson.JSONEncodeError as error:
+        raise BadRequest(f"the object cannot be stored as JSON: {error}") from error
 
 
 def _without_version(obj: Object) -> Object:
