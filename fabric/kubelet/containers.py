@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
+from fabric.kernel.images import Image
 from fabric.kernel.runtime import ContainerSpec, Mount
 from fabric.kubelet.expansion import expand
-from fabric.kubelet.images import Image
+from fabric.kubelet.images import image_id
 from fabric.kubelet.podspec import host_network, hostname, spec_of
 from fabric.kubelet.records import (
     LABEL_CONTAINER,
     LABEL_IMAGE,
+    LABEL_IMAGE_ID,
     LABEL_NAME,
     LABEL_NAMESPACE,
     LABEL_RESTARTS,
@@ -47,12 +49,12 @@ def container_spec(
         env={**image.env, "HOSTNAME": node_name if host_network(pod) else hostname(pod), **env},
         cwd=container.get("workingDir") or image.cwd or "/",
         root=image.root,
-        mounts=mounts,
+        mounts=(*image.mounts, *mounts),
         log_path=log_path,
         uid=uid,
         gid=gid,
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
-        labels=_labels(pod, container, restart_count),
+        labels=_labels(pod, container, restart_count, image),
     )
 
 
@@ -77,7 +79,7 @@ def _user(pod: Object, container: Object) -> tuple[int, int]:
     return uid, gid
 
 
-def _labels(pod: Object, container: Object, restart_count: int) -> dict[str, str]:
+def _labels(pod: Object, container: Object, restart_count: int, image: Image) -> dict[str, str]:
     meta = pod["metadata"]
     return {
         LABEL_UID: uid_of(pod),
@@ -86,4 +88,5 @@ def _labels(pod: Object, container: Object, restart_count: int) -> dict[str, str
         LABEL_CONTAINER: container["name"],
         LABEL_RESTARTS: str(restart_count),
         LABEL_IMAGE: container.get("image", ""),
+        LABEL_IMAGE_ID: image_id(image),
     }

@@ -12,9 +12,7 @@ from fabric.api.objects import Object, timestamp
 from fabric.kubelet.records import CONTAINER_ID_PREFIX, PodView, Record, Waiting
 
 
-def container_status(
-    container: Object, view: PodView, waiting: Waiting | None, *, ready: bool, image_id: str
-) -> Object:
+def container_status(container: Object, view: PodView, waiting: Waiting | None, *, ready: bool) -> Object:
     """Return the entry; `waiting` says why it does not run now, None that what it is in is where it stays."""
     name = container["name"]
     latest, previous = view.latest(name), view.previous(name)
@@ -22,7 +20,7 @@ def container_status(
     entry: Object = {
         "name": name,
         "image": container.get("image", ""),
-        "imageID": image_id if latest else "",
+        "imageID": latest.image_id if latest else "",
         "restartCount": latest.restart_count if latest else 0,
         "lastState": {"terminated": terminated(last)} if last else {},
         "state": _state(latest, waiting),

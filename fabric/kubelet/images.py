@@ -6,39 +6,26 @@ for again after 10 s, doubling to 300 s, as in Kubernetes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
+from fabric.kernel.images import Image
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.records import Waiting
-
-
-class Image(Protocol):
-    """What the kubelet reads of an image."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def root(self) -> Path | None: ...
-    @property
-    def entrypoint(self) -> Sequence[str]: ...
-    @property
-    def cmd(self) -> Sequence[str]: ...
-    @property
-    def env(self) -> Mapping[str, str]: ...
-    @property
-    def cwd(self) -> str: ...
 
 
 class Catalogue(Protocol):
     """The images of this machine (`fabric images`)."""
 
-    def resolve(self, name: str) -> Image:
-        """The image of that name, whatever its registry and tag; FabricError says that there is none."""
+    def resolve(self, reference: str) -> Image:
+        """The image of that name, whatever its registry and tag; FabricError says what is missing."""
         ...
+
+
+def image_id(image: Image) -> str:
+    """The `imageID` of a container's status."""
+    return f"fabric://images/{image.name}"
 
 
 class Puller:

@@ -28,7 +28,6 @@ class Observed:
     """By container: why it does not run."""
     unready: frozenset[str] = frozenset()
     """Containers that run and whose readiness or startup probe has not passed."""
-    image_ids: Mapping[str, str] = field(default_factory=dict)
     failure: tuple[str, str] | None = None
     """Reason and message when the kubelet itself ends the pod (DeadlineExceeded)."""
     stopping: bool = False
@@ -116,8 +115,7 @@ def _entries(containers: Sequence[Object], pod: Object, view: PodView, seen: Obs
         if container in init_containers(pod) and not is_sidecar(container):
             ready = latest is not None and not latest.running and latest.exit_code == 0
         waiting = seen.waiting.get(name) or _default_waiting(pod, container, view, seen)
-        image_id = seen.image_ids.get(name, "")
-        entries.append(container_status(container, view, waiting, ready=ready, image_id=image_id))
+        entries.append(container_status(container, view, waiting, ready=ready))
     return entries
 
 

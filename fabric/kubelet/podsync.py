@@ -19,7 +19,6 @@ from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.decisions import CRASH_LOOP, Decision, decide, outcome
-from fabric.kubelet.podspec import app_containers, init_containers
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView, Waiting, records_of
 from fabric.kubelet.starting import Brought, Starter
@@ -122,7 +121,6 @@ class PodSync:
             host_ips=self._config.addresses,
             pod_ips=self._starter.pod_ips(pod) if self._starter.is_up(pod) else (),
             waiting=brought.waiting,
-            image_ids=self._image_ids(pod),
             failure=stop.failure if stop else None,
             stopping=stop is not None,
         )
@@ -134,11 +132,6 @@ class PodSync:
         waits = [each for each in (seconds, deadline) if each is not None]
         if waits:
             self.queue.add_after(uid_of(pod), max(0.01, min(waits)))
-
-    def _image_ids(self, pod: Object) -> dict[str, str]:
-        known = self._starter.image_ids
-        containers = (*init_containers(pod), *app_containers(pod))
-        return {each["name"]: known.get(each.get("image", ""), "") for each in containers}
 
     def _tell_crashes(self, pod: Object, waiting: Mapping[str, Waiting]) -> None:
         uid, meta = uid_of(pod), pod["metadata"]

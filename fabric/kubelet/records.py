@@ -20,6 +20,7 @@ LABEL_NAMESPACE = "io.kubernetes.pod.namespace"
 LABEL_CONTAINER = "io.kubernetes.container.name"
 LABEL_RESTARTS = "io.kubernetes.container.restartCount"
 LABEL_IMAGE = "io.kubernetes.container.image"
+LABEL_IMAGE_ID = "io.kubernetes.container.imageID"
 
 CONTAINER_ID_PREFIX = "fabric://"
 LOST_EXIT_CODE = 137
@@ -41,6 +42,7 @@ class Record:
     reason: str = ""
     message: str = ""
     image: str = ""
+    image_id: str = ""
     in_runtime: bool = True
 
     @property
@@ -109,6 +111,7 @@ def _of_runtime(container: ContainerStatus) -> Record:
         reason=container.reason,
         message=container.message,
         image=labels.get(LABEL_IMAGE, ""),
+        image_id=labels.get(LABEL_IMAGE_ID, ""),
     )
 
 
@@ -142,6 +145,7 @@ def _lost(entry: Object, running: Object, restarts: int) -> Record:
         reason="ContainerStatusUnknown",
         message=LOST_MESSAGE,
         image=entry.get("image", ""),
+        image_id=entry.get("imageID", ""),
         in_runtime=False,
     )
 
@@ -159,6 +163,7 @@ def _terminated(entry: Object, state: Object, restarts: int) -> Record:
         reason=state.get("reason", ""),
         message=state.get("message", ""),
         image=entry.get("image", ""),
+        image_id=entry.get("imageID", ""),
         in_runtime=False,
     )
 

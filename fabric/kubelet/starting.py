@@ -14,6 +14,7 @@ from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
+from fabric.kernel.images import Image
 from fabric.kernel.runtime import ContainerStatus, Mount, SandboxSpec
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
@@ -23,7 +24,7 @@ from fabric.kubelet.decisions import Decision, Start, restart_key
 from fabric.kubelet.environment import Sources, environment, references
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.hostfiles import hosts, resolv_conf
-from fabric.kubelet.images import Image, Puller
+from fabric.kubelet.images import Puller
 from fabric.kubelet.mounts import container_mounts, refresh_volumes, set_up_volumes, write_etc_files
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.podspec import host_network, hostname, restart_policy
@@ -74,8 +75,6 @@ class Starter:
         self._clock = clock
         self._allocatable = allocatable
         self._volumes: dict[str, dict[str, Mount]] = {}
-        self.image_ids: dict[str, str] = {}
-        """Image name -> id, of all images that were ever used here."""
 
     async def bring(self, pod: Object, decision: Decision) -> Brought:
         """Do what the decision says; FabricError (after an event) when sandbox, network or volumes refuse."""
@@ -162,7 +161,6 @@ class Starter:
         if image is None:
             self._tell_pull(pod, start.container, why)
             return why, seconds
-        self.image_ids[start.container.get("image", "")] = image.id
         sources = await self._sources.fetch(pod["metadata"]["namespace"], references(start.container))
         try:
             status = await self._run(pod, start, image, volumes, sources)

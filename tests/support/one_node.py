@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -18,6 +17,7 @@ from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
 from fabric.kernel.fake import FakeKernel
 from fabric.kernel.fake_runtime import FakeRuntime
+from fabric.kernel.images import Image
 from fabric.kernel.runtime import NodeSpec, SandboxSpec, SandboxStatus
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
@@ -30,25 +30,13 @@ EPOCH = 1.8e9
 NODE_NAME = "node-1"
 
 
-@dataclass(frozen=True)
-class FakeImage:
-    """An image whose program is its name."""
-
-    id: str
-    entrypoint: Sequence[str] = ()
-    cmd: Sequence[str] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    cwd: str = "/"
-    root: Path | None = None
-
-
 class FakeCatalogue:
     """Knows what it is given; `images` may change at any time."""
 
     def __init__(self) -> None:
-        self.images = {name: FakeImage(f"sha256:{name}", cmd=(name,)) for name in ("nginx", "busybox")}
+        self.images = {name: Image(name, cmd=(name,)) for name in ("nginx", "busybox")}
 
-    def resolve(self, name: str) -> FakeImage:
+    def resolve(self, name: str) -> Image:
         found = self.images.get(name.partition(":")[0])
         if found is None:
             raise FabricError(f"image {name!r} is not in the catalogue; see: fabric images")

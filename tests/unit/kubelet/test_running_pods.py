@@ -36,7 +36,7 @@ async def test_the_status_has_what_kubectl_shows(node):
         assert entry["state"]["running"]["startedAt"]
         assert (entry["ready"], entry["started"], entry["restartCount"]) == (True, True, 0)
         assert entry["containerID"] == f"fabric://{node.runtime.started[0].id}"
-        assert entry["imageID"] == "sha256:nginx"
+        assert entry["imageID"] == "fabric://images/nginx"
         conditions = {each["type"]: each["status"] for each in node.status()["conditions"]}
         assert conditions == dict.fromkeys(
             ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"), "True"

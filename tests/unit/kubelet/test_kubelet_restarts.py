@@ -1,0 +1,108 @@
+"""What a kubelet does beside its pods: it comes back without disturbing them, and repairs their network."""
+
+from __future__ import annotations
+
+import pytest
+from support.one_node import NODE_NAME, OneNode, after
+
+from fabric.netstate.objects import Address, LinkUp, Route, Veth
+
+
+@pytest.fixture
+def node(tmp_path):
+    return OneNode(tmp_path)
+
+
+async def test_a_restarted_kubelet_adopts_its_pods_without_disturbing_them(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        before = node.status()
+    writes = node.status_writes()
+    async with node.kubelet():
+        await after(120)
+        assert len(node.runtime.started) == 1
+        assert node.runtime.signals == []
+        assert node.status() == before
+        assert node.status_writes() == writes
+        assert node.agent.collected[-1] == {node.uid()}
+
+
+async def test_a_kubelet_that_died_before_the_status_write_finds_what_it_started(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+    pod = node.pod()
+    pod["status"] = {}
+    async with node.kubelet():
+        await after(1)
+        assert len(node.runtime.started) == 1
+        assert node.status()["phase"] == "Running"
+        assert node.status()["podIP"] == "10.244.1.2"
+
+
+async def test_a_container_that_ended_while_the_kubelet_was_away_is_restarted(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+    node.runtime.end_container(node.container_id(), 2)
+    async with node.kubelet():
+        await after(1)
+        entry = node.status()["containerStatuses"][0]
+        assert entry["restartCount"] == 1
+        assert entry["lastState"]["terminated"]["exitCode"] == 2
+
+
+async def test_pods_of_a_node_that_lost_its_power_start_again(node):
+    async with node.kubelet():
+        node.create()
+        node.create("job", restartPolicy="Never")
+        await after(1)
+    await node.runtime.stop_node(NODE_NAME)
+    async with node.kubelet():
+        await after(1)
+        assert node.status()["phase"] == "Running"
+        assert node.status()["containerStatuses"][0]["restartCount"] == 1
+        assert node.status("job")["phase"] == "Failed"
+        assert node.state("job")["terminated"]["exitCode"] == 137
+
+
+async def test_a_runtime_that_is_away_makes_the_node_not_ready_and_harms_no_pod(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        node.runtime.down = True
+        node.runtime.end_container(node.container_id(), 1)
+        await after(30)
+        node.runtime.restart()
+        await after(30)
+        assert node.status()["phase"] == "Running"
+        assert node.status()["containerStatuses"][0]["restartCount"] == 1
+
+
+@pytest.mark.parametrize("kind", [Veth, Address, Route, LinkUp])
+async def test_what_a_stranger_deletes_of_a_pods_network_comes_back(node, kind):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        pod_host = node.kernel.host(f"pod:{node.uid()}")
+        node_host = node.kernel.host(NODE_NAME)
+        settled = pod_host.state, node_host.state
+        host = node_host if kind is Veth else pod_host
+        victim = next(obj for obj in host.state if isinstance(obj, kind) and getattr(obj, "dev", "") != "lo")
+        host.tamper_delete(victim)
+        assert (pod_host.state, node_host.state) != settled
+        await after(node.config.resync_seconds + 1)
+        assert (pod_host.state, node_host.state) == settled
+        assert node.runtime.signals == []
+
+
+async def test_a_settled_network_is_read_and_not_written(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        hosts = [node.kernel.host(NODE_NAME), node.kernel.host(f"pod:{node.uid()}")]
+        plans = [len(host.plans) for host in hosts]
+        await after(300)
+        assert [len(host.plans) for host in hosts] == plans
+        assert all(host.reads >= 4 for host in hosts)

@@ -1,0 +1,110 @@
+"""The Node and its Lease: made, kept alive, made again, and honest about what works."""
+
+from __future__ import annotations
+
+import pytest
+from support.one_node import NODE_NAME, OneNode, after
+
+from fabric.api.kinds import LEASE, NODE
+from fabric.api.objects import Key, condition, condition_is
+
+
+@pytest.fixture
+def node(tmp_path):
+    return OneNode(
+        tmp_path, labels={"zone": "a"}, capacity={"cpu": "16"}, taints=[{"key": "x", "effect": "NoSchedule"}]
+    )
+
+
+async def test_the_node_registers_with_labels_capacity_and_addresses(node):
+    async with node.kubelet():
+        await after(1)
+        labels = node.node()["metadata"]["labels"]
+        assert labels["kubernetes.io/hostname"] == NODE_NAME
+        assert labels["kubernetes.io/os"] == "linux"
+        assert labels["zone"] == "a"
+        assert node.node()["spec"]["taints"] == [{"key": "x", "effect": "NoSchedule"}]
+        status = node.node()["status"]
+        assert status["capacity"] == status["allocatable"] == {"cpu": "16", "memory": "8Gi", "pods": "110"}
+        assert {"type": "InternalIP", "address": "192.168.0.11"} in status["addresses"]
+        assert status["nodeInfo"]["kubeletVersion"] == "v1.32.0-fabric"
+        assert status["nodeInfo"]["containerRuntimeVersion"].startswith("fabric://")
+
+
+async def test_the_node_is_ready_soon_after_its_network(node):
+    node.agent.ready = False
+    async with node.kubelet():
+        await after(3)
+        assert condition_is(node.node(), "Ready", "False")
+        assert condition_is(node.node(), "NetworkUnavailable", "True")
+        assert "network not ready" in condition(node.node(), "Ready")["message"]
+        node.agent.ready = True
+        await after(2.1)
+        assert condition_is(node.node(), "Ready")
+        assert condition(node.node(), "NetworkUnavailable")["reason"] == "FakeIsUp"
+
+
+async def test_the_node_is_not_ready_while_the_runtime_is_away(node):
+    async with node.kubelet():
+        await after(1)
+        node.runtime.down = True
+        node.runtime.restart()
+        node.runtime.down = True
+        await after(15)
+        assert condition(node.node(), "Ready")["message"] == "container runtime is down"
+        node.runtime.restart()
+        await after(15)
+        assert condition_is(node.node(), "Ready")
+
+
+async def test_the_lease_is_renewed_at_each_heartbeat(node):
+    async with node.kubelet():
+        await after(1)
+        lease = node.api.objects[LEASE, Key("kube-node-lease", NODE_NAME)]
+        assert lease["spec"]["holderIdentity"] == NODE_NAME
+        assert lease["spec"]["leaseDurationSeconds"] == 40
+        first = lease["spec"]["renewTime"]
+        await after(100)
+        renewed = node.api.objects[LEASE, Key("kube-node-lease", NODE_NAME)]["spec"]["renewTime"]
+        assert renewed > first
+        assert sum(call == f"patch leases {NODE_NAME}" for call in node.api.calls) in (10, 11)
+
+
+async def test_a_node_that_somebody_deleted_registers_again(node):
+    async with node.kubelet():
+        await after(1)
+        node.api.remove(NODE, Key("", NODE_NAME))
+        node.api.remove(LEASE, Key("kube-node-lease", NODE_NAME))
+        await after(11)
+        assert condition_is(node.node(), "Ready")
+        assert (LEASE, Key("kube-node-lease", NODE_NAME)) in node.api.objects
+
+
+async def test_a_condition_that_another_wrote_over_ours_is_put_right(node):
+    async with node.kubelet():
+        await after(1)
+        stale = node.node()
+        conditions = [{**each, "status": "Unknown"} for each in stale["status"]["conditions"]]
+        foreign = {"type": "Custom", "status": "True"}
+        node.api.put(NODE, {**stale, "status": {**stale["status"], "conditions": [*conditions, foreign]}})
+        await after(11)
+        assert condition_is(node.node(), "Ready")
+        assert condition_is(node.node(), "Custom")
+
+
+async def test_the_status_of_a_calm_node_is_written_every_five_minutes(node):
+    async with node.kubelet():
+        await after(1)
+        before = sum(call == f"patch nodes {NODE_NAME}" for call in node.api.calls)
+        await after(900)
+        assert sum(call == f"patch nodes {NODE_NAME}" for call in node.api.calls) - before in (2, 3)
+
+
+async def test_an_existing_node_is_adopted_and_keeps_what_others_gave_it(node):
+    labels = {"team": "blue", "zone": "old"}
+    node.api.put(NODE, {"metadata": {"name": NODE_NAME, "labels": labels}, "spec": {"unschedulable": True}})
+    async with node.kubelet():
+        await after(1)
+        assert node.node()["metadata"]["labels"]["team"] == "blue"
+        assert node.node()["metadata"]["labels"]["zone"] == "a"
+        assert node.node()["spec"] == {"unschedulable": True}
