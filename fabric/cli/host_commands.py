@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fabric.cli import output
 from fabric.cli.output import Format, Output
 from fabric.cluster import preflight
-from fabric.kernel.images import Catalogue
+from fabric.kernel.images import Catalogue, Listed
 
 
 def doctor(
@@ -37,12 +37,21 @@ def images(format: Annotated[Format, Output] = Format.table) -> None:
     """
     entries = Catalogue.default().list()
     if format in (Format.json, Format.yaml):
-        output.data(
-            [{"name": e.name, "runs": e.runs, "available": e.available, "why": e.why} for e in entries],
-            format,
-        )
+        output.data([_image(entry) for entry in entries], format)
         return
-    output.table(
-        ("IMAGE", "RUNS", "AVAILABLE"),
-        [(e.name, e.runs, "yes" if e.available else f"no: {e.why}") for e in entries],
-    )
+    rows = [
+        (", ".join(entry.names), " ".join(entry.image.argv) or "what the pod says", entry.missing or "yes")
+        for entry in entries
+    ]
+    output.table(("IMAGE", "RUNS", "AVAILABLE"), rows)
+
+
+def _image(entry: Listed) -> dict[str, Any]:
+    image = entry.image
+    return {
+        "names": list(entry.names),
+        "argv": list(image.argv),
+        "ports": list(image.ports),
+        "available": not entry.missing,
+        "missing": entry.missing,
+    }

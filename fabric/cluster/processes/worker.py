@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import follow, loops
+from fabric.cluster.named_runtime import NamedRuntime
 from fabric.cluster.places import Places
-from fabric.cluster.power import Power
 from fabric.cluster.spec import ClusterSpec, NodeSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
@@ -22,7 +22,6 @@ from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.images import Catalogue
 from fabric.kernel.linux import LinuxKernel
-from fabric.kernel.runtime_client import RuntimeClient
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
@@ -51,11 +50,9 @@ class WorkerProcess:
         self._places = places
         self._index = index
         self._spec = follow.current(places)
-        self._runtime = RuntimeClient(places.runtime_socket(index))
-        self._pids: dict[str, int] = {}
-        self._census = Census(self._runtime, self._pids)
-        self._power = Power(self._runtime, self._pids)
-        self._kernel = LinuxKernel(self._pids)
+        self._runtime = NamedRuntime(places.runtime_socket(index))
+        self._census = Census(self._runtime)
+        self._kernel = LinuxKernel(self._runtime.pids)
         self._client = HttpClient.unix(places.api_socket)
         self._store = RemoteStore(places.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
@@ -71,7 +68,7 @@ class WorkerProcess:
             tasks.create_task(self._recorder.run(), name="events")
             tasks.create_task(self._runtime.run(), name="runtime")
             tasks.create_task(self._census.run(), name="census")
-            tasks.create_task(self._power.run(), name="power")
+            tasks.create_task(self._runtime.follow(), name="power")
             await self._prepare()
             async for spec in follow.changes(self._places):
                 await self._reconcile(spec, tasks)
@@ -98,7 +95,7 @@ class WorkerProcess:
 
     async def _node(self, spec: ClusterSpec, node: NodeSpec) -> None:
         """Kubelet and network agent of one node, from when it is powered on."""
-        await self._power.on(node.name)
+        await self._runtime.powered_on(node.name)
         context = NodeContext(
             facts=spec.facts(node),
             config=spec.network.config(),
@@ -111,7 +108,7 @@ class WorkerProcess:
         kubelet = Kubelet(
             _kubelet_config(self._places, node),
             client=self._client,
-            census=self._census,
+            runtime=self._census,
             kernel=self._kernel,
             agent=agent,
             images=self._images,
