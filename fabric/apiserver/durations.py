@@ -35,5 +35,11 @@ def duration(seconds: float) -> str:
 
 
 def age(since: str | None, now: datetime) -> str:
-    """The time from an API timestamp to now; `<unknown>` when there is none."""
-    return duration((now - parse_timestamp(since)).total_seconds()) if since else "<unknown>"
+    """The time from an API timestamp to now; `<unknown>` when there is none, `<invalid>` when it is no time."""
+    if not since:
+        return "<unknown>"
+    try:
+        moment = parse_timestamp(since)
+    except ValueError:
+        return "<invalid>"
+    return duration((now - moment).total_seconds()) if moment.tzinfo else "<invalid>"

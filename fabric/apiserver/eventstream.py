@@ -25,7 +25,7 @@ from fabric.control.clock import Clock
 from fabric.errors import FabricError
 
 WATCH_SECONDS_MAX = 3600.0
-"""A watch without a time of its own ends after this long; clients watch anew."""
+"""A watch ends after this long at the latest; clients watch anew."""
 
 Event = tuple[WatchEvent, bytes]
 
@@ -37,7 +37,7 @@ async def serve_watch(
     query = request.query
     media = negotiation.choose(request.headers.get("Accept", ""), negotiation.WATCH_OFFERS)
     shown = Shown(target, media, query.get("includeObject", "Metadata"), clock)
-    seconds = queries.whole_number(query, "timeoutSeconds") or WATCH_SECONDS_MAX
+    seconds = min(queries.whole_number(query, "timeoutSeconds") or WATCH_SECONDS_MAX, WATCH_SECONDS_MAX)
     events = registry.watch(
         target.kind,
         target.namespace,
@@ -48,7 +48,6 @@ async def serve_watch(
         send_initial_events=queries.truth(query, "sendInitialEvents"),
     )
     response = web.StreamResponse(headers={"Content-Type": negotiation.JSON, "Cache-Control": "no-cache"})
-    response.enable_chunked_encoding()
     await response.prepare(request)
     try:
         async with asyncio.timeout(seconds), aclosing(shown.lines(events)) as lines:

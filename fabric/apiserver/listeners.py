@@ -16,7 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from fabric.apiserver.resources import BODY_BYTES_MAX
+from fabric.apiserver.bodies import BODY_BYTES_MAX
 
 BACKLOG = 1024
 CLOSE_SECONDS_MAX = 1.0

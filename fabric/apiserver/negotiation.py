@@ -20,6 +20,8 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
+YAML_NODES_MAX = 200_000
+
 _YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
 _WILDCARDS = ("*/*", "application/*")
 
@@ -116,9 +118,21 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
 def _decode_yaml(body: bytes) -> Any:
     try:
         loaded = yaml.load(body, Loader=_JsonLoader)
+        if _nodes_in(loaded, {}) > YAML_NODES_MAX:
+            raise BadRequest(f"the body's aliases expand to more than {YAML_NODES_MAX} values")
         return orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, orjson.JSONEncodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise BadRequest(f"the body is not YAML: {error}") from error
+
+
+def _nodes_in(value: Any, counted: dict[int, int]) -> int:
+    """How many values it would be with every alias written out; a ring is RecursionError."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in counted:
+        children = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_nodes_in(child, counted) for child in children)
+    return counted[id(value)]
 
 
 class _JsonLoader(yaml.CSafeLoader):

@@ -6,7 +6,6 @@ A parameter that cannot be read is a BadRequest that names it; unknown ones are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from fabric.api.selectors import FieldSelector, LabelSelector
@@ -14,6 +13,9 @@ from fabric.apiserver.options import DeleteOptions, ListOptions, WriteOptions
 from fabric.errors import BadRequest
 
 Query = Mapping[str, str]
+
+DIGITS_MAX = 18
+"""So that every number fits into 64 bits."""
 
 _VALIDATIONS = ("Ignore", "Warn", "Strict")
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
@@ -63,17 +65,29 @@ def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
 
 def delete_options(query: Query, body: Mapping[str, Any]) -> DeleteOptions:
     """What a delete asks for; the body wins over the query."""
-    options = DeleteOptions(
+    preconditions = body.get("preconditions") or {}
+    if not isinstance(preconditions, dict):
+        raise BadRequest("preconditions: must be an object")
+    return DeleteOptions(
         grace_period_seconds=_grace(query, body),
         propagation=_propagation(query, body),
-        dry_run=_dry_run(query.get("dryRun", "")) or _dry_run("".join(body.get("dryRun") or ())),
+        uid=_text(preconditions, "uid"),
+        resource_version=_text(preconditions, "resourceVersion"),
+        dry_run=_dry_run(query.get("dryRun", "")) or body.get("dryRun") == ["All"] or _no_dry_run(body),
     )
-    preconditions = body.get("preconditions") or {}
-    return replace(
-        options,
-        uid=preconditions.get("uid") or "",
-        resource_version=preconditions.get("resourceVersion") or "",
-    )
+
+
+def _no_dry_run(body: Mapping[str, Any]) -> bool:
+    if body.get("dryRun"):
+        raise BadRequest(f"dryRun: {body['dryRun']!r} is not supported; supported values: All")
+    return False
+
+
+def _text(obj: Mapping[str, Any], name: str) -> str:
+    value = obj.get(name) or ""
+    if not isinstance(value, str):
+        raise BadRequest(f"{name}: {value!r} is not a string")
+    return value
 
 
 def _grace(query: Query, body: Mapping[str, Any]) -> int | None:
@@ -97,7 +111,7 @@ def whole_number(query: Query, name: str) -> int | None:
     text = query.get(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal()) or len(text) > DIGITS_MAX:
         raise BadRequest(f"{name}: {text!r} is not a whole number of 0 or more")
     return int(text)
 

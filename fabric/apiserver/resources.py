@@ -14,7 +14,7 @@ from aiohttp import web
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, is_deleting
-from fabric.apiserver import negotiation, queries, representation, status
+from fabric.apiserver import bodies, negotiation, queries, representation, status
 from fabric.apiserver.deletion import is_held
 from fabric.apiserver.eventstream import serve_watch
 from fabric.apiserver.negotiation import MediaType
@@ -23,9 +23,7 @@ from fabric.apiserver.registry import Registry
 from fabric.apiserver.routes import Target
 from fabric.apiserver.subresources import subresource_of
 from fabric.control.clock import Clock
-from fabric.errors import BadRequest, FabricError, MethodNotAllowed, TooLarge, UnsupportedMediaType
-
-BODY_BYTES_MAX = 3 * 1024 * 1024
+from fabric.errors import FabricError, MethodNotAllowed, UnsupportedMediaType
 
 _PATCH_TYPES = (
     "application/json-patch+json",
@@ -77,7 +75,7 @@ class Resources:
 
     async def _list(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         query = request.query
-        if queries.truth(query, "watch"):
+        if request.method == "GET" and queries.truth(query, "watch"):
             if "watch" not in target.kind.verbs:
                 raise MethodNotAllowed("the server does not allow this method on the requested resource")
             return await serve_watch(request, target, self._registry, self._clock)
@@ -85,7 +83,7 @@ class Resources:
         return self._page(request, target.kind, page)
 
     async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = negotiation.decode_object(await _body(request), _content_type(request))
+        obj = await bodies.read_object(request, target)
         warnings: list[str] = []
         created = await self._write(
             self._registry.create(
@@ -100,7 +98,7 @@ class Resources:
         return _warned(self._object(request, target.kind, created, code=201), warnings)
 
     async def _update(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = negotiation.decode_object(await _body(request), _content_type(request))
+        obj = await bodies.read_object(request, target)
         warnings: list[str] = []
         updated = await self._write(
             self._registry.update(
@@ -115,7 +113,7 @@ class Resources:
         return _warned(self._object(request, target.kind, updated), warnings)
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        patch_type = _content_type(request).partition(";")[0].strip().lower()
+        patch_type = bodies.content_type(request).partition(";")[0].strip().lower()
         if patch_type not in _PATCH_TYPES:
             accepted = ", ".join(_PATCH_TYPES)
             raise UnsupportedMediaType(
@@ -127,7 +125,7 @@ class Resources:
                 target.kind,
                 target.namespace,
                 target.name,
-                negotiation.decode(await _body(request), patch_type),
+                negotiation.decode(await bodies.read(request), patch_type),
                 patch_type,
                 queries.write_options(request.query, warnings.append),
                 subresource=target.subresource,
@@ -136,14 +134,14 @@ class Resources:
         return _warned(self._object(request, target.kind, patched), warnings)
 
     async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        options = queries.delete_options(request.query, await _optional_object(request))
+        options = queries.delete_options(request.query, await bodies.read_optional(request))
         last = await self._write(self._registry.delete(target.kind, target.namespace, target.name, options))
         if not (is_deleting(last) and is_held(target.kind, last)):
             last = status.deleted(target.kind, target.name, last["metadata"].get("uid", ""))
         return self._object(request, target.kind, last)
 
     async def _delete_collection(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        options = queries.delete_options(request.query, await _optional_object(request))
+        options = queries.delete_options(request.query, await bodies.read_optional(request))
         page = await self._write(
             self._registry.delete_collection(
                 target.kind, target.namespace, queries.list_options(request.query), options
@@ -189,24 +187,6 @@ def _verbs(target: Target) -> tuple[str, ...]:
 def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:
     verbs = _verbs(target)
     return ", ".join(sorted({"OPTIONS", *(method for method, (verb, _) in table.items() if verb in verbs)}))
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, the most that is taken") from error
-    except web.RequestPayloadError as error:
-        raise BadRequest(f"the body cannot be read: {error}") from error
-
-
-async def _optional_object(request: web.BaseRequest) -> Object:
-    body = await _body(request) if request.can_read_body else b""
-    return negotiation.decode_object(body, _content_type(request)) if body.strip() else {}
-
-
-def _content_type(request: web.BaseRequest) -> str:
-    return request.headers.get("Content-Type", "")
 
 
 def _accepted(request: web.BaseRequest) -> MediaType:

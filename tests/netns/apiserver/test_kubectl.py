@@ -24,6 +24,13 @@ spec:
 """
 
 
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: node-1}
+"""
+
+
 async def test_the_namespaces_of_a_new_cluster_are_there(kubectl):
     out = await kubectl("get", "namespaces")
     assert out.splitlines()[0].split() == ["NAME", "STATUS", "AGE"]
@@ -39,7 +46,7 @@ async def test_apply_creates_then_leaves_alone_then_changes(kubectl):
 
 
 async def test_apply_takes_away_what_the_file_no_longer_says(kubectl):
-    await kubectl("apply", "-f", "-", stdin=CONFIG_MAP.replace("}\n", ", size: big}\n", 2))
+    await kubectl("apply", "-f", "-", stdin=CONFIG_MAP.replace("blue}", "blue, size: big}"))
     await kubectl("apply", "-f", "-", stdin=CONFIG_MAP)
     assert (await kubectl.json("get", "cm", "settings"))["data"] == {"color": "blue"}
 
@@ -125,7 +132,7 @@ async def test_replace_of_an_old_version_is_a_conflict(kubectl):
 async def test_describe_shows_a_pod_and_a_node(kubectl):
     await kubectl("apply", "-f", "-", stdin=POD)
     assert "Image:        nginx" in await kubectl("describe", "pod", "pod-1")
-    await kubectl("apply", "-f", "-", stdin="{apiVersion: v1, kind: Node, metadata: {name: node-1}}")
+    await kubectl("apply", "-f", "-", stdin=NODE)
     assert "node-1" in await kubectl("describe", "node", "node-1")
 
 

@@ -42,3 +42,10 @@ def test_an_age_counts_from_a_timestamp():
     assert age("2026-01-01T00:00:00Z", now) == "5m"
     assert age("2026-01-01T00:04:58.500000Z", now) == "1s"
     assert age(None, now) == "<unknown>"
+
+
+def test_a_timestamp_that_is_none_has_no_age():
+    now = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+    assert {age(text, now) for text in ("soon", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00")} == {
+        "<invalid>"
+    }

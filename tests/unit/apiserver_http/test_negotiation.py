@@ -11,6 +11,10 @@ KUBECTL_GET = (
     "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 )
 
+LAUGHS = b"a0: &a0 [1, 1]\n" + b"".join(
+    b"a%d: &a%d [*a%d, *a%d, *a%d]\n" % (i, i, i - 1, i - 1, i - 1) for i in range(1, 30)
+)
+
 
 def test_the_first_entry_on_offer_wins():
     chosen = choose(KUBECTL_GET)
@@ -57,6 +61,12 @@ def test_what_is_encoded_can_be_decoded_again():
         (b"\xff", "application/json"),
         (b"a: [", "application/yaml"),
         (b"? {a: b}\n: c", "application/yaml"),
+        (b"!!int x", "application/yaml"),
+        (b"!!bool x", "application/yaml"),
+        (b"a: !!set {b}", "application/yaml"),
+        (b"a: &a [*a]", "application/yaml"),
+        (b"a: 99999999999999999999999", "application/yaml"),
+        (LAUGHS, "application/yaml"),
         (b"[]", "application/json"),
         (b"", "application/json"),
     ],

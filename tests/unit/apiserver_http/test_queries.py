@@ -35,7 +35,7 @@ def test_writing_parameters_are_read():
     assert said == ["hello"]
 
 
-@pytest.mark.parametrize("text", ["-1", "1.5", "many", "١"])
+@pytest.mark.parametrize("text", ["-1", "1.5", "many", "١", "9" * 19])
 def test_a_number_that_is_none_is_refused(text):
     with pytest.raises(BadRequest, match="limit"):
         queries.list_options({"limit": text})
@@ -49,6 +49,10 @@ def test_a_number_that_is_none_is_refused(text):
         ({}, {"gracePeriodSeconds": "soon"}),
         ({}, {"gracePeriodSeconds": -1}),
         ({}, {"dryRun": ["Some"]}),
+        ({}, {"dryRun": 5}),
+        ({}, {"preconditions": 5}),
+        ({}, {"preconditions": {"uid": 5}}),
+        ({}, {"propagationPolicy": {"a": 1}}),
     ],
 )
 def test_delete_options_that_make_no_sense_are_refused(query, body):

@@ -1,0 +1,71 @@
+"""The bodies of requests: read up to a limit, decoded, and of the types that every object has.
+
+What a kind's own fields must look like is the registry's business; here stands what it may rely on:
+an object's metadata is an object whose names are text, and the bodies of subresources follow the
+definition of their own kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object
+from fabric.apiserver import decoding, negotiation
+from fabric.apiserver.routes import Target
+from fabric.apiserver.subresources import subresource_of
+from fabric.errors import BadRequest, TooLarge
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+
+_TEXTS = ("name", "generateName", "namespace", "resourceVersion", "uid", "selfLink")
+
+
+async def read(request: web.BaseRequest) -> bytes:
+    """The whole body; TooLarge beyond the limit."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, the most that is taken") from error
+    except web.RequestPayloadError as error:
+        raise BadRequest(f"the body cannot be read: {error}") from error
+
+
+async def read_object(request: web.BaseRequest, target: Target) -> Object:
+    """The body as an object of the target's kind, or of its subresource's."""
+    obj = negotiation.decode_object(await read(request), content_type(request))
+    _check_metadata(obj)
+    if target.subresource:
+        below = subresource_of(target.kind, target.subresource)
+        if below.kind != target.kind.kind:
+            _check_types(Kind(below.group, below.version, below.kind, "", True), obj)
+    return obj
+
+
+async def read_optional(request: web.BaseRequest) -> Object:
+    """The body as an object, empty when there is none."""
+    body = await read(request) if request.can_read_body else b""
+    return negotiation.decode_object(body, content_type(request)) if body.strip() else {}
+
+
+def content_type(request: web.BaseRequest) -> str:
+    return request.headers.get("Content-Type", "")
+
+
+def _check_metadata(obj: Object) -> None:
+    meta: Any = obj.get("metadata")
+    if meta is None:
+        return
+    if not isinstance(meta, dict):
+        raise BadRequest("metadata: must be an object")
+    for field in _TEXTS:
+        if not isinstance(meta.get(field, ""), str | None):
+            raise BadRequest(f"metadata.{field}: {meta[field]!r} is not a string")
+
+
+def _check_types(kind: Kind, obj: Object) -> None:
+    faults = ", ".join(map(str, decoding.type_faults(kind, obj)))
+    if faults:
+        raise BadRequest(f"{kind.kind}: {faults}")
