@@ -1,4 +1,4 @@
-"""What all nodes know of each other: every lease of the cluster, as of one revision of the store.
+"""What all nodes know of the cluster: its configuration and every lease, as of one revision of the store.
 
 A snapshot first, then each change from the next revision on; when the store has forgotten that
 revision, a new snapshot. Whoever reads the book compares whole leases: a peer that kept its subnet
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fabric.errors import Compacted, FabricError
 from fabric.store.port import KeyValue, Store, StoreEvent
-from flannel.leases import SUBNETS, Lease, parse_lease
+from flannel.leases import CONFIG_KEY, PREFIX, SUBNETS, Lease, parse_lease
 
 RETRY_SECONDS = 0.1
 RETRY_SECONDS_MAX = 5.0
@@ -27,6 +27,8 @@ class LeaseBook:
     def __init__(self, store: Store, on_change: Callable[[], None]) -> None:
         self.leases: Mapping[str, Lease] = {}
         """Replaced, never changed: may be kept by whoever reads it."""
+        self.config: bytes | None = None
+        """net-conf.json as it stands in the store."""
         self.revision = 0
         """All changes up to this revision are in `leases`; 0 before the first snapshot."""
         self.last_error = ""
@@ -53,25 +55,34 @@ class LeaseBook:
             await asyncio.sleep(delay)
 
     async def _snapshot(self) -> None:
-        result = await self._store.range(SUBNETS)
-        found = {kv.key: lease for kv in result.kvs if (lease := _lease(kv)) is not None}
-        self._turn(found, result.revision)
+        result = await self._store.range(f"{PREFIX}/")
+        self.config = None
+        leases: dict[str, Lease] = {}
+        for kv in result.kvs:
+            self._enter(leases, kv, kv.value)
+        self._turn(leases, result.revision)
 
     async def _follow(self) -> None:
-        async for batch in self._store.watch(SUBNETS, from_revision=self.revision + 1):
+        async for batch in self._store.watch(f"{PREFIX}/", from_revision=self.revision + 1):
             self.last_error = ""
             if batch:
-                self._enter(batch)
+                self._enter_all(batch)
 
-    def _enter(self, batch: Sequence[StoreEvent]) -> None:
+    def _enter_all(self, batch: Sequence[StoreEvent]) -> None:
         leases = dict(self.leases)
         for event in batch:
-            lease = _lease(event.kv) if event.type == "put" else None
-            if lease is None:
-                leases.pop(event.kv.key, None)
-            else:
-                leases[event.kv.key] = lease
+            self._enter(leases, event.kv, event.kv.value if event.type == "put" else None)
         self._turn(leases, batch[-1].kv.mod_revision)
+
+    def _enter(self, leases: dict[str, Lease], kv: KeyValue, value: bytes | None) -> None:
+        """Note one key with its value, or None when it is deleted."""
+        if kv.key == CONFIG_KEY:
+            self.config = value
+        elif kv.key.startswith(SUBNETS):
+            leases.pop(kv.key, None)
+            lease = None if value is None else _lease(kv)
+            if lease is not None:
+                leases[kv.key] = lease
 
     def _turn(self, leases: Mapping[str, Lease], revision: int) -> None:
         self.leases = leases

@@ -1,4 +1,4 @@
-"""Holding this node's lease: acquired at the start, renewed an hour before its end, acquired anew when lost.
+"""Holding this node's lease: acquired, renewed an hour before its end, acquired anew when lost.
 
 A lease is lost when the book no longer shows it as we wrote it: somebody deleted or changed the key, or it
 expired while the store was away. (flanneld exits then and hopes to be restarted; here it is one more
@@ -53,7 +53,10 @@ class LeaseKeeper:
         self._root = root
         self._on_change = on_change
         self._rng = rng
+        self.last_error = ""
+        """Why there is no lease, or why it could not be renewed; empty when all is well."""
         self._lost = asyncio.Event()
+        self._lost.set()
         self._renew_at = 0.0
 
     async def acquire(self) -> None:
@@ -77,7 +80,7 @@ class LeaseKeeper:
             self._lost.set()
 
     async def run(self) -> None:
-        """Keep the lease for ever, after a first `acquire`."""
+        """Get and keep the lease, for ever."""
         while True:
             await self._sleep_until_renewal()
             try:
@@ -86,7 +89,9 @@ class LeaseKeeper:
                 else:
                     await self._renew()
             except FabricError as error:
-                log.warning("%s: lease: %s", self._facts.name, error)
+                if self.last_error != str(error):
+                    log.warning("%s: lease: %s", self._facts.name, error)
+                self.last_error = str(error)
                 retry = ACQUIRE_RETRY_SECONDS if self._lost.is_set() else RENEW_RETRY_SECONDS
                 self._renew_at = asyncio.get_running_loop().time() + retry
                 await asyncio.sleep(ACQUIRE_RETRY_SECONDS)
@@ -109,6 +114,7 @@ class LeaseKeeper:
 
     def _hold(self, held: Held) -> None:
         self.held = held
+        self.last_error = ""
         self._lost.clear()
         self._renew_at = asyncio.get_running_loop().time() + TTL_SECONDS - RENEW_MARGIN_SECONDS
         self._on_change()

@@ -30,12 +30,16 @@ KINDS = frozenset({Bridge, Vxlan, Address, Route, Neighbor, FdbEntry, Sysctl, Ch
 _DEVICES = ("flannel.", "flannel-v6.")
 
 
-def owner(conf: NetConf) -> Owner:
-    """The owner of everything that flannel makes on a node, whatever backend made it."""
-    return Owner("flannel", KINDS, lambda obj: _owns(obj, conf.networks), _sysctls(conf))
+def owner(conf: NetConf, before: Sequence[IPNetwork] = ()) -> Owner:
+    """The owner of everything that flannel makes on a node, whatever backend made it.
+
+    `before` are pod networks of an older configuration, whose routes must go.
+    """
+    networks = frozenset((*conf.networks, *before))
+    return Owner("flannel", KINDS, lambda obj: _owns(obj, networks), _sysctls(conf))
 
 
-def _owns(obj: NetObject, networks: Sequence[IPNetwork]) -> bool:
+def _owns(obj: NetObject, networks: frozenset[IPNetwork]) -> bool:
     match obj:
         case Bridge(name=name):
             return name == BRIDGE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fabric.plugin.contract import AgentStatus
 from flannel.node_state import NodeState
 from flannel.vxlan import vtep_mac
@@ -14,11 +16,11 @@ def down(why: str) -> AgentStatus:
     return AgentStatus(False, "FlannelIsNotUp", f"Flannel is not ready on this node: {why}")
 
 
-def up(state: NodeState, kernel_error: str, store_error: str) -> AgentStatus:
+def up(state: NodeState, troubles: Iterable[str]) -> AgentStatus:
     """Pods can be attached; trouble with single peers, or with the store, is told but stops nobody."""
     lease = state.site.lease
     refusals = state.refusals()
-    troubles = [*refusals[:REFUSALS_MAX], *filter(None, (kernel_error, store_error))]
+    told = [*refusals[:REFUSALS_MAX], *filter(None, troubles)]
     macs = (vtep_mac(lease, 4 if subnet.version == 4 else 6) for subnet in lease.subnets)
     details = {
         "subnet": ", ".join(map(str, lease.subnets)),
@@ -29,5 +31,5 @@ def up(state: NodeState, kernel_error: str, store_error: str) -> AgentStatus:
         "peers": str(state.peers),
         "unreachable-peers": str(len(refusals)) if refusals else "",
     }
-    message = "; ".join(("Flannel is running on this node", *troubles))
+    message = "; ".join(("Flannel is running on this node", *told))
     return AgentStatus(True, "FlannelIsUp", message, {key: value for key, value in details.items() if value})

@@ -1,0 +1,133 @@
+"""flanneld on one node: a lease in the store, and the kernel as all leases say it must be.
+
+First the lease, then everything in the kernel at once (device, address, peers, masquerade, forward, in
+that order), then subnet.env, and from there on one loop: whenever a lease changes, the state is
+computed again and the difference applied. What a stranger deletes comes back with the next read of the
+kernel, five seconds later at most. It ends when the store has another configuration that can be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+
+from fabric.control.netloop import NetLoop
+from fabric.errors import BadInput, FabricError
+from fabric.plugin.contract import AgentStatus, NodeContext
+from flannel import ownership, subnet_env
+from flannel.annotations import NodeAnnotations, annotations_for
+from flannel.backend import Site
+from flannel.backends import BACKENDS, OPTIONS
+from flannel.cni import Cni
+from flannel.lease_book import LeaseBook
+from flannel.lease_keeper import LeaseKeeper
+from flannel.leases import CONFIG_KEY
+from flannel.net_conf import parse
+from flannel.node_state import NodeState
+from flannel.status import down, up
+
+SETTLE_SECONDS = 0.05
+RESYNC_SECONDS = 5.0
+
+
+class Flanneld:
+    """One life of flanneld, with one configuration."""
+
+    def __init__(self, context: NodeContext, config: bytes, cni: Cni, rng: random.Random) -> None:
+        """BadInput when the configuration cannot be used."""
+        self._context = context
+        self._config = config
+        self._refused_config: bytes | None = None
+        self._conf = conf = parse(config, CONFIG_KEY, OPTIONS)
+        self._cni = cni
+        self._changed = asyncio.Event()
+        self._book = LeaseBook(context.store, self._on_book)
+        self._keeper = LeaseKeeper(
+            context.store,
+            conf,
+            BACKENDS[conf.backend],
+            context.facts,
+            context.root,
+            on_change=self._changed.set,
+            rng=rng,
+        )
+        before = subnet_env.read(context.root)
+        owner = ownership.owner(conf, before.networks if before else ())
+        self._loop = NetLoop(context.host, owner, resync_seconds=RESYNC_SECONDS)
+        self._annotations = NodeAnnotations(context.client, context.facts.name)
+        self._state: NodeState | None = None
+        self._installed = False
+        self._trouble = ""
+
+    async def run(self) -> None:
+        """Run until the store has another usable configuration; every FabricError inside is retried."""
+        async with asyncio.TaskGroup() as tasks:
+            loops = (self._loop, self._book, self._keeper, self._annotations)
+            parts = [tasks.create_task(loop.run()) for loop in loops]
+            while not self._is_outdated():
+                self._reconcile()
+                await self._next_change()
+            for part in parts:
+                part.cancel()
+
+    def status(self) -> AgentStatus:
+        """FlannelIsUp once subnet.env is written; before that, what it waits for."""
+        troubles = (self._loop.last_error, self._keeper.last_error, self._book.last_error, self._trouble)
+        if self._state is not None and self._installed:
+            return up(self._state, troubles)
+        waiting = (
+            "waiting for a subnet" if self._keeper.held is None else "devices and routes are being set up"
+        )
+        return down(next(filter(None, troubles), waiting))
+
+    def _on_book(self) -> None:
+        self._keeper.judge(self._book)
+        self._changed.set()
+
+    def _reconcile(self) -> None:
+        """From the leases as they are now to what is wanted in the kernel, on disk, and of the Node."""
+        if self._keeper.held is None or not self._book.revision:
+            # Without the peers' leases their routes would be deleted, and made again a moment later.
+            return
+        site = Site(self._context.facts, self._conf, self._keeper.held.lease)
+        if self._state is None or self._state.site.lease != site.lease:
+            self._installed = False
+            self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu())
+            self._annotations.want(annotations_for(site.lease))
+        self._loop.want(self._state.desired_state(self._book.leases))
+        if not self._installed and self._loop.settled:
+            self._install(self._state)
+
+    def _mtu(self) -> int:
+        given = self._context.config.mtu
+        return given or BACKENDS[self._conf.backend].mtu(self._conf, self._context.facts)
+
+    def _install(self, state: NodeState) -> None:
+        try:
+            self._cni.install(state.env)
+        except FabricError as error:
+            self._trouble = str(error)
+        else:
+            self._installed, self._trouble = True, ""
+
+    def _is_outdated(self) -> bool:
+        """True when the store has another configuration, and a right one; a wrong one is only told."""
+        found = self._book.config
+        if found is None or found in (self._config, self._refused_config):
+            return False
+        try:
+            parse(found, CONFIG_KEY, OPTIONS)
+        except BadInput as error:
+            self._refused_config = found
+            self._trouble = f"the new configuration is not used: {error}"
+            return False
+        return True
+
+    async def _next_change(self) -> None:
+        """Wait for a change; while subnet.env is to be written, look often whether the kernel is ready."""
+        pending = self._state is not None and not self._installed
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS if pending else None):
+                await self._changed.wait()
+        self._changed.clear()
