@@ -57,6 +57,11 @@ class RuntimeClient:
             finally:
                 self._disconnect()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the runtime can be asked now."""
+        return self._connected.is_set()
+
     async def connected(self) -> None:
         """Wait until the runtime can be asked."""
         await self._connected.wait()

@@ -113,6 +113,8 @@ def make_read_only() -> None:
 
 def mount_proc_and_sys(*, read_only: bool) -> None:
     """Mount /proc of this PID namespace and /sys of this network namespace."""
+    for point in ("/proc", "/sys"):
+        _make_point(point, is_dir=True)
     safe = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
     linux.mount("proc", "/proc", "proc", safe)
     linux.mount("sysfs", "/sys", "sysfs", safe | (linux.MS_RDONLY if read_only else 0))
@@ -127,6 +129,7 @@ def mount_proc_and_sys(*, read_only: bool) -> None:
 
 def mount_devices(devices: int) -> None:
     """Mount the template's /dev with terminals and shared memory of its own."""
+    _make_point("/dev", is_dir=True)
     linux.move_mount(devices, "/dev")
     safe = linux.MS_NOSUID | linux.MS_NOEXEC
     linux.mount("devpts", "/dev/pts", "devpts", safe, "newinstance,ptmxmode=0666,mode=0620,gid=5")

@@ -1,0 +1,68 @@
+"""The echo image says who it is and whom it sees, over TCP, UDP and HTTP."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from support.eventually import eventually
+from support.pod_shell import PodShell
+from support.runtime_contract import ended
+
+from fabric.kernel.images import Catalogue
+
+
+@pytest.fixture
+async def echo(shell: PodShell) -> str:
+    """The id of an echo container whose ports are open."""
+    await shell.exec_node("nsenter -t $(pgrep -n catatonit) -n ip link set lo up")
+    started = await shell.start(*Catalogue.default().resolve("echo").argv)
+
+    async def is_listening() -> bool:
+        return "8080" in (await shell.exec(started.id, "ss -ltn"))[1]
+
+    await eventually(is_listening)
+    return started.id
+
+
+async def test_it_answers_http_with_what_it_sees(shell: PodShell, echo: str):
+    code, printed = await shell.exec(echo, "curl -s --local-port 40000 http://127.0.0.1:8080/path")
+    assert code == 0
+    assert json.loads(printed) == {
+        "hostname": "pod-1",
+        "local": {"address": "127.0.0.1", "port": 8080},
+        "peer": {"address": "127.0.0.1", "port": 40000},
+        "method": "GET",
+        "path": "/path",
+    }
+    assert await shell.exec(echo, "curl -s http://127.0.0.1:8080/hostname") == (0, "pod-1")
+
+
+async def test_it_greets_and_echoes_over_tcp(shell: PodShell, echo: str):
+    _, printed = await shell.exec(echo, "echo hello | nc -w 1 127.0.0.1 9000")
+    greeting, line = printed.splitlines()
+    assert (json.loads(greeting)["hostname"], line) == ("pod-1", "hello")
+
+
+async def test_it_answers_udp_from_the_address_it_was_asked_at(shell: PodShell, echo: str):
+    _, printed = await shell.exec(echo, "echo hello | nc -u -w 1 127.0.0.5 9000")
+    assert json.loads(printed)["local"] == {"address": "127.0.0.5", "port": 9000}
+
+
+async def test_it_stops_at_once_and_cleanly(shell: PodShell, echo: str):
+    await shell.client.signal_container(echo, signal.SIGTERM)
+    assert (await ended(shell.client, echo)).exit_code == 0
+
+
+async def test_it_is_called_by_its_name_and_has_nothing_of_the_runtimes(shell: PodShell, echo: str):
+    assert "fabric-echo" in (await shell.exec_node("ps -eo args"))[1]
+    _, printed = await shell.exec(echo, "ls -l /proc/$(pgrep -f fabric-echo | head -1)/fd")
+    assert all(name not in printed for name in ("runtime.sock", "/lock", ".json"))
+    assert len(printed.splitlines()) <= 8
+
+
+async def test_a_wrong_port_is_refused_with_a_message(shell: PodShell):
+    started = await shell.start("fabric-echo", "--http-port=http")
+    assert (await ended(shell.client, started.id)).exit_code == 2
+    assert "a port is a number" in shell.printed(started.id)
