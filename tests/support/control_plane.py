@@ -15,7 +15,7 @@ from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
 from fabric.controllers.controllers import Controllers, ControllerSettings
-from fabric.errors import AlreadyExists, NotFound
+from fabric.errors import NotFound
 from support.owned_task import running
 from support.registry import START, new_registry
 
@@ -48,11 +48,12 @@ class ControlPlane:
         """The kubelet's heartbeat: it renews the lease and posts the status."""
         now = self.clock.now()
         spec = {"holderIdentity": name, "renewTime": micro_timestamp(now), "leaseDurationSeconds": 40}
-        lease = {"metadata": {"name": name, "namespace": "kube-node-lease"}, "spec": spec}
         try:
-            await self.client.create(LEASE, lease)
-        except AlreadyExists:
             await self.client.patch(LEASE, name, {"spec": spec}, namespace="kube-node-lease")
+        except NotFound:
+            owners = [owner_ref(await self.client.get(NODE, name))]
+            meta = {"name": name, "namespace": "kube-node-lease", "ownerReferences": owners}
+            await self.client.create(LEASE, {"metadata": meta, "spec": spec})
         posted = [
             {"type": type_, "status": status, "lastHeartbeatTime": timestamp(now)}
             for type_, status in {"Ready": ready, **conditions}.items()
@@ -62,7 +63,6 @@ class ControlPlane:
 
     async def add_pod(self, name: str, node: str = "", namespace: str = "default", **meta: Any) -> Object:
         """Create a pod; on a node, its kubelet reports it running and ready."""
-        await self.add_account(namespace)
         containers = [{"name": "main", "image": "busybox"}]
         spec = {"containers": containers} | ({"nodeName": node} if node else {})
         pod = {"metadata": {"name": name, "namespace": namespace} | meta, "spec": spec}
@@ -82,14 +82,10 @@ class ControlPlane:
             patch_type=STRATEGIC,
         )
 
-    async def add_account(self, namespace: str) -> None:
-        """Give the controllers the moment that they need to make the default service account."""
-        await asyncio.sleep(0.01)
-
     async def add_config_map(self, name: str, *owners: Object, blocking: bool = True, **meta: Any) -> Object:
         """Create a config map that the given objects own."""
         refs = [owner_ref(owner, blocking) for owner in owners]
-        body = {"metadata": {"name": name, "namespace": "default", "ownerReferences": refs} | meta}
+        body = {"metadata": {"namespace": "default"} | meta | {"name": name, "ownerReferences": refs}}
         return await self.client.create(CONFIG_MAP, body)
 
 
