@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def age(since: str | None, now: datetime) -> str:
-    """The time from an API timestamp to now; `<unknown>` when there is none, `<invalid>` when it is no time."""
+    """The time from an API timestamp to now; `<unknown>` without one, `<invalid>` when it is no time."""
     if not since:
         return "<unknown>"
     try:

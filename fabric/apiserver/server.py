@@ -103,8 +103,9 @@ class ApiServer:
             return await answer(request)
         except FabricError as error:
             return _refusal(status.api_error(error))
-        except (ConnectionError, web.HTTPException):
-            raise
+        except ConnectionError:
+            # The client has hung up: nobody reads this, and it is nobody's fault.
+            return web.Response()
         except Exception as bug:
             if not self._bug.done():
                 self._bug.set_exception(bug)

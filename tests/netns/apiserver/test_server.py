@@ -1,0 +1,78 @@
+"""The server's own life: bugs end it, restarts take over its socket, writes survive their client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from support.api_server import api_server
+from support.eventually import eventually
+from support.raw_http import raw_http
+
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+
+
+class Bug(Exception):
+    """Something that is not the world saying no."""
+
+
+async def test_a_bug_is_answered_with_500_and_ends_the_server(tmp_path):
+    with pytest.raises(ExceptionGroup) as ended:
+        async with api_server(tmp_path) as running:
+
+            async def broken(*args, **kwargs):
+                raise Bug("of the test")
+
+            running.registry.get = broken
+            async with raw_http(running.socket_path) as http:
+                refused = await http.json("GET", f"{CONFIG_MAPS}/settings")
+            assert refused["code"] == 500 and "Bug: of the test" in refused["message"]
+            await asyncio.Event().wait()
+    assert ended.group_contains(Bug)
+
+
+async def test_a_new_server_takes_over_the_socket_of_a_dead_one(tmp_path):
+    for _ in range(2):
+        async with api_server(tmp_path) as running, raw_http(running.socket_path) as http:
+            assert (await http("GET", "/healthz"))[2] == b"ok"
+        assert running.socket_path.exists()
+
+
+async def test_a_write_runs_to_its_end_when_the_client_hangs_up(running, http):
+    create, reached, goes_on = running.registry.create, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args, **kwargs):
+        reached.set()
+        await goes_on.wait()
+        return await create(*args, **kwargs)
+
+    running.registry.create = slow
+    request = asyncio.create_task(http("POST", CONFIG_MAPS, SETTINGS))
+    await reached.wait()
+    request.cancel()
+    goes_on.set()
+
+    async def is_there():
+        return (await http("GET", f"{CONFIG_MAPS}/settings"))[0] == 200
+
+    await eventually(is_there)
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_error(running, http, caplog):
+    caplog.set_level(logging.WARNING)
+    for _ in range(20):
+        _, writer = await asyncio.open_unix_connection(str(running.socket_path))
+        writer.write(f"GET {CONFIG_MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.transport.abort()
+    await http("POST", CONFIG_MAPS, SETTINGS)
+    assert caplog.records == []
+
+
+async def test_http_1_0_gets_its_watch_until_the_connection_closes(running):
+    reader, writer = await asyncio.open_unix_connection(str(running.socket_path))
+    writer.write(f"GET {CONFIG_MAPS}?watch=true&timeoutSeconds=1 HTTP/1.0\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.0 200 OK")
+    writer.close()
