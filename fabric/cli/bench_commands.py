@@ -18,6 +18,10 @@ bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True
 SIZES = "2x4,4x100,10x1000"
 
 
+def register(app: typer.Typer) -> None:
+    app.add_typer(bench, name="bench")
+
+
 @bench.command("up")
 def up(
     sizes: Annotated[str, typer.Option(help="NODESxPODS, comma between.")] = SIZES,

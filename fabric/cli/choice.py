@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import typer
 
@@ -19,6 +20,11 @@ def complete(incomplete: str) -> list[str]:
 Cluster = typer.Option(
     "--cluster", help="Name of the cluster; without it, the only one.", autocompletion=complete
 )
+
+Name = Annotated[
+    str | None,
+    typer.Argument(help="Name of the cluster; without it, the only one.", autocompletion=complete),
+]
 
 
 def choose(name: str | None) -> Places:

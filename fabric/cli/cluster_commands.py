@@ -1,4 +1,4 @@
-"""Commands about whole clusters: down, list, status, kubeconfig."""
+"""Commands that look at whole clusters: list, status, kubeconfig."""
 
 from __future__ import annotations
 
@@ -8,34 +8,17 @@ from typing import Annotated
 import typer
 
 from fabric.cli import output
-from fabric.cli.choice import choose, complete, need_root
+from fabric.cli.choice import Name, choose, need_root
 from fabric.cli.output import Format, Output
 from fabric.cluster import down as downs
 from fabric.cluster import overview
-from fabric.errors import BadInput, FabricError, Problem
-
-Name = Annotated[
-    str | None, typer.Argument(help="Name of the cluster; without it, the only one.", autocompletion=complete)
-]
+from fabric.errors import FabricError
 
 
-def down(
-    name: Name = None,
-    all_: Annotated[bool, typer.Option("--all", help="Take down every cluster on this machine.")] = False,
-) -> None:
-    """Remove a cluster: its processes, namespaces, wires, rules and files.
-
-    Example: sudo fabric down two-nodes
-    """
-    if all_ and name is not None:
-        raise BadInput(Problem("argument", "give a name or --all, not both"))
-    need_root("down")
-    names = downs.all_clusters() if all_ else [choose(name).cluster]
-    for each in names:
-        downs.down(each)
-        output.emit(f"Cluster {each} is down.")
-    if not names:
-        output.emit("No cluster on this machine.")
+def register(app: typer.Typer) -> None:
+    app.command("list")(list_clusters)
+    app.command("status")(status)
+    app.command("kubeconfig")(kubeconfig)
 
 
 def list_clusters(format: Annotated[Format, Output] = Format.table) -> None:

@@ -1,30 +1,34 @@
-"""The table of commands: what a user types, and the function that does it."""
+"""The table of commands: what a user types, and the module that does it.
+
+Only the module of the command that is typed is imported: `fabric down` waits for no HTTP library.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+
 import typer
 
-from fabric.cli import (
-    bench_commands,
-    cluster_commands,
-    file_commands,
-    host_commands,
-    pod_commands,
-    up_command,
-)
+_MODULES = {
+    "up": "up_command",
+    "down": "down_command",
+    "list": "cluster_commands",
+    "status": "cluster_commands",
+    "kubeconfig": "cluster_commands",
+    "plan": "plan_command",
+    "schema": "schema_command",
+    "exec": "pod_commands",
+    "logs": "pod_commands",
+    "images": "host_commands",
+    "doctor": "host_commands",
+    "bench": "bench_commands",
+}
 
 
-def register(app: typer.Typer) -> None:
-    """Hang every command below the root."""
-    app.command("up")(up_command.up)
-    app.command("down")(cluster_commands.down)
-    app.command("list")(cluster_commands.list_clusters)
-    app.command("status")(cluster_commands.status)
-    app.command("kubeconfig")(cluster_commands.kubeconfig)
-    app.command("plan")(file_commands.plan)
-    app.command("schema")(file_commands.schema)
-    app.command("exec")(pod_commands.exec_)
-    app.command("logs")(pod_commands.logs)
-    app.command("images")(host_commands.images)
-    app.command("doctor")(host_commands.doctor)
-    app.add_typer(bench_commands.bench, name="bench")
+def register(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Hang the command that `arguments` names below the root; all of them when they name none."""
+    typed = next((argument for argument in arguments if not argument.startswith("-")), "")
+    modules = [_MODULES[typed]] if typed in _MODULES else dict.fromkeys(_MODULES.values())
+    for module in modules:
+        import_module(f"fabric.cli.{module}").register(app)

@@ -12,6 +12,11 @@ from fabric.cluster import preflight
 from fabric.kernel.images import Catalogue, Listed
 
 
+def register(app: typer.Typer) -> None:
+    app.command("images")(images)
+    app.command("doctor")(doctor)
+
+
 def doctor(
     nodes: Annotated[int, typer.Option(min=1, help="Judge the limits for that many nodes.")] = 10,
     pods: Annotated[int, typer.Option(min=0, help="… and that many pods.")] = 200,

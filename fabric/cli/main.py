@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import typer
 
+from fabric.cli import commands
 from fabric.errors import BadInput, FabricError
 
 app = typer.Typer(
     name="fabric",
-    help="A Kubernetes pod network, whole, on one Linux machine: real packets, real daemons, real kubectl.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -23,11 +23,14 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def root() -> None:
+    """A Kubernetes pod network, whole, on one Linux machine: real packets, real daemons, real kubectl."""
+
+
 def main() -> NoReturn:
     """Run one command and exit with its code."""
-    from fabric.cli import commands
-
-    commands.register(app)
+    commands.register(app, sys.argv[1:])
     try:
         app()
     except BadInput as error:

@@ -26,6 +26,11 @@ Container = Annotated[str | None, typer.Option("--container", "-c", help="Contai
 ClusterName = Annotated[str | None, Cluster]
 
 
+def register(app: typer.Typer) -> None:
+    app.command("exec")(exec_)
+    app.command("logs")(logs)
+
+
 def exec_(
     arguments: Annotated[list[str], typer.Argument(help="POD -- COMMAND …, or with --node: -- COMMAND …")],
     namespace: Namespace = "default",

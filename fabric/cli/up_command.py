@@ -22,6 +22,10 @@ from fabric.topology.model import Topology
 from fabric.verify.reachability import Matrix, pod_reachability
 
 
+def register(app: typer.Typer) -> None:
+    app.command("up")(up)
+
+
 def up(
     file: Annotated[Path, typer.Argument(help="The topology file.")],
     timeout: Annotated[float, typer.Option(help="Seconds that one stage may take.")] = 120.0,

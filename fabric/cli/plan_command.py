@@ -1,4 +1,4 @@
-"""Commands about a topology file, without root: plan and schema."""
+"""`fabric plan`: what a topology file would do to Linux, without root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from fabric.cli.output import Format, Output
 from fabric.cluster import bring_up, manifests, planning
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
-from fabric.topology.schema import SCHEMA
+
+
+def register(app: typer.Typer) -> None:
+    app.command("plan")(plan)
 
 
 def plan(
@@ -37,14 +40,6 @@ def plan(
     for each in plans:
         output.emit(str(each))
     output.emit(f"then {len(topology.manifests)} manifests are applied, and pods are wired where they run")
-
-
-def schema() -> None:
-    """Print the JSON Schema of topology files, for editors and for checks.
-
-    Example: fabric schema > topology.schema.json
-    """
-    output.data(SCHEMA, Format.json)
 
 
 def _steps(plan: Plan) -> list[str]:
