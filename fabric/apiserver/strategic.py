@@ -36,11 +36,12 @@ def merged(at: Shape, original: Object, patch: Object) -> Object:
         elif name not in (_PATCH, _RETAIN) and not name.startswith((_ORDER, _DELETE)):
             raise BadRequest(f"unknown directive in strategic merge patch: {name}")
     for name in _directed(patch, _DELETE):
-        gone = patch[_DELETE + name]
-        result[name] = [item for item in result.get(name) or [] if item not in gone]
+        gone, before = _listed(patch, _DELETE + name), result.get(name)
+        if isinstance(before, list):
+            result[name] = [item for item in before if item not in gone]
     for name in _directed(patch, _ORDER):
         if isinstance(result.get(name), list):
-            result[name] = _ordered(at.child(name), result[name], patch[_ORDER + name], patch.get(name))
+            result[name] = _ordered(at.child(name), result[name], _listed(patch, _ORDER + name))
     return result
 
 
@@ -48,10 +49,17 @@ def _directed(patch: Object, prefix: str) -> list[str]:
     return [name[len(prefix) :] for name in patch if name.startswith(prefix)]
 
 
+def _listed(patch: Object, directive: str) -> list[Any]:
+    entries = patch[directive]
+    if not isinstance(entries, list):
+        raise BadRequest(f"strategic merge patch: {directive} must be a list, not {entries!r}")
+    return entries
+
+
 def _retained(original: Object, patch: Object) -> Object:
-    retain = patch.get(_RETAIN)
-    if retain is None:
+    if patch.get(_RETAIN) is None:
         return dict(original)
+    retain = _listed(patch, _RETAIN)
     unlisted = [name for name in patch if not name.startswith("$") and name not in retain]
     if any(patch[name] is not None for name in unlisted):
         raise BadRequest("strategic merge patch: $retainKeys must list every field that the patch sets")
@@ -109,7 +117,7 @@ def _merge_item(at: Shape, result: list[Any], item: Any) -> None:
             result.append(fresh)
 
 
-def _ordered(at: Shape, items: list[Any], order: list[Any], patched: list[Any] | None) -> list[Any]:
+def _ordered(at: Shape, items: list[Any], order: list[Any]) -> list[Any]:
     """Items in the order asked for; those that the client did not know stay before their old successor."""
     wanted = [_identity(at, entry) for entry in order]
     rank = {identity: i for i, identity in enumerate(wanted)}
