@@ -28,8 +28,8 @@ def up(
     runs: Annotated[int, typer.Option(min=1, help="Runs of each size; medians are shown.")] = 3,
     mininet: Annotated[bool, typer.Option(help="Time as many Mininet hosts in the same run.")] = True,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Raise neigh.gc_thresh* while it runs, and put it back.")
-    ] = False,
+        bool, typer.Option(help="Raise the machine's neigh.gc_thresh* while it runs, and put it back.")
+    ] = True,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
     """Time up and down, by stage, with memory, beside Mininet's bare hosts.

@@ -66,15 +66,47 @@ def begin(topology: Topology) -> Begun:
     places = Places(topology.name)
     with held(places.lock):
         before = specs.read(places.spec)
+        spec = specs.choose(topology, before, api_port=_free_port(), workers=os.cpu_count() or 1)
+        if before is not None:
+            _refuse_what_cannot_change(topology, before, spec)
         places.make()
         Mark(topology.name).make()
-        spec = specs.choose(topology, before, api_port=_free_port(), workers=os.cpu_count() or 1)
         if spec != before:
             specs.write(places.spec, spec)
         running = recorded(places).get("supervisor", (0, 0))[0]
         if not running:
             launch(places, components(places, spec))
     return Begun(places, spec, created=before is None)
+
+
+def _refuse_what_cannot_change(topology: Topology, before: ClusterSpec, spec: ClusterSpec) -> None:
+    """Addresses of a running cluster stay as they are: BadInput names each line that would move them."""
+    fixed: tuple[tuple[tuple[str, ...], object, object], ...] = (
+        (("underlay", "kind"), before.underlay_kind, spec.underlay_kind),
+        (("underlay", "subnet"), before.underlay_subnet, spec.underlay_subnet),
+        (("underlay", "mtu"), before.underlay_mtu, spec.underlay_mtu),
+        (("podCIDR",), before.network.pod_cidrs, spec.network.pod_cidrs),
+        (("serviceCIDR",), before.network.service_cidrs, spec.network.service_cidrs),
+        (("network", "plugin"), before.network.plugin, spec.network.plugin),
+        (("network", "backend"), before.network.backend, spec.network.backend),
+        (("network", "mtu"), before.network.mtu, spec.network.mtu),
+        (("network", "options"), before.network.options, spec.network.options),
+    )
+    problems = [
+        Problem(
+            topology.where("spec", *path),
+            f"spec.{'.'.join(path)} is {_plain(new)}, and the running cluster has {_plain(old)}; "
+            f"take it down first: fabric down {spec.name}",
+        )
+        for path, old, new in fixed
+        if old != new
+    ]
+    if problems:
+        raise BadInput(*problems)
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def components(places: Places, spec: ClusterSpec) -> Mapping[str, Body]:

@@ -1,16 +1,18 @@
 """Does every pod reach every pod? Asked with packets, from inside the pods' own namespaces.
 
-Small clusters are checked whole. Beyond `ALL_PAIRS_MAX` pairs each pod is asked for by one pod of every
-node and by its neighbour: every path between nodes and every pod's own wire is still walked, both ways.
+Small clusters are checked whole. Beyond `ALL_PAIRS_MAX` pairs, or where all pairs would overflow the one
+ARP table that all namespaces of a machine share, each pod asks and is asked by one pod of every node: every
+path between nodes and every pod's own wire is still walked, both ways.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fabric.api.objects import Object, key_of, uid_of
@@ -24,6 +26,8 @@ ALL_PAIRS_MAX = 10_000
 TRIES = 8
 WAIT_SECONDS = 0.5
 FAILURES_KEPT = 20
+
+_THRESHOLD = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +85,7 @@ async def pod_reachability(
 
 
 def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
-    pairs, whole = choose_pairs([target.node for target in targets])
+    pairs, whole = choose_pairs([target.node for target in targets], neighbors_max=_neighbors_max())
     if not pairs:
         return Matrix(0, 0, all_pairs=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -107,10 +111,10 @@ def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
     return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
 
 
-def choose_pairs(nodes: Sequence[str]) -> tuple[list[tuple[int, int]], bool]:
+def choose_pairs(nodes: Sequence[str], *, neighbors_max: int) -> tuple[list[tuple[int, int]], bool]:
     """Ordered pairs of indexes to ask for, given each pod's node; True when they are all there are."""
     count = len(nodes)
-    if count * (count - 1) <= ALL_PAIRS_MAX:
+    if count * (count - 1) <= ALL_PAIRS_MAX and _neighbors(nodes) <= neighbors_max:
         return [(a, b) for a in range(count) for b in range(count) if a != b], True
     on_node: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
@@ -124,6 +128,20 @@ def choose_pairs(nodes: Sequence[str]) -> tuple[list[tuple[int, int]], bool]:
             if other != index:
                 chosen |= {(index, other), (other, index)}
     return sorted(chosen), False
+
+
+def _neighbors(nodes: Sequence[str]) -> int:
+    """ARP entries that asking for all pairs makes: pods of a node know each other, the node, and it them."""
+    sizes = Counter(nodes).values()
+    return sum(size * (size - 1) + 2 * size for size in sizes) + len(sizes) ** 2
+
+
+def _neighbors_max() -> int:
+    """Room in the machine's ARP table; a kernel that does not say has enough."""
+    try:
+        return int(_THRESHOLD.read_text()) * 3 // 4
+    except (OSError, ValueError):
+        return 1 << 30
 
 
 def _runs(pod: Object) -> bool:
