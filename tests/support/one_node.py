@@ -83,16 +83,21 @@ class SharedFate(FakeRuntime):
     def __init__(self, kernel: FakeKernel, programs: Mapping[str, Any]) -> None:
         super().__init__(programs, epoch=EPOCH)
         self._kernel = kernel
+        self.namespaces: set[str] = set()
+        """The pods' namespaces that are there now."""
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         status = await super().start_sandbox(spec)
-        if not spec.host_network and not self._kernel.holds(f"pod:{spec.id}"):
-            self._kernel.add_namespace(f"pod:{spec.id}")
+        name = f"pod:{spec.id}"
+        if not spec.host_network and name not in self.namespaces:
+            self._kernel.add_namespace(name)
+            self.namespaces.add(name)
         return status
 
     def kill_sandbox(self, id: str) -> None:
         super().kill_sandbox(id)
         self._kernel.remove_namespace(f"pod:{id}")
+        self.namespaces.discard(f"pod:{id}")
 
 
 class OneNode:
@@ -184,7 +189,7 @@ class OneNode:
         """True when no trace of a pod is left in runtime, kernel, plugin and files."""
         sandboxes = {sandbox.id for sandbox in await self.runtime.sandboxes()}
         files = [path for path in self.config.root.rglob("*") if path.name.rpartition("_")[2] == uid]
-        held = self.kernel.holds(f"pod:{uid}") or uid in self.agent.attachments
+        held = f"pod:{uid}" in self.runtime.namespaces or uid in self.agent.attachments
         return uid not in sandboxes and not files and not held
 
 
