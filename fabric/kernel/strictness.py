@@ -196,6 +196,9 @@ def _check_route(route: Route, there: list[NetObject]) -> None:
             refuse(errno.EINVAL if route.dst.version == 4 else errno.ENODEV)
         if leg.onlink and leg.dev is None:
             refuse(errno.EINVAL)
+        is_own = any(isinstance(o, Address) and o.address.ip == leg.via for o in there)
+        if is_own and (leg.onlink or route.dst.version == 6):
+            refuse(errno.EINVAL)
         if leg.via is not None and not leg.onlink and device_towards(leg.via, leg.dev, there) is None:
             refuse(errno.ENETUNREACH if route.dst.version == 4 else errno.EHOSTUNREACH)
     if route.src is not None and not any(isinstance(o, Address) and o.address.ip == route.src for o in there):
@@ -218,7 +221,7 @@ def device_towards(via: IPAddress, dev: str | None, there: list[NetObject]) -> s
     for obj in there:
         match obj:
             case Address(dev=device, address=address):
-                near = via in address.network and via != address.ip
+                near = via in address.network
             case Route(dev=str() as device, via=None, type="unicast") if obj.scope != "host":
                 near = via in obj.dst
             case _:

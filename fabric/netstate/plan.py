@@ -47,6 +47,8 @@ _LATE: dict[tuple[str, type], int] = {
     ("delete", IpSet): _DELETE_SETS,
 }
 
+_LINKS = (Bridge, Veth, Vxlan)
+
 Verb = Literal["add", "replace", "delete"]
 
 
@@ -89,8 +91,7 @@ def diff(desired: NetState, actual: NetState) -> Plan:
     steps += [
         Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Sysctl)
     ]
-    if any(step.verb == "delete" for step in steps):
-        steps += _put_again(steps, desired & actual)
+    steps += _Losses.of(steps, desired & actual).put_again()
     return Plan(tuple(sorted(steps, key=_rank)))
 
 
@@ -133,27 +134,54 @@ def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
     return [Step("replace", obj, old)]
 
 
-def _put_again(steps: Iterable[Step], kept: NetState) -> list[Step]:
-    """What the deletes of a plan take with them although it is desired, as adds."""
-    deleted = [step.obj for step in steps if step.verb == "delete"]
-    gone = {obj.name for obj in deleted if isinstance(obj, Bridge | Veth | Vxlan)}
-    gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
-    unaddressed = {obj.dev: obj for obj in deleted if isinstance(obj, Address)}
-    sources = {obj.address.ip for obj in unaddressed.values()}
-    shaken = gone | unaddressed.keys()
-    return [Step("add", obj) for obj in kept if _is_lost(obj, gone, shaken, sources)]
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """What the steps of a plan take with them although it is desired.
 
+    A device takes all that hangs on it. One that is lowered, or loses an address, may lose its other
+    addresses, routes and neighbours; one with a new MAC its neighbours. Routes from an address go with it.
+    """
 
-def _is_lost(obj: NetObject, gone: set[str], shaken: set[str], sources: set[IPAddress]) -> bool:
-    """An address that goes may take the routes of its device, those from it, and secondary addresses."""
-    match obj:
-        case Route():
-            finds_its_device = obj.via is not None and obj.dev is None
-            on_shaken = bool(device_names(obj) & shaken) or (finds_its_device and bool(shaken))
-            return on_shaken or obj.src in sources
-        case Address():
-            return obj.dev in shaken
-    return bool(device_names(obj) & gone)
+    kept: NetState
+    gone: frozenset[str] = frozenset()
+    shaken: frozenset[str] = frozenset()
+    renamed: frozenset[str] = frozenset()
+    sources: frozenset[IPAddress] = frozenset()
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], kept: NetState) -> _Losses:
+        deleted = [step.obj for step in steps if step.verb == "delete"]
+        gone = {obj.name for obj in deleted if isinstance(obj, _LINKS)}
+        gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
+        addresses = [obj for obj in deleted if isinstance(obj, Address)]
+        shaken = {obj.dev for obj in addresses} | {obj.dev for obj in deleted if isinstance(obj, LinkUp)}
+        renamed: set[str] = set()
+        for step in steps:
+            if isinstance(step.obj, _LINKS) and isinstance(step.old, _LINKS):
+                shaken |= {step.obj.name} if step.old.up and not step.obj.up else set()
+                renamed |= {step.obj.name} if step.obj.mac not in (None, step.old.mac) else set()
+        sources = frozenset(obj.address.ip for obj in addresses)
+        return cls(kept, frozenset(gone), frozenset(shaken), frozenset(renamed), sources)
+
+    def put_again(self) -> list[Step]:
+        if not (self.gone or self.shaken or self.renamed):
+            return []
+        return [Step("add", obj) for obj in self.kept if self._has(obj)]
+
+    def _has(self, obj: NetObject) -> bool:
+        devices = device_names(obj)
+        if devices & self.gone:
+            return True
+        match obj:
+            case Route(via=via, dev=None) if via is not None:
+                return bool(self.shaken | self.gone) or obj.src in self.sources
+            case Route():
+                return bool(devices & self.shaken) or obj.src in self.sources
+            case Address():
+                return bool(devices & self.shaken)
+            case Neighbor():
+                return bool(devices & (self.shaken | self.renamed))
+        return False
 
 
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:

@@ -65,6 +65,7 @@ ROUND_TRIPS: dict[str, tuple[NetState, tuple[NetObject, ...]]] = {
     "address-ipv6": (frozenset({PORT}), (LAN6, Address(ip_interface("fd00:1::/128"), "br0"))),
     "route": (LAN, (route("10.244.2.0/24", "192.168.0.12", "br0"),)),
     "route-device-left-open": (LAN, (route("10.244.2.0/24", "192.168.0.12"),)),
+    "route-via-itself": (LAN, (route("10.9.0.0/16", "192.168.0.11", "br0"),)),
     "route-default": (LAN, (route("0.0.0.0/0", "192.168.0.1", "br0"),)),
     "route-default-ipv6": (LAN, (route("::/0", "fd00::1", "br0"),)),
     "route-onlink": (NODE, (route("10.244.2.0/24", "10.244.2.0", "flannel.1", onlink=True),)),
@@ -197,6 +198,10 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "route-via-nowhere": Refusal(LAN, _add(route("10.9.0.0/16", "10.8.0.1", "br0")), errno.ENETUNREACH),
     "route-via-nowhere-ipv6": Refusal(LAN, _add(route("fd02::/64", "fd01::1", "br0")), errno.EHOSTUNREACH),
+    "route-via-itself-onlink": Refusal(
+        LAN, _add(route("10.9.0.0/16", "192.168.0.11", "br0", onlink=True)), errno.EINVAL
+    ),
+    "route-via-itself-ipv6": Refusal(LAN, _add(route("fd02::/64", "fd00::11", "br0")), errno.EINVAL),
     "route-on-no-device": Refusal(LAN, _add(route("10.9.0.0/16", None, "eth0")), errno.ENODEV),
     "route-on-a-lowered-device": Refusal(
         frozenset({Bridge("br0", up=False)}), _add(route("10.9.0.0/16", None, "br0")), errno.ENETDOWN

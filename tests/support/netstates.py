@@ -132,4 +132,18 @@ def _possible(objects: Iterable[NetObject]) -> NetState:
     return frozenset(obj for key, obj in wanted.items() if key in there and matches(obj, there[key]))
 
 
-states = st.frozensets(_objects, max_size=18).map(_possible)
+_ground: NetState = frozenset(
+    {
+        Bridge("br0"),
+        Address(ip_interface("192.168.0.1/24"), "br0"),
+        Address(ip_interface("fd00::1/64"), "br0"),
+        Vxlan("flannel.1", 1, "br0", ip_address("192.168.0.1"), mtu=1350),
+        IpSet("s1"),
+        Chain("filter", "A"),
+    }
+)
+states = st.builds(
+    lambda ground, objects: _possible((*objects, *ground)),
+    st.frozensets(st.sampled_from(sorted(_ground, key=str))) | st.just(_ground),
+    st.lists(_objects, min_size=2, max_size=25),
+)
