@@ -76,9 +76,10 @@ async def read_page(
     check_fields(kind, options.field_selector)
     token = Token.parse(options.continue_) if options.continue_ else None
     _check_freshness(options)
-    if not token and options.resource_version not in ("", "0"):
-        await _fresh_enough(cache, kind, options)
-    revision = token.revision if token else cache.revision
+    asked = parse_version(options.resource_version)
+    await cache.reached(asked)
+    exact = asked if options.resource_version_match == "Exact" else cache.revision
+    revision = token.revision if token else exact
     start_after = token.last_key if token else ""
     found: Iterable[Item]
     if cache.of(kind).revision <= revision <= cache.revision:
@@ -159,7 +160,3 @@ def parse_version(text: str) -> int:
     if not text.isdecimal():
         raise BadRequest(f"Invalid value: {text!r}: resourceVersion must be a number of the server's own")
     return int(text)
-
-
-async def _fresh_enough(cache: WatchCache, kind: Kind, options: ListOptions) -> None:
-    await cache.reached(parse_version(options.resource_version))

@@ -21,22 +21,26 @@ TAINT_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
 
 
 def defaulted(obj: Object) -> Object:
-    """Fill spec and status, and let `podCIDR` and `podCIDRs` say the same."""
-    spec, status = obj.get("spec", {}), obj.get("status", {})
+    """Let `podCIDR` and `podCIDRs` say the same."""
+    spec = obj.get("spec") or {}
     if spec.get("podCIDR") and not spec.get("podCIDRs"):
-        spec = {**spec, "podCIDRs": [spec["podCIDR"]]}
-    elif spec.get("podCIDRs") and not spec.get("podCIDR"):
-        spec = {**spec, "podCIDR": spec["podCIDRs"][0]}
+        return {**obj, "spec": {**spec, "podCIDRs": [spec["podCIDR"]]}}
+    if spec.get("podCIDRs") and not spec.get("podCIDR"):
+        return {**obj, "spec": {**spec, "podCIDR": spec["podCIDRs"][0]}}
+    return obj
+
+
+def status_defaulted(obj: Object) -> Object:
+    """What can be allocated is the capacity, unless the node says less."""
+    status = obj.get("status") or {}
     amounts = {
         field: amounts_as_text(status[field]) for field in ("capacity", "allocatable") if field in status
     }
-    if any(amounts[field] is not status[field] for field in amounts):
-        status = {**status, **amounts}
-    if status.get("capacity") and not status.get("allocatable"):
-        status = {**status, "allocatable": status["capacity"]}
-    if spec is obj.get("spec") and status is obj.get("status"):
+    if amounts.get("capacity") and not amounts.get("allocatable"):
+        amounts["allocatable"] = amounts["capacity"]
+    if all(amounts[field] is status.get(field) for field in amounts):
         return obj
-    return {**obj, "spec": spec, "status": status}
+    return {**obj, "status": {**status, **amounts}}
 
 
 def faults(obj: Object) -> Iterator[Cause]:

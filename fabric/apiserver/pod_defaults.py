@@ -60,7 +60,7 @@ def _toleration(key: str) -> Object:
 
 
 def defaulted(pod: Object) -> Object:
-    """The pod with every default filled in, and its quality-of-service class in the status."""
+    """The pod with every default of its spec filled in."""
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod
@@ -69,12 +69,15 @@ def defaulted(pod: Object) -> Object:
     for field in ("containers", "initContainers", "ephemeralContainers"):
         full = _with_each(full, field, lambda c: _container(c, host_network=host_network))
     full = _with_each(full, "volumes", _volume)
+    return pod if full is spec else {**pod, "spec": full}
+
+
+def status_defaulted(pod: Object) -> Object:
+    """The pod with its quality-of-service class in the status."""
     status = pod.get("status") or {}
-    if "qosClass" not in status:
-        status = {**status, "qosClass": qos_class(full)}
-    if full is spec and status is pod.get("status"):
+    if "qosClass" in status:
         return pod
-    return {**pod, "spec": full, "status": status}
+    return {**pod, "status": {**status, "qosClass": qos_class(pod.get("spec") or {})}}
 
 
 def _filled(obj: Object, defaults: Mapping[str, Any]) -> Object:

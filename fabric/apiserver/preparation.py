@@ -81,7 +81,7 @@ def new_object(kind: Kind, namespace: str, obj: Object, name: str, now: datetime
         obj = {field: value for field, value in obj.items() if field != "status"}
         if strategy.status_at_birth:
             obj["status"] = strategy.status_at_birth
-    obj = strategy.default(strategy.prepare(obj))
+    obj = strategy.default_status(strategy.default(strategy.prepare(obj)))
     check(kind, obj)
     return obj
 
@@ -103,9 +103,12 @@ def changed_object(kind: Kind, old: Object, new: Object, subresource: str, optio
     check_same(kind, old, new)
     strategy = strategy_of(kind)
     new = _scoped(kind, old, carried_over(new, old), subresource)
-    new = _shared(strategy.default(new), old)
+    new = _shared(new, old)
     _keep_finalizers(kind, old, new)
+    if new.get("status") is not old.get("status"):
+        new = strategy.default_status(new)
     if _differs(new, old, "status"):
+        new = _shared(strategy.default(new), old)
         check(kind, new)
         _raise(kind, new["metadata"]["name"], strategy.check_update(new, old))
     if not _differs(new, old):

@@ -33,6 +33,9 @@ class Strategy:
     prepare: Callable[[Object], Object] = _as_it_is
     """Runs at creation, before the defaults."""
     default: Callable[[Object], Object] = _as_it_is
+    """Fills everything but the status; runs when anything but the status changes."""
+    default_status: Callable[[Object], Object] = _as_it_is
+    """Fills the status; runs when the status changes."""
     check: Callable[[Object], Iterable[Cause]] = _no_faults
     check_update: Callable[[Object, Object], Iterable[Cause]] = _no_update_faults
     """Gets the new and the old object."""
@@ -51,6 +54,7 @@ PLAIN = Strategy()
 _STRATEGIES: dict[tuple[str, str], Strategy] = {
     (POD.group, POD.plural): Strategy(
         default=pod_defaults.defaulted,
+        default_status=pod_defaults.status_defaulted,
         check=pod_rules.faults,
         check_update=pod_rules.update_faults,
         status_at_birth={"phase": "Pending"},
@@ -59,6 +63,7 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
     ),
     (NODE.group, NODE.plural): Strategy(
         default=nodes.defaulted,
+        default_status=nodes.status_defaulted,
         check=nodes.faults,
         check_update=nodes.update_faults,
         born_with_status=True,

@@ -1,0 +1,36 @@
+from decimal import Decimal
+
+import pytest
+
+from fabric.api.quantity import parse_quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("250m", "0.25"),
+        ("1", "1"),
+        ("1.5Gi", "1610612736"),
+        (".5", "0.5"),
+        ("1e3", "1000"),
+        ("2E", "2000000000000000000"),
+        ("1E3", "1000"),
+        ("128974848", "128974848"),
+        ("100Ki", "102400"),
+        ("-1k", "-1000"),
+        ("1n", "1e-9"),
+    ],
+)
+def test_a_quantity_is_an_exact_decimal(text, amount):
+    assert parse_quantity(text) == Decimal(amount)
+
+
+def test_numbers_are_taken_as_they_print():
+    assert parse_quantity(2) == 2
+    assert parse_quantity(0.1) == Decimal("0.1")
+
+
+@pytest.mark.parametrize("text", ["", "one", "1 Gi", "1Qi", "1.2.3", "--1", "1mm", "0x10", "NaN"])
+def test_what_is_no_quantity_is_a_value_error(text):
+    with pytest.raises(ValueError, match="quantity|suffix"):
+        parse_quantity(text)

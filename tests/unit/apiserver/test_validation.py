@@ -1,0 +1,154 @@
+import pytest
+from support.registry import config_map, pod
+
+from fabric.api.kinds import CONFIG_MAP, NAMESPACE, NODE, POD, SECRET
+from fabric.apiserver.options import WriteOptions
+from fabric.errors import BadRequest, Invalid
+
+STRICT = WriteOptions(field_validation="Strict")
+
+
+async def causes_of(request):
+    with pytest.raises(Invalid) as caught:
+        await request
+    return [(cause["reason"], cause["field"]) for cause in caught.value.details["causes"]]
+
+
+async def test_an_unknown_field_is_refused_by_strict_validation(registry):
+    wrong = pod()
+    wrong["spec"]["replicsa"] = 1
+    wrong["spec"]["containers"][0]["imag"] = "x"
+    with pytest.raises(BadRequest) as caught:
+        await registry.create(POD, "default", wrong, STRICT)
+    assert caught.value.message == (
+        'strict decoding error: unknown field "spec.containers[0].imag", unknown field "spec.replicsa"'
+    )
+
+
+async def test_an_unknown_field_is_dropped_and_told_as_a_warning_when_asked(registry):
+    warnings = []
+    wrong = {**config_map(), "colour": "blue"}
+    made = await registry.create(
+        CONFIG_MAP, "default", wrong, WriteOptions(field_validation="Warn", warn=warnings.append)
+    )
+    assert "colour" not in made
+    assert warnings == ['unknown field "colour"']
+
+
+async def test_nulls_are_as_good_as_absent(registry):
+    body = pod(nodeName=None, volumes=None)
+    body["metadata"]["creationTimestamp"] = None
+    body["status"] = None
+    made = await registry.create(POD, "default", body, STRICT)
+    assert "nodeName" not in made["spec"]
+    assert made["metadata"]["creationTimestamp"]
+
+
+async def test_a_wrong_type_names_field_and_value(registry):
+    with pytest.raises(Invalid) as caught:
+        await registry.create(POD, "default", pod(terminationGracePeriodSeconds="soon"), STRICT)
+    assert caught.value.message == (
+        'Pod "pod-1" is invalid: spec.terminationGracePeriodSeconds: Invalid value: "soon": must be of type integer'
+    )
+
+
+async def test_all_faults_come_at_once_with_their_causes(registry):
+    body = pod(restartPolicy="Sometimes", dnsPolicy="Guess")
+    body["spec"]["containers"] = [
+        {"name": "A", "ports": [{"containerPort": 0}], "volumeMounts": [{"name": "nope", "mountPath": "/x"}]},
+        {"name": "b", "image": "x", "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}},
+        {"name": "b", "image": "x", "resources": {"limits": {"memory": "lots"}}},
+    ]
+    assert await causes_of(registry.create(POD, "default", body, STRICT)) == [
+        ("FieldValueNotSupported", "spec.restartPolicy"),
+        ("FieldValueNotSupported", "spec.dnsPolicy"),
+        ("FieldValueInvalid", "spec.containers[0].name"),
+        ("FieldValueRequired", "spec.containers[0].image"),
+        ("FieldValueInvalid", "spec.containers[0].ports[0].containerPort"),
+        ("FieldValueNotFound", "spec.containers[0].volumeMounts[0].name"),
+        ("FieldValueInvalid", "spec.containers[1].resources.requests"),
+        ("FieldValueDuplicate", "spec.containers[2].name"),
+        ("FieldValueInvalid", "spec.containers[2].resources.limits[memory]"),
+    ]
+
+
+async def test_a_missing_field_is_required_in_kubernetes_words(registry):
+    with pytest.raises(Invalid, match=r'Pod "pod-1" is invalid: spec.containers: Required value') as caught:
+        await registry.create(POD, "default", {"metadata": {"name": "pod-1"}, "spec": {}}, STRICT)
+    assert caught.value.details["kind"] == "Pod"
+
+
+@pytest.mark.parametrize("name", ["Pod", "a_b", "-a", "a-", "a..b", "a" * 254, "a/b", "ä"])
+async def test_a_name_must_be_a_dns_subdomain(registry, name):
+    wrong = await causes_of(registry.create(POD, "default", pod(name), STRICT))
+    assert wrong == [("FieldValueInvalid", "metadata.name")]
+
+
+async def test_a_name_is_required(registry):
+    wrong = await causes_of(registry.create(POD, "default", pod(""), STRICT))
+    assert wrong == [("FieldValueRequired", "metadata.name")]
+
+
+async def test_a_namespace_is_a_dns_label(registry):
+    request = registry.create(NAMESPACE, "", {"metadata": {"name": "a.b"}}, STRICT)
+    assert await causes_of(request) == [("FieldValueInvalid", "metadata.name")]
+
+
+@pytest.mark.parametrize(
+    ("meta", "field"),
+    [
+        ({"labels": {"a b": "c"}}, "metadata.labels"),
+        ({"labels": {"a": "c d"}}, "metadata.labels"),
+        ({"annotations": {"a b": "c"}}, "metadata.annotations"),
+        ({"annotations": {"a": "x" * 300_000}}, "metadata.annotations"),
+        ({"finalizers": ["a b"]}, "metadata.finalizers[0]"),
+        (
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "", "name": "a", "uid": "b"}]},
+            "metadata.ownerReferences[0].kind",
+        ),
+    ],
+)
+async def test_metadata_must_be_well_formed(registry, meta, field):
+    body = config_map()
+    body["metadata"].update(meta)
+    assert [f for _, f in await causes_of(registry.create(CONFIG_MAP, "default", body, STRICT))] == [field]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "field"),
+    [
+        (SECRET, {"data": {"a": "%"}}, "data[a]"),
+        (SECRET, {"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}, "data[tls.key]"),
+        (SECRET, {"stringData": {"a b": ""}}, "data[a b]"),
+        (CONFIG_MAP, {"data": {"a": "x" * 2_000_000}}, ""),
+        (CONFIG_MAP, {"data": {"a/b": ""}}, "data[a/b]"),
+        (NODE, {"spec": {"taints": [{"key": "a", "effect": "Never"}]}}, "spec.taints[0].effect"),
+        (NODE, {"spec": {"podCIDR": "10.244.1.7/24"}}, "spec.podCIDRs[0]"),
+    ],
+)
+async def test_each_kind_has_its_rules(registry, kind, body, field):
+    namespace = "default" if kind.namespaced else ""
+    request = registry.create(kind, namespace, {"metadata": {"name": "thing-1"}, **body}, STRICT)
+    assert [f for _, f in await causes_of(request)] == [field]
+
+
+async def test_an_immutable_config_map_stays_as_it_is(client):
+    await client.create(CONFIG_MAP, {**config_map(a="1"), "immutable": True}, namespace="default")
+    with pytest.raises(Invalid, match="field is immutable when `immutable` is set"):
+        await client.patch(CONFIG_MAP, "map-1", {"data": {"a": "2"}}, namespace="default")
+    await client.patch(CONFIG_MAP, "map-1", {"metadata": {"labels": {"a": "b"}}}, namespace="default")
+
+
+async def test_a_null_in_a_list_is_a_fault_and_no_crash(registry):
+    body = pod()
+    body["spec"]["containers"] = [None]
+    assert await causes_of(registry.create(POD, "default", body, STRICT)) == [
+        ("FieldValueTypeInvalid", "spec.containers[0]")
+    ]
+
+
+async def test_a_status_need_not_say_everything(client):
+    await client.create(POD, pod(), namespace="default")
+    status = {"status": {"containerStatuses": [{"name": "main", "ready": True}]}}
+    made = await client.patch(POD, "pod-1", status, namespace="default", subresource="status")
+    assert made["status"]["containerStatuses"][0]["ready"] is True
