@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from fabric.apiserver.bodies import BODY_BYTES_MAX
+from fabric.errors import ServerUnavailable
 
 BACKLOG = 1024
 CLOSE_SECONDS_MAX = 1.0
@@ -69,14 +70,24 @@ def unix_socket(path: Path) -> socket.socket:
 
 
 def tls_socket(place: tuple[str, int] | socket.socket) -> socket.socket:
-    """Bind a TCP socket at host and port; a socket that is open already is taken as it is."""
+    """Bind a TCP socket at host and port; a socket that is open already is taken as it is.
+
+    ServerUnavailable when the address is taken or not this machine's.
+    """
     if isinstance(place, socket.socket):
         place.setblocking(False)
         return place
     family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(place)
+    try:
+        sock.bind(place)
+    except OSError as error:
+        sock.close()
+        raise ServerUnavailable(
+            f"cannot listen on {place[0]} port {place[1]}: {error.strerror}; "
+            "free the port or choose another one"
+        ) from error
     return sock
 
 

@@ -65,7 +65,7 @@ class ApiServer:
         await self._listening.wait()
 
     async def run(self) -> None:
-        """Serve until cancelled. OSError when an address cannot be bound; a bug in a handler is raised."""
+        """Serve until cancelled. ServerUnavailable when an address is taken; a bug in a handler is raised."""
         self._bug = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             writes = await stack.enter_async_context(asyncio.TaskGroup())

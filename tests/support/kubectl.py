@@ -39,7 +39,7 @@ class Kubectl:
         config = home / "kubeconfig"
         config.write_text(kubeconfig)
         self._binary = binary
-        self._environment = {"HOME": str(home), "KUBECONFIG": str(config), "PATH": "/usr/bin:/bin"}
+        self.environment = {"HOME": str(home), "KUBECONFIG": str(config), "PATH": "/usr/bin:/bin"}
 
     async def __call__(self, *words: str, stdin: str = "") -> str:
         """Standard output of a command that must succeed."""
@@ -61,7 +61,7 @@ class Kubectl:
     async def running(self, *words: str) -> AsyncIterator[Process]:
         """A command while it runs; killed at the end of the block if it has not ended."""
         process = await asyncio.create_subprocess_exec(
-            self._binary, *words, env=self._environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            self._binary, *words, env=self.environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
         try:
             yield process

@@ -121,6 +121,16 @@ async def test_the_three_patch_types_change_an_object(kubectl):
     assert [c["image"] for c in pod["spec"]["containers"]] == ["nginx:2"]
 
 
+async def test_edit_sends_what_the_editor_changed(kubectl, tmp_path):
+    await kubectl("apply", "-f", "-", stdin=CONFIG_MAP)
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/color: blue/color: red/' \"$1\"\n")
+    editor.chmod(0o755)
+    kubectl.environment["KUBE_EDITOR"] = str(editor)
+    assert await kubectl("edit", "cm", "settings") == "configmap/settings edited\n"
+    assert (await kubectl.json("get", "cm", "settings"))["data"] == {"color": "red"}
+
+
 async def test_replace_of_an_old_version_is_a_conflict(kubectl):
     await kubectl("apply", "-f", "-", stdin=CONFIG_MAP)
     old = await kubectl("get", "cm", "settings", "-o", "yaml")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
 import pytest
 from support.api_server import api_server
 from support.eventually import eventually
 from support.raw_http import raw_http
+
+from fabric.apiserver.listeners import tls_socket
+from fabric.errors import ServerUnavailable
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
@@ -31,6 +35,15 @@ async def test_a_bug_is_answered_with_500_and_ends_the_server(tmp_path):
             assert refused["code"] == 500 and "Bug: of the test" in refused["message"]
             await asyncio.Event().wait()
     assert ended.group_contains(Bug)
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ServerUnavailable, match=f"cannot listen on 127.0.0.1 port {port}: Address already"
+        ):
+            tls_socket(("127.0.0.1", port))
 
 
 async def test_a_new_server_takes_over_the_socket_of_a_dead_one(tmp_path):
