@@ -141,7 +141,7 @@ class Cni:
         if self._env is None:
             raise FabricError("flannel is not up on this node yet: /run/flannel/subnet.env is not written")
         with _on_disk():
-            self._remember(self._root / DATA_DIR / pod.uid, delegate_config(self._env))
+            self._remember(pod.uid, self._env)
             addresses = self._addresses.allocate(pod.uid, pod.device, self._env.subnets)
         return attachment(pod, self._env, addresses)
 
@@ -165,14 +165,21 @@ class Cni:
         for uid in (self._addresses.owners() | known) - alive:
             self.delete(uid)
 
-    @staticmethod
-    def _remember(path: Path, delegate: str) -> None:
-        if path.exists():
+    def _remember(self, uid: str, env: SubnetEnv) -> None:
+        """Keep what bridge would have been told, as flannel's plugin does until DEL."""
+        path = self._root / DATA_DIR / uid
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(delegate)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._remember(uid, env)
+            return
+        try:
+            os.write(fd, delegate_config(env).encode())
+        finally:
+            os.close(fd)
 
 
 @contextmanager

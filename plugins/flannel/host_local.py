@@ -8,10 +8,8 @@ rests as long as it can.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -34,6 +32,7 @@ class HostLocal:
         self._owners: dict[IPAddress, str] = {}
         self._by_owner: dict[str, dict[int, IPAddress]] = {}
         self._last: dict[int, IPAddress] = {}
+        self._prepared = False
         self._load()
 
     def owners(self) -> frozenset[str]:
@@ -53,15 +52,14 @@ class HostLocal:
         """
         if have := self.addresses(owner, subnets):
             return have
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            for index, subnet in enumerate(subnets):
-                had = self._by_owner.get(owner, {}).get(subnet.version)
-                if had is not None and had not in subnet:
-                    self._free(had)
-                    had = None
-                if had is None:
-                    self._take(owner, device, index, subnet)
+        self._prepare()
+        for index, subnet in enumerate(subnets):
+            had = self._by_owner.get(owner, {}).get(subnet.version)
+            if had is not None and had not in subnet:
+                self._free(had)
+                had = None
+            if had is None:
+                self._take(owner, device, index, subnet)
         return self.addresses(owner, subnets)
 
     def release(self, owner: str) -> None:
@@ -69,23 +67,32 @@ class HostLocal:
         for address in tuple(self._by_owner.get(owner, {}).values()):
             self._free(address)
 
+    def _prepare(self) -> None:
+        """Make the directory, with the lock file of host-local's program; nobody needs to hold it here."""
+        if not self._prepared:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            (self._directory / "lock").touch()
+            self._prepared = True
+
     def _take(self, owner: str, device: str, index: int, subnet: IPNetwork) -> None:
         for address in _round(subnet, self._last.get(index)):
             if address in self._owners or not self._create(address, f"{owner}\r\n{device}"):
                 continue
             self._enter(address, owner)
             self._last[index] = address
-            (self._directory / f"{_LAST}{index}").write_text(str(address))
+            _overwrite(self._directory / f"{_LAST}{index}", str(address))
             return
         raise OutOfAddresses(f"no free pod address in {subnet}: {len(self._owners)} are in use")
 
     def _create(self, address: IPAddress, content: str) -> bool:
         try:
-            fd = os.open(self._directory / str(address), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            fd = os.open(f"{self._directory}/{address}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
             return False
-        with os.fdopen(fd, "w", newline="") as file:
-            file.write(content)
+        try:
+            os.write(fd, content.encode())
+        finally:
+            os.close(fd)
         return True
 
     def _enter(self, address: IPAddress, owner: str) -> None:
@@ -125,12 +132,13 @@ class HostLocal:
             # Created, and then its writer was killed: nobody was ever told of this address.
             path.unlink(missing_ok=True)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock that host-local's own program takes."""
-        with (self._directory / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+def _overwrite(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 def capacity(subnet: IPNetwork) -> int:
