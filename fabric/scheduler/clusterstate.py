@@ -1,0 +1,143 @@
+"""Nodes with what runs on them, kept up to date one change at a time.
+
+A pod that the scheduler has placed is *assumed*: it counts at once, until the watch confirms it or
+its binding fails. Only what the informers tell and the scheduler assumes is in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from fabric.api.objects import Key, Object, labels_of
+from fabric.scheduler.podinfo import PodInfo
+from fabric.scheduler.resources import PODS, Amounts, readable_amounts
+from fabric.scheduler.taints import Taint, taints_of
+
+
+@dataclass(slots=True)
+class NodeInfo:
+    """One node: what it is, and the pods that count on it with their sums."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    allocatable: Amounts = field(default_factory=dict)
+    known: bool = False
+    """False while only pods speak of the node."""
+    pods: dict[Key, PodInfo] = field(default_factory=dict)
+    requested: Amounts = field(default_factory=dict)
+    scored: Amounts = field(default_factory=dict)
+
+    @property
+    def room_for_pods(self) -> int:
+        return self.allocatable.get(PODS, 0) - len(self.pods)
+
+    def describe(self, node: Object | None) -> bool:
+        """Take over what the API says of the node; True when it matters to scheduling."""
+        before = (self.labels, self.taints, self.unschedulable, self.allocatable, self.known)
+        spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
+        self.known = node is not None
+        self.labels = labels_of(node) if node else {}
+        self.taints = taints_of(node) if node else ()
+        self.unschedulable = bool(spec.get("unschedulable"))
+        self.allocatable = readable_amounts(status.get("allocatable") or status.get("capacity"))
+        return before != (self.labels, self.taints, self.unschedulable, self.allocatable, self.known)
+
+    def add(self, pod: PodInfo) -> None:
+        self.pods[pod.key] = pod
+        _add(self.requested, pod.requests, 1)
+        _add(self.scored, pod.scored_requests, 1)
+
+    def remove(self, key: Key) -> None:
+        pod = self.pods.pop(key)
+        _add(self.requested, pod.requests, -1)
+        _add(self.scored, pod.scored_requests, -1)
+
+
+class ClusterState:
+    """Nodes by name, placed pods by key and namespace, labels of namespaces."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeInfo] = {}
+        self._pods: dict[Key, PodInfo] = {}
+        self._assumed: set[Key] = set()
+        self._with_terms: set[Key] = set()
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+
+    def nodes(self) -> list[NodeInfo]:
+        """The nodes of the API, in the order in which they came."""
+        return [node for node in self._nodes.values() if node.known]
+
+    def node(self, name: str) -> NodeInfo | None:
+        node = self._nodes.get(name)
+        return node if node and node.known else None
+
+    def pods(self) -> Iterable[PodInfo]:
+        """All placed pods, assumed ones included."""
+        return self._pods.values()
+
+    def pods_with_terms(self) -> Iterator[PodInfo]:
+        """Placed pods that have affinity or anti-affinity of their own."""
+        return (self._pods[key] for key in self._with_terms)
+
+    def pod(self, key: Key) -> PodInfo | None:
+        return self._pods.get(key)
+
+    def set_node(self, name: str, node: Object | None) -> bool:
+        """The node is so, or (None) gone; True when that can change where pods fit."""
+        info = self._nodes.setdefault(name, NodeInfo(name))
+        changed = info.describe(node)
+        if not info.known and not info.pods:
+            del self._nodes[name]
+        return changed
+
+    def set_pod(self, pod: PodInfo) -> bool:
+        """A pod of the API that counts; True when that is new. A pending one confirms or denies nothing."""
+        old = self._pods.get(pod.key)
+        if not pod.node:
+            if old is not None and (old.uid != pod.uid or pod.key not in self._assumed):
+                self.remove_pod(pod.key)
+            return False
+        self._assumed.discard(pod.key)
+        if old == pod:
+            return False
+        self._put(pod)
+        return True
+
+    def assume(self, pod: PodInfo, node: str) -> None:
+        """Count the pod on the node from now on."""
+        self._put(pod.on(node))
+        self._assumed.add(pod.key)
+
+    def forget(self, pod: PodInfo) -> None:
+        """The binding failed: an assumed pod counts no more."""
+        found = self._pods.get(pod.key)
+        if found is not None and pod.key in self._assumed and found.uid == pod.uid:
+            self.remove_pod(pod.key)
+
+    def remove_pod(self, key: Key) -> bool:
+        """The pod counts no more; True when it did."""
+        self._assumed.discard(key)
+        self._with_terms.discard(key)
+        pod = self._pods.pop(key, None)
+        if pod is None:
+            return False
+        node = self._nodes[pod.node]
+        node.remove(key)
+        if not node.known and not node.pods:
+            del self._nodes[pod.node]
+        return True
+
+    def _put(self, pod: PodInfo) -> None:
+        self.remove_pod(pod.key)
+        self._pods[pod.key] = pod
+        self._nodes.setdefault(pod.node, NodeInfo(pod.node)).add(pod)
+        if pod.has_terms:
+            self._with_terms.add(pod.key)
+
+
+def _add(total: Amounts, more: Amounts, sign: int) -> None:
+    for name, amount in more.items():
+        total[name] = total.get(name, 0) + sign * amount

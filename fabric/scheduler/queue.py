@@ -1,0 +1,117 @@
+"""Pods that wait: the active ones by priority and age, the refused ones until something changes.
+
+A refused pod comes back when the cluster changes so that it might fit, not before its back-off is over:
+1 s, doubling to 10 s with each refusal. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fabric.api.objects import Key
+from fabric.scheduler.podinfo import PodInfo
+
+BACKOFF_SECONDS = 1.0
+BACKOFF_SECONDS_MAX = 10.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One pending pod. `place` is its entry in the heap; a stale entry there has another number."""
+
+    pod: PodInfo
+    number: int
+    refusals: int = 0
+    place: int = 0
+    refused_until: float = 0.0
+    parked: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+
+class SchedulingQueue:
+    """One entry for each pending pod; times are loop time."""
+
+    def __init__(self) -> None:
+        self._pods: dict[Key, _Waiting] = {}
+        self._heap: list[tuple[int, int, int, Key]] = []
+        self._wake = asyncio.Event()
+        self._count = 0
+
+    def put(self, pod: PodInfo) -> None:
+        """A pod is pending, or its spec or labels changed: try it now."""
+        waiting = self._pods.get(pod.key)
+        if waiting is None or waiting.pod.uid != pod.uid:
+            self.remove(pod.key)
+            waiting = self._pods[pod.key] = _Waiting(pod, self._next())
+        elif waiting.pod == pod:
+            return
+        waiting.pod = pod
+        self._activate(waiting)
+
+    def remove(self, key: Key) -> None:
+        """The pod is gone, or bound."""
+        waiting = self._pods.pop(key, None)
+        if waiting is not None and waiting.timer:
+            waiting.timer.cancel()
+
+    async def get(self) -> PodInfo:
+        """The next pod to try; it stays in the queue's books until it is removed or parked."""
+        while True:
+            while self._heap:
+                _, _, place, key = heapq.heappop(self._heap)
+                waiting = self._pods.get(key)
+                if waiting is not None and waiting.place == place:
+                    waiting.place = 0
+                    return waiting.pod
+            self._wake.clear()
+            await self._wake.wait()
+
+    def park(self, pod: PodInfo) -> None:
+        """The pod fits nowhere: it waits for a change, and at least its back-off."""
+        waiting = self._pods.get(pod.key)
+        if waiting is None or waiting.place or waiting.pod.uid != pod.uid:
+            return
+        delay = min(BACKOFF_SECONDS * 2**waiting.refusals, BACKOFF_SECONDS_MAX)
+        waiting.refusals = min(waiting.refusals + 1, 10)
+        waiting.refused_until = asyncio.get_running_loop().time() + delay
+        waiting.parked = True
+
+    def retry(self, pod: PodInfo) -> None:
+        """The pod's binding failed: try again after its back-off."""
+        self.park(pod)
+        waiting = self._pods.get(pod.key)
+        if waiting is not None and waiting.parked:
+            self._release(waiting)
+
+    def cluster_changed(self, concerns: Callable[[PodInfo], bool] = lambda _: True) -> None:
+        """Parked pods that the change concerns are tried when their back-off is over."""
+        for waiting in tuple(self._pods.values()):
+            if waiting.parked and concerns(waiting.pod):
+                self._release(waiting)
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def _release(self, waiting: _Waiting) -> None:
+        loop = asyncio.get_running_loop()
+        waiting.parked = False
+        if waiting.refused_until <= loop.time():
+            self._activate(waiting)
+        else:
+            waiting.timer = loop.call_at(waiting.refused_until, self._activate, waiting)
+
+    def _activate(self, waiting: _Waiting) -> None:
+        if waiting.timer:
+            waiting.timer.cancel()
+            waiting.timer = None
+        waiting.parked = False
+        waiting.place = self._next()
+        heapq.heappush(self._heap, (-waiting.pod.priority, waiting.number, waiting.place, waiting.pod.key))
+        self._wake.set()
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
