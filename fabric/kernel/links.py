@@ -24,6 +24,7 @@ DOOMED_GROUP = 0x0FAB
 _IFINFO = struct.Struct("=BxHiII")
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _NET_NS_PID = 1, 3, 4, 5, 10, 18, 19
 _GROUP, _EXT_MASK, _NUM_TX_QUEUES, _NUM_RX_QUEUES, _LINK_NETNSID, _TARGET_NETNSID = 27, 29, 31, 32, 37, 46
+_DEVICE_ATTRIBUTES = frozenset((_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _LINK_NETNSID))
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER, _BRPORT_MODE = 1, 4
 _VXLAN_ID, _VXLAN_LINK, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT = 1, 3, 4, 7, 15
@@ -137,7 +138,7 @@ def question(index: int, netns_id: int | None = None) -> Request:
 def device(body: bytes) -> Device:
     """Return the device that an answer tells of."""
     _, _, index, flags, _ = _IFINFO.unpack_from(body)
-    found = netlink.attributes(body, _IFINFO.size)
+    found = netlink.attributes(body, _IFINFO.size, _DEVICE_ATTRIBUTES)
     info = netlink.attributes(found.get(_LINKINFO, b""))
     slave = netlink.attributes(info.get(_INFO_SLAVE_DATA, b""))
     netns_id = found.get(_LINK_NETNSID)

@@ -194,9 +194,9 @@ class LinuxHost(Host):
         return programs.run(self._pid, ("ipset", "save"))
 
     def _write_sets(self, steps: Sequence[Step]) -> None:
-        there = {it.name: it for it in sets.parse(self._saved_sets())}
-        self._refuse_others(steps, {it.key: it for it in there.values()})
-        self._run_tool(steps, ("ipset", "restore"), sets.compose(steps, there))
+        saved = self._saved_sets()
+        self._refuse_others(steps, {it.key: it for it in sets.parse(saved)})
+        self._run_tool(steps, ("ipset", "restore"), sets.compose(steps, sets.names(saved)))
 
     def _write_rules(self, steps: Sequence[Step]) -> None:
         for family in _FAMILIES:

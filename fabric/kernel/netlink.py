@@ -67,16 +67,18 @@ def text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
 
 
-def attributes(data: bytes | memoryview, offset: int = 0) -> Attributes:
-    """Return the attributes that start at `offset`; the last of a kind wins."""
+def attributes(data: bytes, offset: int = 0, wanted: frozenset[int] | None = None) -> Attributes:
+    """Return the attributes that start at `offset`, or those wanted of them; the last of a kind wins."""
     found: Attributes = {}
-    view = memoryview(data)
-    end = len(view)
-    while offset + 4 <= end:
-        length, kind = _ATTRIBUTE.unpack_from(view, offset)
+    end = len(data) - 4
+    unpack = _ATTRIBUTE.unpack_from
+    while offset <= end:
+        length, kind = unpack(data, offset)
         if length < 4:
             break
-        found[kind & _NLA_TYPE_MASK] = bytes(view[offset + 4 : offset + length])
+        kind &= _NLA_TYPE_MASK
+        if wanted is None or kind in wanted:
+            found[kind] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
     return found
 

@@ -15,9 +15,10 @@ MEMBERS_MAX = 1_048_576
 _SPARE = "fabric-spare"
 
 
-def spare_is_left(text: str) -> bool:
-    """True when a rewrite was cut off between its swap and its end."""
-    return f"create {_SPARE} " in text
+def names(text: str) -> frozenset[str]:
+    """Return the names of all sets in the output of `ipset save`, the spare of a cut-off rewrite too."""
+    lines = (line.split() for line in text.splitlines())
+    return frozenset(words[1] for words in lines if words[:1] == ["create"])
 
 
 def parse(text: str) -> Iterator[IpSet]:

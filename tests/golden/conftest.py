@@ -1,4 +1,4 @@
-"""The golden lane: text kept beside the test that makes it; `pytest tests/golden --rewrite` writes it anew."""
+"""The golden lane: text kept beside the test that makes it; `--rewrite` writes it anew."""
 
 from __future__ import annotations
 

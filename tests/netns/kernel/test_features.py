@@ -1,0 +1,60 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fabric.kernel.features import probe
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
+
+
+def test_every_feature_is_present_or_has_a_remedy():
+    features = probe()
+    assert {
+        "netns",
+        "veth",
+        "bridge",
+        "vxlan",
+        "tun",
+        "ipip",
+        "netem",
+        "iptables",
+        "ipset",
+        "cgroup2",
+    } <= set(features)
+    for name, feature in features.items():
+        assert feature.name == name and feature.detail
+        assert bool(feature.remedy) != feature.present
+
+
+def test_what_the_other_tests_use_is_found():
+    features = probe()
+    for name in ("netns", "veth", "bridge", "vxlan", "iptables", "ip6tables", "ipset"):
+        assert features[name].present, features[name]
+
+
+def test_probing_leaves_nothing_behind():
+    def seen() -> tuple[str, set[str]]:
+        links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+        groups = {str(path) for path in Path("/sys/fs/cgroup").rglob("fabric-trial-*")}
+        return links, groups
+
+    before = seen()
+    probe()
+    assert seen() == before
+
+
+def test_an_iptables_flavour_that_is_not_there_is_a_missing_feature(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FABRIC_IPTABLES", "ebpf")
+    assert not probe()["iptables"].present
+
+
+def test_a_plain_user_is_told_what_he_lacks():
+    code = "from fabric.kernel.features import probe; print(probe()['cgroup2'].present)"
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if "Permission denied" in done.stderr:
+        pytest.skip("the checkout is not readable by a plain user")
+    assert done.stdout.strip() == "False"
