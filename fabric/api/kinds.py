@@ -41,6 +41,10 @@ class Kind:
         """`pods`, `leases.coordination.k8s.io`: as it stands in error messages."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    def names_same_as(self, other: Kind) -> bool:
+        """True when both rows name one resource, whatever their versions and other columns."""
+        return self.plural == other.plural and self.group == other.group
+
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
         """The URL path of the collection, or of one object, or of a subresource of it."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fabric.api.kinds import POD
+from fabric.api.kinds import POD, Kind
 from fabric.api.objects import Object, timestamp
 from fabric.apiserver.options import DeleteOptions
 from fabric.apiserver.refusals import conflict, invalid, required
 from fabric.errors import BadRequest
+
+BINDING = Kind("", "v1", "Binding", "bindings", True)
+EVICTION = Kind("policy", "v1", "Eviction", "evictions", True)
+ACTIONS = {"binding": BINDING, "eviction": EVICTION}
+"""The kind of the body that each acting subresource takes."""
 
 
 def bound(pod: Object, binding: Object, now: datetime) -> Object:

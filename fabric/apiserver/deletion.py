@@ -24,7 +24,7 @@ def check(kind: Kind, obj: Object, options: DeleteOptions) -> None:
     """Refuse what may not be deleted, or is not what the client meant."""
     meta = obj["metadata"]
     name = meta["name"]
-    if kind is NAMESPACE and name in IMMORTAL:
+    if kind.names_same_as(NAMESPACE) and name in IMMORTAL:
         raise forbidden(kind, name, "this namespace may not be deleted")
     if options.uid and options.uid != meta["uid"]:
         why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
@@ -54,7 +54,7 @@ def plan(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Obje
     else:
         meta.pop("finalizers", None)
     marked = {**obj, "metadata": _marked(meta, grace, now)}
-    if kind is NAMESPACE:
+    if kind.names_same_as(NAMESPACE):
         marked["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
     if not is_held(kind, marked):
         return None
@@ -72,7 +72,7 @@ def _finalizers(obj: Object, propagation: str) -> list[str]:
 
 def grace_seconds(kind: Kind, obj: Object, asked: int | None) -> int:
     """How long the object may stay: pods on a node have time to stop, all else has none."""
-    if kind is not POD:
+    if not kind.names_same_as(POD):
         return 0
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
@@ -105,4 +105,4 @@ def is_held(kind: Kind, obj: Object) -> bool:
     meta = obj["metadata"]
     if meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
         return True
-    return kind is NAMESPACE and bool((obj.get("spec") or {}).get("finalizers"))
+    return kind.names_same_as(NAMESPACE) and bool((obj.get("spec") or {}).get("finalizers"))

@@ -149,7 +149,7 @@ def _scoped(kind: Kind, old: Object, new: Object, subresource: str) -> Object:
     """Keep to the part that the request may write: all but the status, or only the status."""
     if subresource == "status":
         return {**old, "metadata": new["metadata"], "status": new.get("status", {})}
-    if kind.plural == NAMESPACE.plural and not kind.group:
+    if kind.names_same_as(NAMESPACE):
         return _namespace_scoped(old, new, subresource)
     if "status" not in kind.subresources:
         return new

@@ -5,11 +5,10 @@ Each function returns the error, ready to raise. `Cause` is one field's fault wi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from fabric.api.kinds import Kind
 from fabric.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound
@@ -57,7 +56,7 @@ def forbidden_field(field: str, why: str) -> Cause:
 
 def shown(value: Any) -> str:
     """The value as JSON, cut where it gets long."""
-    text = orjson.dumps(value, default=str).decode()
+    text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
     return text if len(text) <= 200 else text[:200] + "…"
 
 

@@ -105,17 +105,17 @@ class Registry:
     async def _act(
         self, kind: Kind, namespace: str, name: str, obj: Object, options: WriteOptions, subresource: str
     ) -> Object:
-        name = name or str((obj.get("metadata") or {}).get("name", ""))
-        if kind.plural == POD.plural and subresource == "binding":
-            await self._rewrite(
-                kind, namespace, name, lambda old: bindings.bound(old, obj, self._clock.now()), options
-            )
-            return bindings.DONE
-        if kind.plural == POD.plural and subresource == "eviction":
-            deletes = bindings.eviction_options(obj, dry_run=options.dry_run)
-            await self.delete(kind, namespace, name, deletes)
-            return bindings.DONE
-        raise MethodNotAllowed(f"{kind.group_resource}/{subresource} cannot be created")
+        acted_by = bindings.ACTIONS.get(subresource)
+        if acted_by is None or not kind.names_same_as(POD):
+            raise MethodNotAllowed(f"{kind.group_resource}/{subresource} cannot be created")
+        obj = preparation.decoded(acted_by, {**obj, "apiVersion": acted_by.api_version}, options)
+        name = name or obj["metadata"].get("name", "")
+        if subresource == "eviction":
+            await self.delete(kind, namespace, name, bindings.eviction_options(obj, dry_run=options.dry_run))
+        else:
+            now = self._clock.now()
+            await self._rewrite(kind, namespace, name, lambda old: bindings.bound(old, obj, now), options)
+        return bindings.DONE
 
     async def update(
         self,

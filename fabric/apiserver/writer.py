@@ -42,7 +42,7 @@ class Writer:
         bare = _without_version(obj)
         value = _encoded(bare)
         path = prefix_of(kind) + key
-        lease = await self._leases.current() if kind is EVENT else 0
+        lease = await self._leases.current() if kind.names_same_as(EVENT) else 0
         self._cache.expect(value, bare)
         done = False
         try:

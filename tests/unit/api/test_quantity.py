@@ -32,5 +32,5 @@ def test_numbers_are_taken_as_they_print():
 
 @pytest.mark.parametrize("text", ["", "one", "1 Gi", "1Qi", "1.2.3", "--1", "1mm", "0x10", "NaN"])
 def test_what_is_no_quantity_is_a_value_error(text):
-    with pytest.raises(ValueError, match="quantity|suffix"):
+    with pytest.raises(ValueError, match=r"quantity|suffix"):
         parse_quantity(text)

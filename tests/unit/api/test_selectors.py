@@ -40,15 +40,12 @@ def test_a_label_selector_means_what_kubectl_says(text, matches):
     assert LabelSelector.parse(text).matches(LABELS) is matches
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["app=", "=web", "app in", "app in (", "app in web", "app=web,", "a b", "app=(x)", "!", "a=b c", "-a=b"]
-    + ["a in ()x", "x>y", "app=web!", "a/b/c=d", "k=" + "x" * 64],
-)
+UNREADABLE = ["=web", "app in", "app in (", "app in web", "app=web,", "a b", "app=(x)", "!", "a=b c", "-a=b"]
+UNREADABLE += ["a in ()x", "x>y", "app=web!", "a/b/c=d", "k=" + "x" * 64]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
 def test_a_label_selector_that_cannot_be_read_is_a_bad_request_that_shows_it(text):
-    if text == "app=":
-        assert not LabelSelector.parse(text).matches(LABELS)
-        return
     with pytest.raises(BadRequest, match="unable to parse requirement"):
         LabelSelector.parse(text)
 

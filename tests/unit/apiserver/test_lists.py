@@ -109,8 +109,8 @@ async def test_a_field_that_cannot_be_selected_is_a_bad_request_in_kubernetes_wo
     with pytest.raises(BadRequest) as caught:
         await registry.list(POD, "", ListOptions(field_selector=selector))
     assert caught.value.message == (
-        'Unable to find "/v1, Resource=pods" that match label selector "", field selector "spec.colour=blue": '
-        "field label not supported: spec.colour"
+        'Unable to find "/v1, Resource=pods" that match label selector "", '
+        'field selector "spec.colour=blue": field label not supported: spec.colour'
     )
 
 

@@ -207,7 +207,7 @@ def difference(old, new):
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     changed = {k: difference(old.get(k), v) for k, v in new.items() if k not in old or old[k] != v}
-    return {**changed, **{name: None for name in old.keys() - new.keys()}}
+    return {**changed, **dict.fromkeys(old.keys() - new.keys())}
 
 
 @given(JSON, JSON)

@@ -48,7 +48,8 @@ async def test_a_wrong_type_names_field_and_value(registry):
     with pytest.raises(Invalid) as caught:
         await registry.create(POD, "default", pod(terminationGracePeriodSeconds="soon"), STRICT)
     assert caught.value.message == (
-        'Pod "pod-1" is invalid: spec.terminationGracePeriodSeconds: Invalid value: "soon": must be of type integer'
+        'Pod "pod-1" is invalid: spec.terminationGracePeriodSeconds: Invalid value: "soon": '
+        "must be of type integer"
     )
 
 

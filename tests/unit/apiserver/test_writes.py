@@ -61,7 +61,8 @@ async def test_nothing_new_enters_a_namespace_that_is_terminating(client):
     with pytest.raises(Forbidden) as caught:
         await client.create(POD, pod(), namespace="team")
     assert caught.value.message == (
-        'pods "pod-1" is forbidden: unable to create new content in namespace team because it is being terminated'
+        'pods "pod-1" is forbidden: unable to create new content in namespace team '
+        "because it is being terminated"
     )
     assert caught.value.details["causes"][0]["reason"] == "NamespaceTerminating"
 
