@@ -27,7 +27,9 @@ async def test_the_rules_read_back_and_stand_behind_those_of_others(flavour, mon
     owner = ownership.owner(conf_of(config(cidrs="10.244.0.0/16 fd00:10:244::/48")))
     with namespaces("node-1") as pids:
         run_inside(
-            pids["node-1"], f"iptables-{flavour}", *["-t", "nat", "-A", "POSTROUTING", "-j", "RETURN", "-s", "1.2.3.4"]
+            pids["node-1"],
+            f"iptables-{flavour}",
+            *["-t", "nat", "-A", "POSTROUTING", "-j", "RETURN", "-s", "1.2.3.4"],
         )
         kernel = LinuxKernel(pids)
         try:
