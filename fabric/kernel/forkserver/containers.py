@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 
-from fabric.kernel.forkserver import setup
-from fabric.kernel.forkserver.birth import bear
+from fabric.kernel.forkserver import container as single
 from fabric.kernel.forkserver.failure import Failure
 from fabric.kernel.forkserver.inventory import Container
 from fabric.kernel.forkserver.logs import STREAMS, LogFile, Output
-from fabric.kernel.forkserver.workshop import discard, kill, living
+from fabric.kernel.forkserver.workshop import kill, living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fabric.kernel.forkserver.birth import Newborn
     from fabric.kernel.forkserver.process import Process
     from fabric.kernel.forkserver.records import Record
     from fabric.kernel.forkserver.sandboxes import Sandboxes
-    from fabric.kernel.forkserver.setup import Spec
     from fabric.kernel.forkserver.workshop import Workshop
+
+    Spec = dict[str, Any]
 
 KIND = "containers"
 _UNSEEN_EXIT_CODE = 255
@@ -63,20 +62,22 @@ class Containers:
         id = spec["id"]
         if id in self._containers:
             return _status(self._containers[id])
-        pause = self._sandboxes.process(spec["sandbox"]).fd
+        pause = self._sandboxes.process(spec["sandbox"])
         container = Container(_record(spec), None)
         fifos = self._workshop.records.make_fifos(id)
         try:
             self._open_outputs(container)
-            prepare = setup.container(spec, pause, self._workshop.places, fifos)
-            newborn = bear(prepare, setup.CONTAINER, inside=pause)
-            self._launch(container, newborn)
+            container.record["started_at"] = time.time()
+            container.process = single.start(spec, pause, self._workshop.ground, fifos)
+            self._workshop.enlist(KIND, id, container.process, container.record)
         except (Failure, OSError) as error:
             self._close_outputs(container)
             self._workshop.records.remove_fifos(id)
             if not isinstance(error, Failure) or not error.code:
                 raise
             self._note_refusal(container, error)
+        else:
+            self._watch(container)
         self._containers[id] = container
         return _status(container)
 
@@ -124,17 +125,6 @@ class Containers:
 
     def record(self, id: str) -> Record:
         return self._containers[id].record
-
-    def _launch(self, container: Container, newborn: Newborn) -> None:
-        container.record["started_at"] = time.time()
-        try:
-            self._workshop.launch(KIND, container.record["id"], newborn, container.record)
-        except (Failure, OSError):
-            discard(newborn)
-            self._workshop.records.remove(KIND, container.record["id"])
-            raise
-        container.process = newborn.process
-        self._watch(container)
 
     def _watch(self, container: Container) -> None:
         def ended(code: int | None) -> None:

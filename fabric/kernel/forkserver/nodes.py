@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from fabric.kernel.forkserver import setup
 from fabric.kernel.forkserver.birth import bear
 from fabric.kernel.forkserver.failure import Failure
 from fabric.kernel.forkserver.inventory import Thing
+from fabric.kernel.forkserver.node_init import NAMESPACES, node
 from fabric.kernel.forkserver.workshop import discard, kill, living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from fabric.kernel.forkserver.process import Process
-    from fabric.kernel.forkserver.setup import Spec
     from fabric.kernel.forkserver.workshop import Workshop
+
+    Spec = dict[str, Any]
 
 KIND = "nodes"
 
@@ -38,7 +40,7 @@ class Nodes:
         known = self._nodes.get(name)
         if known is not None and known.process is not None:
             return known.process.pid
-        newborn = bear(setup.node(spec, self._workshop.places), setup.NODE)
+        newborn = bear(node(spec, self._workshop.ground), NAMESPACES)
         record = {"name": name}
         try:
             self._workshop.launch(KIND, name, newborn, record)

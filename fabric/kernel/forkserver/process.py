@@ -39,6 +39,18 @@ class Process:
             return None
         return cls(pid, start, fd)
 
+    @classmethod
+    def born(cls, pid: int) -> Process:
+        """Return a new child of the runtime's."""
+        return cls(pid, start_time(pid), os.pidfd_open(pid))
+
+    @classmethod
+    def of(cls, fd: int) -> Process:
+        """Return the living process of a pidfd."""
+        with open(f"/proc/self/fdinfo/{fd}") as file:
+            pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        return cls(pid, start_time(pid), fd)
+
     def signal(self, number: int) -> None:
         try:
             signal.pidfd_send_signal(self.fd, number)

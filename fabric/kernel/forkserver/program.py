@@ -1,22 +1,29 @@
-"""Becoming a program: environment, user, capabilities, working directory, exec; errors read like runc's."""
+"""Starting a program where the runtime stands: by vfork and exec, or by fork where there is more to do.
+
+vfork (posix_spawn) copies no memory and takes a third of the time. Errors read like runc's.
+"""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
+import signal
 
-from fabric.kernel.forkserver import linux
+from fabric.kernel.forkserver import echo, linux
 from fabric.kernel.forkserver.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, NoReturn
+
+    FileAction = tuple[Any, ...]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-CAPABILITIES = {
+_CAPABILITIES = {
     "CHOWN": 0,
     "DAC_OVERRIDE": 1,
     "FOWNER": 3,
@@ -31,8 +38,19 @@ CAPABILITIES = {
     "AUDIT_WRITE": 29,
     "SETFCAP": 31,
 }
-"""What a container has by default; MKNOD is not among them, for no device controller guards the disks."""
-DEFAULT_CAPABILITIES = sum(1 << number for number in CAPABILITIES.values())
+"""As in Docker; MKNOD is not among them, for no device controller guards the disks."""
+CAPABILITIES = sum(1 << number for number in _CAPABILITIES.values())
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_MESSAGE_BYTES_MAX = 4096
+
+
+class User:
+    """Who a program runs as; `confined` has a container's capabilities, else all."""
+
+    def __init__(self, uid: int = 0, gid: int = 0, *, confined: bool) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.confined = confined
 
 
 def environment(given: Mapping[str, str], uid: int) -> dict[str, str]:
@@ -49,33 +67,127 @@ def enter_directory(path: str) -> None:
         raise Failure(f'mkdir "{path}": {_words(error)}', NOT_EXECUTABLE) from error
 
 
-def become_user(uid: int, gid: int) -> None:
-    """Give up other users' rights, and the capabilities a container does not have."""
-    linux.limit_capabilities(DEFAULT_CAPABILITIES)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
-    if uid == 0:
-        linux.set_capabilities(DEFAULT_CAPABILITIES)
+def start(
+    argv: list[str],
+    env: Mapping[str, str],
+    files: Sequence[FileAction],
+    user: User,
+    first: Callable[[], None] | None = None,
+) -> int:
+    """Start a program in the namespaces and the directory of the caller and return its pid.
+
+    `files` are posix_spawn's file actions. `first` is done in the child, which costs a fork. Failure
+    127 when the program is not there and 126 when it cannot be run.
+    """
+    if user.confined:
+        linux.confine(CAPABILITIES)
+    try:
+        if first is None and user.uid == user.gid == 0 and argv[0] != echo.PROGRAM:
+            return _spawn(argv, env, files)
+        return _fork(argv, env, files, user, first)
+    finally:
+        if user.confined:
+            linux.release()
 
 
-def execute(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Become the program; Failure 127 when it is not there and 126 when it cannot be run."""
-    name = argv[0]
-    refused: OSError | None = None
-    for path in _candidates(name, env):
+def become(argv: list[str], env: Mapping[str, str]) -> NoReturn:
+    """Turn this process into the program; Failure as `start`."""
+    _try(argv[0], env, lambda path: os.execve(path, argv, env))
+    raise AssertionError("exec came back")
+
+
+def _spawn(argv: list[str], env: Mapping[str, str], files: Sequence[FileAction]) -> int:
+    return _try(
+        argv[0],
+        env,
+        lambda path: os.posix_spawn(
+            path, argv, env, file_actions=files, setsid=True, setsigdef=_IGNORED_BY_PYTHON
+        ),
+    )
+
+
+def _fork(
+    argv: list[str],
+    env: Mapping[str, str],
+    files: Sequence[FileAction],
+    user: User,
+    first: Callable[[], None] | None,
+) -> int:
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
         try:
-            os.execve(path, list(argv), dict(env))
+            _live(argv, env, files, user, first)
+        except Failure as failure:
+            _complain(write, failure)
         except OSError as error:
-            if refused is None or error.errno not in _MISSING:
-                refused = error
-    raise _refusal(name, refused or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+            _complain(write, Failure(f"{error.filename or argv[0]}: {_words(error)}"))
+        finally:
+            os._exit(NOT_FOUND)
+    os.close(write)
+    text = b""
+    while part := os.read(read, _MESSAGE_BYTES_MAX):
+        text += part
+    os.close(read)
+    if text:
+        os.waitpid(pid, 0)
+        raise Failure(*json.loads(text))
+    return pid
 
 
-def _candidates(name: str, env: Mapping[str, str]) -> list[str]:
+def _live(
+    argv: list[str],
+    env: Mapping[str, str],
+    files: Sequence[FileAction],
+    user: User,
+    first: Callable[[], None] | None,
+) -> NoReturn:
+    os.setsid()
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    for action in files:
+        _act(*action)
+    if first is not None:
+        first()
+    os.setgroups([])
+    os.setgid(user.gid)
+    os.setuid(user.uid)
+    if argv[0] == echo.PROGRAM:
+        linux.give_up_capabilities(CAPABILITIES)
+        linux.close_from(3)
+        linux.set_title(" ".join(argv))
+        echo.main(argv[1:], env)
+    become(argv, env)
+
+
+def _act(kind: int, *arguments: Any) -> None:
+    """Do what posix_spawn would do of itself."""
+    if kind == os.POSIX_SPAWN_OPEN:
+        number, path, flags, mode = arguments
+        arguments = (os.open(path, flags, mode), number)
+    os.dup2(*arguments)
+
+
+def _complain(fd: int, failure: Failure) -> None:
+    os.write(fd, json.dumps([failure.message[:_MESSAGE_BYTES_MAX], failure.code]).encode())
+
+
+def _try(name: str, env: Mapping[str, str], call: Callable[[str], int]) -> int:
+    path = _find(name, env)
+    try:
+        return call(path)
+    except OSError as error:
+        raise _refusal(name, error) from error
+
+
+def _find(name: str, env: Mapping[str, str]) -> str:
+    """Return where the program is. One try must do: PID 1 of a namespace that fails ends the namespace."""
     if "/" in name:
-        return [name]
-    return [f"{directory or '.'}/{name}" for directory in env.get("PATH", PATH).split(":")]
+        return name
+    paths = [f"{directory or '.'}/{name}" for directory in env.get("PATH", PATH).split(":")]
+    there = [path for path in paths if os.path.isfile(path)]
+    able = [path for path in there if os.access(path, os.X_OK)]
+    return (able or there or paths)[0]
 
 
 def _refusal(name: str, error: OSError) -> Failure:

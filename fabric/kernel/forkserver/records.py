@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 KINDS = ("nodes", "sandboxes", "containers")
 
 
+class Mark:
+    """A file that a process has open while no record names it, so that it can be found."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> int:
+        self._fd = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        os.unlink(self._path)
+
+
 class Records:
     """A directory that one runtime at a time works on."""
 
@@ -48,6 +64,10 @@ class Records:
             with open(path) as file:
                 records.append(json.load(file))
         return records
+
+    def mark(self, kind: str, key: str) -> Mark:
+        """Return a mark for a process that no record names yet."""
+        return Mark(self._path(kind, key).removesuffix(".json") + ".mark")
 
     def make_fifos(self, key: str) -> tuple[str, str]:
         """Make a container's FIFOs for stdout and stderr, or find them."""

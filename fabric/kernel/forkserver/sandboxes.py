@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from fabric.kernel.forkserver import setup
-from fabric.kernel.forkserver.birth import bear
-from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver import pause
 from fabric.kernel.forkserver.inventory import Thing
-from fabric.kernel.forkserver.workshop import discard, kill, living
+from fabric.kernel.forkserver.workshop import kill, living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +13,9 @@ if TYPE_CHECKING:
 
     from fabric.kernel.forkserver.nodes import Nodes
     from fabric.kernel.forkserver.process import Process
-    from fabric.kernel.forkserver.setup import Spec
     from fabric.kernel.forkserver.workshop import Workshop
+
+    Spec = dict[str, Any]
 
 KIND = "sandboxes"
 
@@ -36,17 +35,12 @@ class Sandboxes:
         id = spec["id"]
         if id in self._sandboxes:
             return _status(self._sandboxes[id])
-        inside = self._nodes.process(spec["node"]).fd
-        flags = setup.SANDBOX_ON_HOST_NETWORK if spec.get("host_network", False) else setup.SANDBOX
-        newborn = bear(setup.sandbox(spec, inside), flags, inside=inside, nested=True)
+        node = self._nodes.process(spec["node"])
         record = {"id": id, "node": spec["node"]}
-        try:
-            self._workshop.launch(KIND, id, newborn, record)
-        except (Failure, OSError):
-            discard(newborn)
-            self._workshop.records.remove(KIND, id)
-            raise
-        sandbox = Thing(record, newborn.process)
+        with self._workshop.records.mark(KIND, id) as mark:
+            process = pause.start(spec, node, self._workshop.ground, mark)
+            self._workshop.enlist(KIND, id, process, record)
+        sandbox = Thing(record, process)
         self._keep(sandbox)
         return _status(sandbox)
 

@@ -14,16 +14,15 @@ import resource
 import socket
 import sys
 
-from fabric.kernel.forkserver import linux, roots
 from fabric.kernel.forkserver.connection import Connection
 from fabric.kernel.forkserver.containers import Containers
 from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.ground import Ground
 from fabric.kernel.forkserver.nodes import Nodes
 from fabric.kernel.forkserver.polling import Poll
 from fabric.kernel.forkserver.records import Records
 from fabric.kernel.forkserver.sandboxes import Sandboxes
 from fabric.kernel.forkserver.sessions import Session
-from fabric.kernel.forkserver.setup import Places
 from fabric.kernel.forkserver.workshop import Workshop
 
 TYPE_CHECKING = False
@@ -40,9 +39,10 @@ if TYPE_CHECKING:
 class Server:
     """Answers requests; those that must wait for a death are answered then."""
 
-    def __init__(self, records: Records, places: Places, poll: Poll) -> None:
+    def __init__(self, records: Records, ground: Ground, poll: Poll) -> None:
         self._poll = poll
-        workshop = Workshop(records, poll, places, self._tell)
+        self._ground = ground
+        workshop = Workshop(records, poll, ground, self._tell)
         self._nodes = Nodes(workshop)
         self._sandboxes = Sandboxes(workshop, self._nodes)
         self._containers = Containers(workshop, self._sandboxes)
@@ -114,7 +114,7 @@ class Server:
             user: dict[str, Any] = {}
         else:
             target, user = self._containers.process(key), self._containers.record(key)
-        session = Session.start(connection, self._poll, target, message, user)
+        session = Session.start(connection, self._poll, self._ground, target, message, user)
         self._sessions[connection] = session
         connection.on_close.append(lambda: self._forget_session(connection))
         connection.send({"id": message["id"], "ok": None}, session.fds)
@@ -138,10 +138,9 @@ def main() -> None:
     lock = _lock(directory)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    linux.unshare(linux.CLONE_NEWNS)
-    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_SLAVE)
+    os.setgroups([])
     poll = Poll()
-    server = Server(records, _places(directory), poll)
+    server = Server(records, _ground(directory), poll)
     listener = _listen(path)
     poll.watch(listener.fileno(), lambda _: server.accept(listener))
     gc.collect()
@@ -150,12 +149,10 @@ def main() -> None:
         poll.run_once()
 
 
-def _places(directory: str) -> Places:
-    places = Places(f"{directory}/template", f"{directory}/scratch")
-    for path in (places.template, places.scratch):
-        os.makedirs(path, exist_ok=True)
-    roots.make_template(places.template)
-    return Places(f"{places.template}", places.scratch)
+def _ground(directory: str) -> Ground:
+    point = f"{directory}/ground"
+    os.makedirs(point, exist_ok=True)
+    return Ground(point)
 
 
 def _lock(directory: str) -> int:

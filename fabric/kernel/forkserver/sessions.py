@@ -9,28 +9,27 @@ import struct
 import termios
 
 from fabric.kernel.forkserver import linux, program
-from fabric.kernel.forkserver.birth import bear
-from fabric.kernel.forkserver.failure import Failure
-from fabric.kernel.forkserver.workshop import discard
+from fabric.kernel.forkserver.files import close_all
+from fabric.kernel.forkserver.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from fabric.kernel.forkserver.birth import Become, Channel, Prepare
     from fabric.kernel.forkserver.connection import Connection
+    from fabric.kernel.forkserver.ground import Ground
     from fabric.kernel.forkserver.polling import Poll
-    from fabric.kernel.forkserver.process import Process
+    from fabric.kernel.forkserver.program import FileAction
 
-_ALL = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
-_TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
+_ALL = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
+_TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 
 
 class Session:
     """One running program; it is killed when its connection closes."""
 
-    def __init__(self, process: Process, terminal: int | None, connection: Connection, poll: Poll) -> None:
+    def __init__(self, process: Process, terminal: int, connection: Connection, poll: Poll) -> None:
         self._process = process
         self._terminal = terminal
         self._connection = connection
@@ -43,33 +42,36 @@ class Session:
         cls,
         connection: Connection,
         poll: Poll,
+        ground: Ground,
         target: Process,
         request: dict[str, Any],
         user: dict[str, Any],
     ) -> Session:
         """Start the program of a request in the namespaces of `target`; Failure when it cannot be."""
         fds = connection.take_fds()
+        terminal = -1
         try:
-            newborn = bear(_prepare(request, user, target.fd, fds), 0, inside=target.fd)
-        finally:
-            for fd in fds:
-                os.close(fd)
-        try:
-            newborn.go()
-        except Failure:
-            discard(newborn)
-            if newborn.fd is not None:
-                os.close(newborn.fd)
+            with ground:
+                linux.setns(target.fd, _ALL)
+                if request.get("tty"):
+                    terminal, files = _open_terminal()
+                else:
+                    files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
+                pid = _start(request, user, files)
+            return cls(Process.born(pid), terminal, connection, poll)
+        except BaseException:
+            close_all((terminal,))
             raise
-        return cls(newborn.process, newborn.fd, connection, poll)
+        finally:
+            close_all(fds)
 
     @property
     def fds(self) -> tuple[int, ...]:
         """The master end of its terminal, for the client."""
-        return () if self._terminal is None else (self._terminal,)
+        return () if self._terminal < 0 else (self._terminal,)
 
     def resize(self, rows: int, columns: int) -> None:
-        if self._terminal is not None:
+        if self._terminal >= 0:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def signal(self, number: int) -> None:
@@ -80,39 +82,25 @@ class Session:
         self._poll.forget(self._process.fd)
         code = self._process.end() or 0
         self._connection.send({"exit": 128 - code if code < 0 else code})
-        if self._terminal is not None:
-            os.close(self._terminal)
-            self._terminal = None
+        close_all((self._terminal,))
+        self._terminal = -1
 
     def _kill(self) -> None:
         self.signal(signal.SIGKILL)
 
 
-def _prepare(request: dict[str, Any], user: dict[str, Any], target: int, fds: Sequence[int]) -> Prepare:
-    def prepare(channel: Channel) -> Become:
-        linux.setns(target, _ALL)
-        terminal = None
-        if request.get("tty"):
-            terminal = _open_terminal()
-        else:
-            for number, fd in enumerate(fds):
-                os.dup2(fd, number)
-        env = program.environment({**user.get("env", {}), **request.get("env", {})}, user.get("uid", 0))
-        program.enter_directory(user.get("cwd", "/"))
-        if user:
-            program.become_user(user["uid"], user["gid"])
-        channel.hello(terminal)
-        return lambda: program.execute(request["argv"], env)
-
-    return prepare
+def _start(request: dict[str, Any], user: dict[str, Any], files: Sequence[FileAction]) -> int:
+    uid = user.get("uid", 0)
+    env = program.environment({**user.get("env", {}), **request.get("env", {})}, uid)
+    program.enter_directory(user.get("cwd", "/"))
+    who = program.User(uid, user.get("gid", 0), confined=bool(user))
+    return program.start(request["argv"], env, files, who)
 
 
-def _open_terminal() -> int:
-    """Make a terminal of the namespace's devpts this process's own; return its master end."""
+def _open_terminal() -> tuple[int, list[FileAction]]:
+    """Make a terminal of the namespace's devpts; its master end, and how a session leader gets the other."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-    slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    for number in range(3):
-        os.dup2(slave, number)
-    return master
+    (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, bytes(4)))
+    files: list[FileAction] = [(os.POSIX_SPAWN_OPEN, 0, f"/dev/pts/{number}", os.O_RDWR, 0)]
+    return master, files + [(os.POSIX_SPAWN_DUP2, 0, other) for other in (1, 2)]

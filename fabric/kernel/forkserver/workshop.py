@@ -10,23 +10,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fabric.kernel.forkserver.birth import Newborn
+    from fabric.kernel.forkserver.ground import Ground
     from fabric.kernel.forkserver.inventory import Thing
     from fabric.kernel.forkserver.polling import Poll
     from fabric.kernel.forkserver.records import Record, Records
-    from fabric.kernel.forkserver.setup import Places
 
 
 class Workshop:
-    def __init__(self, records: Records, poll: Poll, places: Places, tell: Callable[[str], None]) -> None:
+    def __init__(self, records: Records, poll: Poll, ground: Ground, tell: Callable[[str], None]) -> None:
         self.records = records
         self.poll = poll
-        self.places = places
+        self.ground = ground
         self.tell = tell
         """To be called with a sandbox id when something of it ended."""
 
     def adopt(self, record: Record) -> Process | None:
         """Return the process of a record, or None when it has ended."""
         return Process.adopt(record["pid"], record["start"])
+
+    def enlist(self, kind: str, key: str, process: Process, record: Record) -> None:
+        """Write the record of a process that runs, or end it."""
+        record.update(pid=process.pid, start=process.start)
+        try:
+            self.records.write(kind, key, record)
+        except OSError:
+            process.signal(9)
+            process.end()
+            raise
 
     def launch(self, kind: str, key: str, newborn: Newborn, record: Record) -> None:
         """Write the record, then let the process become its program; Failure when it cannot."""
