@@ -1,0 +1,168 @@
+"""Real clusters for tests: each with a name of its own, driven by the command line, always taken down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).parents[2]
+SECONDS_MAX = 120
+
+
+def run(*argv: str, seconds_max: float = SECONDS_MAX) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said."""
+    return subprocess.run(
+        argv,
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        timeout=seconds_max,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def fabric(*arguments: str, seconds_max: float = SECONDS_MAX) -> subprocess.CompletedProcess[str]:
+    """Run the command line of this checkout."""
+    return run(sys.executable, "-P", "-m", "fabric", *arguments, seconds_max=seconds_max)
+
+
+def host_state() -> dict[str, str]:
+    """Everything of the host's own network that fabric must not touch, as text."""
+    commands = {
+        "links": ("ip", "-d", "link"),
+        "addresses": ("ip", "-o", "-f", "inet", "address"),
+        "routes": ("ip", "route", "show", "table", "all"),
+        "rules": ("ip", "rule"),
+        "iptables": ("iptables-save",),
+        "namespaces": ("ip", "netns", "list"),
+    }
+    state = {name: without_counters(run(*argv).stdout) for name, argv in commands.items()}
+    state["mounts"] = Path("/proc/self/mountinfo").read_text()
+    return state
+
+
+def without_counters(text: str) -> str:
+    """iptables-save without the lines that say when it ran."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("# "))
+
+
+def pod(
+    name: str, node: str = "", *, image: str = "echo", namespace: str = "default", **spec: Any
+) -> dict[str, Any]:
+    """A pod with one container, on that node or on any."""
+    where = {"nodeSelector": {"kubernetes.io/hostname": node}} if node else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "main", "image": image}],
+            **where,
+            **spec,
+        },
+    }
+
+
+class Cluster:
+    """One cluster of a test; `close` takes it down whatever state it is in."""
+
+    def __init__(self, folder: Path, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = ()) -> None:
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self.file = folder / f"{self.name}.yaml"
+        self.write(nodes=nodes, backend=backend, pods=pods)
+
+    def write(self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = ()) -> None:
+        """Write the topology file anew."""
+        topology = {
+            "apiVersion": "fabric.dev/v1",
+            "kind": "Topology",
+            "metadata": {"name": self.name},
+            "spec": {
+                "nodes": nodes,
+                "network": {"plugin": "flannel", "backend": backend},
+                "manifests": list(pods),
+            },
+        }
+        self.file.write_text(json.dumps(topology))
+
+    def up(self, *options: str) -> dict[str, Any]:
+        """`fabric up`, which must succeed; its report."""
+        done = fabric("up", str(self.file), "-o", "json", *options)
+        assert done.returncode == 0, f"{done.stderr}\n{done.stdout}\n{self.logs()}"
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    def down(self) -> subprocess.CompletedProcess[str]:
+        return fabric("down", self.name)
+
+    def exec(self, where: str, *command: str, container: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in a pod, or on a node when `where` begins with `node:`."""
+        return fabric(*self._exec_arguments(where, command, container))
+
+    @contextmanager
+    def start(self, where: str, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command beside the test, and end it with the body."""
+        argv = [sys.executable, "-P", "-m", "fabric", *self._exec_arguments(where, command, "")]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            argv, cwd=TOP, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        ) as started:
+            try:
+                yield started
+            finally:
+                started.kill()
+
+    def _exec_arguments(self, where: str, command: tuple[str, ...], container: str) -> list[str]:
+        options = ["--cluster", self.name] + (["-c", container] if container else [])
+        kind, _, name = where.partition(":")
+        target = ["--node", name] if kind == "node" and name else [where]
+        return ["exec", *options, *target, "--", *command]
+
+    def kubectl(self, kubectl: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run(kubectl, f"--kubeconfig={self.run_folder}/kubeconfig", *arguments)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(fabric("status", self.name, "-o", "json").stdout)
+        return status
+
+    def pid(self, component: str) -> int:
+        """Pid of a component; 0 when it is dead."""
+        return next((p["pid"] for p in self.status()["processes"] if p["name"] == component), 0)
+
+    @property
+    def run_folder(self) -> Path:
+        return Path("/run/fabric") / self.name
+
+    @property
+    def state_folder(self) -> Path:
+        return Path("/var/lib/fabric") / self.name
+
+    def logs(self) -> str:
+        """The ends of all logs, for a failing test's message."""
+        return "\n".join(
+            f"== {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
+            for path in sorted((self.state_folder / "logs").glob("*.log"))
+        )
+
+    def leftovers(self) -> list[str]:
+        """What is still there of this cluster: folders, processes, cgroups."""
+        places = [self.run_folder, self.state_folder, *Path("/sys/fs/cgroup").glob(f"**/fabric/{self.name}")]
+        found = [str(path) for path in places if path.exists()]
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"/fabric/{self.name}" in (process / "cgroup").read_text():
+                    found.append(f"{process.name} {(process / 'comm').read_text().strip()}")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return found
+
+    def close(self) -> None:
+        self.down()
