@@ -6,13 +6,20 @@ its binding fails. Only what the informers tell and the scheduler assumes is in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fabric.api.objects import Key, Object, labels_of
-from fabric.scheduler.podinfo import PodInfo
+from fabric.scheduler.podinfo import Likeness, PodInfo
+from fabric.scheduler.podterms import PodTerms
 from fabric.scheduler.resources import PODS, Amounts, readable_amounts
 from fabric.scheduler.taints import Taint, taints_of
+
+T = TypeVar("T")
+Terms = tuple[PodTerms, PodTerms]
+"""Affinity and anti-affinity."""
 
 
 @dataclass(slots=True)
@@ -29,6 +36,10 @@ class NodeInfo:
     pods: dict[Key, PodInfo] = field(default_factory=dict)
     requested: Amounts = field(default_factory=dict)
     scored: Amounts = field(default_factory=dict)
+    alike: Counter[Likeness] = field(default_factory=Counter)
+    """How many pods of each likeness: a thousand replicas are matched as one."""
+    terms: Counter[Terms] = field(default_factory=Counter)
+    """How many pods have these affinity and anti-affinity terms."""
 
     @property
     def room_for_pods(self) -> int:
@@ -47,17 +58,21 @@ class NodeInfo:
 
     def add(self, pod: PodInfo) -> None:
         self.pods[pod.key] = pod
-        _add(self.requested, pod.requests, 1)
-        _add(self.scored, pod.scored_requests, 1)
+        self._count(pod, 1)
 
     def remove(self, key: Key) -> None:
-        pod = self.pods.pop(key)
-        _add(self.requested, pod.requests, -1)
-        _add(self.scored, pod.scored_requests, -1)
+        self._count(self.pods.pop(key), -1)
+
+    def _count(self, pod: PodInfo, sign: int) -> None:
+        _add(self.requested, pod.requests, sign)
+        _add(self.scored, pod.scored_requests, sign)
+        _tally(self.alike, pod.likeness, sign)
+        if pod.has_terms:
+            _tally(self.terms, (pod.affinity, pod.anti_affinity), sign)
 
 
 class ClusterState:
-    """Nodes by name, placed pods by key and namespace, labels of namespaces."""
+    """Nodes by name, placed pods by key, labels of namespaces."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, NodeInfo] = {}
@@ -74,13 +89,9 @@ class ClusterState:
         node = self._nodes.get(name)
         return node if node and node.known else None
 
-    def pods(self) -> Iterable[PodInfo]:
-        """All placed pods, assumed ones included."""
-        return self._pods.values()
-
-    def pods_with_terms(self) -> Iterator[PodInfo]:
-        """Placed pods that have affinity or anti-affinity of their own."""
-        return (self._pods[key] for key in self._with_terms)
+    def nodes_with_terms(self) -> list[NodeInfo]:
+        """The nodes with pods that have affinity or anti-affinity of their own."""
+        return [node for node in self.nodes() if node.terms] if self._with_terms else []
 
     def pod(self, key: Key) -> PodInfo | None:
         return self._pods.get(key)
@@ -136,6 +147,12 @@ class ClusterState:
         self._nodes.setdefault(pod.node, NodeInfo(pod.node)).add(pod)
         if pod.has_terms:
             self._with_terms.add(pod.key)
+
+
+def _tally(counts: Counter[T], value: T, sign: int) -> None:
+    counts[value] += sign
+    if not counts[value]:
+        del counts[value]
 
 
 def _add(total: Amounts, more: Amounts, sign: int) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from fabric.scheduler.clusterstate import ClusterState, NodeInfo
 from fabric.scheduler.plugin import Judge, Reasons, most_is_best
-from fabric.scheduler.podinfo import PodInfo
-from fabric.scheduler.podterms import PodTerm
+from fabric.scheduler.podinfo import Likeness, PodInfo
+from fabric.scheduler.podterms import PodTerm, PodTerms
 
 NO_AFFINITY = ("node(s) didn't match pod affinity rules",)
 ANTI_AFFINITY = ("node(s) didn't match pod anti-affinity rules",)
@@ -30,7 +30,7 @@ def inter_pod_affinity(pod: PodInfo, cluster: ClusterState) -> Judge | None:
         return None
     wanted = _domains_of_matching(near, cluster, all_terms=True)
     forbidden = _domains_of_matching(away, cluster, all_terms=False)
-    is_first = not wanted and all(_matches(term, pod, cluster) for term in near)
+    is_first = not wanted and all(_matches(term, pod.likeness, cluster) for term in near)
 
     def judge(node: NodeInfo) -> Reasons:
         if not all(_near(term, node, wanted, anywhere=is_first) for term in near):
@@ -54,12 +54,12 @@ def preferred_pods(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo
     return most_is_best([float(sum(weights.get(d, 0) for d in node.labels.items())) for node in nodes])
 
 
-def _matches(term: PodTerm, pod: PodInfo, cluster: ClusterState) -> bool:
-    return term.matches(pod.key.namespace, pod.labels, cluster.namespaces)
+def _matches(term: PodTerm, pods: Likeness, cluster: ClusterState) -> bool:
+    return term.matches(pods.namespace, dict(pods.labels), cluster.namespaces)
 
 
-def _domain(term: PodTerm, node: NodeInfo | None) -> Domain | None:
-    value = node.labels.get(term.topology_key) if node else None
+def _domain(term: PodTerm, node: NodeInfo) -> Domain | None:
+    value = node.labels.get(term.topology_key)
     return None if value is None else (term.topology_key, value)
 
 
@@ -71,38 +71,44 @@ def _near(term: PodTerm, node: NodeInfo, wanted: set[Domain], *, anywhere: bool)
 def _domains_of_matching(terms: Sequence[PodTerm], cluster: ClusterState, *, all_terms: bool) -> set[Domain]:
     """Where pods are that match all terms, or (each term for itself) any."""
     domains: set[Domain] = set()
-    for other in cluster.pods() if terms else ():
-        hits = [term for term in terms if _matches(term, other, cluster)]
-        if hits and (not all_terms or len(hits) == len(terms)):
-            node = cluster.node(other.node)
-            domains.update(domain for term in hits if (domain := _domain(term, node)))
+    for node in cluster.nodes() if terms else ():
+        for pods in node.alike:
+            hits = [term for term in terms if _matches(term, pods, cluster)]
+            if hits and (not all_terms or len(hits) == len(terms)):
+                domains.update(domain for term in hits if (domain := _domain(term, node)))
     return domains
 
 
 def _forbidden_by_others(pod: PodInfo, cluster: ClusterState) -> set[Domain]:
-    terms = ((other, term) for other in cluster.pods_with_terms() for term in other.anti_affinity.required)
-    hits = ((other, term) for other, term in terms if _matches(term, pod, cluster))
-    return {domain for other, term in hits if (domain := _domain(term, cluster.node(other.node)))}
+    return {
+        domain
+        for node in cluster.nodes_with_terms()
+        for _, anti_affinity in node.terms
+        for term in anti_affinity.required
+        if (domain := _domain(term, node)) and _matches(term, pod.likeness, cluster)
+    }
 
 
 def _add_own_weights(weights: defaultdict[Domain, int], pod: PodInfo, cluster: ClusterState) -> None:
     signed = [*((t, 1) for t in pod.affinity.preferred), *((t, -1) for t in pod.anti_affinity.preferred)]
-    for other in cluster.pods() if signed else ():
-        for term, sign in signed:
-            domain = _domain(term, cluster.node(other.node))
-            if domain and _matches(term, other, cluster):
-                weights[domain] += sign * term.weight
+    for node in cluster.nodes() if signed else ():
+        for pods, count in node.alike.items():
+            for term, sign in signed:
+                domain = _domain(term, node)
+                if domain and _matches(term, pods, cluster):
+                    weights[domain] += sign * term.weight * count
 
 
 def _add_their_weights(weights: defaultdict[Domain, int], pod: PodInfo, cluster: ClusterState) -> None:
-    for other in cluster.pods_with_terms():
-        for term, weight in _their_terms(other):
-            domain = _domain(term, cluster.node(other.node))
-            if domain and _matches(term, pod, cluster):
-                weights[domain] += weight
+    for node in cluster.nodes_with_terms():
+        for (affinity, anti_affinity), count in node.terms.items():
+            for term, weight in _weighed(affinity, anti_affinity):
+                domain = _domain(term, node)
+                if domain and _matches(term, pod.likeness, cluster):
+                    weights[domain] += weight * count
 
 
-def _their_terms(other: PodInfo) -> Iterable[tuple[PodTerm, int]]:
-    yield from ((term, term.weight) for term in other.affinity.preferred)
-    yield from ((term, HARD_AFFINITY_WEIGHT) for term in other.affinity.required)
-    yield from ((term, -term.weight) for term in other.anti_affinity.preferred)
+def _weighed(affinity: PodTerms, anti_affinity: PodTerms) -> Iterable[tuple[PodTerm, int]]:
+    yield from ((term, term.weight) for term in affinity.preferred)
+    yield from ((term, HARD_AFFINITY_WEIGHT) for term in affinity.required)
+    yield from ((term, -term.weight) for term in anti_affinity.preferred)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from fabric.api.objects import Key, Object, is_deleting, key_of, labels_of, uid_of
 from fabric.errors import FabricError
@@ -26,6 +27,14 @@ class HostPort:
         return self.address == other.address or self.address in ANY_ADDRESS or other.address in ANY_ADDRESS
 
 
+class Likeness(NamedTuple):
+    """What other pods' selectors see of a pod: replicas are alike."""
+
+    namespace: str
+    labels: frozenset[tuple[str, str]]
+    deleting: bool
+
+
 @dataclass(frozen=True, slots=True)
 class PodInfo:
     """`node` is empty for a pending pod. `problem` says why the pod's spec cannot be read, if so."""
@@ -45,6 +54,10 @@ class PodInfo:
     anti_affinity: PodTerms = NO_TERMS
     spread: tuple[SpreadConstraint, ...] = ()
     problem: str = ""
+
+    @property
+    def likeness(self) -> Likeness:
+        return Likeness(self.key.namespace, frozenset(self.labels.items()), self.deleting)
 
     @property
     def has_terms(self) -> bool:

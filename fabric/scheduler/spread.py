@@ -84,6 +84,9 @@ def _counts_for(constraint: SpreadConstraint, pod: PodInfo, node: NodeInfo) -> b
 
 def _matching(constraint: SpreadConstraint, namespace: str, node: NodeInfo) -> int:
     return sum(
-        other.key.namespace == namespace and not other.deleting and constraint.selector.matches(other.labels)
-        for other in node.pods.values()
+        count
+        for pods, count in node.alike.items()
+        if pods.namespace == namespace
+        and not pods.deleting
+        and constraint.selector.matches(dict(pods.labels))
     )
