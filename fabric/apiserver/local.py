@@ -15,13 +15,13 @@ from fabric.api.objects import Object
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.options import DeleteOptions, ListOptions, WriteOptions
 from fabric.apiserver.registry import Registry
-from fabric.control.client import MERGE, ObjectList, PatchType, WatchEvent
+from fabric.control.client import MERGE, Client, ObjectList, PatchType, WatchEvent
 
 T = TypeVar("T")
 
 
-class LocalClient:
-    """`fabric.control.client.Client` on a registry in this process."""
+class LocalClient(Client):
+    """The client's contract on a registry in this process."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
