@@ -15,7 +15,7 @@ UNREACHABLE = {
 
 
 async def taints(plane, node="node-1"):
-    spec = (await plane.client.get(NODE, node))["spec"]
+    spec = (await plane.client.get(NODE, node)).get("spec") or {}
     return {(taint["key"], taint["effect"]) for taint in spec.get("taints") or ()}
 
 
