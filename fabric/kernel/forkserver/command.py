@@ -13,4 +13,4 @@ _SOURCE = (
 def command(socket: Path, state: Path) -> list[str]:
     """Return the argv of a runtime that serves `socket` and keeps its records in `state`."""
     root = Path(__file__).resolve().parents[3]
-    return [sys.executable, "-S", "-E", "-I", "-c", _SOURCE, str(root), str(socket), str(state)]
+    return [sys.executable, "-S", "-E", "-I", "-OO", "-c", _SOURCE, str(root), str(socket), str(state)]

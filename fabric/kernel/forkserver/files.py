@@ -25,6 +25,18 @@ def write(path: str, text: str) -> None:
         os.close(fd)
 
 
+def set_title(title: str) -> None:
+    """Overwrite what `ps` shows as this process's command line; at most as long as it was."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    text = title.encode()
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        memory.seek(start)
+        memory.write(text[: end - start - 1].ljust(end - start, b"\0"))
+    write("/proc/self/comm", title[:15])
+
+
 def close_all(fds: Iterable[int]) -> None:
     for fd in fds:
         if fd >= 0:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 
-CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -38,7 +37,6 @@ OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
 
-PR_SET_NAME = 15
 PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR = 47, 2, 4
 _SECBIT_NOROOT = 1
@@ -49,7 +47,6 @@ _SETNS = 308 if _X86 else 268
 _PIVOT_ROOT = 155 if _X86 else 41
 _CAPSET = 126 if _X86 else 91
 _CAPABILITY_HEADER = (0x20080522).to_bytes(4, "little") + bytes(4)
-_CLOSE_RANGE = 436
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_SET_FD, _FSCONFIG_CMD_CREATE = 5, 6
@@ -153,15 +150,6 @@ def sethostname(name: str) -> None:
     _checked(_libc.sethostname(name.encode(), len(name.encode())), "sethostname")
 
 
-def prctl(option: int, value: int | bytes) -> None:
-    word = ctypes.c_ulong(value) if isinstance(value, int) else ctypes.c_char_p(value)
-    _checked(_libc.prctl(option, word, 0, 0, 0), f"prctl {option}")
-
-
-def close_from(first: int) -> None:
-    _call("close_range", _CLOSE_RANGE, first, 0x7FFFFFFF, 0)
-
-
 def confine(kept: int) -> None:
     """From here a program that is executed gets the capabilities `kept`, as root too, and no others.
 
@@ -181,12 +169,6 @@ def release() -> None:
     _checked(_libc.prctl(PR_CAP_AMBIENT, _AMBIENT_CLEAR, 0, 0, 0), "clear capabilities")
 
 
-def give_up_capabilities(kept: int) -> None:
-    """Keep only `kept` of this process's own capabilities."""
-    kept &= _permitted()
-    _set_capabilities(kept, kept, kept)
-
-
 def _permitted() -> int:
     data = ctypes.create_string_buffer(24)
     _call("capget", _CAPSET - 1, _CAPABILITY_HEADER, ctypes.addressof(data))
@@ -198,15 +180,3 @@ def _set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
     sets = (effective, permitted, inheritable)
     words = [s & 0xFFFFFFFF for s in sets] + [s >> 32 for s in sets]
     _call("capset", _CAPSET, _CAPABILITY_HEADER, b"".join(w.to_bytes(4, "little") for w in words))
-
-
-def set_title(title: str) -> None:
-    """Overwrite what `ps` shows as this process's command line; at most as long as it was."""
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    room = end - start
-    text = title.encode()[: room - 1]
-    if room > 1:
-        ctypes.memmove(start, text + bytes(room - len(text)), room)
-    prctl(PR_SET_NAME, title.encode()[:15])

@@ -65,6 +65,13 @@ class Records:
                 records.append(json.load(file))
         return records
 
+    def unnamed(self) -> list[str]:
+        """Return the marks and FIFOs of processes that no record names."""
+        paths = [entry.path for kind in KINDS for entry in os.scandir(f"{self._directory}/{kind}")]
+        records = {path.removesuffix(".json") for path in paths if path.endswith(".json")}
+        named = {f"{record}{end}" for record in records for end in (".json", ".out", ".err", ".mark")}
+        return [path for path in paths if path not in named and not path.endswith(".new")]
+
     def mark(self, kind: str, key: str) -> Mark:
         """Return a mark for a process that no record names yet."""
         return Mark(self._path(kind, key).removesuffix(".json") + ".mark")

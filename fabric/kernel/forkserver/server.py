@@ -14,6 +14,7 @@ import resource
 import socket
 import sys
 
+from fabric.kernel.forkserver import orphans
 from fabric.kernel.forkserver.connection import Connection
 from fabric.kernel.forkserver.containers import Containers
 from fabric.kernel.forkserver.failure import Failure
@@ -62,6 +63,7 @@ class Server:
             "stop_sandbox": self._stop_sandbox,
             "remove_container": self._containers.remove,
         }
+        orphans.end_holders(records.unnamed())
         for kind in (self._nodes, self._sandboxes, self._containers):
             kind.adopt()
 

@@ -101,3 +101,17 @@ async def test_a_second_runtime_on_the_same_directory_refuses(shell: PodShell):
     assert second is not None and second.wait(10) == 1
     shell.process._process = first
     assert len(await shell.client.sandboxes()) == 1
+
+
+async def test_what_no_record_names_is_ended(shell: PodShell):
+    """As if the runtime had been killed between the start of a program and its record."""
+    started = await shell.start("sleep", "1000")
+    kept = await shell.start("sleep", "1000")
+    shell.process.kill()
+    (shell.process.state / "containers" / f"{started.id}.json").unlink()
+    shell.process.start()
+    async with connected(shell.process) as client:
+        assert [c.id for c in await client.containers()] == [kept.id]
+        await eventually(lambda: started.pid not in shell.process.pids)
+        assert kept.pid in shell.process.pids
+        assert (await client.start_container(shell.spec("true"))).state == "running"

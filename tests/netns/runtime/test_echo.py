@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import pytest
@@ -57,9 +58,11 @@ async def test_it_stops_at_once_and_cleanly(shell: PodShell, echo: str):
 
 async def test_it_is_called_by_its_name_and_has_nothing_of_the_runtimes(shell: PodShell, echo: str):
     assert "fabric-echo" in (await shell.exec_node("ps -eo args"))[1]
-    _, printed = await shell.exec(echo, "ls -l /proc/$(pgrep -f fabric-echo | head -1)/fd")
-    assert all(name not in printed for name in ("runtime.sock", "/lock", ".json"))
-    assert len(printed.splitlines()) <= 8
+    status = next(c for c in await shell.client.containers() if c.id == echo)
+    held = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{status.pid}/fd")]
+    assert len(held) == 7 and sum("socket" in name for name in held) == 3
+    assert all(name not in " ".join(held) for name in ("/lock", ".json", "pidfd"))
+    assert os.stat(f"/proc/{status.pid}").st_uid == 65534
 
 
 async def test_a_wrong_port_is_refused_with_a_message(shell: PodShell):
