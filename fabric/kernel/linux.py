@@ -34,6 +34,7 @@ from fabric.netstate.rules import Chain, Family, IpSet, Jump
 T = TypeVar("T")
 THREADS_MAX = 4
 """rtnl is one lock: more threads would only wait for it."""
+HOSTS_KEPT = 64
 _FAMILIES: tuple[Family, ...] = (4, 6)
 
 
@@ -49,6 +50,7 @@ class LinuxKernel(Kernel):
 
     def host(self, name: str) -> LinuxHost:
         if name not in self._hosts:
+            self._forget_dead()
             self._hosts[name] = LinuxHost(self, name)
         return self._hosts[name]
 
@@ -68,6 +70,13 @@ class LinuxKernel(Kernel):
         if not self._flavour:
             self._flavour = programs.detect_flavour(pid)
         return self._flavour
+
+    def _forget_dead(self) -> None:
+        """Keep no more hosts of namespaces that are gone than of those that are there."""
+        dead = [name for name in self._hosts if name not in self._pids]
+        if len(dead) > len(self._pids) + HOSTS_KEPT:
+            for name in dead:
+                self._hosts.pop(name).forget()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -97,6 +106,12 @@ class LinuxHost(Host):
         if plan:
             async with self._turn:
                 await self._kernel.in_thread(lambda: self._apply(plan))
+
+    def forget(self) -> None:
+        """Close the socket, unless it is in use: then the end of that use closes it."""
+        if self._busy.acquire(blocking=False):
+            self.close()
+            self._busy.release()
 
     def close(self) -> None:
         if self._socket is not None:
@@ -140,7 +155,7 @@ class LinuxHost(Host):
             except OSError as error:
                 raise refusal(self._name, verb, error) from error
             finally:
-                if self._name.startswith("pod:"):
+                if self._name.startswith("pod:") or self._name not in self._kernel.pids:
                     self.close()
 
     def _open(self) -> Socket:

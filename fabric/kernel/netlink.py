@@ -109,7 +109,7 @@ class Socket:
     def change(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
         """Send all requests, many to a send; return for each what Linux refused, or None."""
         results: list[NetlinkError | None] = []
-        for batch in _batches(requests):
+        for batch in batches(requests):
             results += self._change_batch(batch)
         return results
 
@@ -125,7 +125,7 @@ class Socket:
     def ask(self, requests: Sequence[Request]) -> list[tuple[int, bytes] | OSError]:
         """Send single questions, many to a send; return each one's answer or error, in order."""
         answers: list[tuple[int, bytes] | OSError] = []
-        for batch in _batches(requests):
+        for batch in batches(requests):
             first = self._send(batch, NLM_F_REQUEST)
             got: dict[int, tuple[int, bytes] | OSError] = {}
             while len(got) < len(batch):
@@ -179,7 +179,8 @@ class Socket:
             offset += (length + 3) & ~3
 
 
-def _batches(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+def batches(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    """Yield the requests in order, at most ACKS_MAX and BATCH_BYTES_MAX of them together."""
     start = size = 0
     for n, request in enumerate(requests):
         size += 20 + len(request.body)

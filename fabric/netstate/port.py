@@ -39,7 +39,9 @@ class Host(Protocol):
         """Return every object of the owner's that is in this namespace now.
 
         Routes of `proto kernel`, addresses of link scope in IPv6 and dynamic neighbours are never
-        returned. A device of a type that netstate does not know is not returned either.
+        returned. A device of a type that netstate does not know is not returned either. A `LinkUp` is
+        returned for every raised device but bridges and VXLAN devices, also where a `Veth` says `up`; a veth
+        whose far end is in no namespace of the cluster has an empty `peer_ns`.
         """
         ...
 

@@ -2,13 +2,10 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+from support.kernel_contract import KernelContract
+from support.namespaces import namespaces
 
-pytest.register_assert_rewrite("support.kernel_contract")
-
-from support.kernel_contract import KernelContract  # noqa: E402
-from support.namespaces import namespaces  # noqa: E402
-
-from fabric.kernel.linux import LinuxKernel  # noqa: E402
+from fabric.kernel.linux import LinuxKernel
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 

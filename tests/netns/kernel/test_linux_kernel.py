@@ -227,3 +227,14 @@ def test_the_flavour_is_what_iptables_is_on_this_machine(
 def test_a_tool_that_is_not_installed_is_named(pids: dict[str, int]):
     with pytest.raises(programs.ToolFailed, match="no-such-tool is not installed"):
         programs.run(pids["node-1"], ("no-such-tool",))
+
+
+def test_hosts_of_namespaces_that_are_gone_are_forgotten():
+    pids = {"node-1": os.getpid()}
+    kernel = LinuxKernel(pids)
+    kept = kernel.host("node-1")
+    for n in range(500):
+        kernel.host(f"pod:{n}")
+    assert kernel.host("node-1") is kept
+    assert len(kernel._hosts) < 100
+    kernel.close()

@@ -1,10 +1,7 @@
 import pytest
+from support.kernel_contract import KernelContract
 
-pytest.register_assert_rewrite("support.kernel_contract")
-
-from support.kernel_contract import KernelContract  # noqa: E402
-
-from fabric.kernel.fake import FakeKernel  # noqa: E402
+from fabric.kernel.fake import FakeKernel
 
 
 class TestFakeKernel(KernelContract):

@@ -1,0 +1,86 @@
+from ipaddress import ip_address, ip_interface, ip_network
+
+from fabric.netstate.objects import (
+    Address,
+    Bridge,
+    IpSet,
+    Jump,
+    NetState,
+    NextHop,
+    Route,
+    Sysctl,
+    Veth,
+    Vxlan,
+    device_names,
+)
+from fabric.netstate.plan import diff, matches
+
+NOTHING: NetState = frozenset()
+GATEWAY = ip_address("192.168.0.1")
+
+
+def test_a_sysctl_that_nobody_wants_any_more_keeps_its_value():
+    assert not diff(NOTHING, frozenset({Sysctl("net/ipv4/ip_forward", "1")}))
+
+
+def test_a_mac_left_open_matches_any_and_one_that_is_set_does_not():
+    assert matches(Bridge("br0"), Bridge("br0", mac="02:00:00:00:00:01"))
+    assert not matches(Bridge("br0", mac="02:00:00:00:00:02"), Bridge("br0", mac="02:00:00:00:00:01"))
+    assert not matches(Bridge("br0", 1400), Bridge("br0", mac="02:00:00:00:00:01"))
+
+
+def test_a_route_whose_device_is_left_open_matches_the_one_that_linux_chose():
+    open_route = Route(ip_network("10.1.0.0/16"), GATEWAY)
+    assert matches(open_route, Route(ip_network("10.1.0.0/16"), GATEWAY, "eth0"))
+
+
+def test_a_jump_matches_wherever_it_stands():
+    assert matches(Jump("nat", "POSTROUTING", "-j A"), Jump("nat", "POSTROUTING", "-j A", "insert"))
+
+
+def test_a_route_of_ipv6_has_no_scope_and_metric_0_is_1024():
+    dst = ip_network("fd00::/64")
+    assert Route(dst, dev="eth0", scope="link", metric=1024) == Route(dst, dev="eth0")
+
+
+def test_a_route_of_one_leg_is_a_plain_route():
+    dst = ip_network("10.1.0.0/16")
+    assert Route(dst, next_hops=(NextHop(GATEWAY, "eth0", 5),)) == Route(dst, GATEWAY, "eth0")
+
+
+def test_a_changed_next_hop_is_one_replace():
+    dst = ip_network("10.1.0.0/16")
+    old, new = Route(dst, GATEWAY, "eth0"), Route(dst, ip_address("192.168.0.2"), "eth0")
+    assert str(diff(frozenset({new}), frozenset({old}))) == f"replace {new}\n"
+
+
+def test_a_device_that_cannot_be_changed_is_deleted_and_made():
+    old, new = Veth("veth1", "eth0", "pod:1"), Veth("veth1", "eth0", "pod:2")
+    assert str(diff(frozenset({new}), frozenset({old}))) == f"delete {old}\nadd {new}\n"
+
+
+def test_a_name_that_another_kind_of_device_has_is_freed_first():
+    old, new = Bridge("x"), Veth("x", "eth0", "pod:1")
+    assert [step.verb for step in diff(frozenset({new}), frozenset({old})).steps] == ["delete", "add"]
+
+
+def test_a_route_to_a_gateway_comes_before_the_route_through_it_and_goes_after_it():
+    near = Route(ip_network("169.254.1.1/32"), dev="eth0", scope="link")
+    far = Route(ip_network("10.0.0.0/8"), ip_address("169.254.1.1"), "eth0")
+    assert [step.obj for step in diff(frozenset({near, far}), NOTHING).steps] == [near, far]
+    assert [step.obj for step in diff(NOTHING, frozenset({near, far})).steps] == [far, near]
+
+
+def test_a_set_of_sets_comes_after_them_and_goes_before_them():
+    one, both = IpSet("one"), IpSet("all", "list:set", members=frozenset({"one"}))
+    assert [step.obj for step in diff(frozenset({one, both}), NOTHING).steps] == [one, both]
+    assert [step.obj for step in diff(NOTHING, frozenset({one, both})).steps] == [both, one]
+
+
+def test_objects_say_which_devices_they_need():
+    assert device_names(Vxlan("flannel.1", 1, "eth0", GATEWAY)) == {"flannel.1", "eth0"}
+    assert device_names(Address(ip_interface("10.0.0.1/8"), "cni0")) == {"cni0"}
+    assert device_names(Sysctl("net/ipv4/conf/cni0/rp_filter", "0")) == {"cni0"}
+    assert device_names(Sysctl("net/ipv4/conf/all/rp_filter", "0")) == frozenset()
+    assert device_names(Sysctl("net/ipv4/ip_forward", "1")) == frozenset()
+    assert device_names(IpSet("s")) == frozenset()
