@@ -20,6 +20,10 @@ from fabric.cluster import pods
 from fabric.cluster.places import Places
 from fabric.cluster.runtimes import connection
 from fabric.errors import BadInput, FabricError, Problem
+from fabric.kernel.runtime import StartError
+
+NOT_FOUND = 127
+"""What a shell answers for a program that is not there."""
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod.")]
 Container = Annotated[str | None, typer.Option("--container", "-c", help="Container; without it, the first.")]
@@ -52,7 +56,11 @@ def exec_(
         raise BadInput(Problem("argument", "no command; write: fabric exec POD -- COMMAND"))
     if tty and not sys.stdin.isatty():
         raise BadInput(Problem("--tty", "standard input is not a terminal; leave out -t"))
-    code = asyncio.run(_exec(places, name, node, namespace, container, command, stdin=stdin, tty=tty))
+    try:
+        code = asyncio.run(_exec(places, name, node, namespace, container, command, stdin=stdin, tty=tty))
+    except StartError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = NOT_FOUND
     raise typer.Exit(code)
 
 

@@ -1,0 +1,109 @@
+"""Any process may be killed at any moment: the cluster converges again, and nothing leaks."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.clusters import TOP, host_state
+from support.eventually import eventually
+
+SEED = 7
+KILL_POINTS = 30
+SECONDS_OF_UP = 2.5
+COMPONENTS = ["api", "control", "underlay", "worker-0", "worker-1", "runtime-0", "runtime-1", "supervisor"]
+
+
+def killed_up(cluster, seconds):
+    """Start `fabric up` and SIGKILL it after that time; it may have ended before."""
+    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=TOP, stdin=nothing, stdout=nothing, stderr=nothing) as started:
+        time.sleep(seconds)
+        started.kill()
+
+
+def test_up_killed_at_random_moments_leaves_what_up_finishes_and_down_removes(fresh):
+    before = host_state()
+    moments = random.Random(SEED)
+    for point in range(KILL_POINTS):
+        killed_up(fresh, moments.uniform(0.05, SECONDS_OF_UP))
+        if point % 3 == 0:
+            report = fresh.up()
+            assert report["reachability"]["reached"] == 12, f"kill point {point}"
+        if point % 2 == 0:
+            assert fresh.down().returncode in (0, 2), f"kill point {point}"
+            assert fresh.leftovers() == [], f"kill point {point}"
+    fresh.down()
+    assert fresh.leftovers() == []
+    assert host_state() == before
+
+
+@pytest.fixture(scope="module")
+def running(vxlan):
+    return vxlan
+
+
+def pods(cluster):
+    """What must survive: address and restarts of each pod."""
+    return {pod["name"]: (pod["ip"], pod["node"]) for pod in cluster.up()["pods"]}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+async def test_a_killed_component_comes_back_and_no_pod_notices(running, component):
+    before = pods(running)
+    started = running.exec("pod-1", "stat", "-c", "%Y", "/proc/1", container="main").stdout
+    pid = running.pid(component)
+    os.kill(pid, signal.SIGKILL)
+    if component != "supervisor":
+        await eventually(lambda: running.pid(component) not in (0, pid), seconds_max=20)
+    assert pods(running) == before
+    assert running.exec("pod-1", "stat", "-c", "%Y", "/proc/1", container="main").stdout == started
+    assert running.status()["troubles"] == []
+
+
+async def test_packets_flow_while_every_component_is_killed(running):
+    target = pods(running)["pod-3"][0]
+    with running.start("pod-1", "ping", "-i", "0.2", "-c", "50", "-W", "1", target) as ping:
+        for component in COMPONENTS:
+            pid = running.pid(component)
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        out, _ = ping.communicate(timeout=60)
+    assert " 50 received, 0% packet loss" in out
+    assert running.up()["reachability"]["reached"] == 12
+
+
+async def test_a_killed_container_is_started_again_and_counted(running):
+    running.up()
+    script = "kill -9 $(pgrep -x sleep)"
+    running.exec("pod-4", "sh", "-c", script, container="second")
+
+    def restarted():
+        looked = running.exec("pod-4", "pgrep", "-x", "sleep", container="main")
+        return looked.returncode == 0
+
+    await eventually(restarted, seconds_max=30)
+
+
+def init_of(cluster, node):
+    """The process that is PID 1 on the node, as the host sees it."""
+    there = cluster.exec(f"node:{node}", "readlink", "/proc/1/ns/pid", "/proc/1/ns/net").stdout.split()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            here = [os.readlink(process / "ns" / kind) for kind in ("pid", "net")]
+            first = (process / "status").read_text().partition("NSpid:")[2].split("\n")[0].split()[-1] == "1"
+        except OSError:
+            continue
+        if here == there and first:
+            return int(process.name)
+    raise AssertionError(f"no init of {node}")
+
+
+def test_a_node_that_is_powered_off_comes_back_with_its_pods(running):
+    os.kill(init_of(running, "node-2"), signal.SIGKILL)
+    assert running.up()["reachability"]["reached"] == 12

@@ -1,0 +1,46 @@
+"""What a stranger takes away from a node's network comes back."""
+
+import pytest
+from support.eventually import eventually
+
+DRIFT = {
+    "a route": ("ip route del {subnet}", "ip route show {subnet}"),
+    "an FDB entry": (
+        "bridge fdb del $(bridge fdb show dev flannel.1 | awk '/dst/{{print $1; exit}}') dev flannel.1",
+        "bridge fdb show dev flannel.1 | grep dst",
+    ),
+    "a neighbour": (
+        "ip neigh flush dev flannel.1 nud permanent",
+        "ip neigh show dev flannel.1 nud permanent",
+    ),
+    "a masquerade rule": (
+        "iptables -t nat -D FLANNEL-POSTRTG 5",
+        "iptables-save -t nat | grep -- '-j MASQUERADE' | grep -- '-s 10.244.0.0/16 ! -d'",
+    ),
+    "the jump to the forward rules": (
+        "iptables -D FORWARD -m comment --comment 'flanneld forward' -j FLANNEL-FWD",
+        "iptables-save -t filter | grep -- '-A FORWARD'",
+    ),
+    "flannel.1 itself": ("ip link del flannel.1", "ip route show {subnet} | grep flannel.1"),
+    "cni0's address": ("ip address flush dev cni0", "ip -o -4 address show cni0"),
+}
+
+
+@pytest.mark.parametrize("what", DRIFT)
+async def test_it_is_repaired(vxlan, what):
+    subnet = ".".join(vxlan.report["pods"][2]["ip"].split(".")[:3]) + ".0/24"
+    take_away, look = (command.format(subnet=subnet) for command in DRIFT[what])
+    before = vxlan.exec("node:node-1", "sh", "-c", look).stdout
+    assert before.strip()
+    assert vxlan.exec("node:node-1", "sh", "-c", take_away).returncode == 0
+
+    def repaired():
+        return vxlan.exec("node:node-1", "sh", "-c", look).stdout == before
+
+    await eventually(repaired, seconds_max=20)
+    target = vxlan.report["pods"][2]["ip"]
+
+    def reached():
+        return vxlan.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
+
+    await eventually(reached, seconds_max=20)
