@@ -230,15 +230,20 @@ async def test_a_lease_takes_its_keys_along_when_it_ends(store: Store) -> None:
 
 
 async def test_a_lease_kept_alive_outlives_one_that_is_not(store: Store) -> None:
-    kept, left = await store.grant(2), await store.grant(2)
-    last = [await put(store, key, b"", lease) for key, lease in (("/kept", kept), ("/left", left))][-1]
-    loop = asyncio.get_running_loop()
-    half = loop.create_future()
-    loop.call_later(1.0, half.set_result, None)
-    await half
-    assert await store.keep_alive(kept) == 2
+    kept = await store.grant(3)
+
+    async def renew() -> None:
+        while True:
+            assert await store.keep_alive(kept) == 3
+            await asyncio.sleep(0.2)
+
+    renewing = asyncio.ensure_future(renew())
+    left = await store.grant(3)
+    await put(store, "/kept", b"", kept)
+    last = await put(store, "/left", b"", left)
     assert told(await take(store.watch("/", from_revision=last + 1), 1)) == [("delete", "/left", last + 1)]
-    assert await keys(store, "/") == ["/kept"]
+    assert not renewing.done() and await keys(store, "/") == ["/kept"]
+    renewing.cancel()
 
 
 async def test_a_revoked_lease_ends_at_once(store: Store) -> None:
