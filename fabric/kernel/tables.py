@@ -29,8 +29,8 @@ class Saved:
                 yield Chain(table, name, tuple(rules), family)
                 continue
             for n, rule in enumerate(rules):
-                position = "insert" if n == 0 and len(rules) > 1 else "append"
-                yield Jump(table, name, rule, "insert" if position == "insert" else "append", family)
+                is_first_of_many = n == 0 and len(rules) > 1
+                yield Jump(table, name, rule, "insert" if is_first_of_many else "append", family)
 
 
 def parse(text: str) -> Saved:
