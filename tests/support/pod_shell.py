@@ -76,3 +76,8 @@ def is_on_host(path: str) -> bool:
 
 def mounts_of(pid: str) -> str:
     return Path(f"/proc/{pid}/mountinfo").read_text()
+
+
+def kernel() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)

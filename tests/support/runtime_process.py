@@ -13,6 +13,7 @@ from pathlib import Path
 from fabric.kernel.forkserver.command import command
 from fabric.kernel.runtime_client import RuntimeClient
 
+_MAIN = "main()"
 _JOIN = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
 
 
@@ -28,8 +29,9 @@ def cgroup_root() -> Path:
 class RuntimeProcess:
     """Starts, kills and starts again; `pids` are all that came of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, prelude: str = "") -> None:
         self.directory = directory
+        self._prelude = prelude
         self.socket = directory / "runtime.sock"
         self.state = directory / "state"
         self.cgroup = cgroup_root() / f"fabric-test-{uuid.uuid4().hex[:12]}"
@@ -46,8 +48,10 @@ class RuntimeProcess:
         return [int(pid) for pid in (self.cgroup / "cgroup.procs").read_text().split()]
 
     def start(self) -> None:
-        argv = ["sh", "-c", _JOIN, "sh", str(self.cgroup), *command(self.socket, self.state)]
-        self._process = subprocess.Popen(argv)
+        runtime = command(self.socket, self.state)
+        source = runtime.index("-c") + 1
+        runtime[source] = runtime[source].replace(_MAIN, f"{self._prelude}{_MAIN}")
+        self._process = subprocess.Popen(["sh", "-c", _JOIN, "sh", str(self.cgroup), *runtime])
 
     def kill(self) -> None:
         """SIGKILL the runtime, and only it."""
@@ -68,9 +72,9 @@ class RuntimeProcess:
 
 
 @contextlib.asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[tuple[RuntimeProcess, RuntimeClient]]:
-    """Yield a runtime and a connected client of it."""
-    process = RuntimeProcess(directory)
+async def running(directory: Path, prelude: str = "") -> AsyncIterator[tuple[RuntimeProcess, RuntimeClient]]:
+    """Yield a runtime and a connected client of it; `prelude` is Python that it runs first."""
+    process = RuntimeProcess(directory, prelude)
     try:
         process.start()
         async with connected(process) as client:

@@ -6,11 +6,22 @@ import sys
 from pathlib import Path
 
 _SOURCE = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1));from fabric.kernel.forkserver.server import main; main()"
+    "import sys; sys.path.insert(0, sys.argv.pop(1));from fabric.kernel.forkserver.server import main\nmain()"
 )
 
 
 def command(socket: Path, state: Path) -> list[str]:
     """Return the argv of a runtime that serves `socket` and keeps its records in `state`."""
     root = Path(__file__).resolve().parents[3]
-    return [sys.executable, "-S", "-E", "-I", "-OO", "-c", _SOURCE, str(root), str(socket), str(state)]
+    return [
+        sys.executable,
+        "-S",
+        "-E",
+        "-I",
+        "-OO",
+        "-c",
+        _SOURCE,
+        str(root),
+        str(socket.absolute()),
+        str(state.absolute()),
+    ]

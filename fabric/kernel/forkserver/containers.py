@@ -134,7 +134,7 @@ class Containers:
             container.ended()
             self._workshop.tell(container.record["sandbox"])
 
-        self._workshop.watch(container, ended)
+        self._workshop.watch(container, ended, exactly=True)
 
     def _note_end(self, container: Container, code: int | None) -> None:
         record = container.record

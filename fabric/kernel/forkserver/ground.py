@@ -68,8 +68,11 @@ class Ground:
         """Whatever namespaces are entered within, the runtime is home again after."""
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        for name, flag in _KINDS.items():
-            linux.setns(self._home[name], flag)
+        try:
+            for name, flag in _KINDS.items():
+                linux.setns(self._home[name], flag)
+        except OSError as astray:
+            raise RuntimeError("the runtime cannot go back to its own namespaces") from astray
 
 
 def _build(point: str, host_points: list[str]) -> None:

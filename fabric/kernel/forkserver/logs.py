@@ -19,7 +19,7 @@ STREAMS = ("stdout", "stderr")
 
 
 class LogFile:
-    """The log of one container, opened at its first line."""
+    """The log of one container, opened at its first line; without a path all is dropped."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -28,6 +28,8 @@ class LogFile:
 
     def write(self, lines: bytes) -> None:
         """Append; what cannot be written (a full disk) is lost, and the container goes on."""
+        if not self._path:
+            return
         try:
             if self._fd < 0:
                 self._open()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+READ, WRITE, HANG_UP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP
 
 
 class Poll:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
 
     def watch(self, fd: int, call: Callable[[int], None], events: int = READ) -> None:
         """Call `call(events)` whenever the descriptor is ready, until `forget`."""
@@ -29,9 +31,19 @@ class Poll:
         if self._calls.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call once after a time."""
+        self._timers.append((time.monotonic() + seconds, call))
+
     def run_once(self) -> None:
         """Wait for the next that is ready, and call; a call may end another's watch."""
-        for fd, events in self._epoll.poll():
-            call = self._calls.get(fd)
-            if call is not None:
-                call(events)
+        now = time.monotonic()
+        due = [call for at, call in self._timers if at <= now]
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        for call in due:
+            call()
+        wait = min((at - now for at, _ in self._timers), default=-1.0)
+        for fd, events in self._epoll.poll(wait):
+            ready = self._calls.get(fd)
+            if ready is not None:
+                ready(events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.polling import HANG_UP
 from fabric.kernel.forkserver.process import Process
 
 TYPE_CHECKING = False
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fabric.kernel.forkserver.inventory import Thing
     from fabric.kernel.forkserver.polling import Poll
     from fabric.kernel.forkserver.records import Record, Records
+
+_REAPED_SECONDS_MAX = 3.0
 
 
 class Workshop:
@@ -46,15 +49,26 @@ class Workshop:
         finally:
             newborn.go()
 
-    def watch(self, thing: Thing, ended: Callable[[int | None], None]) -> None:
-        """Call `ended` with the exit code, minus the signal, or None, once the thing's process is gone."""
+    def watch(self, thing: Thing, ended: Callable[[int | None], None], *, exactly: bool = False) -> None:
+        """Call `ended` once the thing's process is gone, with what `Process.end` says.
+
+        `exactly` waits a moment for whoever has to reap it, for only then the kernel tells its exit code.
+        """
         process = thing.process
         if process is None:
             return
 
-        def ready(_: int) -> None:
-            self.poll.forget(process.fd)
-            ended(process.end())
+        def finish() -> None:
+            if process.fd >= 0:
+                self.poll.forget(process.fd)
+                ended(process.end())
+
+        def ready(events: int) -> None:
+            if exactly and not events & HANG_UP and process.is_anothers_zombie():
+                self.poll.change(process.fd, HANG_UP)
+                self.poll.later(_REAPED_SECONDS_MAX, finish)
+            else:
+                finish()
 
         self.poll.watch(process.fd, ready)
 
