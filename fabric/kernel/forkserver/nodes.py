@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+from fabric.kernel.forkserver import program
 from fabric.kernel.forkserver.birth import bear
 from fabric.kernel.forkserver.failure import Failure
 from fabric.kernel.forkserver.inventory import Thing
-from fabric.kernel.forkserver.node_init import NAMESPACES, node
+from fabric.kernel.forkserver.node_init import NAMESPACES, PAUSE, node
 from fabric.kernel.forkserver.workshop import discard, kill, living
 
 TYPE_CHECKING = False
@@ -40,6 +43,10 @@ class Nodes:
         known = self._nodes.get(name)
         if known is not None and known.process is not None:
             return known.process.pid
+        if not os.path.isfile(program.find(PAUSE[0], {})):
+            raise Failure(
+                f'the host has no program "{PAUSE[0]}"; install it (Debian: apt-get install catatonit)'
+            )
         newborn = bear(node(spec, self._workshop.ground), NAMESPACES)
         record = {"name": name}
         try:

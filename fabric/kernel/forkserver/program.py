@@ -184,14 +184,14 @@ def _complain(fd: int, failure: Failure) -> None:
 
 
 def _try(name: str, env: Mapping[str, str], call: Callable[[str], int]) -> int:
-    path = _find(name, env)
+    path = find(name, env)
     try:
         return call(path)
     except OSError as error:
         raise _refusal(name, error) from error
 
 
-def _find(name: str, env: Mapping[str, str]) -> str:
+def find(name: str, env: Mapping[str, str]) -> str:
     """Return where the program is. One try must do: PID 1 of a namespace that fails ends the namespace."""
     if "/" in name:
         return name
