@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fabric.cluster.places import make_folder
 from fabric.errors import FabricError
 
 _POLL_SECONDS = 0.05
@@ -21,7 +22,6 @@ def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
     The lock dies with its process. Its file is removed when it is let go, so a holder makes sure
     that the file it locked is still the one at the path.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds_max
     while (file := _try(path)) is None:
         if time.monotonic() > deadline:
@@ -38,7 +38,11 @@ def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
 
 
 def _try(path: Path) -> int | None:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    make_folder(path.parent)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file).st_ino == path.stat().st_ino:

@@ -12,6 +12,7 @@ import os
 import time
 from pathlib import Path
 
+from fabric.cluster.places import folders_in, make_folder
 from fabric.errors import FabricError
 
 PARENT = "fabric"
@@ -40,7 +41,7 @@ class Mark:
 
     def make(self) -> None:
         try:
-            self._group.mkdir(parents=True, exist_ok=True)
+            make_folder(self._group)
         except OSError as error:
             raise FabricError(
                 f"cannot make the cgroup {self._group}: {error.strerror}; fabric needs root"
@@ -78,7 +79,4 @@ class Mark:
 def marked_clusters() -> list[str]:
     """Names of all clusters that have a mark, alive or left over."""
     root = mount_point()
-    folder = root / PARENT if root else None
-    if folder is None or not folder.is_dir():
-        return []
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return sorted(folders_in(root / PARENT)) if root else []

@@ -10,6 +10,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from fabric.errors import FabricError
+
+_TRIES = 100
+
 
 def run_root() -> Path:
     return Path(os.environ.get("FABRIC_RUN_DIR", "/run/fabric"))
@@ -84,10 +88,28 @@ class Places:
     def make(self) -> None:
         """Create the folders, for root alone."""
         for folder in (self.run, self.state, self.pids, self.logs):
+            make_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make it with its parents, also while another cluster's `down` removes parents that are empty."""
+    for _ in range(_TRIES):
+        try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return
+        except FileNotFoundError:
+            continue
+    raise FabricError(f"cannot make {folder}: its parent keeps vanishing")
+
+
+def folders_in(root: Path) -> list[str]:
+    """Names of the folders in `root`, none when it is not there."""
+    try:
+        return [entry.name for entry in os.scandir(root) if entry.is_dir()]
+    except FileNotFoundError:
+        return []
 
 
 def known_clusters() -> list[str]:
     """Names of all clusters that left a folder on this machine, running or not."""
-    roots = (run_root(), state_root())
-    return sorted({path.name for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()})
+    return sorted({*folders_in(run_root()), *folders_in(state_root())})

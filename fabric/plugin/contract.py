@@ -150,6 +150,10 @@ class NetworkPlugin(Protocol):
         """Write what is the whole cluster's (net-conf, pools); idempotent, runs before any agent."""
         ...
 
+    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        """Release what nodes hold that are not among `nodes` any more; idempotent, called at every change."""
+        ...
+
     def agent(self, context: NodeContext) -> NodeAgent: ...
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:

@@ -13,7 +13,7 @@ from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
 from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
 from fabric.store.port import ModRevision, Put, Store
-from flannel import node_state, topology_check
+from flannel import node_state, retirement, topology_check
 from flannel.agent import FlannelAgent
 from flannel.backend import Backend, Site, desired_state, public_ips
 from flannel.backends import BACKENDS, OPTIONS
@@ -47,6 +47,9 @@ class FlannelPlugin:
             if (await store.txn([guard], [Put(CONFIG_KEY, compact(doc).encode())])).succeeded:
                 return
         raise FabricError(f"{CONFIG_KEY} changes faster than it can be written: who else writes it?")
+
+    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await retirement.retire(nodes, store)
 
     def agent(self, context: NodeContext) -> NodeAgent:
         return FlannelAgent(context)

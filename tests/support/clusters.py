@@ -175,4 +175,5 @@ class Cluster:
         return found
 
     def close(self) -> None:
-        self.down()
+        done = self.down()
+        assert done.returncode == 0 or "no cluster" in done.stderr, done.stderr

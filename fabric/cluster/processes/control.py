@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from fabric.api import kinds
 from fabric.api.objects import Object, uid_of
@@ -15,7 +16,9 @@ from fabric.control.http import HttpClient
 from fabric.control.informers import Informers
 from fabric.controllers.controllers import Controllers
 from fabric.errors import FabricError, NotFound
+from fabric.plugin import registry
 from fabric.scheduler.scheduler import Scheduler
+from fabric.store.remote import RemoteStore
 
 RETRY_SECONDS, TRIES = 0.3, 200
 
@@ -39,12 +42,19 @@ async def _run(places: Places) -> None:
 
 
 async def _remove_nodes_that_left(places: Places, client: Client) -> None:
-    """Delete the Node objects that the spec no longer has; the controllers see to their pods."""
+    """Delete the Node objects that the spec no longer has, and what the plugin kept for them.
+
+    The controllers see to their pods.
+    """
+    store = RemoteStore(places.store_socket)
     async for spec in follow.changes(places):
+        plugin = registry.load(spec.network.plugin)
         names = {node.name for node in spec.nodes}
         for _ in range(TRIES):
-            if await _removed(client, names):
-                break
+            with contextlib.suppress(FabricError):
+                await plugin.retire(spec.network.config(), spec.all_facts(), store)
+                if await _removed(client, names):
+                    break
             await asyncio.sleep(RETRY_SECONDS)
 
 
