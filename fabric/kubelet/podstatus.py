@@ -1,7 +1,7 @@
 """A pod's status as its kubelet owes it: phase, conditions, addresses, container states. Pure.
 
-Conditions that others wrote (PodScheduled, readiness gates) are kept as they are. A time of a
-transition moves only with its condition.
+Probes are not run: a container that runs counts as started and ready. Conditions that others wrote
+(PodScheduled, readiness gates) are kept as they are. A time of a transition moves only with its condition.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ class Observed:
     pod_ips: tuple[str, ...] = ()
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By container: why it does not run."""
-    unready: frozenset[str] = frozenset()
-    """Containers that run and whose readiness or startup probe has not passed."""
     failure: tuple[str, str] | None = None
     """Reason and message when the kubelet itself ends the pod (DeadlineExceeded)."""
     stopping: bool = False
@@ -111,7 +109,7 @@ def _entries(containers: Sequence[Object], pod: Object, view: PodView, seen: Obs
         name = container["name"]
         latest = view.latest(name)
         running = latest is not None and latest.running
-        ready = running and name not in seen.unready
+        ready = running
         if container in init_containers(pod) and not is_sidecar(container):
             ready = latest is not None and not latest.running and latest.exit_code == 0
         waiting = seen.waiting.get(name) or _default_waiting(pod, container, view, seen)

@@ -1,7 +1,7 @@
 """Ending pods: SIGTERM, the grace period, SIGKILL; then sandbox, network and files, and at last the object.
 
 The moment of SIGKILL follows from the API (deletion time, deadline), so that a restarted kubelet keeps it.
-No step waits: each returns when to look again, and may be repeated.
+Hooks (`lifecycle.preStop`) are not run. No step waits: each returns when to look again, and may be repeated.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Stopper:
         self._network = network
         self._recorder = recorder
         self._since: dict[str, float] = {}
-        self._signalled: set[tuple[str, int]] = set()
+        self._signalled: dict[str, set[tuple[str, int]]] = {}
         self._released: set[str] = set()
 
     async def end_containers(self, pod: Object, view: PodView, now: float) -> float:
@@ -113,6 +113,7 @@ class Stopper:
 
     def forget(self, uid: str) -> None:
         self._since.pop(uid, None)
+        self._signalled.pop(uid, None)
         self._released.discard(uid)
 
     def _kill_at(self, pod: Object, now: float) -> float:
@@ -124,10 +125,11 @@ class Stopper:
         return kill_at
 
     async def _signal(self, pod: Object, running: tuple[Record, ...], number: int) -> None:
+        signalled = self._signalled.setdefault(uid_of(pod), set())
         for record in running:
-            if (record.id, number) in self._signalled:
+            if (record.id, number) in signalled:
                 continue
             if number == signal.SIGTERM:
                 self._recorder.event(pod, "Normal", "Killing", f"Stopping container {record.name}")
             await self._census.runtime.signal_container(record.id, number)
-            self._signalled.add((record.id, number))
+            signalled.add((record.id, number))
