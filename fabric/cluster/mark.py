@@ -61,6 +61,7 @@ class Mark:
     def kill(self, *, seconds_max: float = 30.0) -> None:
         """Kill every process of the cluster and remove the mark; FabricError when some cannot die."""
         deadline = time.monotonic() + seconds_max
+        dying = set(self.processes())
         with contextlib.suppress(FileNotFoundError):
             (self._group / "cgroup.kill").write_text("1")
         while self._group.exists():
@@ -71,9 +72,21 @@ class Mark:
                 left = ", ".join(map(str, self.processes()))
                 raise FabricError(f"processes that do not die after {seconds_max} s: {left}")
             time.sleep(_POLL_SECONDS)
+        # A dying process has left its cgroup, and may still hold its namespaces for a moment.
+        while dying and time.monotonic() < deadline:
+            dying = {pid for pid in dying if _runs(pid)}
+            time.sleep(_POLL_SECONDS if dying else 0)
 
     def exists(self) -> bool:
         return self._group.exists()
+
+
+def _runs(pid: int) -> bool:
+    """False for a process that is gone, or dead and waiting for init to reap it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def marked_clusters() -> list[str]:

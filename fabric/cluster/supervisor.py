@@ -1,6 +1,7 @@
 """The supervisor: one plain process that starts the components of a cluster and starts them again.
 
-It has no threads and no event loop: it forks, waits for signals, and reaps. A component is forked, not
+It has no threads and no event loop: it forks, waits for signals, and reaps (also the containers of a
+runtime that was killed: it is their subreaper). A component is forked, not
 started anew, so that all share the pages of what was imported once. A component dies with its supervisor
 (PR_SET_PDEATHSIG): what is left then are the pods and the data plane, which need neither, and
 `fabric up` starts a new supervisor that finds everything in the store and in the kernel.
@@ -30,7 +31,7 @@ RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
 """A component that lived this long starts with the shortest delay again."""
 LOG_BYTES_MAX = 10 * 1024 * 1024
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Supervisor:
     def run(self) -> None:
         """Supervise until SIGTERM."""
         _name_process("fabric:super")
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         _raise_file_limit()
         gc.collect()

@@ -163,12 +163,13 @@ class Cluster:
         )
 
     def leftovers(self) -> list[str]:
-        """What is still there of this cluster: folders, processes, cgroups."""
+        """What is still there of this cluster: folders, cgroups, processes (not those to be reaped)."""
         places = [self.run_folder, self.state_folder, *Path("/sys/fs/cgroup").glob(f"**/fabric/{self.name}")]
         found = [str(path) for path in places if path.exists()]
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if f"/fabric/{self.name}" in (process / "cgroup").read_text():
+                dead = (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+                if not dead and f"/fabric/{self.name}" in (process / "cgroup").read_text():
                     found.append(f"{process.name} {(process / 'comm').read_text().strip()}")
             except (FileNotFoundError, ProcessLookupError):
                 continue
