@@ -75,7 +75,9 @@ class Oracle:
             )
         )
 
-    def _links(self, name: str, links: Mapping[int, Message], names: Mapping[int, str]) -> Iterator[NetObject]:
+    def _links(
+        self, name: str, links: Mapping[int, Message], names: Mapping[int, str]
+    ) -> Iterator[NetObject]:
         for link in links.values():
             device, up = link.get("ifname"), bool(link["flags"] & IFF_UP)
             mtu, mac = link.get("mtu"), link.get("address")
