@@ -1,7 +1,7 @@
 """A reader at a terminal: runs a page's commands one after the other and compares what they print.
 
-The reader works in a folder of their own, with a copy of the topologies; a cluster gets a name that no other test has,
-and what the page calls it is put back into the output.
+The reader works in a folder of their own, with a copy of the topologies. A cluster gets a name that no other
+test has, and what the page calls it is put back into the output.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class PageSession:
         )
 
     def _start(self, said: Said) -> None:
-        """Start in the background, and wait until it has printed what the page shows before the next command."""
+        """Start in the background, and wait until it has printed what the page shows below it."""
         command = self._real_command(said.command.removesuffix(" &"))
         with self._background_log.open("wb") as log:
             self._background = subprocess.Popen(

@@ -1,7 +1,7 @@
 """The documentation as data: pages, their fenced blocks, and the commands in console blocks.
 
-A block is preceded by a mark, `<!-- netns: two-nodes -->`, when it needs root and a running cluster; all blocks of
-a page with the same mark are one session on one cluster.
+A block is preceded by a mark, `<!-- netns: two-nodes -->`, when it needs root and a running cluster; all
+blocks of a page with the same mark are one session on one cluster.
 """
 
 from __future__ import annotations
