@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fabric.api.objects import Object
@@ -250,7 +251,7 @@ class FieldSelector:
         return cls(tuple(map(_field_requirement, _split_unescaped(text)))) if text.strip() else EVERYTHING_F
 
     def matches(self, obj: Object) -> bool:
-        return all(r.matches(obj) for r in self.requirements)
+        return all(requirement.matches(obj) for requirement in self.requirements)
 
     def exact(self, path: str) -> str | None:
         """The one value that `path` must have, or None when the selector leaves it open."""
@@ -273,13 +274,18 @@ _FALSE_WHEN_ABSENT = frozenset({"spec.unschedulable", "spec.hostNetwork"})
 def field_value(obj: Object, path: str) -> str:
     """The field as text: absent is empty, booleans are `true` and `false`."""
     value: Any = obj
-    for part in _ALIASES.get(path, path).split("."):
+    for part in _steps(path):
         value = value.get(part) if isinstance(value, dict) else None
     if value is None:
         return "false" if path in _FALSE_WHEN_ABSENT else ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(_ALIASES.get(path, path).split("."))
 
 
 def _split_unescaped(text: str) -> list[str]:

@@ -7,14 +7,14 @@ that the manifests are applied; killing `up` loses only the report.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fabric.api import kinds
 from fabric.api.kinds import KindTable
-from fabric.api.objects import Object, condition, condition_is, is_deleting
+from fabric.api.objects import Object, condition, condition_is, is_deleting, key_of
 from fabric.cluster import manifests
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.places import Places
@@ -22,6 +22,7 @@ from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.client import Client
 from fabric.control.http import HttpClient
+from fabric.control.informer import Informer
 from fabric.errors import FabricError, StoreUnavailable
 from fabric.store.remote import RemoteStore
 from fabric.topology.model import Manifest
@@ -62,11 +63,15 @@ class Settling:
         await self._stage("nodes Ready", self._nodes)
         await self._stage("network", self._network)
         await self._manifests(brought)
-        await self._stage("pods Running", self._pods)
-        return await self.pods()
-
-    async def pods(self) -> list[Object]:
-        return list((await self.client.list(kinds.POD)).items)
+        pods = Informer(self.client, kinds.POD)
+        following = asyncio.ensure_future(pods.run())
+        try:
+            await pods.synced()
+            await self._stage("pods Running", lambda: _pods(pods.items()))
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+        return sorted(pods.items(), key=_in_order)
 
     async def close(self) -> None:
         await self.client.close()
@@ -146,13 +151,21 @@ class Settling:
             raise
         self._report(Progress("manifests", "done", done=len(brought), total=len(brought)))
 
-    async def _pods(self) -> tuple[int, int, str]:
-        pods = await self.pods()
-        late = [pod for pod in pods if not is_up(pod)]
-        text = f"{late[0]['metadata']['name']}: {why_not_up(late[0])}" if late else ""
-        if late and len(late) > 1:
-            text += f", and {len(late) - 1} more"
-        return len(pods) - len(late), len(pods), text
+
+async def _pods(found: Iterable[Object]) -> tuple[int, int, str]:
+    pods = list(found)
+    late = [pod for pod in pods if not is_up(pod)]
+    text = f"{late[0]['metadata']['name']}: {why_not_up(late[0])}" if late else ""
+    if late and len(late) > 1:
+        text += f", and {len(late) - 1} more"
+    return len(pods) - len(late), len(pods), text
+
+
+def _in_order(pod: Object) -> tuple[str, str, int, str]:
+    """By namespace, and pod-2 before pod-10."""
+    namespace, name = key_of(pod)
+    stem, _, number = name.rpartition("-")
+    return (namespace, stem, int(number), name) if number.isdigit() else (namespace, name, 0, name)
 
 
 def is_up(pod: Object) -> bool:

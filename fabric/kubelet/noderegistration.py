@@ -22,7 +22,7 @@ from fabric.plugin.contract import NodeAgent
 
 LEASES = "kube-node-lease"
 POLL_SECONDS = 0.05
-POLL_SECONDS_MAX = 2.0
+POLL_SECONDS_MAX = 0.2
 RETRY_SECONDS_MAX = 10.0
 
 log = logging.getLogger(__name__)

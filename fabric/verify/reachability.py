@@ -1,8 +1,8 @@
 """Does every pod reach every pod? Asked with packets, from inside the pods' own namespaces.
 
 Small clusters are checked whole. Beyond `ALL_PAIRS_MAX` pairs, or where all pairs would overflow the one
-ARP table that all namespaces of a machine share, each pod asks and is asked by one pod of every node: every
-path between nodes and every pod's own wire is still walked, both ways.
+ARP table that all namespaces of a machine share, each pod is asked by one pod of every node: every path
+between nodes and every pod's own wire is still walked, there by the request and back by the answer.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Matrix:
 
     def sentence(self) -> str:
         """`12/12 pod pairs reachable`, and what is wrong."""
-        how = "" if self.all_pairs else " (every pod from and to each node)"
+        how = "" if self.all_pairs else " (every pod from each node)"
         lines = [f"{self.reached}/{self.total} pod pairs reachable{how}"]
         lines += [f"  {source} does not reach {target}" for source, target in self.failures]
         return "\n".join(lines)
@@ -126,7 +126,7 @@ def choose_pairs(nodes: Sequence[str], *, neighbors_max: int) -> tuple[list[tupl
             if other == index:
                 other = neighbours[(index + 1) % len(neighbours)]
             if other != index:
-                chosen |= {(index, other), (other, index)}
+                chosen.add((other, index))
     return sorted(chosen), False
 
 

@@ -27,6 +27,8 @@ from fabric.store.sqlite import SqliteStore
 from fabric.topology import underlay
 
 FABRIC_PORT = 6443
+STORE_EVENTS_MAX = 2_000
+"""History that the store keeps in memory: plugins watch few keys, and the registry has a cache of its own."""
 LOOK_SECONDS = 1.0
 
 
@@ -39,7 +41,7 @@ async def _run(places: Places) -> None:
     address = underlay.control_plane(spec.underlay).ip
     pki = Pki.load_or_create(places.pki, (), (str(address),))
     clock = LoopClock()
-    store = await SqliteStore.open(places.store)
+    store = await SqliteStore.open(places.store, events_max=STORE_EVENTS_MAX)
     registry = Registry(store, KindTable(), clock)
     await registry.start()
     host = ServerConfig(

@@ -24,6 +24,8 @@ from fabric.topology import underlay
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 0.03
 """How long a host may be dead before it is noticed; how soon a runtime that is away is asked again."""
 
+WIRING_SECONDS, WIRING_TRIES = 0.005, 400
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,9 +79,19 @@ class UnderlayProcess:
                 loop = NetLoop(self._kernel.host(name), underlay.owner())
                 self._loops[name] = (loop, tasks.create_task(loop.run(), name=loop.name))
             self._loops[name][0].want(state)
-        if fresh:
-            for name in fresh | {underlay.SWITCH}:
-                self._loops[name][0].poke()
+            if fresh and name == underlay.SWITCH:
+                await self._wired()
+        for name in fresh:
+            self._loops[name][0].poke()
+
+    async def _wired(self) -> None:
+        """Let the switch make its wires before the hosts at their other ends look for them."""
+        loop = self._loops[underlay.SWITCH][0]
+        loop.poke()
+        for _ in range(WIRING_TRIES):
+            await asyncio.sleep(WIRING_SECONDS)
+            if loop.settled or loop.last_error:
+                return
 
 
 class Newest:

@@ -12,7 +12,7 @@ def test_a_small_cluster_is_asked_for_every_ordered_pair(nodes):
 
 
 @given(st.integers(110, 300), st.integers(1, 12))
-def test_a_large_cluster_is_asked_for_each_pod_from_and_to_every_node(pods, nodes):
+def test_a_large_cluster_is_asked_for_each_pod_from_every_node(pods, nodes):
     placed = [f"node-{index % nodes}" for index in range(pods)]
     pairs, whole = choose_pairs(placed, neighbors_max=1 << 20)
     assert not whole
@@ -21,7 +21,6 @@ def test_a_large_cluster_is_asked_for_each_pod_from_and_to_every_node(pods, node
     for pod in range(pods):
         for node in set(placed):
             others = [other for other in range(pods) if placed[other] == node and other != pod]
-            assert any((pod, other) in asked for other in others)
             assert any((other, pod) in asked for other in others)
 
 
@@ -36,4 +35,4 @@ def test_a_small_arp_table_is_not_overflowed_by_asking_for_all_pairs():
     pairs, whole = choose_pairs(placed, neighbors_max=768)
     assert not whole
     same_node = {(a, b) for a, b in pairs if placed[a] == placed[b]}
-    assert 100 <= len(same_node) <= 400
+    assert len(same_node) == 100
