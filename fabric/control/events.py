@@ -30,9 +30,8 @@ SERIES_SECONDS = 600.0
 BURST = 25
 REFILL_SECONDS = 300.0
 """An object may say 25 things at once, and then one every 300 s: as client-go's spam filter."""
-WRITE_BURST = 100
-WRITE_SECONDS = 0.02
-"""One recorder writes 100 events at once and then 50 a second, as a kubelet: work goes before talk."""
+REST_FACTOR = 4
+"""After a write the recorder rests four times as long as it took: talk waits for work."""
 RETRY_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0
 
@@ -73,7 +72,6 @@ class EventRecorder:
         self._series: OrderedDict[_Said, _Series] = OrderedDict()
         self._pending: OrderedDict[_Said, _Series] = OrderedDict()
         self._allowances = Allowances(BURST, REFILL_SECONDS, SERIES_MAX)
-        self._pace = Allowances(WRITE_BURST, WRITE_SECONDS, keys_max=1)
         self._wake = asyncio.Event()
         self.dropped = 0
         """Events that were never written: too many at once, too many of one object, or refused."""
@@ -156,10 +154,9 @@ class EventRecorder:
         }
 
     async def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._pending:
-            if not self._pace.take("write", self._clock.now()):
-                await asyncio.sleep(WRITE_SECONDS)
-                continue
+            began = loop.time()
             said, series = self._pending.popitem(last=False)
             try:
                 await self._write(series)
@@ -170,6 +167,7 @@ class EventRecorder:
             except ApiError as error:
                 self.dropped += 1
                 log.info("event %s of %s %s is refused: %s", said.reason, said.kind, said.name, error)
+            await asyncio.sleep(REST_FACTOR * (loop.time() - began))
 
     async def _write(self, series: _Series) -> None:
         body = series.body | {
