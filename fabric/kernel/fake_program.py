@@ -34,6 +34,8 @@ Script = Callable[[tuple[str, ...]], Program]
 def well_known(argv: tuple[str, ...]) -> Program:
     """`true`, `false`, `sleep N` and `sh -c "exit N"` do what they say; all else runs for ever."""
     match argv:
+        case ("", *_):
+            return Program(start_error='exec: "": executable file not found in $PATH')
         case ("true", *_):
             return Program(seconds=0.0)
         case ("false", *_):

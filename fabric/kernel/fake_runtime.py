@@ -20,6 +20,7 @@ from fabric.kernel.runtime import (
     ContainerStatus,
     ExecSession,
     NodeSpec,
+    RuntimeRefused,
     SandboxSpec,
     SandboxStatus,
     StartError,
@@ -75,7 +76,7 @@ class FakeRuntime:
         self._check_up()
         if spec.id not in self._sandboxes:
             if spec.node not in self._nodes:
-                raise FabricError(f"sandbox {spec.id}: node {spec.node} does not run; start it first")
+                raise RuntimeRefused(f"sandbox {spec.id}: node {spec.node} does not run; start it first")
             self._specs[spec.id] = spec
             self._sandboxes[spec.id] = SandboxStatus(spec.id, spec.node, self._next_pid(), alive=True)
         return self._sandboxes[spec.id]
@@ -96,9 +97,13 @@ class FakeRuntime:
         self._check_up()
         if spec.id in self._containers:
             return self._containers[spec.id].status
+        if any("\0" in word for word in (*spec.argv, *spec.env, *spec.env.values())):
+            raise RuntimeRefused("a string holds a NUL byte, which Linux takes in no word, name or path")
         sandbox = self._sandboxes.get(spec.sandbox)
         if sandbox is None or not sandbox.alive:
-            raise FabricError(f"container {spec.name}: sandbox {spec.sandbox} does not run; start it first")
+            raise RuntimeRefused(
+                f"container {spec.name}: sandbox {spec.sandbox} does not run; start it first"
+            )
         self.started.append(spec)
         container = _Container(spec, self._program(spec.argv), self._running(spec))
         self._containers[spec.id] = container
@@ -146,7 +151,7 @@ class FakeRuntime:
         self._check_up()
         known = self._containers.get(container)
         if known is None or known.status.state != "running":
-            raise FabricError(f"container {container} does not run")
+            raise RuntimeRefused(f"container {container} does not run")
         return self._exec(argv)
 
     async def exec_node(
@@ -162,7 +167,7 @@ class FakeRuntime:
     ) -> ExecSession:
         self._check_up()
         if node not in self._nodes:
-            raise FabricError(f"node {node} does not run")
+            raise RuntimeRefused(f"node {node} does not run")
         return self._exec(argv)
 
     def kill_sandbox(self, id: str) -> None:

@@ -19,7 +19,11 @@ from typing import Literal, Protocol
 from fabric.errors import FabricError
 
 
-class StartError(FabricError):
+class RuntimeRefused(FabricError):
+    """The runtime answers, and will not do what was asked; the message says why."""
+
+
+class StartError(RuntimeRefused):
     """A program could not be started; the message reads like runc's."""
 
     def __init__(self, message: str, exit_code: int = 127) -> None:

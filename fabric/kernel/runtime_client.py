@@ -1,7 +1,8 @@
 """The client of a runtime process: Runtime over its unix socket, from any number of tasks at once.
 
-Requests are sent as they come and answered as they are done. While the runtime is away every call
-raises FabricError; `run` connects again, with a back-off, and then tells every listener "".
+Requests are sent as they come and answered as they are done. What the runtime will not do raises
+RuntimeRefused. While it is away every call raises FabricError; `run` connects again, with a back-off,
+and then tells every listener "".
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fabric.kernel.runtime import (
     ContainerStatus,
     ExecSession,
     NodeSpec,
+    RuntimeRefused,
     SandboxSpec,
     SandboxStatus,
 )
@@ -133,7 +135,7 @@ class RuntimeClient:
         id = next(self._ids)
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         try:
-            self._writer.write(pack({"id": id, "op": op, **arguments}))
+            self._writer.write(_packed({"id": id, "op": op, **arguments}))
             return await answer
         finally:
             self._answers.pop(id, None)
@@ -159,7 +161,7 @@ class RuntimeClient:
         if answer is None or answer.done():
             return
         if "error" in message:
-            answer.set_exception(FabricError(message["error"]))
+            answer.set_exception(RuntimeRefused(message["error"]))
         else:
             answer.set_result(message["ok"])
 
@@ -174,6 +176,13 @@ class RuntimeClient:
 
     def _away(self) -> FabricError:
         return FabricError(f"the runtime at {self._path} does not answer; it is being restarted")
+
+
+def _packed(request: dict[str, Any]) -> bytes:
+    try:
+        return pack(request)
+    except ValueError as error:
+        raise RuntimeRefused(str(error)) from error
 
 
 def _plain(spec: NodeSpec | SandboxSpec | ContainerSpec) -> dict[str, Any]:

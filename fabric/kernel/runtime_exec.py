@@ -9,7 +9,7 @@ from typing import Any
 
 from fabric.errors import FabricError
 from fabric.kernel.forkserver.wire import Frames, pack
-from fabric.kernel.runtime import StartError
+from fabric.kernel.runtime import RuntimeRefused, StartError
 
 _READ_BYTES_MAX = 4096
 
@@ -89,7 +89,7 @@ class RemoteExec:
         first = messages.pop(0)
         if "error" in first:
             code = first["code"]
-            raise StartError(first["error"], code) if code else FabricError(first["error"])
+            raise StartError(first["error"], code) if code else RuntimeRefused(first["error"])
         session = cls(end, frames, received[0] if received else None)
         session._early = messages
         return session

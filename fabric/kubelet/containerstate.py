@@ -19,7 +19,7 @@ def container_status(container: Object, view: PodView, waiting: Waiting | None, 
     last = latest if waiting and latest and not latest.running else previous
     entry: Object = {
         "name": name,
-        "image": container.get("image", ""),
+        "image": (latest.image if latest else "") or container.get("image", ""),
         "imageID": latest.image_id if latest else "",
         "restartCount": latest.restart_count if latest else 0,
         "lastState": {"terminated": terminated(last)} if last else {},

@@ -83,8 +83,14 @@ def _all_of(source: Object, sources: Sources, facts: PodFacts) -> dict[str, str]
             return {}
         raise ConfigError(f'{label(kind)} "{ref["name"]}" not found')
     prefix = source.get("prefix") or ""
-    named = {prefix + key: value for key, value in texts(kind, obj).items()}
-    return {key: value.decode(errors="replace") for key, value in named.items() if _NAME.match(key)}
+    named = {prefix + key: value for key, value in _words(kind, obj).items()}
+    return {key: value for key, value in named.items() if _NAME.match(key)}
+
+
+def _words(kind: Kind, obj: Object) -> dict[str, str]:
+    """What may become a variable: all of a Secret, but of a ConfigMap not its `binaryData`."""
+    allowed = {**obj, "binaryData": {}} if kind is CONFIG_MAP else obj
+    return {key: value.decode(errors="replace") for key, value in texts(kind, allowed).items()}
 
 
 def _value(
@@ -109,9 +115,9 @@ def _key_of(kind: Kind, ref: Object, facts: PodFacts, sources: Sources) -> str |
         if ref.get("optional"):
             return None
         raise ConfigError(f'{label(kind)} "{ref["name"]}" not found')
-    value = texts(kind, obj).get(ref["key"])
+    value = _words(kind, obj).get(ref["key"])
     if value is not None:
-        return value.decode(errors="replace")
+        return value
     if ref.get("optional"):
         return None
     namespace = facts.pod["metadata"].get("namespace", "")

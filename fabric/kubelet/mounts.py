@@ -7,10 +7,13 @@ mounted read-only; what neither has is made in the node's root, where the type a
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from fabric.api.objects import Object
+from fabric.api.objects import Object, uid_of
+from fabric.errors import FabricError
 from fabric.kernel.runtime import Mount
 from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
@@ -19,6 +22,8 @@ from fabric.kubelet.payload import publish
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.refusals import MountFailed
 from fabric.kubelet.volumes import contents, has_content
+
+log = logging.getLogger(__name__)
 
 ETC_FILES = {"etc-hosts": "/etc/hosts", "hostname": "/etc/hostname", "resolv.conf": "/etc/resolv.conf"}
 """Files in the pod's directory, and where each container sees them."""
@@ -30,19 +35,19 @@ def set_up_volumes(directory: Path, node_root: Path, facts: PodFacts, sources: S
     for volume in spec_of(facts.pod).get("volumes") or ():
         try:
             found[volume["name"]] = _set_up(volume, directory / "volumes", node_root, facts, sources)
-        except (MountFailed, OSError) as error:
+        except (FabricError, OSError) as error:
             raise MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
     return found
 
 
 def refresh_volumes(directory: Path, facts: PodFacts, sources: Sources) -> None:
-    """Write what the API has changed since; a source that is gone leaves the old files."""
+    """Write what the API has changed since; one that cannot be read or written keeps its old files."""
     for volume in spec_of(facts.pod).get("volumes") or ():
         if has_content(volume):
             try:
                 publish(directory / "volumes" / volume["name"], contents(volume, facts, sources))
-            except MountFailed:
-                continue
+            except (FabricError, OSError) as error:
+                log.info("volume %s of pod %s stays as it is: %s", volume["name"], uid_of(facts.pod), error)
 
 
 def container_mounts(
@@ -127,13 +132,20 @@ def _volume_mount(wanted: Object, volumes: Mapping[str, Mount], env: Mapping[str
         if volume.read_only or source.exists():
             source = _inside(volume.source, source)
         else:
-            _inside(volume.source, source).mkdir(parents=True)
+            _make(_inside(volume.source, source))
     return Mount(wanted["mountPath"], source, read_only=volume.read_only or bool(wanted.get("readOnly")))
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise MountFailed(f"subPath {directory} cannot be made: {error.strerror}") from error
 
 
 def _inside(root: Path, path: Path) -> Path:
     """Follow links, and refuse to leave `root`: what a container wrote must not lead out."""
-    found = path.resolve()
-    if not found.is_relative_to(root.resolve()):
+    found = Path(os.path.realpath(path))
+    if not found.is_relative_to(os.path.realpath(root)):
         raise MountFailed(f"{path} leads out of {root}")
     return found

@@ -9,5 +9,9 @@ class ConfigError(FabricError):
     """What the pod refers to is not there, or not as it says: `CreateContainerConfigError`."""
 
 
+class CreateFailed(FabricError):
+    """The container cannot be made on this node: `CreateContainerError`."""
+
+
 class MountFailed(FabricError):
     """A volume cannot be set up: event `FailedMount`, and the pod waits."""

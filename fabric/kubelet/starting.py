@@ -15,7 +15,7 @@ from fabric.control.clock import Clock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
 from fabric.kernel.images import Image
-from fabric.kernel.runtime import ContainerStatus, Mount, SandboxSpec
+from fabric.kernel.runtime import ContainerStatus, Mount, RuntimeRefused, SandboxSpec
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, PodFiles
@@ -30,7 +30,7 @@ from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.podspec import host_network, hostname, restart_policy
 from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
 from fabric.kubelet.refs import pod_ref
-from fabric.kubelet.refusals import ConfigError, MountFailed
+from fabric.kubelet.refusals import ConfigError, CreateFailed, MountFailed
 from fabric.kubelet.sources import SourceCache
 from fabric.kubelet.volumes import volume_references
 
@@ -164,9 +164,9 @@ class Starter:
         sources = await self._sources.fetch(pod["metadata"]["namespace"], references(start.container))
         try:
             status = await self._run(pod, start, image, volumes, sources)
-        except (ConfigError, MountFailed) as error:
+        except (ConfigError, MountFailed, CreateFailed, RuntimeRefused) as error:
             self._recorder.event(pod, "Warning", "Failed", f"Error: {error}")
-            return Waiting("CreateContainerConfigError", str(error)), CONFIG_RETRY_SECONDS
+            return Waiting(_reason(error), str(error)), CONFIG_RETRY_SECONDS
         if start.after:
             self._backoff.next(restart_key(pod, start.container), start.after.finished_at)
         await self._trim(pod, start)
@@ -181,7 +181,7 @@ class Starter:
         log_path = files.log(start.container["name"], start.restart_count)
         node = self._config.node_name
         spec = container_spec(pod, start.container, start.restart_count, image, env, mounts, log_path, node)
-        log_path.parent.mkdir(parents=True, exist_ok=True)
+        _make(log_path.parent)
         return await self._census.start_container(spec)
 
     def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
@@ -219,6 +219,18 @@ class Starter:
     def _facts(self, pod: Object) -> PodFacts:
         config = self._config
         return PodFacts(pod, config.node_name, config.addresses, self.pod_ips(pod), self._allocatable)
+
+
+def _reason(error: FabricError) -> str:
+    at_fault = isinstance(error, CreateFailed | RuntimeRefused)
+    return "CreateContainerError" if at_fault else "CreateContainerConfigError"
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CreateFailed(f"{directory} cannot be made: {error.strerror}") from error
 
 
 def _remove(path: Path) -> None:

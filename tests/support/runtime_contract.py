@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import ContainerSpec, ContainerStatus, NodeSpec, Runtime, SandboxSpec
+from fabric.kernel.runtime import (
+    ContainerSpec,
+    ContainerStatus,
+    NodeSpec,
+    Runtime,
+    RuntimeRefused,
+    SandboxSpec,
+)
 from support.eventually import eventually
 
 
@@ -80,6 +88,19 @@ class RuntimeContract:
         end = await ended(runtime, started.id)
         assert (end.exit_code, end.signal, end.reason) == (code, 0, reason)
         assert end.finished_at >= end.started_at > 1e9
+
+    async def test_a_nul_byte_is_refused_and_harms_nothing(self, runtime: Runtime):
+        await start_pod(runtime)
+        for spec in (container("echo", "a\0b"), replace(container("true"), env={"NAME": "a\0b"})):
+            with pytest.raises(RuntimeRefused, match="NUL byte"):
+                await runtime.start_container(spec)
+        assert (await runtime.start_container(container("sleep", "1000"))).state == "running"
+
+    async def test_an_empty_program_name_is_a_program_that_is_not_there(self, runtime: Runtime):
+        await start_pod(runtime)
+        end = await runtime.start_container(container(""))
+        assert (end.state, end.exit_code, end.reason) == ("exited", 127, "StartError")
+        assert end.message == 'exec: "": executable file not found in $PATH'
 
     @pytest.mark.parametrize("number", [15, 9, 1])
     async def test_a_signal_ends_a_program_with_its_number(self, runtime: Runtime, number: int):

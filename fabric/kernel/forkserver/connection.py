@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Request = Callable[["Connection", Message], None]
 
 _READ_BYTES_MAX = 64 * 1024
-_WAITING_BYTES_MAX = 8 << 20
+_WAITING_BYTES_MAX = 32 << 20
 """Of answers that a client does not read; beyond, it is cut off and has to come again."""
 FDS_MAX = 3
 

@@ -81,6 +81,7 @@ def start(
     `files` are posix_spawn's file actions. `first` is done in the child, which costs a fork. Failure
     127 when the program is not there and 126 when it cannot be run.
     """
+    _check(argv, env)
     if user.confined:
         linux.confine(CAPABILITIES)
     try:
@@ -96,6 +97,15 @@ def become(argv: list[str], env: Mapping[str, str]) -> NoReturn:
     """Turn this process into the program; Failure as `start`."""
     _try(argv[0], env, lambda path: os.execve(path, argv, env))
     raise AssertionError("exec came back")
+
+
+def _check(argv: list[str], env: Mapping[str, str]) -> None:
+    """Refuse what exec would take for our own mistake."""
+    if not argv or not argv[0]:
+        raise Failure('exec: "": executable file not found in $PATH', NOT_FOUND)
+    for name in env:
+        if not name or "=" in name:
+            raise Failure(f"{name!r} cannot be the name of a variable", NOT_EXECUTABLE)
 
 
 def _spawn(argv: list[str], env: Mapping[str, str], files: Sequence[FileAction]) -> int:

@@ -24,6 +24,7 @@ from fabric.kernel.forkserver.polling import Poll
 from fabric.kernel.forkserver.records import Records
 from fabric.kernel.forkserver.sandboxes import Sandboxes
 from fabric.kernel.forkserver.sessions import Session
+from fabric.kernel.forkserver.wire import holds_nul
 from fabric.kernel.forkserver.workshop import Workshop
 
 TYPE_CHECKING = False
@@ -74,6 +75,8 @@ class Server:
 
     def _request(self, connection: Connection, message: Message) -> None:
         try:
+            if holds_nul(message):
+                raise Failure("a string holds a NUL byte, which Linux takes in no word, name or path")
             self._dispatch(connection, message)
         except Failure as failure:
             refusal = {"id": message["id"], "error": failure.message, "code": failure.code}

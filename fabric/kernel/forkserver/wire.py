@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-FRAME_BYTES_MAX = 1 << 20
+FRAME_BYTES_MAX = 16 << 20
+"""Room for the statuses of 20,000 containers in one answer."""
 
 
 def pack(message: Message) -> bytes:
@@ -22,6 +23,15 @@ def pack(message: Message) -> bytes:
     if len(body) > FRAME_BYTES_MAX:
         raise ValueError(f"a message of {len(body)} bytes; at most {FRAME_BYTES_MAX} are allowed")
     return len(body).to_bytes(4, "big") + body
+
+
+def holds_nul(value: Any) -> bool:
+    """True when a string somewhere in it holds a NUL byte: no system call takes one."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(holds_nul(key) or holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(holds_nul, value))
 
 
 class Frames:

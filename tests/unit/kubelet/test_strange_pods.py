@@ -1,0 +1,98 @@
+"""What a user may write and no node can do: it shows in that pod's status, and disturbs no other."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from support.one_node import OneNode, after, container
+
+from fabric.api.kinds import CONFIG_MAP, POD
+from fabric.kernel.runtime import RuntimeRefused
+
+LONG = "n" * 253
+
+
+@pytest.fixture
+def node(tmp_path):
+    return OneNode(tmp_path)
+
+
+async def test_a_container_that_the_runtime_refuses_waits_and_says_why(node, monkeypatch):
+    async def refuse(spec):
+        raise RuntimeRefused("mount /etc/passwd: not a directory")
+
+    async with node.kubelet():
+        with monkeypatch.context() as patch:
+            patch.setattr(node.runtime, "start_container", refuse)
+            node.create()
+            await after(1)
+            why = {"reason": "CreateContainerError", "message": "mount /etc/passwd: not a directory"}
+            assert node.state() == {"waiting": why}
+            assert ("Failed", "Error: mount /etc/passwd: not a directory") in node.events()
+        await after(10)
+        assert "running" in node.state()
+
+
+async def test_a_nul_byte_in_a_command_waits_and_others_run(node):
+    async with node.kubelet():
+        node.create("pod-1", container={"command": ["echo", "a\0b"]})
+        node.create("pod-2")
+        await after(1)
+        assert node.state("pod-1")["waiting"]["reason"] == "CreateContainerError"
+        assert "NUL byte" in node.state("pod-1")["waiting"]["message"]
+        assert "running" in node.state("pod-2")
+
+
+async def test_a_name_too_long_for_a_log_directory_waits_and_others_run(node):
+    async with node.kubelet():
+        node.create(LONG)
+        node.create("pod-2")
+        await after(1)
+        assert node.state(LONG)["waiting"]["reason"] == "CreateContainerError"
+        assert "File name too long" in node.state(LONG)["waiting"]["message"]
+        assert "running" in node.state("pod-2")
+
+
+async def test_binary_data_of_a_map_becomes_no_variable(node):
+    meta = {"name": "settings", "namespace": "default"}
+    binary = base64.b64encode(b"\0\1").decode()
+    node.api.put(CONFIG_MAP, {"metadata": meta, "data": {"plain": "x"}, "binaryData": {"binary": binary}})
+    async with node.kubelet():
+        node.create(container={"envFrom": [{"configMapRef": {"name": "settings"}}]})
+        await after(1)
+        env = node.runtime.started[-1].env
+        assert (env["plain"], "binary" in env) == ("x", False)
+
+
+async def test_a_loop_of_links_in_a_volume_is_refused_as_a_sub_path(node):
+    mount = [{"name": "data", "mountPath": "/data", "subPath": "loop"}]
+    async with node.kubelet():
+        node.create(
+            "pod-1", volumes=[{"name": "data", "emptyDir": {}}], container={"command": ["sleep", "5"]}
+        )
+        await after(1)
+        volume = node.config.pods_directory / node.uid("pod-1") / "volumes" / "data"
+        (volume / "loop").symlink_to("loop")
+        shown = [{"name": "data", "hostPath": {"path": str(volume).removeprefix(str(node.config.root))}}]
+        node.create("pod-2", volumes=shown, container={"volumeMounts": mount})
+        await after(1)
+        assert node.state("pod-2")["waiting"]["reason"] == "CreateContainerConfigError"
+
+
+async def test_a_volume_that_asks_for_an_unknown_field_says_so(node):
+    items = [{"path": "x", "fieldRef": {"fieldPath": "status.nothing"}}]
+    async with node.kubelet():
+        node.create(volumes=[{"name": "down", "downwardAPI": {"items": items}}])
+        await after(1)
+        assert any(reason == "FailedMount" and "status.nothing" in text for reason, text in node.events())
+
+
+async def test_the_status_names_the_image_that_runs(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        spec = {**node.pod()["spec"], "containers": [container(image="busybox")]}
+        node.api.put(POD, {**node.pod(), "spec": spec})
+        await after(61)
+        assert node.status()["containerStatuses"][0]["image"] == "nginx"
