@@ -16,21 +16,27 @@ PODS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["vxlan", "host-gw"])
-def either(request, tmp_path_factory):
-    """The four pods on two nodes, once with VXLAN and once with host-gw."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), backend=request.param, pods=PODS)
-    try:
-        cluster.report = cluster.up()
-        yield cluster
-    finally:
-        cluster.close()
-
-
 @pytest.fixture(scope="module")
 def vxlan(tmp_path_factory):
     """The four pods on two nodes with VXLAN."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), pods=PODS)
+    yield from running(tmp_path_factory, "vxlan")
+
+
+@pytest.fixture(scope="module")
+def host_gw(tmp_path_factory):
+    """The four pods on two nodes with host-gw."""
+    yield from running(tmp_path_factory, "host-gw")
+
+
+@pytest.fixture(scope="module", params=["vxlan", "host_gw"])
+def either(request):
+    """The four pods on two nodes, once with VXLAN and once with host-gw."""
+    return request.getfixturevalue(request.param)
+
+
+def running(tmp_path_factory, backend):
+    """A cluster that is up, and down again when the module has ended."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), backend=backend, pods=PODS)
     try:
         cluster.report = cluster.up()
         yield cluster
