@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from fabric.cluster import spec as specs
 from fabric.cluster.lock import held
 from fabric.cluster.mark import Mark
 from fabric.cluster.places import Places
-from fabric.cluster.processes import api, control, runtime, underlay, worker
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import Body, launch, recorded
 from fabric.errors import BadInput, Problem
@@ -75,7 +76,7 @@ def begin(topology: Topology) -> Begun:
             specs.write(places.spec, spec)
         running = recorded(places).get("supervisor", (0, 0))[0]
         if not running:
-            launch(places, components(places, spec))
+            launch(places, components(places, spec), preload)
     return Begun(places, spec, created=before is None)
 
 
@@ -110,17 +111,30 @@ def _plain(value: object) -> str:
 
 
 def components(places: Places, spec: ClusterSpec) -> Mapping[str, Body]:
-    """Every process of the cluster, by name, in the order in which they are started."""
+    """Every process of the cluster, by name, in the order in which they are started.
 
-    def body(run: Callable[..., None], *arguments: int) -> Body:
-        return lambda: run(places, *arguments)
+    The runtimes come first: they need nothing of what `preload` imports.
+    """
+
+    def body(process: str, *arguments: int) -> Body:
+        return lambda: _module(process).run(places, *arguments)
 
     workers = range(spec.workers)
     return (
-        {f"runtime-{index}": body(runtime.run, index) for index in workers}
-        | {"api": body(api.run), "underlay": body(underlay.run), "control": body(control.run)}
-        | {f"worker-{index}": body(worker.run, index) for index in workers}
+        {f"runtime-{index}": body("runtime", index) for index in workers}
+        | {process: body(process) for process in ("api", "underlay", "control")}
+        | {f"worker-{index}": body("worker", index) for index in workers}
     )
+
+
+def preload() -> None:
+    """Import what the components run, once, in the process that they are forked from."""
+    for process in ("api", "underlay", "control", "worker"):
+        _module(process)
+
+
+def _module(process: str) -> Any:
+    return import_module(f"fabric.cluster.processes.{process}")
 
 
 def _free_port() -> int:

@@ -28,7 +28,7 @@ from fabric.store.remote import RemoteStore
 from fabric.topology.model import Manifest
 
 POLL_SECONDS = 0.03
-POLL_SECONDS_MAX = 0.25
+POLL_SECONDS_MAX = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from fabric.cluster.places import Places
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
 """A component that lived this long starts with the shortest delay again."""
+RUNTIME = "runtime-"
 LOG_BYTES_MAX = 10 * 1024 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
@@ -53,15 +54,19 @@ class _Child:
     restarts: int = 0
 
 
-def launch(places: Places, components: Mapping[str, Body]) -> int:
-    """Start the supervisor as a process of the cluster, detached from the caller, and return its pid."""
+def launch(places: Places, components: Mapping[str, Body], preload: Callable[[], None]) -> int:
+    """Start the supervisor as a process of the cluster, detached from the caller, and return its pid.
+
+    `preload` is called between the components that are named `runtime-…` and the others: it imports
+    what these have in common.
+    """
     mark = Mark(places.cluster)
     mark.make()
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(receive)
-        _detach(places, mark, components, send)
+        _detach(places, mark, Supervisor(places, components, preload), send)
     os.close(send)
     with os.fdopen(receive) as pipe:
         pid = pipe.read()
@@ -69,7 +74,7 @@ def launch(places: Places, components: Mapping[str, Body]) -> int:
     return int(pid)
 
 
-def _detach(places: Places, mark: Mark, components: Mapping[str, Body], report: int) -> NoReturn:
+def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> NoReturn:
     """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
     try:
         os.setsid()
@@ -80,7 +85,7 @@ def _detach(places: Places, mark: Mark, components: Mapping[str, Body], report: 
         os.write(report, str(os.getpid()).encode())
         os.close(report)
         _redirect(places.logs / "supervisor.log")
-        Supervisor(places, components).run()
+        supervisor.run()
     except BaseException:
         traceback.print_exc()
     os._exit(1)
@@ -89,8 +94,9 @@ def _detach(places: Places, mark: Mark, components: Mapping[str, Body], report: 
 class Supervisor:
     """Keeps one process per component alive."""
 
-    def __init__(self, places: Places, components: Mapping[str, Body]) -> None:
+    def __init__(self, places: Places, components: Mapping[str, Body], preload: Callable[[], None]) -> None:
         self._places = places
+        self._preload = preload
         self._children = [_Child(name, body) for name, body in components.items()]
 
     def run(self) -> None:
@@ -99,6 +105,10 @@ class Supervisor:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         _raise_file_limit()
+        for child in self._children:
+            if child.name.startswith(RUNTIME):
+                self._start(child)
+        self._preload()
         gc.collect()
         gc.freeze()
         while True:

@@ -28,7 +28,7 @@ from fabric.kernel.runtime import (
 )
 from fabric.kernel.runtime_exec import RemoteExec
 
-_RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.02, 1.0
+_RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.02, 0.1
 _READ_BYTES_MAX = 64 * 1024
 
 

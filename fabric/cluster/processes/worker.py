@@ -30,7 +30,7 @@ from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
 from fabric.store.remote import RemoteStore
 
-RETRY_SECONDS = 0.2
+RETRY_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
 
