@@ -1,4 +1,5 @@
 import asyncio
+import re
 from datetime import UTC, datetime
 
 from support.memory_api import MemoryApi
@@ -46,6 +47,41 @@ async def test_an_event_says_who_saw_what_on_which_object():
     assert event["source"] == {"component": "kubelet", "host": "node-1"}
     assert (event["type"], event["reason"], event["count"]) == ("Warning", "BackOff", 1)
     assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-01-01T12:00:00Z"
+
+
+async def test_a_list_by_name_is_in_the_order_in_which_things_were_said():
+    api = MemoryApi()
+    recorder = recorder_of(api)
+    for reason in ("Pulled", "Created", "Started"):
+        recorder.event(POD, "Normal", reason, "at the same moment")
+    async with running(recorder.run()):
+        await asyncio.sleep(1)
+        recorder.event(POD, "Normal", "Killing", "a second later")
+        await asyncio.sleep(1)
+    by_name = sorted(written(api), key=lambda event: event["metadata"]["name"])
+    assert [event["reason"] for event in by_name] == ["Pulled", "Created", "Started", "Killing"]
+
+
+async def test_two_components_that_speak_at_once_say_two_things():
+    api = MemoryApi()
+    clock = LoopClock(datetime(2026, 1, 1, 12, tzinfo=UTC))
+    for component in ("kubelet", "default-scheduler"):
+        recorder = EventRecorder(api, clock, component)
+        recorder.event(POD, "Normal", "Said", "the same")
+        async with running(recorder.run()):
+            await asyncio.sleep(0)
+    assert len(written(api)) == 2
+
+
+async def test_an_event_of_the_longest_name_has_a_valid_name():
+    api = MemoryApi()
+    recorder = recorder_of(api)
+    long = {**POD, "metadata": {**POD["metadata"], "name": "a" * 235 + "-" + "b" * 17}}
+    recorder.event(long, "Normal", "Started", "x")
+    async with running(recorder.run()):
+        await asyncio.sleep(1)
+    [event] = written(api)
+    assert re.fullmatch(r"a{235}\.[0-9a-f]{16}", event["metadata"]["name"])
 
 
 async def test_events_of_cluster_scoped_objects_go_to_the_default_namespace():
