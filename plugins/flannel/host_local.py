@@ -134,9 +134,10 @@ class HostLocal:
 
 
 def _overwrite(path: Path, text: str) -> None:
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    """Without O_TRUNC: ext4 writes a file that was emptied and filled to the disk when it is closed."""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        os.write(fd, text.encode())
+        os.ftruncate(fd, os.pwrite(fd, text.encode(), 0))
     finally:
         os.close(fd)
 
