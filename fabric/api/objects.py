@@ -60,12 +60,6 @@ def condition_is(obj: Object, type_: str, status: str = "True") -> bool:
     return found is not None and found.get("status") == status
 
 
-def controller_of(obj: Object) -> Object | None:
-    """The owner reference whose `controller` is true, or None."""
-    owners = obj["metadata"].get("ownerReferences") or ()
-    return next((owner for owner in owners if owner.get("controller")), None)
-
-
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,7 @@ is a conjunction of `path=value` and `path!=value` on fields of the object.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -76,11 +76,6 @@ class LabelSelector:
                 *(_checked(_requirement_of(expression)) for expression in expressions),
             )
         )
-
-    @classmethod
-    def from_labels(cls, labels: Mapping[str, str]) -> LabelSelector:
-        """Select the objects that carry all of these labels."""
-        return cls(tuple(Requirement(key, "In", (value,)) for key, value in labels.items()))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return not self.nothing and all(r.matches(labels) for r in self.requirements)
@@ -256,10 +251,6 @@ class FieldSelector:
     def exact(self, path: str) -> str | None:
         """The one value that `path` must have, or None when the selector leaves it open."""
         return next((r.value for r in self.requirements if r.equal and r.path == path), None)
-
-    def check_paths(self, is_known: Callable[[str], bool]) -> Iterable[str]:
-        """The paths that are not known."""
-        return [r.path for r in self.requirements if not is_known(r.path)]
 
     def __str__(self) -> str:
         return ",".join(map(str, self.requirements))

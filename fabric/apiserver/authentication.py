@@ -25,9 +25,6 @@ class User:
     groups: tuple[str, ...] = ()
 
 
-LOCAL_ROOT = User("system:admin", ("system:masters",))
-
-
 def authenticate(
     peer_certificate: Mapping[str, Any] | None, authorization: str, tokens: Mapping[str, str]
 ) -> User:

@@ -18,7 +18,6 @@ from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 YAML = "application/yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 YAML_NODES_MAX = 200_000
 

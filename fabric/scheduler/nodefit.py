@@ -30,7 +30,7 @@ def node_name(pod: PodInfo, cluster: ClusterState) -> Judge | None:
 def taint_toleration(pod: PodInfo, cluster: ClusterState) -> Judge | None:
     def judge(node: NodeInfo) -> Reasons:
         taint = first_untolerated(node.taints, pod.tolerations)
-        return (f"node(s) had taint {taint}, that the pod didn't tolerate",) if taint else ()
+        return (f"node(s) had untolerated taint {taint}",) if taint else ()
 
     return judge
 

@@ -47,14 +47,14 @@ NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
     ("tolerations", "taints", "reason"),
     [
         ([], [], FITS),
-        ([], [NOT_READY], "node(s) had taint {node.kubernetes.io/not-ready: }, that the pod didn't tolerate"),
-        ([], [GPU], "node(s) had taint {gpu: yes}, that the pod didn't tolerate"),
+        ([], [NOT_READY], "node(s) had untolerated taint {node.kubernetes.io/not-ready: }"),
+        ([], [GPU], "node(s) had untolerated taint {gpu: yes}"),
         ([], [GPU | {"effect": "PreferNoSchedule"}], FITS),
         ([{"key": "gpu", "operator": "Equal", "value": "yes"}], [GPU], FITS),
         (
             [{"key": "gpu", "value": "no"}],
             [GPU],
-            "node(s) had taint {gpu: yes}, that the pod didn't tolerate",
+            "node(s) had untolerated taint {gpu: yes}",
         ),
         ([{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}], [GPU], FITS),
         ([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}], [GPU], "gpu: yes"),
@@ -227,8 +227,7 @@ def test_the_refusal_counts_nodes_by_reason_in_kube_schedulers_words() -> None:
     nodes = [node("node-1", taints=[{"key": "k", "value": "v", "effect": "NoSchedule"}]), *ZONES[1:]]
     placement = place(info(requests={"cpu": "5"}), cluster(nodes))
     assert placement.message == (
-        "0/3 nodes are available: 1 node(s) had taint {k: v}, that the pod didn't tolerate, "
-        "2 Insufficient cpu."
+        "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu."
     )
 
 
