@@ -18,7 +18,7 @@ TOPOLOGY = loads(
 def features(monkeypatch):
     """What the kernel is said to have; tests change it."""
     found = {name: Feature(name, True, f"{name} devices", "") for name in ("vxlan", "veth", "iptables")}
-    monkeypatch.setattr(preflight, "probe", lambda: found)
+    monkeypatch.setattr(preflight, "probe", lambda *_: found)
     monkeypatch.setattr(preflight, "all_clusters", list)
     return found
 
