@@ -52,7 +52,7 @@ class Finding:
 
 def check(topology: Topology, required: frozenset[str]) -> list[Finding]:
     """Return warnings; FabricError names everything that is missing, with its remedy."""
-    features = probe()
+    features = probe(required)
     missing = [
         f"{name}: {features[name].detail}; {features[name].remedy}"
         for name in sorted(required)

@@ -58,3 +58,18 @@ def test_a_plain_user_is_told_what_he_lacks():
     if "Permission denied" in done.stderr:
         pytest.skip("the checkout is not readable by a plain user")
     assert done.stdout.strip() == "False"
+
+
+def test_only_what_is_asked_for_is_tried():
+    assert set(probe({"vxlan", "iptables", "no-such-feature"})) == {"vxlan", "iptables"}
+
+
+def test_what_up_asks_for_waits_for_no_import_of_pyroute2():
+    code = (
+        "import sys; sys.modules['pyroute2'] = None\n"
+        "from fabric.kernel.features import probe\n"
+        "found = probe({'veth', 'bridge', 'vxlan', 'tun', 'iptables', 'ipset'})\n"
+        "print(all(f.present for f in found.values()), len(found))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True 6", done.stderr
