@@ -69,6 +69,8 @@ class PageSession:
             self._env[name] = value
         elif said.command.endswith(" &"):
             self._start(said)
+        elif said.command.startswith("sleep "):
+            return  # what is read next is read again until it is as the page says
         elif said.command == "wait":
             self._wait(said)
         else:
