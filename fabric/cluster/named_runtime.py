@@ -26,6 +26,7 @@ class NamedRuntime(RuntimeClient):
         super().__init__(socket_path)
         self.pids: dict[str, int] = {}
         self._awaited: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._wake = asyncio.Event()
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         status = await super().start_sandbox(spec)
@@ -53,6 +54,7 @@ class NamedRuntime(RuntimeClient):
     async def powered_on(self, node: str) -> None:
         """Wait until the node's init runs."""
         if node not in self.pids:
+            self._wake.set()
             await self._awaited[node].wait()
 
     async def follow(self) -> None:
@@ -60,4 +62,7 @@ class NamedRuntime(RuntimeClient):
         while True:
             with contextlib.suppress(FabricError):
                 await self.nodes()
-            await asyncio.sleep(WAITING_SECONDS if self._awaited else LOOK_SECONDS)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAITING_SECONDS if self._awaited else LOOK_SECONDS):
+                    await self._wake.wait()
