@@ -55,6 +55,12 @@ def has_right_sums(ip):
     return (again.chksum, again[ICMP].chksum) == (ip.chksum, ip[ICMP].chksum)
 
 
+def between(frames, one, other):
+    """The tunnelled packets of these two pods."""
+    inside = [packet for packet in frames.packets if VXLAN in packet and IP in inner(packet)]
+    return [packet for packet in inside if {pods_own(packet).src, pods_own(packet).dst} == {one, other}]
+
+
 def requests(frames):
     return [packet for packet in frames.packets if pods_own(packet)[ICMP].type == 8]
 
@@ -133,7 +139,7 @@ def test_the_largest_packet_fills_the_wire_and_is_never_cut(request, backend, mt
 
 def test_a_packet_too_large_is_cut_by_the_pod_and_never_on_the_way(tunnel):
     _, frames = tunnel.ping("pod-1", "pod-3", "-s", "3000")
-    parts = [packet for packet in frames.of("switch", "node-1").packets if VXLAN in packet]
+    parts = between(frames.of("switch", "node-1"), tunnel.ip["pod-1"], tunnel.ip["pod-3"])
     assert len(parts) == 6, "three parts each way: 1424, 1424 and 160 bytes of 3008"
     assert all(is_whole(packet[IP]) and packet[IP].len <= 1500 for packet in parts)
     assert [inner(packet)[IP].len - 20 for packet in parts] == [1424, 1424, 160] * 2
@@ -168,7 +174,7 @@ def test_http_and_udp_pass_with_the_pods_own_addresses(wires):
 def test_one_conversation_keeps_its_outer_port_so_that_its_order_is_kept(tunnel):
     url = f"http://{tunnel.ip['pod-3']}:8080/"
     _, frames = tunnel.send("pod-1", "curl", "-s", "--max-time", "5", url)
-    wire = [packet for packet in frames.of("switch", "node-1").packets if VXLAN in packet and TCP in packet]
+    wire = between(frames.of("switch", "node-1"), tunnel.ip["pod-1"], tunnel.ip["pod-3"])
     sent = [packet[UDP].sport for packet in wire if packet[IP].src == tunnel.ip["node-1"]]
     assert len(sent) >= 4 and len(set(sent)) == 1
 
