@@ -60,6 +60,10 @@ def condition_is(obj: Object, type_: str, status: str = "True") -> bool:
     return found is not None and found.get("status") == status
 
 
+SECONDS_MAX = 100 * 365 * 86400
+"""A longer duration means for ever, and no clock has to reckon with it."""
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,14 +5,16 @@ Nothing is copied that need not change: what comes out shares every clean subtre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC
 from functools import cache
 from typing import Any
 
 import jsonschema_rs
 
 from fabric.api.kinds import Kind
-from fabric.api.objects import Object
+from fabric.api.objects import Object, parse_timestamp
 from fabric.apiserver import schema
 from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
 from fabric.apiserver.schema import Shape
@@ -108,7 +110,7 @@ def _below(path: str, name: str) -> str:
 
 
 def type_faults(kind: Kind, obj: Object) -> Iterator[Cause]:
-    """Yield one cause for each field of a wrong type and each required field that is missing."""
+    """Yield one cause for each value that its type does not have, and each required field that is missing."""
     validator = _validator(kind)
     if validator is None or validator.is_valid(obj):
         return
@@ -122,14 +124,34 @@ def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
     if name is None:
         return None
     defs = {ref: _rewritten(definition) for ref, definition in schema.referred(name).items()}
-    return jsonschema_rs.Draft7Validator({"$ref": f"#/$defs/{name}", "$defs": defs}, validate_formats=False)
+    return jsonschema_rs.Draft7Validator(
+        {"$ref": f"#/$defs/{name}", "$defs": defs}, validate_formats=True, formats={TIME: _is_time}
+    )
+
+
+TIME = "date-time"
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_BOUNDS = {
+    f"int{bits}": {"minimum": -(1 << (bits - 1)), "maximum": (1 << (bits - 1)) - 1} for bits in (32, 64)
+}
+
+
+def _is_time(text: str) -> bool:
+    """True when metav1.Time would take it, and everybody who reads it later can."""
+    if not _RFC_3339.fullmatch(text):
+        return False
+    try:
+        parse_timestamp(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 _DROPPED = frozenset({"description", "format", "default", "enum", "properties"})
 
 
 def _rewritten(node: Any) -> Any:
-    """One definition as the server means it: either type of an IntOrString, and no documentation."""
+    """One definition as the server means it: either type of an IntOrString, its limits, no documentation."""
     if isinstance(node, list):
         return [_rewritten(child) for child in node]
     if not isinstance(node, dict):
@@ -137,6 +159,9 @@ def _rewritten(node: Any) -> Any:
     if "oneOf" in node:
         return {"type": sorted({name for option in node["oneOf"] for name in _types(option["type"])})}
     kept = {key: _rewritten(child) for key, child in node.items() if key not in _DROPPED}
+    if node.get("format") == TIME:
+        kept["format"] = TIME
+    kept |= _BOUNDS.get(str(node.get("format")), {})
     if "type" in node:
         kept["type"] = _types(node["type"])
     if "properties" in node:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from fabric.api.kinds import NAMESPACE, POD, Kind
-from fabric.api.objects import Object, parse_timestamp, timestamp
+from fabric.api.objects import SECONDS_MAX, Object, parse_timestamp, timestamp
 from fabric.apiserver.namespaces import IMMORTAL
 from fabric.apiserver.options import DeleteOptions
 from fabric.apiserver.refusals import conflict, forbidden
@@ -77,7 +77,8 @@ def grace_seconds(kind: Kind, obj: Object, asked: int | None) -> int:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
         return 0
-    return int(spec.get("terminationGracePeriodSeconds", 30)) if asked is None else asked
+    wanted = int(spec.get("terminationGracePeriodSeconds", 30)) if asked is None else asked
+    return min(wanted, SECONDS_MAX)
 
 
 def _marked(meta: Object, grace: int, now: datetime) -> Object:

@@ -22,6 +22,7 @@ DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 PORT_MAX = 65535
+INT32_MAX = 2**31 - 1
 
 SELECTABLE = frozenset(
     {
@@ -51,12 +52,26 @@ def faults(pod: Object) -> Iterator[Cause]:
     if grace < 0:
         yield invalid_value("spec.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
     deadline = spec.get("activeDeadlineSeconds")
-    if deadline is not None and deadline < 1:
+    if deadline is not None and not 1 <= deadline <= INT32_MAX:
         yield invalid_value(
-            "spec.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"
+            "spec.activeDeadlineSeconds", deadline, f"must be between 1 and {INT32_MAX}, inclusive"
         )
     yield from _volume_faults(spec)
     yield from _container_list_faults(spec)
+    yield from _nul_faults("spec", spec)
+
+
+def _nul_faults(at: str, value: Any) -> Iterator[Cause]:
+    """No word, name or path of Linux holds a NUL byte; here it is refused before a node meets it."""
+    if isinstance(value, str):
+        if "\0" in value:
+            yield invalid_value(at, value, "must not contain a NUL byte")
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            yield from _nul_faults(f"{at}.{name}", child)
+    elif isinstance(value, list):
+        for i, child in enumerate(value):
+            yield from _nul_faults(f"{at}[{i}]", child)
 
 
 def _choice(spec: Object, field: str, allowed: tuple[str, ...], path: str = "spec") -> Iterator[Cause]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
-from fabric.api.objects import Object, condition, parse_timestamp, timestamp
+from fabric.api.objects import SECONDS_MAX, Object, condition, parse_timestamp, timestamp
 
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -81,7 +81,7 @@ def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
             continue
         limits = [max(0, seconds) for seconds in granted if seconds is not None]
         if limits:
-            ends.append(since + timedelta(seconds=min(limits)))
+            ends.append(since + timedelta(seconds=min(*limits, SECONDS_MAX)))
     return min(ends, default=None)
 
 

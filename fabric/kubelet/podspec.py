@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fabric.api.objects import Object, is_deleting
+from fabric.api.objects import SECONDS_MAX, Object, is_deleting
 
 DEFAULT_GRACE_SECONDS = 30
 
@@ -50,7 +50,7 @@ def grace_seconds(pod: Object) -> int:
         if of_deletion is not None:
             return int(of_deletion)
     of_pod = spec_of(pod).get("terminationGracePeriodSeconds")
-    return DEFAULT_GRACE_SECONDS if of_pod is None else int(of_pod)
+    return DEFAULT_GRACE_SECONDS if of_pod is None else min(int(of_pod), SECONDS_MAX)
 
 
 def hostname(pod: Object) -> str:

@@ -34,6 +34,14 @@ async def test_a_pod_on_a_node_gets_its_grace_period(client):
     assert meta["deletionGracePeriodSeconds"] == 30
 
 
+async def test_a_grace_of_ages_is_a_hundred_years(client):
+    body = pod(terminationGracePeriodSeconds=2**62, nodeName="node-1")
+    await client.create(POD, body, namespace="default")
+    await client.delete(POD, "pod-1", "default")
+    meta = (await client.get(POD, "pod-1", "default"))["metadata"]
+    assert meta["deletionTimestamp"] == "2125-12-08T00:00:00Z"
+
+
 async def test_a_second_delete_may_only_shorten_the_grace(client):
     await scheduled_pod(client)
     await client.delete(POD, "pod-1", "default", grace_period_seconds=20)

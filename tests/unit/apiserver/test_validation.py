@@ -153,3 +153,36 @@ async def test_a_status_need_not_say_everything(client):
     status = {"status": {"containerStatuses": [{"name": "main", "ready": True}]}}
     made = await client.patch(POD, "pod-1", status, namespace="default", subresource="status")
     assert made["status"]["containerStatuses"][0]["ready"] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["garbage", "2026-01-01T00:00:00", "20260101T000000Z", "2026-13-01T00:00:00Z"]
+)
+async def test_a_time_that_nobody_can_read_is_refused(client, text):
+    await client.create(POD, pod(), namespace="default")
+    with pytest.raises(Invalid, match=r"status\.startTime"):
+        await client.patch(
+            POD, "pod-1", {"status": {"startTime": text}}, namespace="default", subresource="status"
+        )
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00.123456+01:00"])
+async def test_a_time_of_rfc_3339_is_taken(client, text):
+    await client.create(POD, pod(), namespace="default")
+    made = await client.patch(
+        POD, "pod-1", {"status": {"startTime": text}}, namespace="default", subresource="status"
+    )
+    assert made["status"]["startTime"] == text
+
+
+async def test_a_number_beyond_its_type_is_refused(registry):
+    request = registry.create(POD, "default", pod(terminationGracePeriodSeconds=2**63), STRICT)
+    assert await causes_of(request) == [("FieldValueInvalid", "spec.terminationGracePeriodSeconds")]
+
+
+async def test_a_nul_byte_in_a_pod_is_refused(registry):
+    body = pod()
+    body["spec"]["containers"][0]["command"] = ["echo", "a\0b"]
+    assert await causes_of(registry.create(POD, "default", body, STRICT)) == [
+        ("FieldValueInvalid", "spec.containers[0].command[1]")
+    ]

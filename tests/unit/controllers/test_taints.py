@@ -116,6 +116,12 @@ def test_of_several_limits_the_shortest_counts():
     assert found == NOON + timedelta(seconds=20)
 
 
+def test_a_limit_beyond_all_calendars_is_a_hundred_years():
+    evicted = eviction_time(pod({"operator": "Exists", "tolerationSeconds": 2**62}), node(taint("k")), NOON)
+    assert evicted is not None
+    assert evicted.year == 2125
+
+
 def test_a_negative_limit_is_none():
     hasty = pod({"operator": "Exists", "tolerationSeconds": -5})
     assert eviction_time(hasty, node(taint("team")), NOON) == NOON
