@@ -36,7 +36,7 @@ def bound(pod: Object, binding: Object, now: datetime) -> Object:
         raise conflict(POD, name, f'pod {name} is already assigned to node "{spec["nodeName"]}"')
     status = pod.get("status") or {}
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp(now)}
-    others = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
+    others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
     return {
         **pod,
         "metadata": _annotated(meta, binding),

@@ -61,7 +61,7 @@ def _count_of(*fields: str) -> Callable[[Object, datetime], Any]:
 
 def _node_status(node: Object, now: datetime) -> str:
     ready = condition(node, "Ready")
-    words = [{"True": "Ready"}.get(ready["status"], "NotReady") if ready else "Unknown"]
+    words = [{"True": "Ready"}.get(ready.get("status", ""), "NotReady") if ready else "Unknown"]
     if (node.get("spec") or {}).get("unschedulable"):
         words.append("SchedulingDisabled")
     return ",".join(words)

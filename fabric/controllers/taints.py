@@ -100,7 +100,8 @@ def tolerates(toleration: Object, taint: Object) -> bool:
 def _called_for(node: Object) -> Iterable[tuple[str, str]]:
     ready = condition(node, "Ready")
     # A node that never said anything is kept free of pods; it has none to evict.
-    by_ready = ((NOT_READY, "NoSchedule"),) if ready is None else _READY_TAINTS.get(ready["status"], ())
+    said = "" if ready is None else ready.get("status", "")
+    by_ready = _READY_TAINTS.get(said, ()) if said else ((NOT_READY, "NoSchedule"),)
     by_condition = (
         (key, "NoSchedule")
         for type_, key in _WHEN_TRUE.items()

@@ -14,7 +14,7 @@ Facts = Mapping[str, tuple[bool, str, str]]
 
 def pod_conditions(pod: Object, before: Object, facts: Facts, now: datetime) -> list[Object]:
     """Return all conditions: `facts` first, with readiness gates taken into account, then those of others."""
-    standing = {entry["type"]: entry for entry in before.get("conditions") or ()}
+    standing = {entry.get("type", ""): entry for entry in before.get("conditions") or ()}
     ours = dict(facts)
     ours["Ready"] = _gated(pod, ours["Ready"], standing)
     conditions = [_condition(type_, fact, standing.get(type_), now) for type_, fact in ours.items()]
@@ -41,11 +41,11 @@ def _gated(
 def _condition(type_: str, fact: tuple[bool, str, str], standing: Object | None, now: datetime) -> Object:
     holds, reason, message = fact
     status = "True" if holds else "False"
-    same = standing is not None and standing.get("status") == status
+    since = standing.get("lastTransitionTime") if standing and standing.get("status") == status else None
     condition: Object = {
         "type": type_,
         "status": status,
-        "lastTransitionTime": standing["lastTransitionTime"] if standing and same else timestamp(now),
+        "lastTransitionTime": since or timestamp(now),
     }
     if reason:
         condition["reason"] = reason

@@ -29,12 +29,12 @@ def references(container: Object) -> frozenset[tuple[Kind, str]]:
     for source in container.get("envFrom") or ():
         for kind, field in ((CONFIG_MAP, "configMapRef"), (SECRET, "secretRef")):
             if source.get(field):
-                found.add((kind, source[field]["name"]))
+                found.add((kind, _name(source[field])))
     for variable in container.get("env") or ():
         origin = variable.get("valueFrom") or {}
         for kind, field in ((CONFIG_MAP, "configMapKeyRef"), (SECRET, "secretKeyRef")):
             if origin.get(field):
-                found.add((kind, origin[field]["name"]))
+                found.add((kind, _name(origin[field])))
     return frozenset(found)
 
 
@@ -77,14 +77,19 @@ def _all_of(source: Object, sources: Sources, facts: PodFacts) -> dict[str, str]
     )
     if not ref:
         return {}
-    obj = sources.get((kind, ref["name"]))
+    obj = sources.get((kind, _name(ref)))
     if obj is None:
         if ref.get("optional"):
             return {}
-        raise ConfigError(f'{label(kind)} "{ref["name"]}" not found')
+        raise ConfigError(f'{label(kind)} "{_name(ref)}" not found')
     prefix = source.get("prefix") or ""
     named = {prefix + key: value for key, value in _words(kind, obj).items()}
     return {key: value for key, value in named.items() if _NAME.match(key)}
+
+
+def _name(ref: Object) -> str:
+    """The API lets a reference have no name; there is no object of the empty name."""
+    return str(ref.get("name") or "")
 
 
 def _words(kind: Kind, obj: Object) -> dict[str, str]:
@@ -110,15 +115,15 @@ def _value(
 
 
 def _key_of(kind: Kind, ref: Object, facts: PodFacts, sources: Sources) -> str | None:
-    obj = sources.get((kind, ref["name"]))
+    obj = sources.get((kind, _name(ref)))
     if obj is None:
         if ref.get("optional"):
             return None
-        raise ConfigError(f'{label(kind)} "{ref["name"]}" not found')
+        raise ConfigError(f'{label(kind)} "{_name(ref)}" not found')
     value = _words(kind, obj).get(ref["key"])
     if value is not None:
         return value
     if ref.get("optional"):
         return None
     namespace = facts.pod["metadata"].get("namespace", "")
-    raise ConfigError(f"couldn't find key {ref['key']} in {kind.kind} {namespace}/{ref['name']}")
+    raise ConfigError(f"couldn't find key {ref['key']} in {kind.kind} {namespace}/{_name(ref)}")

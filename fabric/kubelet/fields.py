@@ -72,8 +72,11 @@ def resource_value(facts: PodFacts, ref: Object, container_name: str) -> str:
     amount = (resources.get(kind) or {}).get(resource)
     if amount is None:
         amount = facts.allocatable.get(resource, "0") if kind == "limits" else "0"
-    divisor = parse_quantity(str(ref.get("divisor") or "1")) or Decimal(1)
-    return str(math.ceil(parse_quantity(str(amount)) / divisor))
+    try:
+        divisor = parse_quantity(str(ref.get("divisor") or "1")) or Decimal(1)
+        return str(math.ceil(parse_quantity(str(amount)) / divisor))
+    except ValueError as error:
+        raise ConfigError(f"resourceFieldRef of {ref['resource']}: {error}") from error
 
 
 def _lines(values: Mapping[str, str]) -> str:

@@ -106,7 +106,7 @@ def architecture() -> str:
 
 
 def _conditions(before: Object, health: Health, now: datetime) -> list[Object]:
-    standing = {entry["type"]: entry for entry in before.get("conditions") or ()}
+    standing = {entry.get("type", ""): entry for entry in before.get("conditions") or ()}
     network = health.network
     ours = [_condition(type_, False, reason, message, standing, now) for type_, reason, message in _CALM]
     ours.append(
@@ -134,16 +134,16 @@ def _readiness(health: Health) -> tuple[str, str]:
 def _condition(
     type_: str, holds: bool, reason: str, message: str, standing: Mapping[str, Object], now: datetime
 ) -> Object:
-    before = standing.get(type_)
+    before = standing.get(type_) or {}
     status = "True" if holds else "False"
-    same = before is not None and before.get("status") == status
+    since = before.get("lastTransitionTime") if before.get("status") == status else None
     return {
         "type": type_,
         "status": status,
         "reason": reason,
         "message": message,
         "lastHeartbeatTime": timestamp(now),
-        "lastTransitionTime": before["lastTransitionTime"] if before and same else timestamp(now),
+        "lastTransitionTime": since or timestamp(now),
     }
 
 

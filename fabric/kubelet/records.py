@@ -136,7 +136,7 @@ def _lost(entry: Object, running: Object, restarts: int) -> Record:
     started = _seconds(running.get("startedAt"))
     return Record(
         id=_bare_id(entry.get("containerID")),
-        name=entry["name"],
+        name=entry.get("name", ""),
         running=False,
         restart_count=restarts,
         started_at=started,
@@ -153,7 +153,7 @@ def _lost(entry: Object, running: Object, restarts: int) -> Record:
 def _terminated(entry: Object, state: Object, restarts: int) -> Record:
     return Record(
         id=_bare_id(state.get("containerID") or entry.get("containerID")),
-        name=entry["name"],
+        name=entry.get("name", ""),
         running=False,
         restart_count=restarts,
         started_at=_seconds(state.get("startedAt")),

@@ -52,7 +52,7 @@ def requests_of(spec: Object, assumed: Mapping[str, int] | None = None) -> Amoun
             _raise_to(start, _sum(sidecars, asked))
     _add(running, sidecars)
     _raise_to(running, start)
-    _add(running, amounts(spec.get("overhead")))
+    _add(running, readable_amounts(spec.get("overhead")))
     return running
 
 

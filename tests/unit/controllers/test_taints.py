@@ -51,6 +51,12 @@ def test_conditions_call_for_taints(conditions, expected):
     assert [(t["key"], t["effect"]) for t in found] == expected
 
 
+def test_a_ready_condition_that_says_nothing_is_as_none():
+    mute = {"metadata": {"name": "node-1"}, "status": {"conditions": [{"type": "Ready"}]}}
+    keys = [(t["key"], t["effect"]) for t in desired_taints(mute, NOON)]
+    assert keys == [("node.kubernetes.io/not-ready", "NoSchedule")]
+
+
 def test_an_unschedulable_node_is_tainted_for_the_user():
     found = desired_taints(node(unschedulable=True, Ready="True"), NOON)
     assert found == [taint("node.kubernetes.io/unschedulable", "NoSchedule")]

@@ -8,6 +8,7 @@ import pytest
 from support.one_node import OneNode, after, container
 
 from fabric.api.kinds import CONFIG_MAP, POD
+from fabric.api.objects import condition
 from fabric.kernel.runtime import RuntimeRefused
 
 LONG = "n" * 253
@@ -96,3 +97,41 @@ async def test_the_status_names_the_image_that_runs(node):
         node.api.put(POD, {**node.pod(), "spec": spec})
         await after(61)
         assert node.status()["containerStatuses"][0]["image"] == "nginx"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"envFrom": [{"configMapRef": {"optional": False}}]}, 'configmap "" not found'),
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}]}, 'secret "" not found'),
+        (
+            {
+                "env": [
+                    {
+                        "name": "A",
+                        "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "x"}},
+                    }
+                ]
+            },
+            "resourceFieldRef of limits.cpu: 'x' is not a quantity (such as 250m, 1.5Gi or 2)",
+        ),
+    ],
+)
+async def test_a_reference_that_cannot_be_followed_is_a_config_error(node, wanted, message):
+    async with node.kubelet():
+        node.create(container=wanted)
+        await after(1)
+        assert node.state()["waiting"] == {"reason": "CreateContainerConfigError", "message": message}
+
+
+async def test_a_status_that_somebody_maimed_is_written_anew(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        maimed = {"conditions": [{"type": "Ready", "status": "True"}, {}], "containerStatuses": [{}]}
+        node.api.put(POD, {**node.pod(), "status": maimed})
+        await after(61)
+        ready = condition(node.pod(), "Ready")
+        assert ready is not None
+        assert (ready["status"], bool(ready["lastTransitionTime"])) == ("True", True)
+        assert "running" in node.state()
