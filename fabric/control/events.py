@@ -14,7 +14,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fabric.api.kinds import EVENT
 from fabric.api.objects import Object, resource_version_of, timestamp, uid_of
@@ -63,6 +63,12 @@ class _Series:
     written: bool = False
 
 
+class Events(Protocol):
+    """Where a component says things: `EventRecorder.event`'s contract."""
+
+    def event(self, obj: Object, type: str, reason: str, message: str) -> None: ...
+
+
 class EventRecorder:
     """Writes the events of one component."""
 
@@ -81,7 +87,11 @@ class EventRecorder:
         self.dropped = 0
         """Events that were never written: too many at once, too many of one object, or refused."""
 
-    def event(self, obj: Object, type: str, reason: str, message: str) -> None:
+    def at(self, host: str) -> Events:
+        """The same recorder, speaking from this host."""
+        return _At(self, host)
+
+    def event(self, obj: Object, type: str, reason: str, message: str, *, host: str = "") -> None:
         """Say something about `obj`: type Normal or Warning, a reason in CamelCase, and a sentence.
 
         Never blocks; what cannot be written is counted in `dropped`.
@@ -94,7 +104,7 @@ class EventRecorder:
         if not self._allowances.take(said[:4], now):
             self.dropped += 1
             return
-        series = self._repeat(said, now) or self._begin(said, obj, now)
+        series = self._repeat(said, now) or self._begin(said, obj, now, host or self._host)
         self._pending[said] = series
         if len(self._pending) > PENDING_MAX:
             self._pending.popitem(last=False)
@@ -125,15 +135,15 @@ class EventRecorder:
         series.last = now
         return series
 
-    def _begin(self, said: _Said, obj: Object, now: datetime) -> _Series:
-        series = self._series[said] = _Series(self._body(said, obj, now), now, now)
+    def _begin(self, said: _Said, obj: Object, now: datetime, host: str) -> _Series:
+        series = self._series[said] = _Series(self._body(said, obj, now, host), now, now)
         self._series.move_to_end(said)
         if len(self._series) > SERIES_MAX:
             self._series.popitem(last=False)
         return series
 
-    def _body(self, said: _Said, obj: Object, now: datetime) -> Object:
-        source = {"component": self._component} | ({"host": self._host} if self._host else {})
+    def _body(self, said: _Said, obj: Object, now: datetime, host: str) -> Object:
+        source = {"component": self._component} | ({"host": host} if host else {})
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
@@ -154,7 +164,7 @@ class EventRecorder:
             "message": said.message,
             "source": source,
             "reportingComponent": self._component,
-            "reportingInstance": self._host,
+            "reportingInstance": host,
         }
 
     def _name(self, said: _Said, now: datetime) -> str:
@@ -194,3 +204,14 @@ class EventRecorder:
         with suppress(AlreadyExists):
             await self._client.create(EVENT, body, namespace=meta["namespace"])
         series.written = True
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A recorder that many hosts share, as one of them has it."""
+
+    recorder: EventRecorder
+    host: str
+
+    def event(self, obj: Object, type: str, reason: str, message: str) -> None:
+        self.recorder.event(obj, type, reason, message, host=self.host)

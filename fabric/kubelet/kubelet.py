@@ -62,6 +62,7 @@ class Kubelet:
         sources: SourceCache | None = None,
     ) -> None:
         self._config = config
+        events = recorder.at(config.node_name)
         self._own_census = not isinstance(runtime, Census)
         self._census = census = runtime if isinstance(runtime, Census) else Census(runtime)
         sources = sources or SourceCache(client)
@@ -71,12 +72,12 @@ class Kubelet:
         self._pods.add_index(BY_UID, _uids)
         self._network = PodNetwork(config.node_name, kernel, agent)
         self._starter = Starter(
-            config, census, self._network, sources, Puller(images), backoff, recorder, clock, capacity(config)
+            config, census, self._network, sources, Puller(images), backoff, events, clock, capacity(config)
         )
         self._statuses = StatusWriter(client)
-        stopper = Stopper(config, client, census, self._network, recorder)
+        stopper = Stopper(config, client, census, self._network, events)
         self._sync = PodSync(
-            config, self._pods, census, self._starter, stopper, self._statuses, backoff, recorder, clock
+            config, self._pods, census, self._starter, stopper, self._statuses, backoff, events, clock
         )
         self._controller: Controller[str] = Controller(
             f"kubelet {config.node_name}", self._sync.reconcile, workers=config.workers

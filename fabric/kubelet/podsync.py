@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
-from fabric.control.events import EventRecorder
+from fabric.control.events import Events
 from fabric.control.informer import Informer
 from fabric.control.workqueue import WorkQueue
 from fabric.errors import FabricError
@@ -40,7 +40,7 @@ class PodSync:
         stopper: Stopper,
         statuses: StatusWriter,
         backoff: BackOff,
-        recorder: EventRecorder,
+        recorder: Events,
         clock: Clock,
     ) -> None:
         self._config = config

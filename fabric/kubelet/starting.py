@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
-from fabric.control.events import EventRecorder
+from fabric.control.events import Events
 from fabric.errors import FabricError
 from fabric.kernel.images import Image
 from fabric.kernel.runtime import ContainerStatus, Mount, RuntimeRefused, SandboxSpec
@@ -61,7 +61,7 @@ class Starter:
         sources: SourceCache,
         puller: Puller,
         backoff: BackOff,
-        recorder: EventRecorder,
+        recorder: Events,
         clock: Clock,
         allocatable: Mapping[str, str],
     ) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fabric.api.kinds import POD
 from fabric.api.objects import Object, is_deleting, parse_timestamp, uid_of
 from fabric.control.client import Client
-from fabric.control.events import EventRecorder
+from fabric.control.events import Events
 from fabric.errors import Conflict, NotFound
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, remove_files
@@ -59,7 +59,7 @@ class Stopper:
         client: Client,
         census: Census,
         network: PodNetwork,
-        recorder: EventRecorder,
+        recorder: Events,
     ) -> None:
         self._config = config
         self._client = client

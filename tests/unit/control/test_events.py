@@ -62,6 +62,17 @@ async def test_a_list_by_name_is_in_the_order_in_which_things_were_said():
     assert [event["reason"] for event in by_name] == ["Pulled", "Created", "Started", "Killing"]
 
 
+async def test_a_shared_recorder_says_which_host_speaks():
+    api = MemoryApi()
+    recorder = EventRecorder(api, LoopClock(), "kubelet")
+    recorder.at("node-2").event(POD, "Normal", "Started", "x")
+    async with running(recorder.run()):
+        await asyncio.sleep(1)
+    [event] = written(api)
+    assert event["source"] == {"component": "kubelet", "host": "node-2"}
+    assert event["reportingInstance"] == "node-2"
+
+
 async def test_two_components_that_speak_at_once_say_two_things():
     api = MemoryApi()
     clock = LoopClock(datetime(2026, 1, 1, 12, tzinfo=UTC))
