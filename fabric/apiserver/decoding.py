@@ -17,7 +17,7 @@ from fabric.api.kinds import Kind
 from fabric.api.objects import Object, parse_timestamp
 from fabric.apiserver import schema
 from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
-from fabric.apiserver.schema import Shape
+from fabric.apiserver.schema import TIME, Shape
 
 Report = Callable[[str], None]
 """Is told the path of each unknown field."""
@@ -129,7 +129,6 @@ def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
     )
 
 
-TIME = "date-time"
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _BOUNDS = {
     f"int{bits}": {"minimum": -(1 << (bits - 1)), "maximum": (1 << (bits - 1)) - 1} for bits in (32, 64)

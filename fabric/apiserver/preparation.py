@@ -11,7 +11,7 @@ from datetime import datetime
 
 from fabric.api.kinds import NAMESPACE, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import decoding
+from fabric.apiserver import decoding, zero_values
 from fabric.apiserver.metadata import born, carried_over, metadata_faults
 from fabric.apiserver.options import WriteOptions
 from fabric.apiserver.refusals import Cause, invalid, modified
@@ -38,7 +38,9 @@ def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None
     if unknown:
         _tell_unknown(unknown, options)
     name = str(clean.get("metadata", {}).get("name", ""))
-    _raise(kind, name, [c for c in decoding.type_faults(kind, clean) if not _is_zero_value(c)])
+    faults = list(decoding.type_faults(kind, clean))
+    _raise(kind, name, [cause for cause in faults if not _is_zero_value(cause)])
+    clean = zero_values.filled(kind, clean, [cause.field for cause in faults])
     return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}, **clean}
 
 

@@ -8,7 +8,7 @@ definition has no shape and is kept as it comes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
@@ -85,6 +85,17 @@ def _refs_of(node: Any) -> list[str]:
     return []
 
 
+TIME = "date-time"
+"""The format of metav1.Time and MicroTime."""
+_ZEROS: Mapping[str, Callable[[], Any]] = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
+
+
 class Shape:
     """One place in an object: what may stand below it, and how patches merge into it.
 
@@ -115,6 +126,15 @@ class Shape:
         """What each value of a map looks like."""
         place = self._definition.get("additionalProperties")
         return _shape_at(place) if isinstance(place, dict) else None
+
+    @property
+    def zero(self) -> Any:
+        """The empty value of its type, fresh; None for a time and where no type is declared."""
+        declared = self._definition.get("type")
+        names = [declared] if isinstance(declared, str) else declared or []
+        made = next((_ZEROS[name] for name in names if name in _ZEROS), None)
+        is_time = self._definition.get("format") == TIME
+        return made() if made is not None and not is_time else None
 
     def child(self, name: str) -> Shape:
         """The shape of a field or map value; free-form where nothing is declared."""

@@ -1,10 +1,14 @@
+from datetime import UTC, datetime
+
 import pytest
 from support.registry import config_map, pod
 
 from fabric.api.kinds import CONFIG_MAP, NAMESPACE, NODE, POD, SECRET
+from fabric.apiserver.columns import COLUMNS
 from fabric.apiserver.options import WriteOptions
 from fabric.errors import BadRequest, Invalid
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STRICT = WriteOptions(field_validation="Strict")
 
 
@@ -186,3 +190,32 @@ async def test_a_nul_byte_in_a_pod_is_refused(registry):
     assert await causes_of(registry.create(POD, "default", body, STRICT)) == [
         ("FieldValueInvalid", "spec.containers[0].command[1]")
     ]
+
+
+async def test_what_a_status_leaves_out_is_kept_empty(client):
+    await client.create(POD, pod(), namespace="default")
+    status = {
+        "conditions": [{"type": "Ready"}, {}],
+        "containerStatuses": [{"state": {"terminated": {}}}],
+        "initContainerStatuses": [{"ready": True}],
+    }
+    made = await client.patch(POD, "pod-1", {"status": status}, namespace="default", subresource="status")
+    assert made["status"]["conditions"] == [{"type": "Ready", "status": ""}, {"type": "", "status": ""}]
+    entry = made["status"]["containerStatuses"][0]
+    assert entry["state"] == {"terminated": {"exitCode": 0}}
+    assert (entry["name"], entry["ready"], entry["restartCount"]) == ("", False, 0)
+    assert made["status"]["initContainerStatuses"][0]["ready"] is True
+
+
+@pytest.mark.parametrize("kind", [POD, NODE])
+async def test_a_maimed_status_is_listed_as_a_table_all_the_same(client, kind):
+    body = pod() if kind is POD else {"metadata": {"name": "pod-1"}}
+    namespace = "default" if kind is POD else ""
+    await client.create(kind, body, namespace=namespace)
+    entries = [{}, {"ready": True}]
+    of_pod = {"initContainerStatuses": entries, "containerStatuses": entries, "podIPs": [{}]}
+    status = {"conditions": [{"type": "Ready"}], **(of_pod if kind is POD else {"addresses": [{}]})}
+    made = await client.patch(kind, "pod-1", {"status": status}, namespace=namespace, subresource="status")
+    columns = COLUMNS["", kind.plural]
+    row = [column.of(made, NOON) for column in columns]
+    assert row[0] == "pod-1"
