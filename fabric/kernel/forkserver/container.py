@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from fabric.kernel.forkserver.cell import Cell
     from fabric.kernel.forkserver.ground import Ground
 
     Spec = dict[str, Any]
@@ -21,23 +22,27 @@ _POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLON
 _VOLUME = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
 
 
-def start(spec: Spec, pause: Process, ground: Ground, outputs: Sequence[str]) -> Process:
-    """Start it; `outputs` are the FIFOs of its stdout and stderr. Failure or OSError."""
+def start(
+    spec: Spec, pause: Process, ground: Ground, files: Sequence[int], cell: Cell | None = None
+) -> Process:
+    """Start it, in the cell or in a root of its own, with `files` as descriptors 0, 1 and 2.
+
+    Failure or OSError when it cannot be.
+    """
     uid, gid = spec.get("uid", 0), spec.get("gid", 0)
     env = program.environment(spec.get("env", {}), uid)
-    fds = [os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)]
-    try:
-        fds += [os.open(path, os.O_RDWR | os.O_CLOEXEC) for path in outputs]
-        files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
-        user = program.User(uid, gid, confined=True)
-        with ground:
-            has_proc = _enter(spec, pause, ground)
-            first = None if has_proc else _last_mounts
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(files)]
+    user = program.User(uid, gid, confined=True)
+    first = None
+    with ground:
+        if cell is not None:
+            cell.enter()
+            linux.setns(pause.fd, _POD)
+        else:
+            first = None if _enter(spec, pause, ground) else _last_mounts
             program.enter_directory(spec.get("cwd", "/"))
-            pid = program.start(spec["argv"], env, files, user, first)
-        return Process.born(pid)
-    finally:
-        close_all(fds)
+        pid = program.start(spec["argv"], env, actions, user, first)
+    return Process.born(pid)
 
 
 def _enter(spec: Spec, pause: Process, ground: Ground) -> bool:

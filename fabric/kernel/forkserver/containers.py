@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from fabric.kernel.forkserver import annex
 from fabric.kernel.forkserver import container as single
 from fabric.kernel.forkserver.failure import Failure
+from fabric.kernel.forkserver.files import Opened
 from fabric.kernel.forkserver.inventory import Container
 from fabric.kernel.forkserver.logs import STREAMS, LogFile, Output
 from fabric.kernel.forkserver.workshop import kill, living
@@ -52,9 +54,13 @@ class Containers:
             container = Container(record, process)
             self._containers[record["id"]] = container
             if process is not None:
-                self._open_outputs(container)
+                if not in_cell(container):
+                    self._open_outputs(container)
+                annex.adopt(self._workshop, container)
                 self._watch(container)
             elif record["state"] == "running":
+                annex.adopt(self._workshop, container)
+                annex.close(container)
                 self._note_end(container, None)
 
     def start(self, spec: Spec) -> dict[str, Any]:
@@ -64,12 +70,12 @@ class Containers:
             return _status(self._containers[id])
         pause = self._sandboxes.process(spec["sandbox"])
         container = Container(_record(spec), None)
-        fifos = self._workshop.records.make_fifos(id)
+        container.record["started_at"] = time.time()
         try:
-            self._open_outputs(container)
-            container.record["started_at"] = time.time()
-            container.process = single.start(spec, pause, self._workshop.ground, fifos)
-            self._workshop.enlist(KIND, id, container.process, container.record)
+            if self._workshop.cell.fits(spec):
+                self._start_in_cell(container, spec, pause)
+            else:
+                self._start_in_root(container, spec, pause)
         except (Failure, OSError) as error:
             self._close_outputs(container)
             self._workshop.records.remove_fifos(id)
@@ -80,6 +86,23 @@ class Containers:
             self._watch(container)
         self._containers[id] = container
         return _status(container)
+
+    def _start_in_cell(self, container: Container, spec: Spec, pause: Process) -> None:
+        """It writes nothing, so it needs no FIFOs."""
+        container.record["files"] = {key: spec[key] for key in ("mounts", "read_only_root") if key in spec}
+        workshop = self._workshop
+        with Opened(("/dev/null",)) as (null,):
+            files = (workshop.mark, null, null)
+            container.process = single.start(spec, pause, workshop.ground, files, workshop.cell)
+        workshop.enlist(KIND, spec["id"], container.process, container.record)
+
+    def _start_in_root(self, container: Container, spec: Spec, pause: Process) -> None:
+        workshop = self._workshop
+        fifos = workshop.records.make_fifos(spec["id"])
+        self._open_outputs(container)
+        with Opened(("/dev/null", *fifos)) as files:
+            container.process = single.start(spec, pause, workshop.ground, files)
+        workshop.enlist(KIND, spec["id"], container.process, container.record)
 
     def signal(self, id: str, number: int) -> None:
         container = self._containers.get(id)
@@ -120,16 +143,23 @@ class Containers:
     def statuses(self, sandbox: str) -> list[dict[str, Any]]:
         return [_status(c) for c in self._containers.values() if sandbox in ("", c.record["sandbox"])]
 
-    def process(self, id: str) -> Process:
-        return living(self._containers.get(id), f"container {id}")
+    def room(self, id: str) -> Process:
+        """Return a process in a container's namespaces and root, for a program beside it."""
+        process = living(self._containers.get(id), f"container {id}")
+        container = self._containers[id]
+        if not in_cell(container):
+            return process
+        return annex.process(self._workshop, container, self._sandboxes.process(container.record["sandbox"]))
 
     def record(self, id: str) -> Record:
         return self._containers[id].record
 
     def _watch(self, container: Container) -> None:
         def ended(code: int | None) -> None:
-            self._close_outputs(container)
-            self._workshop.records.remove_fifos(container.record["id"])
+            if not in_cell(container):
+                self._close_outputs(container)
+                self._workshop.records.remove_fifos(container.record["id"])
+            annex.close(container)
             self._note_end(container, code)
             container.ended()
             self._workshop.tell(container.record["sandbox"])
@@ -170,6 +200,11 @@ class Containers:
         container.outputs.clear()
         if container.log is not None:
             container.log.close()
+
+
+def in_cell(container: Container) -> bool:
+    """True when it runs without a root of its own."""
+    return "files" in container.record
 
 
 def _reader(output: Output) -> Callable[[int], None]:

@@ -6,7 +6,27 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+
+class Opened:
+    """Files that are open, for reading and writing, as long as this is entered."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = paths
+        self._fds: list[int] = []
+
+    def __enter__(self) -> Sequence[int]:
+        try:
+            for path in self._paths:
+                self._fds.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except BaseException:
+            close_all(self._fds)
+            raise
+        return self._fds
+
+    def __exit__(self, *_: object) -> None:
+        close_all(self._fds)
 
 
 def to_null(numbers: Iterable[int]) -> None:
@@ -17,8 +37,9 @@ def to_null(numbers: Iterable[int]) -> None:
     os.close(null)
 
 
-def write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def write(path: str, text: str, directory: int | None = None) -> None:
+    """Write into a file that is there; a relative path is one below `directory`."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.write(fd, text.encode())
     finally:

@@ -12,10 +12,7 @@ import os
 import stat
 
 from fabric.kernel.forkserver import linux
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
+from fabric.kernel.forkserver.home import Home
 
 HIDDEN = ("root", "home", "mnt", "media", "srv", "boot", "run")
 OPEN_TO_ALL = ("tmp", "var/tmp", "run/lock")
@@ -35,20 +32,13 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _NOT_OF_THE_HOST = ("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/media", "/boot", "/snap")
-_KINDS = {
-    "mnt": linux.CLONE_NEWNS,
-    "net": linux.CLONE_NEWNET,
-    "uts": linux.CLONE_NEWUTS,
-    "ipc": linux.CLONE_NEWIPC,
-    "pid_for_children": linux.CLONE_NEWPID,
-}
 
 
-class Ground:
-    """The bare mount namespace and the runtime's own namespaces, each held by a descriptor."""
+class Ground(Home):
+    """The bare mount namespace, held by a descriptor, and the runtime's own namespaces."""
 
     def __init__(self, point: str) -> None:
-        self._home = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in _KINDS}
+        super().__init__()
         self.host_points = _host_points()
         """What the host has mounted into its root, as a separate /usr."""
         self._bare = -1
@@ -63,16 +53,6 @@ class Ground:
         """Enter a copy of the ground that is this process's own."""
         linux.setns(self._bare, linux.CLONE_NEWNS)
         linux.unshare(linux.CLONE_NEWNS)
-
-    def __enter__(self) -> None:
-        """Whatever namespaces are entered within, the runtime is home again after."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        try:
-            for name, flag in _KINDS.items():
-                linux.setns(self._home[name], flag)
-        except OSError as astray:
-            raise RuntimeError("the runtime cannot go back to its own namespaces") from astray
 
 
 def _build(point: str, host_points: list[str]) -> None:

@@ -38,9 +38,11 @@ class Thing:
 
 
 class Container(Thing):
-    __slots__ = ("log", "outputs")
+    __slots__ = ("annex", "log", "outputs")
 
     def __init__(self, record: Record, process: Process | None) -> None:
         super().__init__(record, process)
+        self.annex: Thing | None = None
+        """What holds the root for the programs beside it, where it has none itself."""
         self.log: LogFile | None = None
         self.outputs: list[Output] = []

@@ -123,6 +123,16 @@ def proc_of(pid_namespace: int) -> int:
         os.close(context)
 
 
+def proc_here() -> int:
+    """Return a detached /proc of the caller's PID namespace, which nobody else sees."""
+    context = _call("fsopen proc", _FSOPEN, b"proc", 1)
+    try:
+        _call("fsconfig create", _FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return _call("fsmount", _FSMOUNT, context, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | 0x8)
+    finally:
+        os.close(context)
+
+
 def move_mount(tree: int, target: str) -> None:
     """Attach a detached tree at `target`."""
     path = os.fsencode(target)

@@ -6,7 +6,7 @@ import os
 
 from fabric.kernel.forkserver import linux, program, roots
 from fabric.kernel.forkserver.files import to_null
-from fabric.kernel.forkserver.netns import prepare
+from fabric.kernel.forkserver.netns import prepare_node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def node(spec: dict[str, Any], ground: Ground) -> Prepare:
     """Return what the child does that becomes a node's init."""
 
     def set_up(channel: Channel) -> Become:
-        prepare(spec.get("ipv6", False), spec["name"])
+        prepare_node(spec.get("ipv6", False), spec["name"])
         mounts = [{"target": "/dev", "source": "/dev"}, {"target": "/run"}, *spec.get("mounts", ())]
         trees = roots.Trees({mount["target"]: mount for mount in mounts}.values())
         ground.enter_copy()

@@ -1,7 +1,8 @@
 """Processes that the runtime started and was killed before it wrote them down.
 
-Each of them holds a file of the records' directory open as its standard input or output: the mark of a
-pause process, or the FIFO of a container. They are ended: whoever asked for them asks again.
+Each process has a file of the records' directory as its standard input or output: a container its FIFOs, by
+which it is known, and all others one mark. Those that no record names are ended: whoever asked for them
+asks again.
 """
 
 from __future__ import annotations
@@ -9,25 +10,33 @@ from __future__ import annotations
 import os
 import signal
 
+from fabric.kernel.forkserver.process import start_time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from fabric.kernel.forkserver.records import Records
 
     Identity = tuple[int, int]
 
 _NONE = (0, 0)
 
 
-def end_holders(paths: Iterable[str]) -> list[int]:
-    """Kill every process that has one of these files as descriptor 0 or 1, remove the files; return pids."""
-    wanted = {path: _identity(path) for path in paths}
-    identities = set(wanted.values()) - {_NONE}
-    pids = [pid for pid in _pids() if any(_identity(f"/proc/{pid}/fd/{fd}") in identities for fd in (0, 1))]
-    for pid in pids if wanted else []:
-        os.kill(pid, signal.SIGKILL)
-    for path in wanted:
+def end_unnamed(records: Records) -> list[int]:
+    """Kill every process that no record names, remove its FIFOs; return the pids."""
+    fifos = records.unnamed()
+    of_fifos = {_identity(path) for path in fifos} - {_NONE}
+    mark = _identity(records.mark_path)
+    named = records.named()
+    ended = []
+    for pid in _pids():
+        stdin, stdout = (_identity(f"/proc/{pid}/fd/{fd}") for fd in (0, 1))
+        is_marked = stdin == mark != _NONE and (pid, start_time(pid)) not in named
+        if is_marked or of_fifos & {stdin, stdout}:
+            ended.append(pid)
+            os.kill(pid, signal.SIGKILL)
+    for path in fifos:
         os.unlink(path)
-    return pids if wanted else []
+    return ended
 
 
 def _pids() -> list[int]:

@@ -1,63 +1,114 @@
 """A pod's pause process: PID 1 of a PID namespace inside its node's, holding the pod's namespaces.
 
-The runtime makes the namespaces, then forks a child into the node's PID namespace, for only from
-there can one be made inside of it. That child starts the pause process, hands over its pidfd and ends;
-the node's init becomes the parent.
+Each node that pods are started on has a midwife for as long as they come; a node's death is its own too.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
-from fabric.kernel.forkserver import linux, netns, program
+from fabric.kernel.forkserver import linux, midwife
 from fabric.kernel.forkserver.failure import Failure
-from fabric.kernel.forkserver.files import close_all
-from fabric.kernel.forkserver.node_init import PAUSE
 from fabric.kernel.forkserver.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
     from fabric.kernel.forkserver.ground import Ground
+    from fabric.kernel.forkserver.polling import Poll
 
-_POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
+MIDWIVES_MAX = 16
+_IDLE_SECONDS_MAX = 1.0
+_ANSWER_SECONDS_MAX = 20.0
+_FIELDS = ("hostname", "host_network", "ipv6")
 
 
-def start(spec: dict[str, Any], node: Process, ground: Ground, mark: int) -> Process:
-    """Start a sandbox's pause process, with `mark` as its standard input; Failure or OSError."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        with ground:
-            if spec.get("host_network", False):
-                linux.setns(node.fd, linux.CLONE_NEWNET | linux.CLONE_NEWUTS)
-                linux.unshare(linux.CLONE_NEWIPC)
+class Midwife:
+    """The runtime's end of one: asked, it answers before anything else is done."""
+
+    def __init__(self, process: Process, end: socket.socket) -> None:
+        self.process = process
+        self.end = end
+        self.asked = 0
+        """How often; whoever looks twice and sees the same may send it away."""
+
+    def start(self, spec: dict[str, Any]) -> Process:
+        """Return the pause process of a new sandbox; Failure when there is none."""
+        self.asked += 1
+        try:
+            self.end.send(json.dumps({key: spec[key] for key in _FIELDS if key in spec}).encode())
+            text, fds, _, _ = socket.recv_fds(self.end, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError as error:
+            raise Failure(f"the node's helper does not start a pause process: {error}") from error
+        if not fds:
+            raise Failure(text.decode() or "the node ended while a pause process was started")
+        return Process.of(fds[0])
+
+
+class Pauses:
+    """Starts pause processes; keeps a midwife on each of the nodes that were last asked for."""
+
+    def __init__(self, ground: Ground, poll: Poll, mark: int) -> None:
+        self._ground = ground
+        self._poll = poll
+        self._mark = mark
+        self._midwives: dict[int, Midwife] = {}
+
+    def start(self, spec: dict[str, Any], node: Process) -> Process:
+        """Start a sandbox's pause process with the mark as its standard input; Failure or OSError."""
+        midwife = self._midwives.pop(node.pid, None) or self._call(node)
+        self._midwives[node.pid] = midwife
+        try:
+            return midwife.start(spec)
+        except Failure:
+            self._dismiss(node.pid, midwife)
+            raise
+
+    def _call(self, node: Process) -> Midwife:
+        if len(self._midwives) >= MIDWIVES_MAX:
+            oldest = next(iter(self._midwives))
+            self._dismiss(oldest, self._midwives[oldest])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(_ANSWER_SECONDS_MAX)
+        with theirs:
+            try:
+                with self._ground:
+                    linux.setns(node.fd, linux.CLONE_NEWPID)
+                    pid = os.fork()
+                    if pid == 0:
+                        midwife.live(theirs, node.fd, self._mark)
+            except BaseException:
+                ours.close()
+                raise
+        called = Midwife(Process.born(pid), ours)
+        self._poll.watch(called.process.fd, lambda _: self._gone(node.pid, called))
+        self._look_later(node.pid, called)
+        return called
+
+    def _look_later(self, node: int, midwife: Midwife) -> None:
+        """Send it away when nobody has asked it for a while."""
+        asked = midwife.asked
+
+        def look() -> None:
+            if midwife.process.fd < 0:
+                return
+            if midwife.asked == asked:
+                self._dismiss(node, midwife)
             else:
-                linux.unshare(_POD)
-                netns.prepare(spec.get("ipv6", False), spec["hostname"])
-                netns.open_low_ports()
-            linux.setns(node.fd, linux.CLONE_NEWNS | linux.CLONE_NEWPID)
-            pid = os.fork()
-            if pid == 0:
-                _deliver(theirs, mark)
-        theirs.close()
-        text, fds, _, _ = socket.recv_fds(ours, 4096, 1, socket.MSG_CMSG_CLOEXEC)
-        os.waitpid(pid, 0)
-    if not fds:
-        raise Failure(text.decode() or "the pause process could not be started")
-    return Process.of(fds[0])
+                self._look_later(node, midwife)
 
+        self._poll.later(_IDLE_SECONDS_MAX, look)
 
-def _deliver(end: socket.socket, mark: int) -> NoReturn:
-    try:
-        linux.unshare(linux.CLONE_NEWPID)
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        files = [(os.POSIX_SPAWN_DUP2, mark, 0)] + [(os.POSIX_SPAWN_DUP2, null, number) for number in (1, 2)]
-        pid = program.start(PAUSE, {"PATH": program.PATH}, files, program.User(confined=False))
-        socket.send_fds(end, [b"."], [os.pidfd_open(pid)])
-        close_all((null,))
-    except (OSError, Failure) as error:
-        end.send(str(error).encode()[:4096])
-    finally:
-        os._exit(0)
+    def _dismiss(self, node: int, midwife: Midwife) -> None:
+        """Close its channel: it ends, and is reaped when it has."""
+        if self._midwives.get(node) is midwife:
+            del self._midwives[node]
+        midwife.end.close()
+
+    def _gone(self, node: int, midwife: Midwife) -> None:
+        self._poll.forget(midwife.process.fd)
+        midwife.process.end()
+        self._dismiss(node, midwife)

@@ -41,7 +41,8 @@ _CAPABILITIES = {
 }
 """As in Docker; MKNOD is not among them, for no device controller guards the disks."""
 CAPABILITIES = sum(1 << number for number in _CAPABILITIES.values())
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+"""By Python, and by a midwife."""
 _MESSAGE_BYTES_MAX = 4096
 _NOBODY = 65534
 
@@ -112,9 +113,7 @@ def _spawn(argv: list[str], env: Mapping[str, str], files: Sequence[FileAction])
     return _try(
         argv[0],
         env,
-        lambda path: os.posix_spawn(
-            path, argv, env, file_actions=files, setsid=True, setsigdef=_IGNORED_BY_PYTHON
-        ),
+        lambda path: os.posix_spawn(path, argv, env, file_actions=files, setsid=True, setsigdef=_IGNORED),
     )
 
 
@@ -155,7 +154,7 @@ def _live(
     first: Callable[[], None] | None,
 ) -> NoReturn:
     os.setsid()
-    for number in _IGNORED_BY_PYTHON:
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     for action in files:
         _act(*action)

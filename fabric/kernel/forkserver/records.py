@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 
+from fabric.kernel.forkserver import linux
 from fabric.kernel.forkserver.failure import Failure
 
 TYPE_CHECKING = False
@@ -18,22 +19,6 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 KINDS = ("nodes", "sandboxes", "containers")
-
-
-class Mark:
-    """A file that a process has open while no record names it, so that it can be found."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = -1
-
-    def __enter__(self) -> int:
-        self._fd = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-        os.unlink(self._path)
 
 
 class Records:
@@ -46,8 +31,8 @@ class Records:
 
     def write(self, kind: str, key: str, record: Record) -> None:
         path = self._path(kind, key)
-        with open(f"{path}.new", "w") as file:
-            json.dump(record, file)
+        with open(f"{path}.new", "wb") as file:
+            file.write(json.dumps(record).encode())
         os.replace(f"{path}.new", path)
 
     def remove(self, kind: str, key: str) -> None:
@@ -66,15 +51,32 @@ class Records:
         return records
 
     def unnamed(self) -> list[str]:
-        """Return the marks and FIFOs of processes that no record names."""
+        """Return the FIFOs of processes that no record names."""
         paths = [entry.path for kind in KINDS for entry in os.scandir(f"{self._directory}/{kind}")]
         records = {path.removesuffix(".json") for path in paths if path.endswith(".json")}
-        named = {f"{record}{end}" for record in records for end in (".json", ".out", ".err", ".mark")}
+        named = {f"{record}{end}" for record in records for end in (".json", ".out", ".err")}
         return [path for path in paths if path not in named and not path.endswith(".new")]
 
-    def mark(self, kind: str, key: str) -> Mark:
-        """Return a mark for a process that no record names yet."""
-        return Mark(self._path(kind, key).removesuffix(".json") + ".mark")
+    def open_mark(self) -> int:
+        """Return the standard input of processes without FIFOs: an empty file that nobody can write."""
+        path = self.mark_path
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        tree = linux.open_tree(path)
+        try:
+            linux.restrict(tree, linux.MOUNT_ATTR_RDONLY)
+            return os.open(f"/proc/self/fd/{tree}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(tree)
+
+    @property
+    def mark_path(self) -> str:
+        return f"{self._directory}/mark"
+
+    def named(self) -> set[tuple[int, str]]:
+        """Return pid and start time of every process that a record names."""
+        records = [record for kind in KINDS for record in self.read(kind)]
+        records += [record["annex"] for record in records if record.get("annex")]
+        return {(record["pid"], record["start"]) for record in records}
 
     def make_fifos(self, key: str) -> tuple[str, str]:
         """Make a container's FIFOs for stdout and stderr, or find them."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fabric.kernel.forkserver import pause
 from fabric.kernel.forkserver.inventory import Thing
+from fabric.kernel.forkserver.pause import Pauses
 from fabric.kernel.forkserver.workshop import kill, living
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ class Sandboxes:
     def __init__(self, workshop: Workshop, nodes: Nodes) -> None:
         self._workshop = workshop
         self._nodes = nodes
+        self._pauses = Pauses(workshop.ground, workshop.poll, workshop.mark)
         self._sandboxes: dict[str, Thing] = {}
 
     def adopt(self) -> None:
@@ -37,9 +38,8 @@ class Sandboxes:
             return _status(self._sandboxes[id])
         node = self._nodes.process(spec["node"])
         record = {"id": id, "node": spec["node"]}
-        with self._workshop.records.mark(KIND, id) as mark:
-            process = pause.start(spec, node, self._workshop.ground, mark)
-            self._workshop.enlist(KIND, id, process, record)
+        process = self._pauses.start(spec, node)
+        self._workshop.enlist(KIND, id, process, record)
         sandbox = Thing(record, process)
         self._keep(sandbox)
         return _status(sandbox)

@@ -15,6 +15,7 @@ import socket
 import sys
 
 from fabric.kernel.forkserver import orphans
+from fabric.kernel.forkserver.cell import Cell
 from fabric.kernel.forkserver.connection import Connection
 from fabric.kernel.forkserver.containers import Containers
 from fabric.kernel.forkserver.failure import Failure
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
 class Server:
     """Answers requests; those that must wait for a death are answered then."""
 
-    def __init__(self, records: Records, ground: Ground, poll: Poll) -> None:
+    def __init__(self, records: Records, ground: Ground, cell: Cell, poll: Poll) -> None:
         self._poll = poll
         self._ground = ground
-        workshop = Workshop(records, poll, ground, self._tell)
+        workshop = Workshop(records, poll, ground, cell, self._tell)
         self._nodes = Nodes(workshop)
         self._sandboxes = Sandboxes(workshop, self._nodes)
         self._containers = Containers(workshop, self._sandboxes)
@@ -64,7 +65,7 @@ class Server:
             "stop_sandbox": self._stop_sandbox,
             "remove_container": self._containers.remove,
         }
-        orphans.end_holders(records.unnamed())
+        orphans.end_unnamed(records)
         for kind in (self._nodes, self._sandboxes, self._containers):
             kind.adopt()
 
@@ -118,7 +119,7 @@ class Server:
             target: Process = self._nodes.process(key)
             user: dict[str, Any] = {}
         else:
-            target, user = self._containers.process(key), self._containers.record(key)
+            target, user = self._containers.room(key), self._containers.record(key)
         session = Session.start(connection, self._poll, self._ground, target, message, user)
         self._sessions[connection] = session
         connection.on_close.append(lambda: self._forget_session(connection))
@@ -145,7 +146,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.setgroups([])
     poll = Poll()
-    server = Server(records, _ground(directory), poll)
+    server = Server(records, *_places(directory), poll)
     listener = _listen(path)
     poll.watch(listener.fileno(), lambda _: server.accept(listener))
     gc.collect()
@@ -154,10 +155,11 @@ def main() -> None:
         poll.run_once()
 
 
-def _ground(directory: str) -> Ground:
+def _places(directory: str) -> tuple[Ground, Cell]:
     point = f"{directory}/ground"
     os.makedirs(point, exist_ok=True)
-    return Ground(point)
+    ground = Ground(point)
+    return ground, Cell(ground, point)
 
 
 def _lock(directory: str) -> int:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fabric.kernel.forkserver.birth import Newborn
+    from fabric.kernel.forkserver.cell import Cell
     from fabric.kernel.forkserver.ground import Ground
     from fabric.kernel.forkserver.inventory import Thing
     from fabric.kernel.forkserver.polling import Poll
@@ -20,10 +21,15 @@ _REAPED_SECONDS_MAX = 3.0
 
 
 class Workshop:
-    def __init__(self, records: Records, poll: Poll, ground: Ground, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, records: Records, poll: Poll, ground: Ground, cell: Cell, tell: Callable[[str], None]
+    ) -> None:
         self.records = records
+        self.mark = records.open_mark()
+        """What all have as standard input that have no FIFOs."""
         self.poll = poll
         self.ground = ground
+        self.cell = cell
         self.tell = tell
         """To be called with a sandbox id when something of it ended."""
 
@@ -31,9 +37,11 @@ class Workshop:
         """Return the process of a record, or None when it has ended."""
         return Process.adopt(record["pid"], record["start"])
 
-    def enlist(self, kind: str, key: str, process: Process, record: Record) -> None:
-        """Write the record of a process that runs, or end it."""
-        record.update(pid=process.pid, start=process.start)
+    def enlist(
+        self, kind: str, key: str, process: Process, record: Record, part: Record | None = None
+    ) -> None:
+        """Write the record of a process that runs, or end it; `part` of the record is to name it, or all."""
+        (record if part is None else part).update(pid=process.pid, start=process.start)
         try:
             self.records.write(kind, key, record)
         except OSError:
