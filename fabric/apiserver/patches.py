@@ -20,6 +20,16 @@ OPERATIONS_MAX = 10_000
 """As kube-apiserver's limit on operations in one JSON patch."""
 
 
+def check_type(patch_type: str) -> None:
+    """UnsupportedMediaType for all but the three types, whether the object is there or not."""
+    if patch_type not in (JSON_PATCH, MERGE, STRATEGIC):
+        accepted = ", ".join((JSON_PATCH, MERGE, STRATEGIC))
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+            + " (server-side apply is not served)" * (patch_type == APPLY)
+        )
+
+
 def patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
     """Return the object with the patch applied; shares what the patch leaves alone."""
     try:
@@ -29,10 +39,9 @@ def patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
 
 
 def _patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
+    check_type(patch_type)
     if patch_type == JSON_PATCH:
         return _json_patched(kind, obj, patch)
-    if patch_type not in (MERGE, STRATEGIC):
-        raise UnsupportedMediaType(_unsupported(patch_type))
     if not isinstance(patch, dict):
         raise BadRequest(f"a patch of type {patch_type} must be a JSON object, not {type(patch).__name__}")
     at = schema.shape(kind)
@@ -45,12 +54,6 @@ def _patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
             f"{JSON_PATCH}, {MERGE} ({kind} has no merge keys)"
         )
     return strategic.merged(at, obj, patch)
-
-
-def _unsupported(patch_type: str) -> str:
-    accepted = "the body of the request was in an unknown format - accepted media types include: "
-    accepted += ", ".join((JSON_PATCH, MERGE, STRATEGIC))
-    return accepted + " (server-side apply is not served)" * (patch_type == APPLY)
 
 
 def merge_patched(target: Any, patch: Any) -> Any:

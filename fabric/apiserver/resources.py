@@ -14,7 +14,7 @@ from aiohttp import web
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, is_deleting
-from fabric.apiserver import bodies, negotiation, queries, representation, status
+from fabric.apiserver import bodies, negotiation, patches, queries, representation, status
 from fabric.apiserver.deletion import is_held
 from fabric.apiserver.eventstream import serve_watch
 from fabric.apiserver.negotiation import MediaType
@@ -23,14 +23,7 @@ from fabric.apiserver.registry import Registry
 from fabric.apiserver.routes import Target
 from fabric.apiserver.subresources import subresource_of
 from fabric.control.clock import Clock
-from fabric.errors import FabricError, MethodNotAllowed, UnsupportedMediaType
-
-_PATCH_TYPES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
+from fabric.errors import FabricError, MethodNotAllowed
 
 Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
 
@@ -114,11 +107,7 @@ class Resources:
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         patch_type = bodies.content_type(request).partition(";")[0].strip().lower()
-        if patch_type not in _PATCH_TYPES:
-            accepted = ", ".join(_PATCH_TYPES)
-            raise UnsupportedMediaType(
-                f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-            )
+        patches.check_type(patch_type)
         warnings: list[str] = []
         patched = await self._write(
             self._registry.patch(

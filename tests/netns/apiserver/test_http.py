@@ -72,6 +72,9 @@ async def test_bodies_that_cannot_be_read_are_refused(http):
     assert (await http("POST", CONFIG_MAPS, b"[]"))[0] == 400
     assert (await http("POST", CONFIG_MAPS, b"a: [", Content_Type="application/yaml"))[0] == 400
     assert (await http("PATCH", f"{CONFIG_MAPS}/x", b"{}", Content_Type="application/json"))[0] == 415
+    apply = {"Content_Type": "application/apply-patch+yaml"}
+    code, _, body = await http("PATCH", f"{CONFIG_MAPS}/nobody", b"{}", **apply)
+    assert (code, b"server-side apply is not served" in body) == (415, True)
     too_large = SETTINGS | {"data": {"a": "x" * (3 * 1024 * 1024)}}
     assert (await http("POST", CONFIG_MAPS, too_large))[0] == 413
 
