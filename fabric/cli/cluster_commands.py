@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -43,7 +42,7 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
     """
     places = choose(name)
     need_root("status")
-    seen = asyncio.run(overview.look(places))
+    seen = overview.look(places)
     if format in (Format.json, Format.yaml):
         output.data(seen.as_json(), format)
     else:

@@ -9,6 +9,7 @@ import typer
 from fabric.cli import output
 from fabric.cli.output import Format, Output
 from fabric.cluster import preflight
+from fabric.cluster.places import image_files
 from fabric.kernel.images import Catalogue, Listed
 
 
@@ -38,9 +39,11 @@ def doctor(
 def images(format: Annotated[Format, Output] = Format.table) -> None:
     """List the images that containers can use here, and what each runs.
 
+    More are added in /etc/fabric/images.yaml, or in files that FABRIC_IMAGES names.
+
     Example: fabric images
     """
-    entries = Catalogue.default().list()
+    entries = Catalogue.default(image_files()).list()
     if format in (Format.json, Format.yaml):
         output.data([_image(entry) for entry in entries], format)
         return

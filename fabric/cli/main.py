@@ -32,7 +32,7 @@ def main() -> NoReturn:
     """Run one command and exit with its code."""
     commands.register(app, sys.argv[1:])
     try:
-        app()
+        app(prog_name="fabric")
     except BadInput as error:
         _fail(2, *(f"error: {problem}" for problem in error.problems))
     except FabricError as error:

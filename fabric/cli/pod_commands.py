@@ -27,6 +27,10 @@ NOT_FOUND = 127
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the pod.")]
 Container = Annotated[str | None, typer.Option("--container", "-c", help="Container; without it, the first.")]
+NodeName = Annotated[
+    str | None,
+    typer.Option("--node", help="Run on this node, on switch or control-plane, instead of in a pod."),
+]
 ClusterName = Annotated[str | None, Cluster]
 
 
@@ -39,7 +43,7 @@ def exec_(
     arguments: Annotated[list[str], typer.Argument(help="POD -- COMMAND …, or with --node: -- COMMAND …")],
     namespace: Namespace = "default",
     container: Container = None,
-    node: Annotated[str | None, typer.Option("--node", help="Run on this node instead of in a pod.")] = None,
+    node: NodeName = None,
     stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Pass standard input on.")] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give the program a terminal.")] = False,
     cluster: ClusterName = None,
@@ -47,6 +51,7 @@ def exec_(
     """Run a program in a pod, or on a node.
 
     Example: sudo fabric exec pod-1 -- ping -c 1 10.244.2.2
+
     Example: sudo fabric exec --node node-1 -- ip route
     """
     need_root("exec")
@@ -77,15 +82,15 @@ async def _exec(
 ) -> int:
     pod: Object | None = None
     if pod_name is not None:
-        pod = await pods.need_pod(places, pod_name, namespace)
+        pod = pods.need_pod(places, pod_name, namespace)
         node = pod["spec"].get("nodeName")
         if not node:
             raise FabricError(f"pod {pod_name} is not scheduled yet; see fabric status")
     assert node is not None
-    entry = pods.need_node(places, node)
+    worker = pods.worker_of(places, node)
     env = {"TERM": os.environ.get("TERM", "xterm")} if tty else {}
     files = (None, None, None) if tty else (0 if stdin else None, 1, 2)
-    async with connection(places, entry.worker) as runtime:
+    async with connection(places, worker) as runtime:
         if pod is None:
             session = await runtime.exec_node(
                 node, command, env=env, tty=tty, stdin=files[0], stdout=files[1], stderr=files[2]
@@ -113,14 +118,14 @@ def logs(
     """
     need_root("logs")
     places = choose(cluster)
-    found = asyncio.run(pods.need_pod(places, pod, namespace))
+    found = pods.need_pod(places, pod, namespace)
     folder = pods.log_folder(places, found, pods.container_name(found, container))
     if not folder.is_dir() and not follow:
         raise FabricError(f"container of pod {pod} has not been started yet: no logs; see fabric status")
 
     def ended() -> bool:
         try:
-            now = asyncio.run(pods.need_pod(places, pod, namespace))
+            now = pods.need_pod(places, pod, namespace)
         except FabricError:
             return True
         return (now.get("status") or {}).get("phase") in ("Succeeded", "Failed")

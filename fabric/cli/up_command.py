@@ -16,7 +16,9 @@ from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output
 from fabric.cli.stages import Stages
 from fabric.cluster import bring_up, manifests, preflight
+from fabric.cluster.places import image_files
 from fabric.cluster.settle import Progress, Settling
+from fabric.kernel.images import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
 from fabric.verify.reachability import Matrix, pod_reachability
@@ -40,6 +42,7 @@ def up(
     topology = load(file)
     bring_up.check_network(topology)
     manifests.known(topology.manifests, KindTable())
+    Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))

@@ -7,13 +7,13 @@ from typing import Any
 
 from fabric.api import kinds
 from fabric.api.objects import Object, condition
+from fabric.cluster import question
 from fabric.cluster import spec as specs
 from fabric.cluster.mark import Mark, mount_point
 from fabric.cluster.places import Places
-from fabric.cluster.settle import is_up, why_not_up
+from fabric.cluster.readiness import is_up, why_not_up
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import recorded
-from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 
 TROUBLES_MAX = 20
@@ -90,21 +90,17 @@ def glance(name: str) -> Glance:
     )
 
 
-async def look(places: Places) -> Overview:
+def look(places: Places) -> Overview:
     """Ask the API server too; one that does not answer is a trouble, not an error."""
     first = glance(places.cluster)
     processes = [ProcessView(n, pid, restarts) for n, (pid, restarts) in recorded(places).items()]
     troubles = [f"process {p.name} is dead" for p in processes if not p.pid]
     nodes: list[Object] = []
     pods: list[Object] = []
-    client = HttpClient.unix(places.api_socket)
     try:
-        nodes = list((await client.list(kinds.NODE)).items)
-        pods = list((await client.list(kinds.POD)).items)
+        nodes, pods = question.every(places, kinds.NODE), question.every(places, kinds.POD)
     except FabricError as error:
-        troubles.append(f"the API server does not answer: {error}")
-    finally:
-        await client.close()
+        troubles.append(str(error))
     spec = specs.read(places.spec)
     views = [_node_view(node, pods, spec) for node in nodes]
     troubles += [f"node {v.name} is not Ready" for v in views if v.ready != "True"]

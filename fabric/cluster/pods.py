@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fabric.api import kinds
 from fabric.api.objects import Object, key_of, uid_of
+from fabric.cluster import question
 from fabric.cluster import spec as specs
+from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.places import Places
-from fabric.cluster.spec import ClusterSpec, NodeSpec
-from fabric.control.http import HttpClient
+from fabric.cluster.spec import ClusterSpec
 from fabric.errors import BadInput, FabricError, NotFound, Problem
 
 
@@ -24,28 +25,25 @@ def need_spec(places: Places) -> ClusterSpec:
     return spec
 
 
-def need_node(places: Places, name: str) -> NodeSpec:
-    """The node of that name; BadInput names those there are."""
-    nodes = {node.name: node for node in need_spec(places).nodes}
-    if name not in nodes:
-        raise BadInput(Problem("--node", f"no node {name!r}; nodes: {', '.join(nodes)}"))
-    return nodes[name]
+def worker_of(places: Places, host: str) -> int:
+    """The worker whose runtime runs that node (or the switch, …); BadInput names those there are."""
+    hosts = wanted_hosts(need_spec(places))
+    if host not in hosts:
+        raise BadInput(Problem("--node", f"no node {host!r}; there: {', '.join(sorted(hosts))}"))
+    return hosts[host]
 
 
-async def need_pod(places: Places, name: str, namespace: str) -> Object:
+def need_pod(places: Places, name: str, namespace: str) -> Object:
     """The pod; FabricError names pods with a similar name."""
-    client = HttpClient.unix(places.api_socket)
     try:
-        return await client.get(kinds.POD, name, namespace)
+        return question.get(places, kinds.POD, name, namespace)
     except NotFound:
-        there = [key_of(pod) for pod in (await client.list(kinds.POD)).items]
+        there = [key_of(pod) for pod in question.every(places, kinds.POD)]
         here = [key.name for key in there if key.namespace == namespace]
         elsewhere = [str(key) for key in there if key.name == name]
         close = elsewhere or difflib.get_close_matches(name, here, 3, 0.4)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         raise FabricError(f"no pod {name!r} in namespace {namespace!r}{hint}") from None
-    finally:
-        await client.close()
 
 
 def container_name(pod: Object, wanted: str | None) -> str:

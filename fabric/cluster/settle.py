@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from fabric.api import kinds
 from fabric.api.kinds import KindTable
-from fabric.api.objects import Object, condition, condition_is, is_deleting, key_of
+from fabric.api.objects import Object, condition, condition_is, key_of
 from fabric.cluster import manifests
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.places import Places
+from fabric.cluster.readiness import is_up, why_not_up
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.client import Client
@@ -166,27 +167,6 @@ def _in_order(pod: Object) -> tuple[str, str, int, str]:
     namespace, name = key_of(pod)
     stem, _, number = name.rpartition("-")
     return (namespace, stem, int(number), name) if number.isdigit() else (namespace, name, 0, name)
-
-
-def is_up(pod: Object) -> bool:
-    """True for a pod that is Ready, or that has done its work."""
-    phase = (pod.get("status") or {}).get("phase")
-    return not is_deleting(pod) and (phase == "Succeeded" or condition_is(pod, "Ready"))
-
-
-def why_not_up(pod: Object) -> str:
-    """The first reason that the pod's status gives: waiting containers, or conditions that are not true."""
-    if is_deleting(pod):
-        return "being deleted"
-    status: dict[str, Any] = pod.get("status") or {}
-    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        waiting = container.get("state", {}).get("waiting")
-        if waiting:
-            return f"{waiting.get('reason', 'waiting')} {waiting.get('message', '')}".strip()
-    for found in status.get("conditions", ()):
-        if found.get("status") != "True" and found.get("message"):
-            return str(found["message"])
-    return str(status.get("phase", "Pending"))
 
 
 def _some(what: str, names: Sequence[str]) -> str:

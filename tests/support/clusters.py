@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,23 @@ TOP = Path(__file__).parents[2]
 SECONDS_MAX = 120
 
 
-def run(*argv: str, seconds_max: float = SECONDS_MAX) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what it said."""
+def run(*argv: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said; `environment` is added to this one."""
     return subprocess.run(
         argv,
         cwd=TOP,
         capture_output=True,
         text=True,
-        timeout=seconds_max,
+        timeout=SECONDS_MAX,
+        env={**os.environ, **(environment or {})},
         check=False,
         stdin=subprocess.DEVNULL,
     )
 
 
-def fabric(*arguments: str, seconds_max: float = SECONDS_MAX) -> subprocess.CompletedProcess[str]:
+def fabric(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line of this checkout."""
-    return run(sys.executable, "-P", "-m", "fabric", *arguments, seconds_max=seconds_max)
+    return run(sys.executable, "-P", "-m", "fabric", *arguments, environment=environment)
 
 
 def host_state() -> dict[str, str]:
@@ -93,9 +95,11 @@ class Cluster:
         }
         self.file.write_text(json.dumps(topology))
 
-    def up(self, *options: str) -> dict[str, Any]:
+    def up(self, *options: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         """`fabric up`, which must succeed; its report."""
-        done = fabric("up", str(self.file), "-o", "json", *options)
+        done = fabric(
+            "up", str(self.file), "-o", "json", "--timeout", "60", *options, environment=environment
+        )
         assert done.returncode == 0, f"{done.stderr}\n{done.stdout}\n{self.logs()}"
         report: dict[str, Any] = json.loads(done.stdout)
         return report

@@ -14,7 +14,7 @@ from typing import Any
 
 from fabric.cluster import follow, loops
 from fabric.cluster.named_runtime import NamedRuntime
-from fabric.cluster.places import Places
+from fabric.cluster.places import Places, image_files
 from fabric.cluster.spec import ClusterSpec, NodeSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
@@ -56,7 +56,7 @@ class WorkerProcess:
         self._client = HttpClient.unix(places.api_socket)
         self._store = RemoteStore(places.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
-        self._images = Catalogue.default()
+        self._images = Catalogue.default(image_files())
         self._sources = SourceCache(self._client)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")

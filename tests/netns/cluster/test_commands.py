@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from support.clusters import TOP, fabric
+from support.clusters import TOP, Cluster, fabric, pod
 from support.eventually import eventually
 
 
@@ -123,3 +123,23 @@ async def test_a_pod_that_does_not_fit_says_why(fresh):
     done = fabric("up", str(fresh.file), "--timeout", "5")
     assert done.returncode == 1
     assert "Insufficient cpu" in done.stderr
+
+
+def test_an_image_that_a_user_added_runs(tmp_path):
+    images = tmp_path / "images.yaml"
+    images.write_text('images:\n  greeter: {command: [sh, -c, "echo hello; sleep 1000"]}\n')
+    cluster = Cluster(tmp_path, nodes=1, pods=[pod("pod-1", image="registry.example/team/greeter:7")])
+    try:
+        cluster.up(environment={"FABRIC_IMAGES": str(images)})
+        assert fabric("logs", "--cluster", cluster.name, "pod-1").stdout == "hello\n"
+    finally:
+        cluster.close()
+
+
+def test_a_broken_images_file_is_refused_before_anything_is_built(fresh, tmp_path):
+    images = tmp_path / "images.yaml"
+    images.write_text("images:\n  greeter: {comand: [sh]}\n")
+    done = fabric("up", str(fresh.file), environment={"FABRIC_IMAGES": str(images)})
+    assert done.returncode == 2
+    assert f"{images}:2" in done.stderr
+    assert fresh.leftovers() == []

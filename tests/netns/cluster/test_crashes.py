@@ -1,46 +1,13 @@
 """Any process may be killed at any moment: the cluster converges again, and nothing leaks."""
 
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from support.clusters import TOP, host_state
 from support.eventually import eventually
 
-SEED = 7
-KILL_POINTS = 30
-SECONDS_OF_UP = 2.5
 COMPONENTS = ["api", "control", "underlay", "worker-0", "worker-1", "runtime-0", "runtime-1", "supervisor"]
-
-
-def killed_up(cluster, seconds):
-    """Start `fabric up` and SIGKILL it after that time; it may have ended before."""
-    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(argv, cwd=TOP, stdin=nothing, stdout=nothing, stderr=nothing) as started:
-        time.sleep(seconds)
-        started.kill()
-
-
-def test_up_killed_at_random_moments_leaves_what_up_finishes_and_down_removes(fresh):
-    before = host_state()
-    moments = random.Random(SEED)
-    for point in range(KILL_POINTS):
-        killed_up(fresh, moments.uniform(0.05, SECONDS_OF_UP))
-        if point % 3 == 0:
-            report = fresh.up()
-            assert report["reachability"]["reached"] == 12, f"kill point {point}"
-        if point % 2 == 0:
-            assert fresh.down().returncode in (0, 2), f"kill point {point}"
-            assert fresh.leftovers() == [], f"kill point {point}"
-    fresh.down()
-    assert fresh.leftovers() == []
-    assert host_state() == before
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,37 @@
+"""`fabric up` may be killed at any moment: what it began is finished by the next, or removed whole by `down`."""
+
+import random
+import subprocess
+import sys
+import time
+
+from support.clusters import TOP, host_state
+
+SEED = 7
+KILL_POINTS = 30
+SECONDS_OF_UP = 2.5
+
+
+def killed_up(cluster, seconds):
+    """Start `fabric up` and SIGKILL it after that time; it may have ended before."""
+    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=TOP, stdin=nothing, stdout=nothing, stderr=nothing) as started:
+        time.sleep(seconds)
+        started.kill()
+
+
+def test_up_killed_at_random_moments_leaves_what_up_finishes_and_down_removes(fresh):
+    before = host_state()
+    moments = random.Random(SEED)
+    for point in range(KILL_POINTS):
+        killed_up(fresh, moments.uniform(0.05, SECONDS_OF_UP))
+        if point % 3 == 0:
+            report = fresh.up()
+            assert report["reachability"]["reached"] == 12, f"kill point {point}"
+        if point % 2 == 0:
+            assert fresh.down().returncode in (0, 2), f"kill point {point}"
+            assert fresh.leftovers() == [], f"kill point {point}"
+    fresh.down()
+    assert fresh.leftovers() == []
+    assert host_state() == before
