@@ -1,7 +1,7 @@
 """Leases of nodes that are gone for good: given back at once, where a real flannel waits a day.
 
-A node is known by its public IP. A key without a lease is a reservation that somebody wrote by hand: it stays,
-whether or not its node is there.
+A node is known by its public IP. A key without a lease is a reservation that somebody wrote by hand: it
+stays, whether or not its node is there.
 """
 
 from __future__ import annotations
