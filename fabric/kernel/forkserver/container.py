@@ -41,7 +41,7 @@ def start(
         else:
             first = None if _enter(spec, pause, ground) else _last_mounts
             program.enter_directory(spec.get("cwd", "/"))
-        pid = program.start(spec["argv"], env, actions, user, first)
+        pid = program.start(spec["argv"], env, actions, user, first, session=cell is None)
     return Process.born(pid)
 
 

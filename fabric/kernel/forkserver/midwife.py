@@ -79,4 +79,4 @@ def _start(spec: dict[str, Any], proc: int, null: int) -> int:
         netns.prepare_pod(spec.get("ipv6", False), proc)
     linux.setns(_NODE, linux.CLONE_NEWNS)
     files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((_MARK, null, null))]
-    return program.start(PAUSE, {"PATH": program.PATH}, files, program.User(confined=False))
+    return program.start(PAUSE, {"PATH": program.PATH}, files, program.User(confined=False), session=False)

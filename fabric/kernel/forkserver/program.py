@@ -76,18 +76,21 @@ def start(
     files: Sequence[FileAction],
     user: User,
     first: Callable[[], None] | None = None,
+    *,
+    session: bool = True,
 ) -> int:
     """Start a program in the namespaces and the directory of the caller and return its pid.
 
-    `files` are posix_spawn's file actions. `first` is done in the child, which costs a fork. Failure
-    127 when the program is not there and 126 when it cannot be run.
+    `files` are posix_spawn's file actions. `first` is done in the child, which costs a fork. Without a
+    `session` of its own, which costs the kernel a scheduling group, it has a process group of its own.
+    Failure 127 when the program is not there and 126 when it cannot be run.
     """
     _check(argv, env)
     if user.confined:
         linux.confine(CAPABILITIES)
     try:
         if first is None and user.uid == user.gid == 0 and argv[0] != echo.PROGRAM:
-            return _spawn(argv, env, files)
+            return _spawn(argv, env, files, {"setsid": True} if session else {"setpgroup": 0})
         return _fork(argv, env, files, user, first)
     finally:
         if user.confined:
@@ -109,11 +112,13 @@ def _check(argv: list[str], env: Mapping[str, str]) -> None:
             raise Failure(f"{name!r} cannot be the name of a variable", NOT_EXECUTABLE)
 
 
-def _spawn(argv: list[str], env: Mapping[str, str], files: Sequence[FileAction]) -> int:
+def _spawn(
+    argv: list[str], env: Mapping[str, str], files: Sequence[FileAction], group: dict[str, Any]
+) -> int:
     return _try(
         argv[0],
         env,
-        lambda path: os.posix_spawn(path, argv, env, file_actions=files, setsid=True, setsigdef=_IGNORED),
+        lambda path: os.posix_spawn(path, argv, env, file_actions=files, setsigdef=_IGNORED, **group),
     )
 
 
