@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fabric.kernel import addresses, links, neighbors, routes
+from fabric.kernel import addresses, links, neighbors, qdiscs, routes
 from fabric.kernel.links import Device
 from fabric.kernel.netlink import Socket
 from fabric.kernel.nsids import NamespaceIds
@@ -15,6 +15,7 @@ from fabric.netstate.objects import (
     LinkUp,
     Neighbor,
     NetObject,
+    Qdisc,
     Route,
     Veth,
     Vxlan,
@@ -43,6 +44,8 @@ class Reader:
             yield from neighbors.read_neighbors(socket, names)
         if FdbEntry in kinds:
             yield from neighbors.read_entries(socket, found)
+        if Qdisc in kinds:
+            yield from qdiscs.read(socket, names)
         if Route in kinds:
             yield from routes.read(socket, names)
 

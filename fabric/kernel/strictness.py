@@ -19,6 +19,7 @@ from fabric.netstate.objects import (
     LinkUp,
     Neighbor,
     NetObject,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -68,6 +69,10 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
             _check_device(dev, there)
             if obj.address.version == 6 and _ipv6_is_off(dev, there):
                 refuse(errno.EACCES)
+        case Qdisc(dev=dev):
+            _check_device(dev, there)
+            if obj.kind != "netem" and not (obj.rate and obj.burst):
+                refuse(errno.EINVAL)
         case Sysctl(path=path):
             _check_sysctl(path, there)
         case Route():

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fabric.errors import KernelRefused
-from fabric.kernel import addresses, links, neighbors, routes
+from fabric.kernel import addresses, links, neighbors, qdiscs, routes
 from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkError, Request, Socket
 from fabric.netstate.objects import (
     Address,
@@ -21,13 +21,14 @@ from fabric.netstate.objects import (
     Neighbor,
     NetObject,
     NetState,
+    Qdisc,
     Route,
     Veth,
     Vxlan,
 )
 from fabric.netstate.plan import Step, matches
 
-NETLINK_KINDS = (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry)
+NETLINK_KINDS = (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc)
 _GONE = {errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO}
 _ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 
@@ -115,6 +116,8 @@ class Writer:
             case FdbEntry(dev=dev) as it:
                 self._require_vxlan(dev)
                 yield neighbors.entry(it, self[dev], _neighbor_type(delete), add)
+            case Qdisc(dev=dev) as it:
+                yield from qdiscs.requests(it, self[dev], step.verb, add)
             case Route() as it:
                 yield routes.request(it, self, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add)
 

@@ -1,8 +1,8 @@
 """The vocabulary: every kind of kernel object fabric programs, as frozen values.
 
-Each class is one line of `ip link`, `ip route`, `ip neigh`, `bridge fdb`, `iptables-save` or
-`sysctl`. Equality is the whole meaning of an object; `key` is its identity in the kernel: two
-objects with one key cannot exist together, and going from one to the other is a replace.
+Each class is one line of `ip link`, `ip route`, `ip neigh`, `bridge fdb`, `tc qdisc`,
+`iptables-save` or `sysctl`. Equality is the whole meaning of an object; `key` is its identity in the
+kernel: two objects with one key cannot exist together, and going from one to the other is a replace.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
+from fabric.netstate.qdiscs import Qdisc as Qdisc
 from fabric.netstate.rules import Chain as Chain
 from fabric.netstate.rules import Family as Family
 from fabric.netstate.rules import IpSet as IpSet
@@ -246,7 +247,19 @@ class Sysctl:
 
 
 NetObject = (
-    Bridge | Veth | Vxlan | LinkUp | Address | Route | Neighbor | FdbEntry | Sysctl | IpSet | Chain | Jump
+    Bridge
+    | Veth
+    | Vxlan
+    | LinkUp
+    | Address
+    | Route
+    | Neighbor
+    | FdbEntry
+    | Qdisc
+    | Sysctl
+    | IpSet
+    | Chain
+    | Jump
 )
 NetState = frozenset[NetObject]
 """Everything that one owner has, or wants, in one network namespace."""
@@ -259,7 +272,7 @@ def device_names(obj: NetObject) -> frozenset[str]:
             return frozenset((obj.name, obj.parent))
         case Bridge() | Veth():
             return frozenset((obj.name,))
-        case LinkUp() | Address() | Neighbor() | FdbEntry():
+        case LinkUp() | Address() | Neighbor() | FdbEntry() | Qdisc():
             return frozenset((obj.dev,))
         case Route():
             return frozenset((obj.dev,) if obj.dev else ()) | {hop.dev for hop in obj.next_hops}

@@ -25,6 +25,7 @@ from fabric.netstate.objects import (
     Neighbor,
     NetObject,
     NetState,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -35,7 +36,7 @@ from fabric.netstate.objects import (
 _ADD_ORDER: dict[type, int] = {
     kind: rank
     for rank, kind in enumerate(
-        (Bridge, Veth, Vxlan, Sysctl, Address, LinkUp, Neighbor, FdbEntry, Route, IpSet, Chain, Jump)
+        (Bridge, Veth, Vxlan, Sysctl, Qdisc, Address, LinkUp, Neighbor, FdbEntry, Route, IpSet, Chain, Jump)
     )
 }
 _DELETE_RULES, _ADD_JUMPS, _DELETE_CHAINS, _DELETE_SETS = 20, 21, 22, 23
@@ -91,7 +92,8 @@ def diff(desired: NetState, actual: NetState) -> Plan:
     steps += [
         Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Sysctl)
     ]
-    steps += _Losses.of(steps, desired & actual).put_again()
+    matching = frozenset(obj for key, obj in want.items() if key in have and matches(obj, have[key]))
+    steps += _Losses.of(steps, (desired & actual) | matching).put_again()
     return Plan(tuple(sorted(steps, key=_rank)))
 
 
@@ -109,7 +111,7 @@ def matches(desired: NetObject, actual: NetObject) -> bool:
 
 
 def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
-    """True when Linux cannot change a device of one into the other in place."""
+    """True when Linux cannot change a device, or its queue, from one into the other in place."""
     match desired, actual:
         case Veth(), Veth():
             same = ("peer", "peer_ns") + (("peer_mac",) if desired.peer_mac else ())
@@ -117,6 +119,8 @@ def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
             same = ("vni", "parent", "local", "port", "learning", "gbp")
         case Bridge(), Bridge():
             same = ()
+        case Qdisc(), Qdisc():
+            same = ("kind",)
         case IpSet(), IpSet():
             return False
         case _:

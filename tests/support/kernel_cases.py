@@ -18,6 +18,7 @@ from fabric.netstate.objects import (
     NetObject,
     NetState,
     NextHop,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -121,6 +122,10 @@ ROUND_TRIPS: dict[str, tuple[NetState, tuple[NetObject, ...]]] = {
         LAN | {Vxlan("flannel-v6.1", 1, "br0", LAN6.address.ip, mtu=1430)},
         (FdbEntry(VTEP, ip_address("fd00::12"), "flannel-v6.1"),),
     ),
+    "qdisc-tbf": (LAN, (Qdisc("br0", "tbf", 100_000_000, 65536, 50_000),)),
+    "qdisc-tbf-slow": (LAN, (Qdisc("br0", "tbf", 64_000, 1600, 12_345),)),
+    "qdisc-tbf-fast": (LAN, (Qdisc("br0", "tbf", 10_000_000_000, 1_000_001, 7),)),
+    "qdisc-htb": (LAN, (Qdisc("br0", "htb", 20_000_000, 15_000),)),
     "sysctl": (LAN, (Sysctl("net/ipv4/ip_forward", "1"), Sysctl("net/ipv4/conf/br0/rp_filter", "2"))),
     "sysctl-ipv6": (LAN, (Sysctl("net/ipv6/conf/br0/accept_ra", "0"),)),
     "ipset": (
@@ -234,6 +239,15 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "fdb-on-a-bridge": Refusal(
         LAN, _add(FdbEntry(VTEP, ip_address("192.168.0.13"), "br0")), errno.EOPNOTSUPP
+    ),
+    "qdisc-on-no-device": Refusal(LAN, _add(Qdisc("eth0", "tbf", 8000, 1600)), errno.ENODEV),
+    "qdisc-without-rate": Refusal(LAN, _add(Qdisc("br0", "tbf", 0, 1600)), errno.EINVAL),
+    "qdisc-without-burst": Refusal(LAN, _add(Qdisc("br0", "tbf", 8000, 0)), errno.EINVAL),
+    "qdisc-of-another-rate": Refusal(
+        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, _add(Qdisc("br0", "tbf", 16000, 1600)), errno.EEXIST
+    ),
+    "qdisc-of-another-kind": Refusal(
+        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, _add(Qdisc("br0", "htb", 8000, 1600)), errno.EEXIST
     ),
     "sysctl-of-no-device": Refusal(
         frozenset(), _add(Sysctl("net/ipv4/conf/eth0/rp_filter", "0")), errno.ENOENT

@@ -25,6 +25,7 @@ from fabric.netstate.objects import (
     Neighbor,
     NetObject,
     NetState,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -47,7 +48,7 @@ from support.kernel_cases import (
 )
 
 ALL_KINDS: frozenset[type] = frozenset(
-    (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry, Sysctl, IpSet, Chain, Jump)
+    (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc, Sysctl, IpSet, Chain, Jump)
 )
 NOTHING: NetState = frozenset()
 
@@ -173,6 +174,9 @@ class KernelContract:
                 Neighbor(ip_address("192.168.0.9"), VTEP, "br0"),
                 Neighbor(ip_address("192.168.0.9"), "02:00:00:00:00:09", "br0"),
             ),
+            (Qdisc("br0", "tbf", 8_000_000, 16_000, 1000), Qdisc("br0", "tbf", 16_000_000, 32_000, 2000)),
+            (Qdisc("br0", "tbf", 8_000_000, 16_000, 1000), Qdisc("br0", "htb", 16_000_000, 32_000)),
+            (Qdisc("br0", "htb", 8_000_000, 16_000), Qdisc("br0", "htb", 16_000_000, 32_000)),
             (Sysctl("net/ipv4/ip_forward", "0"), Sysctl("net/ipv4/ip_forward", "1")),
             (IpSet("s"), IpSet("s", members=frozenset({"10.0.0.0/8"}))),
             (IpSet("s", members=frozenset({"10.0.0.0/8"})), IpSet("s")),

@@ -22,6 +22,7 @@ from fabric.netstate.objects import (
     NetObject,
     NetState,
     NextHop,
+    Qdisc,
     Route,
     Sysctl,
     Veth,
@@ -81,6 +82,13 @@ _entries = st.one_of(
         lambda dev, value: Sysctl(f"net/ipv4/conf/{dev}/rp_filter", value), _devices, st.sampled_from("01")
     ),
     st.just(LinkUp("lo")),
+    st.builds(
+        Qdisc,
+        _devices,
+        st.sampled_from(["tbf", "htb"]),
+        st.integers(1, 10**9).map(lambda n: 8 * n),
+        st.just(9000),
+    ),
 )
 _sets = st.one_of(
     st.builds(IpSet, st.sampled_from(["s1", "s2"]), members=_members),

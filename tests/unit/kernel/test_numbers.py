@@ -3,10 +3,11 @@
 import pyroute2.netlink
 import pytest
 from pyroute2.netlink import rtnl
-from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, nsidmsg, rtmsg
+from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, nsidmsg, rtmsg, tcmsg
 from pyroute2.netlink.rtnl.ifinfmsg.plugins import vxlan
+from pyroute2.netlink.rtnl.tcmsg import sched_htb, sched_netem, sched_tbf
 
-from fabric.kernel import addresses, links, neighbors, netlink, nsids, routes
+from fabric.kernel import addresses, links, neighbors, netlink, nsids, qdiscs, routes
 
 OURS = {
     addresses: {"IFA_ADDRESS", "IFA_F_NODAD", "RTM_NEWADDR"},
@@ -14,6 +15,14 @@ OURS = {
     neighbors: {"NDA_LLADDR", "NUD_PERMANENT", "NTF_SELF", "RTM_GETNEIGH"},
     netlink: {"NLM_F_ACK", "NLM_F_CREATE", "NLMSG_DONE"},
     nsids: {"NETNSA_PID", "RTM_GETNSID"},
+    qdiscs: {
+        "RTM_GETQDISC",
+        "TCA_OPTIONS",
+        "TCA_TBF_PARMS",
+        "TCA_HTB_INIT",
+        "TCA_NETEM_REORDER",
+        "TC_H_ROOT",
+    },
     routes: {"RTA_MULTIPATH", "RTA_TABLE", "RTM_DELROUTE"},
 }
 """Modules, and names that must be among those compared."""
@@ -49,6 +58,10 @@ def table():
         ndmsg.ndmsg,
         rtmsg.rtmsg,
         nsidmsg.nsidmsg,
+        tcmsg.tcmsg,
+        sched_tbf.options,
+        sched_htb.options,
+        sched_netem.options,
     )
     for message in messages:
         found |= attributes_of(message, set())

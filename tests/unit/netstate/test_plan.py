@@ -1,3 +1,4 @@
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from fabric.netstate.objects import (
@@ -84,3 +85,15 @@ def test_objects_say_which_devices_they_need():
     assert device_names(Sysctl("net/ipv4/conf/all/rp_filter", "0")) == frozenset()
     assert device_names(Sysctl("net/ipv4/ip_forward", "1")) == frozenset()
     assert device_names(IpSet("s")) == frozenset()
+
+
+def test_a_route_whose_device_was_left_open_is_put_again_when_its_gateway_moves_to_another_device():
+    near = ip_interface("192.168.0.1/24")
+    open_route = Route(ip_network("10.244.2.0/24"), ip_address("192.168.0.2"))
+    before = {Address(near, "veth1"), replace(open_route, dev="veth1")}
+    plan = diff(frozenset({Address(near, "br0"), open_route}), frozenset(before))
+    assert str(plan) == (
+        "delete address 192.168.0.1/24 dev veth1\n"
+        "add address 192.168.0.1/24 dev br0\n"
+        "add route 10.244.2.0/24 via 192.168.0.2\n"
+    )
