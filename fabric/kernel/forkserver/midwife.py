@@ -24,21 +24,26 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _END, _NODE, _MARK = 3, 4, 5
-_REQUEST_BYTES_MAX = 4096
+_REQUEST_BYTES_MAX = 64 * 1024
+_MESSAGE_BYTES_MAX = 4096
 _TITLE = "fabric-midwife"
 _POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
 
 
 def live(end: socket.socket, node: int, mark: int) -> NoReturn:
     """Serve the channel until it closes; `node` is the pidfd of the node's init."""
+    channel = end
     try:
         _keep_only((0, 1, 2, end.fileno(), node, mark))
+        channel = socket.socket(fileno=_END)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         os.setsid()
         set_title(_TITLE)
-        _serve(socket.socket(fileno=_END))
+        _serve(channel)
+    except BaseException as bug:
+        channel.send(f"bug in the midwife: {bug!r}".encode()[:_MESSAGE_BYTES_MAX])
     finally:
         os._exit(0)
 
@@ -63,7 +68,7 @@ def _serve(end: socket.socket) -> None:
                 pid = _start(json.loads(text), proc, null)
             pause = os.pidfd_open(pid)
         except (OSError, Failure) as error:
-            end.send(str(error).encode()[:_REQUEST_BYTES_MAX] or b"?")
+            end.send(str(error).encode()[:_MESSAGE_BYTES_MAX])
         else:
             socket.send_fds(end, [b"."], [pause])
             os.close(pause)

@@ -49,7 +49,10 @@ class Midwife:
 
 
 class Pauses:
-    """Starts pause processes; keeps a midwife on each of the nodes that were last asked for."""
+    """Starts pause processes; keeps a midwife on each of the nodes that were last asked for.
+
+    One that fails is not asked again.
+    """
 
     def __init__(self, ground: Ground, poll: Poll, mark: int) -> None:
         self._ground = ground
@@ -64,6 +67,7 @@ class Pauses:
         try:
             return midwife.start(spec)
         except Failure:
+            midwife.process.signal(9)
             self._dismiss(node.pid, midwife)
             raise
 
