@@ -1,4 +1,4 @@
-"""`fabric up` may be killed at any moment: what it began is finished by the next, or removed whole by `down`."""
+"""`fabric up` may be killed at any moment: the next one finishes what it began, or `down` removes it whole."""
 
 import random
 import subprocess
