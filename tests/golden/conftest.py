@@ -12,10 +12,6 @@ def pytest_asyncio_loop_factories(config, item):
     return {"virtual": VirtualTimeLoop}
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite", action="store_true", help="write the golden files instead of comparing")
-
-
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare `text` with `<folder of the test>/<name>.txt`; with --rewrite, make it so."""

@@ -1,0 +1,1 @@
+"""BIRD: what its control socket says, what its configuration is made of, what running one means."""

@@ -1,0 +1,130 @@
+"""One running bird: its files, its command line, and how to change its mind without dropping a session.
+
+A new configuration is written beside the old one, read by the daemon with `configure check`, and only then
+takes its name; `configure` makes the daemon take it. BIRD compares the two itself, protocol by protocol: a
+protocol whose options are the same keeps its session, one of which only the filters changed has its routes
+sent through them again, any other is restarted. A refusal leaves file and daemon as they were.
+
+The daemon stays in the foreground, so that who started it sees it end. It makes its control socket once
+its configuration has been read: it is up when that socket answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.bird.client import BirdAway, BirdClient
+from fabric.bird.config import Config
+from fabric.bird.status import Status
+
+PROGRAM = "bird"
+UP_SECONDS_MAX = 10.0
+ASK_AGAIN_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The files of one bird, in a folder that it alone uses."""
+
+    folder: Path
+    """Where this process finds them."""
+    seen_as: Path | None = None
+    """Where the daemon finds the same folder, if it has a file system of its own."""
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "bird.conf"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.folder / "bird.ctl"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "bird.pid"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Start it, in the foreground; its folder must be there, and the configuration in it."""
+        inside = self._inside()
+        return (
+            PROGRAM,
+            "-f",
+            "-c",
+            str(inside / self.config.name),
+            "-s",
+            str(inside / self.control_socket.name),
+            "-P",
+            str(inside / self.pid_file.name),
+        )
+
+    @property
+    def restart_argv(self) -> tuple[str, ...]:
+        """Start it again after a crash: it keeps the kernel's routes until its peers have sent theirs."""
+        return (*self.argv, "-R")
+
+    @property
+    def check_argv(self) -> tuple[str, ...]:
+        """Read the configuration without running: exit code 0, or 1 with file, line and reason on stderr."""
+        return (PROGRAM, "-p", "-c", str(self._inside() / self.config.name))
+
+    def client(self, name: str = "") -> BirdClient:
+        return BirdClient(self.control_socket, name=name)
+
+    def write(self, config: Config) -> None:
+        """Put the configuration in its place, for a daemon that is yet to start."""
+        _write(self._beside, str(config))
+        self._beside.replace(self.config)
+
+    def runs(self, config: Config) -> bool:
+        """True when the file says just this; a daemon that took it needs not be told again."""
+        try:
+            return self.config.read_text() == str(config)
+        except FileNotFoundError:
+            return False
+
+    async def reconfigure(self, client: BirdClient, config: Config) -> str:
+        """Make a running daemon take this configuration; return BIRD's last word.
+
+        BirdRefused says which line is wrong: then file and daemon are as before. BirdAway before the file was
+        replaced leaves it too; after that, a daemon that starts again reads the new one.
+        """
+        _write(self._beside, str(config))
+        try:
+            await client.configure(self._inside() / self._beside.name, check=True)
+            self._beside.replace(self.config)
+        finally:
+            with suppress(FileNotFoundError):
+                self._beside.unlink()
+        return await client.configure()
+
+    @property
+    def _beside(self) -> Path:
+        return self.folder / "bird.conf.new"
+
+    def _inside(self) -> Path:
+        return self.seen_as or self.folder
+
+
+async def until_up(client: BirdClient, *, seconds_max: float = UP_SECONDS_MAX) -> Status:
+    """Wait until the daemon answers; BirdAway with the last reason when it does not in time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds_max
+    while True:
+        try:
+            return await client.status()
+        except BirdAway:
+            if loop.time() >= deadline:
+                raise
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+
+def _write(path: Path, text: str) -> None:
+    """Passwords of peers stand in it: nobody else may read it, not even for a moment."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    path.touch(0o600, exist_ok=False)
+    path.write_text(text)
