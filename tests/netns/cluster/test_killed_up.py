@@ -1,4 +1,4 @@
-"""`fabric up` may be killed at any moment: the next one finishes what it began, or `down` removes it whole."""
+"""`fabric up` may be killed at any moment: the next one finishes what it began, or `down` removes it."""
 
 import random
 import subprocess
