@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from fabric.cluster.places import folders_in, make_folder
 from fabric.errors import FabricError
 
 PARENT = "fabric"
+_PROCESSES, _KILL = "cgroup.procs", "cgroup.kill"
 _POLL_SECONDS = 0.005
+_SUPERVISOR_SECONDS_MAX = 10.0
 
 
 def mount_point() -> Path | None:
@@ -38,34 +41,48 @@ class Mark:
                 "no cgroup v2 is mounted; mount one: mount -t cgroup2 none /sys/fs/cgroup/unified"
             )
         self._group = root / PARENT / cluster
+        self._members = self._group / "members"
 
     def make(self) -> None:
         try:
-            make_folder(self._group)
+            make_folder(self._members)
         except OSError as error:
             raise FabricError(
-                f"cannot make the cgroup {self._group}: {error.strerror}; fabric needs root"
+                f"cannot make the cgroup {self._members}: {error.strerror}; fabric needs root"
             ) from None
 
-    def join(self, pid: int = 0) -> None:
-        """Put a process (0: the caller) and so all its future children into the cluster."""
-        (self._group / "cgroup.procs").write_text(str(pid or os.getpid()))
+    def join(self) -> None:
+        """Put the caller, and so all its future children, into the cluster."""
+        (self._members / _PROCESSES).write_text(str(os.getpid()))
+
+    def join_as_supervisor(self) -> None:
+        """Put the caller beside the members, so that it can kill and reap them all."""
+        (self._group / _PROCESSES).write_text(str(os.getpid()))
 
     def processes(self) -> list[int]:
         """Pids of all living processes of the cluster."""
-        try:
-            return [int(pid) for pid in (self._group / "cgroup.procs").read_text().split()]
-        except FileNotFoundError:
-            return []
+        return [*self._supervisors(), *_pids(self._members)]
+
+    def kill_members(self) -> None:
+        """Kill every process of the cluster but its supervisor."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._members / _KILL).write_text("1")
 
     def kill(self, *, seconds_max: float = 30.0) -> None:
-        """Kill every process of the cluster and remove the mark; FabricError when some cannot die."""
+        """Kill every process of the cluster and remove the mark; FabricError when some cannot die.
+
+        A living supervisor is told to do it: it reaps what it kills at once. A PID namespace ends only
+        when its last process is reaped, and init may take its time.
+        """
         deadline = time.monotonic() + seconds_max
         dying = set(self.processes())
+        self._end_supervisors()
         with contextlib.suppress(FileNotFoundError):
-            (self._group / "cgroup.kill").write_text("1")
+            (self._group / _KILL).write_text("1")
         while self._group.exists():
             with contextlib.suppress(OSError):
+                with contextlib.suppress(FileNotFoundError):
+                    self._members.rmdir()
                 self._group.rmdir()
                 break
             if time.monotonic() > deadline:
@@ -77,8 +94,23 @@ class Mark:
             dying = {pid for pid in dying if _runs(pid)}
             time.sleep(_POLL_SECONDS if dying else 0)
 
-    def exists(self) -> bool:
-        return self._group.exists()
+    def _end_supervisors(self) -> None:
+        deadline = time.monotonic() + _SUPERVISOR_SECONDS_MAX
+        for pid in self._supervisors():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        while self._supervisors() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _supervisors(self) -> list[int]:
+        return _pids(self._group)
+
+
+def _pids(group: Path) -> list[int]:
+    try:
+        return [int(pid) for pid in (group / _PROCESSES).read_text().split()]
+    except OSError:
+        return []
 
 
 def _runs(pid: int) -> bool:

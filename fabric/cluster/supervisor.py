@@ -32,6 +32,7 @@ STABLE_SECONDS = 30.0
 """A component that lived this long starts with the shortest delay again."""
 RUNTIME = "runtime-"
 LOG_BYTES_MAX = 10 * 1024 * 1024
+_REAP_SECONDS = 0.005
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 
@@ -78,7 +79,7 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
     """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
     try:
         os.setsid()
-        mark.join()
+        mark.join_as_supervisor()
         if os.fork() > 0:
             os._exit(0)
         record_pid(places, "supervisor", os.getpid())
@@ -88,7 +89,8 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
         supervisor.run()
     except BaseException:
         traceback.print_exc()
-    os._exit(1)
+        os._exit(1)
+    os._exit(0)
 
 
 class Supervisor:
@@ -96,11 +98,12 @@ class Supervisor:
 
     def __init__(self, places: Places, components: Mapping[str, Body], preload: Callable[[], None]) -> None:
         self._places = places
+        self._mark = Mark(places.cluster)
         self._preload = preload
         self._children = [_Child(name, body) for name, body in components.items()]
 
     def run(self) -> None:
-        """Supervise until SIGTERM."""
+        """Supervise until SIGTERM, which ends the whole cluster."""
         _name_process("fabric:super")
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -120,6 +123,7 @@ class Supervisor:
             wait = max(0.0, min(due) - time.monotonic()) if due else 3600.0
             got = signal.sigtimedwait(_SIGNALS, wait)
             if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT):
+                self._end()
                 return
             self._reap()
 
@@ -128,8 +132,19 @@ class Supervisor:
         child.started = time.monotonic()
         child.pid = os.fork()
         if child.pid == 0:
-            _become(self._places, child.name, child.body, parent)
+            _become(self._places, self._mark, child, parent)
         record_pid(self._places, child.name, child.pid, child.restarts)
+
+    def _end(self) -> None:
+        """Kill the whole cluster and reap it: its namespaces are gone when this returns."""
+        while True:
+            self._mark.kill_members()
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    continue
+            except ChildProcessError:
+                return
+            time.sleep(_REAP_SECONDS)
 
     def _reap(self) -> None:
         while True:
@@ -158,7 +173,7 @@ class Supervisor:
         child.retry_seconds = min(child.retry_seconds * 2, RETRY_SECONDS_MAX)
 
 
-def _become(places: Places, name: str, body: Body, parent: int) -> NoReturn:
+def _become(places: Places, mark: Mark, child: _Child, parent: int) -> NoReturn:
     """In the forked child: turn into the component; never returns."""
     code = 1
     try:
@@ -166,9 +181,10 @@ def _become(places: Places, name: str, body: Body, parent: int) -> NoReturn:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        _name_process(f"fabric:{name}")
-        _redirect(places.logs / f"{name}.log")
-        body()
+        mark.join()
+        _name_process(f"fabric:{child.name}")
+        _redirect(places.logs / f"{child.name}.log")
+        child.body()
         code = 0
     except BaseException:
         traceback.print_exc()
