@@ -1,16 +1,15 @@
 """A client of one daemon's control socket.
 
-One connection, made when it is first needed and kept; one command at a time, in the order they were asked.
-Whatever goes wrong with a command (no answer in time, a cancelled caller, bytes that are not BIRD's) drops
-the connection, so that no answer can ever be taken for another's; the next command connects anew.
+One command at a time, in the order they were asked, and each on a connection of its own: an answer can never
+be taken for another's, a daemon that was started again is found at once, and an idle client holds nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -50,9 +49,6 @@ class BirdClient:
         self._socket = socket
         self._name = name or str(socket)
         self._turn = asyncio.Lock()
-        self._reader = control.AnswerReader()
-        self._answers: deque[Answer] = deque()
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def status(self) -> Status:
         return read_status(await self.command("show status"))
@@ -109,7 +105,7 @@ class BirdClient:
         await self._act(f"reload {direction}".strip(), protocol)
 
     async def disable(self, protocol: str) -> None:
-        """Stop a protocol until `enable` (also over a `configure`); `all` is every one."""
+        """Stop a protocol until `enable`, or the next `configure`; `all` is every one."""
         await self._act("disable", protocol)
 
     async def enable(self, protocol: str) -> None:
@@ -146,61 +142,45 @@ class BirdClient:
     async def _exchange(self, text: str) -> Answer:
         if "\n" in text:
             raise ValueError(f"one command has one line: {text!r}")
-        async with self._turn:
-            answered = False
+        async with self._turn, self._connection() as (reader, writer):
             try:
-                answer = await self._ask(text)
-                answered = True
-            finally:
-                if not answered:
-                    self.close()
-        return answer
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    writer.write(f"{text}\n".encode())
+                    return await self._next_answer(reader)
+            except TimeoutError as error:
+                limit = f"{ANSWER_SECONDS_MAX:g} s"
+                raise BirdAway(f"BIRD at {self._name} gave no answer to `{text}` in {limit}") from error
+            except OSError as error:
+                raise BirdAway(f"BIRD at {self._name} went away: {error.strerror or error}") from error
 
-    def close(self) -> None:
-        """Drop the connection; a later command makes a new one."""
-        if self._streams is not None:
-            self._streams[1].close()
-        self._streams = None
-
-    async def _ask(self, text: str) -> Answer:
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection on which the daemon has said that it is BIRD."""
+        writer: asyncio.StreamWriter | None = None
         try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                reader, writer = await self._connected()
-        except TimeoutError as error:
-            raise BirdAway(f"BIRD at {self._name} does not greet: it is stuck or stopped") from error
-        except OSError as error:
-            raise BirdAway(f"BIRD at {self._name} is not running: {error.strerror or error}") from error
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                writer.write(f"{text}\n".encode())
-                return await self._next_answer(reader)
-        except TimeoutError as error:
-            raise BirdAway(
-                f"BIRD at {self._name} gave no answer to `{text}` in {ANSWER_SECONDS_MAX:.0f} s"
-            ) from error
-        except OSError as error:
-            raise BirdAway(f"BIRD at {self._name} went away: {error.strerror or error}") from error
-
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None or self._streams[0].at_eof():
-            self.close()
-            self._reader = control.AnswerReader()
-            self._answers.clear()
-            self._streams = await _open(self._socket)
-            welcome = await self._next_answer(self._streams[0])
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                    reader, writer = await _open(self._socket)
+                    welcome = await self._next_answer(reader)
+            except TimeoutError as error:
+                raise BirdAway(f"BIRD at {self._name} does not greet: it is stuck or stopped") from error
+            except OSError as error:
+                raise BirdAway(f"BIRD at {self._name} is not running: {error.strerror or error}") from error
             if welcome.code != control.WELCOME:
                 raise control.BadAnswer(
                     f"{self._name} greets with {welcome.lines[-1].text!r}: it is not BIRD"
                 )
-        return self._streams
+            yield reader, writer
+        finally:
+            if writer is not None:
+                writer.close()
 
     async def _next_answer(self, reader: asyncio.StreamReader) -> Answer:
-        while not self._answers:
-            data = await reader.read(READ_BYTES)
-            if not data:
-                raise BirdAway(f"BIRD at {self._name} went away in the middle of an answer")
-            self._answers.extend(self._reader.feed(data))
-        return self._answers.popleft()
+        answers = control.AnswerReader()
+        while data := await reader.read(READ_BYTES):
+            for answer in answers.feed(data):
+                return answer
+        raise BirdAway(f"BIRD at {self._name} went away in the middle of an answer")
 
     def _refusal(self, command: str, answer: Answer) -> BirdRefused:
         line = answer.refusals[-1]
