@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from fabric.netstate.objects import (
     Address,
@@ -35,6 +36,8 @@ FIRST_NODE = 11
 """node-1 gets the subnet's eleventh address: x.x.0.11."""
 _GATEWAY, _CONTROL_PLANE = 1, 2
 _DEVICE_NAME_MAX = 15
+_NO_PORT = frozenset({"lo", BRIDGE, "all", "default"})
+"""Names that a namespace has for something else."""
 
 
 def gateway(underlay: Underlay) -> IPInterface:
@@ -60,7 +63,7 @@ def assign(
     for name in sorted((n for n in wanted if n not in kept), key=_by_number):
         number = _by_number(name)[0]
         candidates = [number - 1] if 0 < number < subnet.num_addresses - FIRST_NODE else []
-        for offset in (*candidates, *range(subnet.num_addresses - FIRST_NODE - 1)):
+        for offset in chain(candidates, range(subnet.num_addresses - FIRST_NODE - 1)):
             address = _interface(subnet, FIRST_NODE + offset)
             if address.ip not in used and address.ip != subnet.broadcast_address:
                 used.add(address.ip)
@@ -70,8 +73,8 @@ def assign(
 
 
 def port(host: str) -> str:
-    """Name of the switch's port for a host: its own name where that fits into 15 characters."""
-    if len(host) <= _DEVICE_NAME_MAX:
+    """Name of the switch's port for a host: its own name where a device can be called so."""
+    if len(host) <= _DEVICE_NAME_MAX and host not in _NO_PORT:
         return host
     return f"p{hashlib.sha1(host.encode()).hexdigest()[: _DEVICE_NAME_MAX - 1]}"
 

@@ -1,0 +1,193 @@
+"""A graph as Linux has it: what every namespace holds, and what the BGP daemon of every router is told.
+
+Both ends of a cable between switches and routers name the whole pair: whichever namespace is reconciled first
+makes it, the other finds it. A host's end is made by its switch or router, as in `underlay`. Routes between
+routers are BGP's own; nothing here writes or deletes them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fabric.netstate.objects import (
+    Address,
+    Bridge,
+    IPAddress,
+    IPNetwork,
+    LinkUp,
+    NetObject,
+    NetState,
+    Qdisc,
+    Route,
+    Sysctl,
+    Veth,
+)
+from fabric.netstate.port import Owner
+from fabric.topology.addressing import Addresses, port_name
+from fabric.topology.segments import Segment, segments
+from fabric.topology.underlay import BRIDGE, DEVICE
+from fabric.topology.wiring import Link, Role, Wiring
+
+_STATIC = 4
+_LAYER_4 = "1"
+"""fib_multipath_hash_policy: flows spread by addresses, protocol and ports."""
+_LOOSE = "2"
+"""rp_filter: an answer may take another way than its question."""
+_SYSCTLS = {
+    4: {
+        "net/ipv4/ip_forward": "1",
+        "net/ipv4/fib_multipath_hash_policy": _LAYER_4,
+        "net/ipv4/conf/all/rp_filter": _LOOSE,
+    },
+    6: {"net/ipv6/conf/all/forwarding": "1", "net/ipv6/fib_multipath_hash_policy": _LAYER_4},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """One BGP session of a router's, over a wire that both are on."""
+
+    name: str
+    address: IPAddress
+    asn: int
+    local_address: IPAddress
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """What the BGP daemon of one router is told."""
+
+    name: str
+    asn: int
+    router_id: ipaddress.IPv4Address
+    neighbors: tuple[Neighbor, ...]
+    networks: tuple[IPNetwork, ...]
+    """Announced: the subnets of its segments, and its loopback."""
+    host_subnets: tuple[IPNetwork, ...]
+    """Where nodes live that may want a session with it."""
+
+
+def states(wiring: Wiring, given: Addresses) -> dict[str, NetState]:
+    """Return what the underlay puts into every namespace, by its name: hosts, switches and routers."""
+    return {it.name: state(wiring, given, it.name) for it in wiring.devices}
+
+
+def state(wiring: Wiring, given: Addresses, name: str) -> NetState:
+    """Return what the underlay puts into one namespace."""
+    if wiring.device(name).role == "host":
+        return frozenset(_host(wiring, given, name))
+    return frozenset(_forwarder(wiring, given, name))
+
+
+def speakers(wiring: Wiring, given: Addresses) -> dict[str, Speaker]:
+    """Return what every router's BGP daemon is told, by the router's name."""
+    found = segments(wiring)
+    return {it.name: _speaker(wiring, given, found, it.name) for it in wiring.of_role("router")}
+
+
+def owner(role: Role, version: int = 4) -> Owner:
+    """The underlay owns all devices, queues and addresses of its switches and routers, and a host's eth0."""
+    sysctls = frozenset(_SYSCTLS[version] if role == "router" else list(_SYSCTLS[version])[:1])
+    kinds: frozenset[type] = frozenset({LinkUp, Bridge, Veth, Address, Qdisc, Sysctl})
+    if role == "host":
+        return Owner("underlay", frozenset({LinkUp, Address, Qdisc, Route, Sysctl}), _owns_at_host, sysctls)
+    return Owner("underlay", kinds, _owns, sysctls)
+
+
+def _owns(obj: NetObject) -> bool:
+    return not isinstance(obj, LinkUp) or obj.dev == "lo"
+
+
+def _owns_at_host(obj: NetObject) -> bool:
+    match obj:
+        case LinkUp(dev=dev):
+            return dev in ("lo", DEVICE)
+        case Address(dev=dev) | Qdisc(dev=dev):
+            return dev == DEVICE
+        case Route(dst=dst, dev=dev):
+            return dst.prefixlen == 0 and dev == DEVICE
+    return isinstance(obj, Sysctl)
+
+
+def _host(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObject]:
+    yield LinkUp("lo")
+    yield LinkUp(DEVICE)
+    for link in wiring.links_of(name):
+        yield from _queue(link, DEVICE)
+    address = given.hosts.get(name)
+    if address is None:
+        return
+    everything = ipaddress.ip_network("0.0.0.0/0" if address.version == 4 else "::/0")
+    forwarding = next(iter(_SYSCTLS[address.version].items()))
+    yield Address(address, DEVICE)
+    yield Route(everything, via=given.gateways[name], dev=DEVICE, proto=_STATIC)
+    yield Sysctl(*forwarding)
+
+
+def _forwarder(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObject]:
+    """A switch bridges all its ports, a router those of its hosts."""
+    is_router = wiring.device(name).role == "router"
+    links = wiring.links_of(name)
+    bridged = [it for it in links if not is_router or wiring.device(it.other(name)).role == "host"]
+    yield LinkUp("lo")
+    if bridged or (name, BRIDGE) in given.ports:
+        yield Bridge(BRIDGE, mtu=min((it.shape.mtu for it in bridged), default=1500))
+    for link in links:
+        here, far = port_name(wiring, link, name), link.other(name)
+        master = BRIDGE if link in bridged else None
+        yield Veth(here, port_name(wiring, link, far), far, mtu=link.shape.mtu, master=master)
+        yield from _queue(link, here)
+    for (device_of, device), address in given.ports.items():
+        if device_of == name:
+            yield Address(address, device)
+    if is_router and (loopback := given.loopbacks.get(name)):
+        yield Address(loopback, "lo")
+        yield from (Sysctl(path, value) for path, value in _SYSCTLS[loopback.version].items())
+
+
+def _queue(link: Link, device: str) -> Iterator[Qdisc]:
+    queue = link.shape.qdisc(device)
+    if queue is not None:
+        yield queue
+
+
+def _speaker(wiring: Wiring, given: Addresses, found: list[Segment], name: str) -> Speaker:
+    neighbors = [_across(wiring, given, name, link) for link in wiring.links_of(name)]
+    mine = [it for it in found if name in it.routers]
+    for segment in mine:
+        neighbors += [_beside(wiring, given, segment, name, it) for it in segment.routers if it != name]
+    subnets = [given.subnets[it.name] for it in mine if it.name in given.subnets]
+    loopback = given.loopbacks[name].network
+    return Speaker(
+        name,
+        wiring.device(name).asn,
+        given.router_ids[name],
+        tuple(it for it in neighbors if it is not None),
+        (*subnets, loopback),
+        tuple(subnets),
+    )
+
+
+def _across(wiring: Wiring, given: Addresses, name: str, link: Link) -> Neighbor | None:
+    """The session over a link to another router."""
+    far, device = link.other(name), port_name(wiring, link, name)
+    if wiring.device(far).role != "router":
+        return None
+    there = given.ports[far, port_name(wiring, link, far)].ip
+    return Neighbor(far, there, wiring.device(far).asn, given.ports[name, device].ip, device)
+
+
+def _beside(wiring: Wiring, given: Addresses, segment: Segment, name: str, other: str) -> Neighbor:
+    """The session with a router on the same switches."""
+    here, device = _on(wiring, given, segment, name)
+    there, _ = _on(wiring, given, segment, other)
+    return Neighbor(other, there, wiring.device(other).asn, here, device)
+
+
+def _on(wiring: Wiring, given: Addresses, segment: Segment, router: str) -> tuple[IPAddress, str]:
+    link = next(it for it in wiring.links_of(router) if it.other(router) in segment.switches)
+    device = port_name(wiring, link, router)
+    return given.ports[router, device].ip, device

@@ -1,0 +1,149 @@
+"""The underlay as a graph: hosts, switches and routers, and the links between them.
+
+Switches pass frames on (a bridge), routers pass packets on (and speak BGP), hosts are the cluster's nodes and
+its control plane. networkx holds the graph; what stands on it asks for paths, components and tiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import networkx as nx
+
+from fabric.errors import FabricError
+from fabric.topology.document import Path
+from fabric.topology.shapes import Shape
+
+Role = Literal["host", "switch", "router"]
+
+
+class Unwirable(FabricError):
+    """The underlay cannot be what the file asks for; each complaint has its path below `spec`."""
+
+    def __init__(self, *complaints: tuple[Path, str]) -> None:
+        super().__init__("; ".join(what for _, what in complaints))
+        self.complaints = complaints
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One namespace of the underlay."""
+
+    name: str
+    role: Role
+    asn: int = 0
+    """A router's AS number."""
+    tier: int = 0
+    """How far up it is drawn: hosts 0, leaves 1, spines 2, …"""
+    rack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable between two devices; `number` tells parallel ones apart, from 1."""
+
+    a: str
+    b: str
+    shape: Shape = field(default_factory=Shape)
+    number: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.a}--{self.b}" + (f"--{self.number}" if self.number > 1 else "")
+
+    def other(self, name: str) -> str:
+        return self.b if name == self.a else self.a
+
+
+class Wiring:
+    """Devices and links; read-only once made."""
+
+    def __init__(self, devices: Iterable[Device], links: Iterable[Link]) -> None:
+        self.graph: Any = nx.MultiGraph()
+        """networkx's: nodes are names with `device`, edges have `link` and are keyed by its number."""
+        for device in devices:
+            if device.name in self.graph:
+                raise Unwirable((("underlay",), f"a node and a switch or router are called {device.name!r}"))
+            self.graph.add_node(device.name, device=device)
+        for link in links:
+            self.graph.add_edge(link.a, link.b, key=link.number, link=link)
+
+    @property
+    def devices(self) -> list[Device]:
+        return [device for _, device in self.graph.nodes(data="device")]
+
+    @property
+    def links(self) -> list[Link]:
+        return [link for _, _, link in self.graph.edges(data="link")]
+
+    def device(self, name: str) -> Device:
+        found: Device = self.graph.nodes[name]["device"]
+        return found
+
+    def of_role(self, *roles: Role) -> list[Device]:
+        return sorted((it for it in self.devices if it.role in roles), key=lambda it: natural(it.name))
+
+    def links_of(self, name: str) -> list[Link]:
+        """Return the links of a device, in the order of their far ends."""
+        found = [link for _, _, link in self.graph.edges(name, data="link")]
+        return sorted(found, key=lambda link: (natural(link.other(name)), link.number))
+
+    def neighbors(self, name: str, *roles: Role) -> list[str]:
+        """Return the names of the neighbours of these roles, or of all, in natural order."""
+        found = (it for it in self.graph.neighbors(name) if not roles or self.device(it).role in roles)
+        return sorted(found, key=natural)
+
+    def components(self, *roles: Role) -> Iterator[list[str]]:
+        """Yield what hangs together through devices of these roles only, in natural order."""
+        names = [it.name for it in self.of_role(*roles)]
+        found = (sorted(it, key=natural) for it in nx.connected_components(self.graph.subgraph(names)))
+        yield from sorted(found, key=lambda it: natural(it[0]))
+
+
+def natural(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a sort key by which node-2 comes before node-10."""
+    pieces: list[tuple[int, int | str]] = []
+    digits = text = ""
+    for character in f"{name}\0":
+        is_digit = "0" <= character <= "9"
+        if digits and not is_digit:
+            pieces.append((0, int(digits)))
+            digits = ""
+        if is_digit:
+            if text:
+                pieces.append((1, text))
+                text = ""
+            digits += character
+        else:
+            text += character
+    return (*pieces, (1, text))
+
+
+def numbered(
+    names: Iterable[str], before: Mapping[str, int], largest: int, *, by_name: bool = True
+) -> dict[str, int]:
+    """Give every name a number from 1 to `largest`; one that has its number in `before` keeps it.
+
+    With `by_name`, leaf-7 gets 7 where that is free. A name is left out when there are no numbers left.
+    """
+    wanted = sorted(set(names), key=natural)
+    given = {name: before[name] for name in wanted if 0 < before.get(name, 0) <= largest}
+    used = set(given.values())
+    for name in wanted if by_name else []:
+        tail = tail_number(name)
+        if name not in given and 0 < tail <= largest and tail not in used:
+            given[name] = tail
+            used.add(tail)
+    free = (number for number in range(1, largest + 1) if number not in used)
+    for name in wanted:
+        if name not in given and (number := next(free, 0)):
+            given[name] = number
+    return {name: given[name] for name in wanted if name in given}
+
+
+def tail_number(name: str) -> int:
+    """Return 7 for node-7, and 0 for a name that does not end in a number."""
+    digits = name[len(name.rstrip("0123456789")) :]
+    return int(digits) if digits and len(digits) < 10 else 0

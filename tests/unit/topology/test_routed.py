@@ -1,0 +1,114 @@
+"""What every namespace of a graph holds, and what its BGP daemons are told."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from support.netstates import at_once
+from support.wirings import IPV6, TWO_SITES, addressed, nodes
+
+from fabric.kernel.fake import FakeKernel
+from fabric.netstate.objects import Bridge, LinkUp, Qdisc, Route, Sysctl, Veth
+from fabric.netstate.plan import diff
+from fabric.topology import routed, underlay
+from fabric.topology.model import Underlay
+
+KINDS = {
+    "l2": {"kind": "l2"},
+    "leaf-spine": {"kind": "leaf-spine", "uplinks": 2},
+    "leaf-spine-ipv6": {"kind": "leaf-spine"} | IPV6,
+    "two-sites": TWO_SITES,
+    "fat-tree": {"kind": "graph", "generator": "fat-tree", "arguments": {"k": 4}},
+}
+
+
+def test_an_l2_graph_is_the_l2_underlay_to_the_letter():
+    wiring, given = addressed({"kind": "l2"}, nodes(3))
+    flat = Underlay("l2", ip_network("192.168.0.0/16"), 1500)
+    hosts = ["control-plane", "node-1", "node-2", "node-3"]
+    assert routed.state(wiring, given, "switch") == underlay.switch_state(flat, hosts)
+    taken = underlay.assign(flat.subnet, hosts[1:], {})
+    for name, address in (taken | {"control-plane": underlay.control_plane(flat)}).items():
+        assert routed.state(wiring, given, name) == underlay.host_state(flat, address)
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_linux_takes_every_namespace_in_any_order_and_then_all_is_settled(options):
+    wiring, given = addressed(options, nodes(2))
+    states = routed.states(wiring, given)
+    for names in (list(states), list(reversed(states))):
+        kernel = FakeKernel(*states)
+        for name in names * 2:
+            role = wiring.device(name).role
+            owner = routed.owner(role, next(iter(given.hosts.values())).version)
+            host = kernel.host(name)
+            ready = {obj for obj in at_once(host.read(owner)) if isinstance(obj, Veth)}
+            if role == "host" and not ready and not any(isinstance(o, Veth) for o in host.state):
+                continue
+            at_once(host.apply(diff(states[name], at_once(host.read(owner)))))
+        for name, desired in states.items():
+            owner = routed.owner(wiring.device(name).role, next(iter(given.hosts.values())).version)
+            assert str(diff(desired, at_once(kernel.host(name).read(owner)))) == ""
+
+
+def test_a_leaf_bridges_its_rack_routes_over_two_spines_and_spreads_flows_by_port():
+    wiring, given = addressed({"kind": "leaf-spine"}, nodes(4))
+    state = routed.state(wiring, given, "leaf-1")
+    assert {obj.name for obj in state if isinstance(obj, Veth) and obj.master} == {
+        "control-plane",
+        "node-1",
+        "node-3",
+    }
+    assert Sysctl("net/ipv4/fib_multipath_hash_policy", "1") in state
+    assert not [obj for obj in state if isinstance(obj, Route)]
+
+
+def test_each_end_of_a_link_shapes_what_leaves_it():
+    wiring, given = addressed(TWO_SITES, nodes(2))
+    west, east = (routed.state(wiring, given, name) for name in ("west", "east"))
+    netem = Qdisc("east", "netem", rate=100_000_000, delay_us=10_000)
+    assert {obj for obj in west if isinstance(obj, Qdisc)} == {netem}
+    assert {obj.dev for obj in east if isinstance(obj, Qdisc)} == {"west"}
+    (queue,) = (obj for obj in routed.state(wiring, given, "node-2") if isinstance(obj, Qdisc))
+    assert (queue.dev, queue.kind, queue.rate) == ("eth0", "tbf", 10**9)
+    hall = routed.state(wiring, given, "hall")
+    assert {(o.name, o.mtu) for o in hall if isinstance(o, Veth | Bridge)} == {
+        ("br0", 1500),
+        ("east", 9000),
+        ("node-2", 1500),
+        ("control-plane", 1500),
+    }
+
+
+def test_a_router_is_told_its_neighbours_and_what_to_announce():
+    wiring, given = addressed({"kind": "leaf-spine"}, nodes(4))
+    speakers = routed.speakers(wiring, given)
+    leaf, spine = speakers["leaf-1"], speakers["spine-2"]
+    assert (leaf.asn, leaf.router_id) == (65001, ip_address("172.17.0.1"))
+    assert leaf.networks == (ip_network("192.168.1.0/24"), ip_network("172.17.0.1/32"))
+    assert leaf.host_subnets == (ip_network("192.168.1.0/24"),)
+    assert spine.networks == (ip_network("172.17.0.4/32"),)
+    assert [
+        (it.name, it.asn, str(it.address), str(it.local_address), it.device) for it in spine.neighbors
+    ] == [
+        ("leaf-1", 65001, "172.16.0.2", "172.16.0.3", "leaf-1"),
+        ("leaf-2", 65002, "172.16.0.6", "172.16.0.7", "leaf-2"),
+    ]
+
+
+@pytest.mark.parametrize("options", list(KINDS.values())[1:], ids=list(KINDS)[1:])
+def test_sessions_have_two_ends_that_know_each_other(options):
+    speakers = routed.speakers(*addressed(options, nodes(2)))
+    for speaker in speakers.values():
+        for peer in speaker.neighbors:
+            back = [it for it in speakers[peer.name].neighbors if it.address == peer.local_address]
+            assert [(it.name, it.asn, it.local_address) for it in back] == [
+                (speaker.name, speaker.asn, peer.address)
+            ]
+
+
+def test_what_bird_writes_into_a_router_is_not_the_underlays():
+    route = Route(ip_network("192.168.2.0/24"), ip_address("172.16.0.1"), "spine-1", proto=12)
+    owner = routed.owner("router")
+    assert Route not in owner.kinds
+    assert not owner.owns(LinkUp("spine-1"))
+    assert not routed.owner("host").owns(route)
