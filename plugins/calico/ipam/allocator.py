@@ -1,0 +1,193 @@
+"""The IPAM of one node: gives out addresses and takes them back.
+
+All truth is in the store; an `Ipam` may be cut anywhere and made anew. An address is given at most once, and
+to whom it was given can always be found by the handle: a caller that was cut asks `addresses` first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from calico.ipam.affinities import BlockTaken, blocks_of, claim, release, release_host
+from calico.ipam.blocks import Block, Owner
+from calico.ipam.candidates import ANY, NoPool, Wish, pool_of, selected, usable
+from calico.ipam.configuration import Configuration, read_configuration
+from calico.ipam.handles import read_handle, settle
+from calico.ipam.records import TRIES_MAX, TooBusy, read_block, read_blocks
+from calico.ipam.search import Search
+from calico.ipam.walk import Reserved, block_of, blocks_in
+from calico.ipam.writing import give, take_back
+from calico.resources.datastore import listed
+from calico.resources.pools import IPPool, IPReservation
+from fabric.control.clock import Clock
+from fabric.errors import FabricError
+from fabric.netstate.objects import Family, IPAddress, IPNetwork
+from fabric.store.port import Store
+
+
+class OutOfAddresses(FabricError):
+    """The pools that qualify have no free address for this node; the message says what helps."""
+
+
+class AddressTaken(FabricError):
+    """The wanted address is somebody else's, or not this node's to take."""
+
+
+class Ipam:
+    """Addresses for the pods and tunnels of one node."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        host: str,
+        *,
+        node_labels: Callable[[], Mapping[str, str]] = dict,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.host = host
+        self._node_labels = node_labels
+        self._rng = rng or random.Random()
+        self._giving = asyncio.Lock()
+
+    async def auto_assign(self, owner: Owner, wish: Wish = ANY) -> tuple[IPAddress, ...]:
+        """Give the owner `wish.count` addresses, all or none; they are in the store when this returns.
+
+        NoPool, OutOfAddresses, or TooBusy when others were faster a hundred times.
+        """
+        async with self._giving:
+            pools = await listed(self.store, IPPool)
+            search = Search(
+                self.store,
+                self.clock,
+                self._rng,
+                self.host,
+                self._stamped(owner),
+                usable(pools, wish, self._node_labels()),
+                await self._reserved(),
+                await read_configuration(self.store),
+                wish.count,
+            )
+            await self._leave_blocks(pools, wish.family)
+            await search.run()
+            if len(search.found) == wish.count:
+                return tuple(search.found)
+            await self.release_addresses(search.found, owner.handle)
+            raise OutOfAddresses(self._explained(search))
+
+    async def assign(self, address: IPAddress, owner: Owner) -> None:
+        """Give the owner this very address; AddressTaken or NoPool when that cannot be.
+
+        A second call for the same handle changes nothing. Reservations do not hold it back, as in Calico.
+        """
+        pool = pool_of(await listed(self.store, IPPool), address)
+        if pool is None:
+            raise NoPool(f"{address} is in no enabled IPPool")
+        strict = (await read_configuration(self.store)).strict_affinity
+        cidr = block_of(pool, address)
+        for _ in range(TRIES_MAX):
+            record = await read_block(self.store, cidr)
+            if record.value is None:
+                await self._claim_quietly(cidr)
+                continue
+            ordinal = record.value.ordinal(address)
+            holder = record.value.owner(ordinal)
+            if holder is not None and holder.handle is not None and holder.handle == owner.handle:
+                return
+            self._check_free(record.value, address, holder, strict)
+            if await give(self.store, record.value, record.revision, [ordinal], self._stamped(owner)):
+                return
+        raise TooBusy(f"{address}: {TRIES_MAX} attempts to assign it met others; trying again")
+
+    async def addresses(self, handle: str) -> tuple[IPAddress, ...]:
+        """What the handle has, in the order of blocks and addresses."""
+        record = await read_handle(self.store, handle)
+        found: list[IPAddress] = []
+        for cidr in record.value.counts if record.value else ():
+            block = (await read_block(self.store, cidr)).value
+            found += [block.address(ordinal) for ordinal in block.ordinals_of(handle)] if block else []
+        return tuple(found)
+
+    async def release_handle(self, handle: str) -> tuple[IPAddress, ...]:
+        """Take back everything that the handle has; returns it. Nothing is wrong when it has nothing."""
+        record = await read_handle(self.store, handle)
+        released: list[IPAddress] = []
+        for cidr in record.value.counts if record.value else ():
+            released += await take_back(self.store, cidr, lambda block: block.ordinals_of(handle))
+            await settle(self.store, handle, cidr)
+        return tuple(released)
+
+    async def release_addresses(
+        self, addresses: Iterable[IPAddress], handle: str | None = None
+    ) -> tuple[IPAddress, ...]:
+        """Take back these addresses (with `handle`, only those that it has); returns what was released."""
+        wanted = frozenset(addresses)
+        released: list[IPAddress] = []
+        families: tuple[Family, ...] = (4, 6)
+        for family in families:
+            if any(address.version == family for address in wanted):
+                for cidr in await read_blocks(self.store, family):
+                    inside = frozenset(address for address in wanted if address in cidr)
+                    if inside:
+                        released += await take_back(self.store, cidr, partial(_held, inside, handle))
+        return tuple(released)
+
+    async def release_host(self, host: str) -> None:
+        """Release all affinities of a node that is gone; its addresses stay until their handles go."""
+        await release_host(self.store, host)
+
+    async def _reserved(self) -> Reserved:
+        reservations = await listed(self.store, IPReservation)
+        return Reserved.of(net for one in reservations for net in one.spec.reserved_cidrs)
+
+    async def _leave_blocks(self, pools: tuple[IPPool, ...], family: Family) -> None:
+        """Give up own empty blocks of pools that do not select this node any more."""
+        own = [cidr for cidr in await blocks_of(self.store, self.host) if cidr.version == family]
+        kept = frozenset(blocks_in(selected(pools, self._node_labels()), own))
+        for cidr in own:
+            if cidr not in kept:
+                await release(self.store, self.host, cidr, only_empty=True)
+
+    async def _claim_quietly(self, cidr: IPNetwork) -> None:
+        try:
+            await claim(self.store, self.host, cidr, self.clock)
+        except BlockTaken:
+            return
+
+    def _check_free(self, block: Block, address: IPAddress, holder: Owner | None, strict: bool) -> None:
+        if holder is not None:
+            raise AddressTaken(f"{address} is already assigned to {holder.handle or 'nobody known'}")
+        if strict and block.host != self.host:
+            whose = block.host or "no node"
+            raise AddressTaken(f"{address} is in block {block.cidr} of {whose}, and strictAffinity is set")
+
+    def _stamped(self, owner: Owner) -> Owner:
+        """The owner with the time, as Go prints it."""
+        stamp = self.clock.now().strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+        return replace(owner, attributes={**owner.attributes, "timestamp": stamp})
+
+    def _explained(self, search: Search) -> str:
+        config: Configuration = search.configuration
+        pools = ", ".join(str(pool.cidr) for pool in search.pools)
+        limits = [f"at most {config.blocks_per_host_max} blocks per host (maxBlocksPerHost)"]
+        limits += ["no borrowing (strictAffinity)"] if config.strict_affinity else []
+        limits += ["no new blocks (autoAllocateBlocks is false)"] if not config.auto_allocate_blocks else []
+        return (
+            f"out of addresses for {self.host}: {len(search.found)} of {search.wanted} found in {pools}, "
+            f"with {', '.join(limits)}; add an IPPool, or release addresses"
+        )
+
+
+def _held(addresses: frozenset[IPAddress], handle: str | None, block: Block) -> tuple[int, ...]:
+    """Ordinals of those of the addresses that are allocated (to that handle)."""
+    return tuple(
+        ordinal
+        for ordinal, owner in block.allocated()
+        if block.address(ordinal) in addresses and (handle is None or owner.handle == handle)
+    )

@@ -1,0 +1,91 @@
+"""Addresses, handles and affinities whose owners are gone: found by looking, collected after a grace.
+
+An address is a leak when its handle is nobody's. It is released when it was the same leak a grace ago: the
+same place in the same block, given out by the same write. Handles are settled, and affinities of nodes that
+are not there released, at once: neither can hurt a living owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from calico.ipam.affinities import release_host
+from calico.ipam.blocks import Block
+from calico.ipam.handles import settle
+from calico.ipam.snapshot import Snapshot, read_snapshot
+from calico.ipam.writing import take_back
+from fabric.control.clock import Clock
+from fabric.netstate.objects import IPAddress, IPNetwork
+from fabric.store.port import Store
+
+GRACE_SECONDS = 900
+
+
+class Leak(NamedTuple):
+    """One allocation whose handle is nobody's."""
+
+    cidr: IPNetwork
+    ordinal: int
+    sequence_number: int
+    handle: str
+
+
+class Collector:
+    """Remembers since when it has seen each leak; one that forgot waits another grace."""
+
+    def __init__(self, store: Store, clock: Clock, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._store = store
+        self._clock = clock
+        self._grace = timedelta(seconds=grace_seconds)
+        self._seen: dict[Leak, datetime] = {}
+
+    async def collect(self, alive: frozenset[str], hosts: frozenset[str]) -> tuple[IPAddress, ...]:
+        """Collect what is of no handle in `alive` and no node in `hosts`; return the addresses released."""
+        snapshot = await read_snapshot(self._store)
+        for host in sorted({name.host for name in snapshot.affinities} - hosts):
+            await release_host(self._store, host)
+        for handle, cidr in mismatches(snapshot):
+            await settle(self._store, handle, cidr)
+        return await self._release(frozenset(leaks(snapshot, alive)))
+
+    async def _release(self, found: frozenset[Leak]) -> tuple[IPAddress, ...]:
+        now = self._clock.now()
+        self._seen = {leak: self._seen.get(leak, now) for leak in found}
+        ripe = [leak for leak, since in self._seen.items() if now - since >= self._grace]
+        released: list[IPAddress] = []
+        for leak in sorted(
+            ripe, key=lambda leak: (leak.cidr.version, leak.cidr.network_address, leak.ordinal)
+        ):
+            released += await take_back(self._store, leak.cidr, partial(_same, leak))
+        return tuple(released)
+
+
+def leaks(snapshot: Snapshot, alive: frozenset[str]) -> Iterator[Leak]:
+    """Every allocation with a handle that is not alive."""
+    for block in snapshot.blocks.values():
+        for ordinal, owner in block.allocated():
+            if owner.handle is not None and owner.handle not in alive:
+                yield Leak(block.cidr, ordinal, block.sequence_numbers.get(ordinal, 0), owner.handle)
+
+
+def mismatches(snapshot: Snapshot) -> Iterator[tuple[str, IPNetwork]]:
+    """Handles that count something else than a block holds for them."""
+    for handle_id, handle in snapshot.handles.items():
+        for cidr, count in handle.counts.items():
+            block = snapshot.blocks.get(cidr)
+            if count != (len(block.ordinals_of(handle_id)) if block else 0):
+                yield handle_id, cidr
+
+
+def _same(leak: Leak, block: Block) -> tuple[int, ...]:
+    """The leak's ordinal, if it is still the same allocation."""
+    owner = block.owner(leak.ordinal)
+    same = owner is not None and owner.handle == leak.handle
+    return (
+        (leak.ordinal,)
+        if same and block.sequence_numbers.get(leak.ordinal, 0) == leak.sequence_number
+        else ()
+    )

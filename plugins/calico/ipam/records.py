@@ -1,0 +1,57 @@
+"""What one read of the store found: a value with the mod revision over which it may be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from calico.ipam import keys
+from calico.ipam.blocks import Block
+from fabric.errors import FabricError
+from fabric.netstate.objects import Family, IPNetwork
+from fabric.store.port import KeyValue, Store
+
+T = TypeVar("T")
+TRIES_MAX = 100
+"""Attempts of a read-change-write, as Calico's."""
+
+
+class Unreadable(FabricError):
+    """The store holds something that the IPAM cannot read; the message names the key."""
+
+
+class TooBusy(FabricError):
+    """Others were faster each time: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Generic[T]):
+    """A value and its mod revision; absent is None at revision 0."""
+
+    value: T
+    revision: int
+
+
+async def read(store: Store, key: str, decode: Callable[[bytes], T]) -> Record[T | None]:
+    """The key now; Unreadable when `decode` raises ValueError."""
+    kv = await store.get(key)
+    return Record(None, 0) if kv is None else Record(decoded(kv, decode), kv.mod_revision)
+
+
+async def read_block(store: Store, cidr: IPNetwork) -> Record[Block | None]:
+    return await read(store, keys.block(cidr), Block.from_json)
+
+
+async def read_blocks(store: Store, family: Family) -> dict[IPNetwork, Record[Block]]:
+    """All blocks of a family, by CIDR."""
+    kvs = (await store.range(keys.blocks(family))).kvs
+    found = (Record(decoded(kv, Block.from_json), kv.mod_revision) for kv in kvs)
+    return {record.value.cidr: record for record in found}
+
+
+def decoded(kv: KeyValue, decode: Callable[[bytes], T]) -> T:
+    try:
+        return decode(kv.value)
+    except ValueError as error:
+        raise Unreadable(f"{kv.key}: {error}; repair or delete the key") from error

@@ -1,0 +1,132 @@
+"""One search for addresses on behalf of one node: own blocks, then new ones, then (unless strict) others'.
+
+A new block is the first free one on the node's walk around its pools; when there is none, an empty block
+that another node claimed more than a minute ago is taken from it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from calico.ipam import keys
+from calico.ipam.affinities import BlockTaken, blocks_of, claim, release
+from calico.ipam.blocks import Block, Owner
+from calico.ipam.configuration import Configuration
+from calico.ipam.records import TRIES_MAX, Record, TooBusy, read_block, read_blocks
+from calico.ipam.walk import Reserved, Walk, blocks_in
+from calico.ipam.writing import give
+from calico.resources.pools import IPPoolSpec
+from fabric.control.clock import Clock
+from fabric.netstate.objects import Family, IPAddress, IPNetwork
+from fabric.store.port import ModRevision, Store
+
+RECLAIM_AGE_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Search:
+    """Finds up to `wanted` addresses for one owner; `found` grows as the store confirms them."""
+
+    store: Store
+    clock: Clock
+    rng: random.Random
+    host: str
+    owner: Owner
+    pools: Sequence[IPPoolSpec]
+    reserved: Reserved
+    configuration: Configuration
+    wanted: int
+    found: list[IPAddress] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Look everywhere, until enough is found or everything is full."""
+        own = [*blocks_in(self.pools, await blocks_of(self.store, self.host))]
+        for cidr in own:
+            if self._missing:
+                await self._from_own(cidr)
+        if self._missing and self.configuration.auto_allocate_blocks:
+            await self._from_new()
+        if self._missing and not self.configuration.strict_affinity:
+            await self._from_others()
+
+    @property
+    def _missing(self) -> int:
+        return self.wanted - len(self.found)
+
+    async def _from_own(self, cidr: IPNetwork) -> bool:
+        """Take from a block that is the host's or may become so; False when it is another's."""
+        for _ in range(TRIES_MAX):
+            try:
+                own = await claim(self.store, self.host, cidr, self.clock)
+            except BlockTaken:
+                return False
+            affinity = ModRevision(keys.affinity(self.host, cidr), own.affinity_revision)
+            if await self._take(own.block, own.revision, [affinity]):
+                return True
+        raise TooBusy(f"block {cidr}: {TRIES_MAX} attempts to take from it met others; trying again")
+
+    async def _from_new(self) -> None:
+        for _ in range(TRIES_MAX):
+            count = sum(cidr.version == self._family for cidr in await blocks_of(self.store, self.host))
+            if not self._missing or count >= self.configuration.blocks_per_host_max:
+                return
+            cidr = await self._unclaimed()
+            if cidr is None:
+                return
+            await self._from_own(cidr)
+
+    async def _unclaimed(self) -> IPNetwork | None:
+        existing = await read_blocks(self.store, self._family)
+        for walk in self._walks():
+            cidr = walk.first_free(existing, self.reserved)
+            if cidr is not None:
+                return cidr
+        for walk in self._walks():
+            for cidr in walk.ordered(existing):
+                if self._is_stranded(existing[cidr].value) and await self._reclaim(existing[cidr]):
+                    return cidr
+        return None
+
+    def _is_stranded(self, block: Block) -> bool:
+        old = block.claim_age_seconds(self.clock.now()) >= RECLAIM_AGE_SECONDS
+        others = block.host not in ("", self.host)
+        return others and old and block.is_empty and any(True for _ in block.free(self.reserved))
+
+    async def _reclaim(self, record: Record[Block]) -> bool:
+        block = record.value
+        return await release(self.store, block.host, block.cidr, only_empty=True, revision=record.revision)
+
+    async def _from_others(self) -> None:
+        existing = await read_blocks(self.store, self._family)
+        for walk in self._walks():
+            for cidr in walk.ordered(existing):
+                if not self._missing:
+                    return
+                await self._borrow(cidr)
+
+    async def _borrow(self, cidr: IPNetwork) -> None:
+        for _ in range(TRIES_MAX):
+            record = await read_block(self.store, cidr)
+            if record.value is None or await self._take(record.value, record.revision, []):
+                return
+        raise TooBusy(f"block {cidr}: {TRIES_MAX} attempts to borrow from it met others; trying again")
+
+    async def _take(self, block: Block, revision: int, unchanged: Sequence[ModRevision]) -> bool:
+        """Take what the block has free; False when somebody was faster and it must be read again."""
+        ordinals = tuple(islice(block.free(self.reserved), self._missing))
+        if not ordinals:
+            return True
+        if not await give(self.store, block, revision, ordinals, self.owner, unchanged):
+            return False
+        self.found += [block.address(ordinal) for ordinal in ordinals]
+        return True
+
+    @property
+    def _family(self) -> Family:
+        return self.pools[0].family
+
+    def _walks(self) -> Iterator[Walk]:
+        return (Walk(pool, self.host, self.rng) for pool in self.pools)

@@ -1,0 +1,87 @@
+"""BGPFilter: which routes a BGPPeer takes and gives; the first rule that matches decides.
+
+A route that no rule matches passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from calico.resources.envelope import Resource
+from calico.resources.fields import key
+from calico.resources.readers import as_number, choice, listed, nested, network, number, opaque, text
+from calico.resources.refusals import Refusal
+from fabric.netstate.objects import Family, IPNetwork
+
+OPERATORS = ("Equal", "NotEqual", "In", "NotIn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixLength:
+    """Bounds of a route's prefix length, both inclusive; None is open."""
+
+    min: int | None = key("min", number(0, 128), default=None)
+    max: int | None = key("max", number(0, 128), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterRule:
+    """All conditions must hold; a rule without any matches every route."""
+
+    cidr: IPNetwork | None = key("cidr", network, default=None)
+    prefix_length: PrefixLength | None = key("prefixLength", nested(PrefixLength), default=None)
+    match_operator: str = key("matchOperator", choice(*OPERATORS), default="")
+    source: str = key("source", choice("RemotePeers"), default="")
+    interface: str = key("interface", text, default="")
+    """May hold `*`."""
+    peer_type: str = key("peerType", choice("eBGP", "iBGP"), default="")
+    communities: Mapping[str, Any] | None = key("communities", opaque, default=None)
+    as_path_prefix: tuple[int, ...] = key("asPathPrefix", listed(as_number), default=())
+    priority: int | None = key("priority", number(0, 2**31 - 1), default=None)
+    operations: tuple[Any, ...] = key("operations", listed(opaque), default=())
+    action: str = key("action", choice("Accept", "Reject"))
+
+
+def _rules(name: str) -> Any:
+    return key(name, listed(nested(FilterRule)), default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BGPFilterSpec:
+    export_v4: tuple[FilterRule, ...] = _rules("exportV4")
+    import_v4: tuple[FilterRule, ...] = _rules("importV4")
+    export_v6: tuple[FilterRule, ...] = _rules("exportV6")
+    import_v6: tuple[FilterRule, ...] = _rules("importV6")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BGPFilter(Resource):
+    KIND: ClassVar[str] = "BGPFilter"
+    SPEC: ClassVar[type] = BGPFilterSpec
+
+    spec: BGPFilterSpec
+
+    def refusals(self) -> list[Refusal]:
+        spec = self.spec
+        return [
+            *_refusals("spec.exportV4", 4, spec.export_v4),
+            *_refusals("spec.importV4", 4, spec.import_v4),
+            *_refusals("spec.exportV6", 6, spec.export_v6),
+            *_refusals("spec.importV6", 6, spec.import_v6),
+        ]
+
+
+def _refusals(path: str, family: Family, rules: tuple[FilterRule, ...]) -> Iterator[Refusal]:
+    for index, rule in enumerate(rules):
+        here = f"{path}[{index}]"
+        if rule.cidr is not None and rule.cidr.version != family:
+            yield Refusal(f"{here}.cidr", f"must be an IPv{family} subnet", rule.cidr)
+        if rule.cidr is not None and not rule.match_operator:
+            reason = f"must be given with cidr, one of: {', '.join(OPERATORS)}"
+            yield Refusal(f"{here}.matchOperator", reason)
+        if rule.cidr is None and rule.match_operator:
+            yield Refusal(f"{here}.cidr", "CIDR must be specified with MatchOperator")
+        if rule.cidr is None and rule.prefix_length is not None:
+            yield Refusal(f"{here}.cidr", "CIDR must be specified with PrefixLength")

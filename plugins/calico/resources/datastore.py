@@ -1,0 +1,109 @@
+"""Resources in the store: written only over what was read, with the mod revision as resource version.
+
+Errors are worded as calicoctl shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+from typing import TypeVar
+
+from calico.resources.envelope import Resource
+from calico.resources.refusals import InvalidResource
+from calico.resources.table import kind_of, parse_key, prefix, store_key
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, Conflict, NotFound
+from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
+
+R = TypeVar("R", bound=Resource)
+
+
+async def get(store: Store, noun: type[R], name: str, namespace: str = "") -> R | None:
+    """The resource now, or None."""
+    kv = await store.get(store_key(kind_of(noun), name, namespace))
+    return decode(noun, kv) if kv else None
+
+
+async def listed(store: Store, noun: type[R], namespace: str = "") -> tuple[R, ...]:
+    """All of a kind, of one namespace or of all, in the order of their keys.
+
+    One that cannot be read (somebody wrote it by hand, and wrong) is left out: it must not stop the others.
+    """
+    found = (await store.range(prefix(kind_of(noun), namespace))).kvs
+    return tuple(resource for kv in found if (resource := _readable(noun, kv)) is not None)
+
+
+async def create(store: Store, resource: R, clock: Clock) -> R:
+    """Write a new one, with UID and time of creation; AlreadyExists when it is there."""
+    stamped = replace(
+        resource.metadata,
+        uid=resource.metadata.uid or str(uuid.uuid4()),
+        creation_timestamp=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        resource_version="",
+    )
+    made = replace(resource, metadata=stamped)
+    written = await _write(store, made, 0)
+    if written is None:
+        raise AlreadyExists(f"resource already exists: {_title(resource)}")
+    return written
+
+
+async def update(store: Store, resource: R) -> R:
+    """Replace one; its resource version, where it has one, must be the present one, else Conflict."""
+    kv = await store.get(_key(resource))
+    if kv is None:
+        raise NotFound(f"resource does not exist: {_title(resource)}")
+    wanted = resource.metadata.resource_version
+    written = await _write(store, resource, int(wanted) if wanted.isdecimal() else kv.mod_revision)
+    if written is None:
+        raise Conflict(f"update conflict: {_title(resource)}")
+    return written
+
+
+async def delete(store: Store, noun: type[Resource], name: str, namespace: str = "") -> None:
+    """Remove one; NotFound when it is not there, Conflict when it changed meanwhile."""
+    key = store_key(kind_of(noun), name, namespace)
+    kv = await store.get(key)
+    if kv is None:
+        raise NotFound(f"resource does not exist: {noun.KIND}({name})")
+    if not (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
+        raise Conflict(f"update conflict: {noun.KIND}({name})")
+
+
+def decode(noun: type[R], kv: KeyValue) -> R:
+    """Read what the store holds; InvalidResource or ValueError when it cannot be read."""
+    obj = json.loads(kv.value)
+    resource = noun.from_object(obj)
+    return replace(resource, metadata=replace(resource.metadata, resource_version=str(kv.mod_revision)))
+
+
+def encode(resource: Resource) -> bytes:
+    """What the store holds: compact JSON without the resource version, which is the key's own."""
+    obj = resource.to_object()
+    obj["metadata"].pop("resourceVersion", None)
+    return json.dumps(obj, separators=(",", ":")).encode()
+
+
+async def _write(store: Store, resource: R, over: int) -> R | None:
+    key = _key(resource)
+    result = await store.txn([ModRevision(key, over)], [Put(key, encode(resource))])
+    if not result.succeeded:
+        return None
+    return replace(resource, metadata=replace(resource.metadata, resource_version=str(result.revision)))
+
+
+def _readable(noun: type[R], kv: KeyValue) -> R | None:
+    try:
+        return decode(noun, kv) if parse_key(kv.key) else None
+    except (InvalidResource, ValueError, AttributeError):
+        return None
+
+
+def _key(resource: Resource) -> str:
+    return store_key(kind_of(type(resource)), resource.name, resource.metadata.namespace)
+
+
+def _title(resource: Resource) -> str:
+    return f"{resource.KIND}({resource.name})"

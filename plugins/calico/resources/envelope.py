@@ -1,0 +1,79 @@
+"""What all resources share: apiVersion, kind, metadata, spec; and the way in from JSON and out to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from calico.resources.fields import document, key, read, rest
+from calico.resources.readers import mapping, text
+from calico.resources.refusals import InvalidResource, Refusal
+from fabric.api.objects import Object
+
+GROUP, VERSION = "projectcalico.org", "v3"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """A resource's name and labels, and what the store adds."""
+
+    name: str = key("name", text)
+    namespace: str = key("namespace", text, default="")
+    uid: str = key("uid", text, default="")
+    resource_version: str = key("resourceVersion", text, default="")
+    creation_timestamp: str | None = key("creationTimestamp", text, default=None)
+    labels: Mapping[str, str] = key("labels", mapping, default={})
+    annotations: Mapping[str, str] = key("annotations", mapping, default={})
+    rest: Mapping[str, Any] = rest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A kind without a spec of its own; each kind says its spec's noun as `SPEC`."""
+
+    KIND: ClassVar[str]
+    SPEC: ClassVar[type]
+
+    metadata: Metadata
+    spec: Any
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.metadata.labels
+
+    @classmethod
+    def named(
+        cls, name: str, namespace: str = "", *, labels: Mapping[str, str] | None = None, **spec: Any
+    ) -> Self:
+        """Make one from the spec's attributes, unchecked: `IPPool.named("pool-1", cidr=…)`."""
+        metadata = Metadata(name=name, namespace=namespace, labels=dict(labels or {}))
+        return cls(metadata=metadata, spec=cls.SPEC(**spec))
+
+    @classmethod
+    def from_object(cls, obj: Object) -> Self:
+        """Read and check JSON, defaults filled in; InvalidResource carries every refusal with its path."""
+        refusals: list[Refusal] = []
+        metadata = read(Metadata, obj.get("metadata"), "metadata", refusals)
+        spec = read(cls.SPEC, obj.get("spec") or {}, "spec", refusals)
+        if spec is not None and metadata is not None:
+            found = cls(metadata=metadata, spec=spec, status=obj.get("status") or {})
+            refusals.extend(found.refusals())
+            if not refusals:
+                return found
+        raise InvalidResource(cls.KIND, metadata.name if metadata else "", refusals)
+
+    def refusals(self) -> list[Refusal]:
+        """What is wrong between the fields of this one resource."""
+        return []
+
+    def to_object(self) -> Object:
+        """The JSON that `from_object` reads."""
+        head: Object = {"apiVersion": API_VERSION, "kind": self.KIND, "metadata": document(self.metadata)}
+        return head | {"spec": document(self.spec)} | ({"status": dict(self.status)} if self.status else {})

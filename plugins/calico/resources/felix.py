@@ -1,0 +1,96 @@
+"""FelixConfiguration: `default` for all nodes, `node.<name>` for one, which wins field by field.
+
+A field left out is None here; `effective` says what holds. Fields that fabric has no use for are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from calico.resources.envelope import Resource
+from calico.resources.fields import key, rest
+from calico.resources.readers import choice, duration, flag, number, text
+from calico.resources.refusals import Refusal
+
+_SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FelixConfigurationSpec:
+    log_severity_screen: str | None = key("logSeverityScreen", choice(*_SEVERITIES), default=None)
+    interface_prefix: str | None = key("interfacePrefix", text, default=None)
+    default_endpoint_to_host_action: str | None = key(
+        "defaultEndpointToHostAction", choice("Drop", "Accept", "Return"), default=None
+    )
+    chain_insert_mode: str | None = key("chainInsertMode", choice("Insert", "Append"), default=None)
+    iptables_refresh_interval: str | None = key("iptablesRefreshInterval", duration, default=None)
+    route_refresh_interval: str | None = key("routeRefreshInterval", duration, default=None)
+    ipsets_refresh_interval: str | None = key("ipsetsRefreshInterval", duration, default=None)
+    iptables_mark_mask: int | None = key("iptablesMarkMask", number(1, 2**32 - 1), default=None)
+    ipip_enabled: bool | None = key("ipipEnabled", flag, default=None)
+    ipip_mtu: int | None = key("ipipMTU", number(0, 65535), default=None)
+    vxlan_enabled: bool | None = key("vxlanEnabled", flag, default=None)
+    vxlan_mtu: int | None = key("vxlanMTU", number(0, 65535), default=None)
+    vxlan_port: int | None = key("vxlanPort", number(1, 65535), default=None)
+    vxlan_vni: int | None = key("vxlanVNI", number(1, 2**24 - 1), default=None)
+    mtu_iface_pattern: str | None = key("mtuIfacePattern", text, default=None)
+    device_route_protocol: int | None = key("deviceRouteProtocol", number(1, 255), default=None)
+    remove_external_routes: bool | None = key("removeExternalRoutes", flag, default=None)
+    program_cluster_routes: str | None = key("programClusterRoutes", text, default=None)
+    nat_outgoing_address: str | None = key("natOutgoingAddress", text, default=None)
+    nat_outgoing_exclusions: str | None = key(
+        "natOutgoingExclusions", choice("IPPoolsOnly", "IPPoolsAndHostIPs"), default=None
+    )
+    allow_vxlan_packets_from_workloads: bool | None = key(
+        "allowVXLANPacketsFromWorkloads", flag, default=None
+    )
+    allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
+    rest: Mapping[str, Any] = rest()
+
+
+DEFAULTS = FelixConfigurationSpec(
+    log_severity_screen="Info",
+    interface_prefix="cali",
+    default_endpoint_to_host_action="Drop",
+    chain_insert_mode="Insert",
+    iptables_refresh_interval="180s",
+    route_refresh_interval="90s",
+    ipsets_refresh_interval="90s",
+    iptables_mark_mask=0xFFFF0000,
+    ipip_mtu=0,
+    vxlan_mtu=0,
+    vxlan_port=4789,
+    vxlan_vni=4096,
+    device_route_protocol=80,
+    remove_external_routes=True,
+    program_cluster_routes="EnabledIPIPOnly",
+    nat_outgoing_exclusions="IPPoolsOnly",
+    allow_vxlan_packets_from_workloads=False,
+    allow_ipip_packets_from_workloads=False,
+)
+"""ipipEnabled and vxlanEnabled stay open: the pools decide. An MTU of 0 is derived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FelixConfiguration(Resource):
+    KIND: ClassVar[str] = "FelixConfiguration"
+    SPEC: ClassVar[type] = FelixConfigurationSpec
+
+    spec: FelixConfigurationSpec
+
+    def refusals(self) -> list[Refusal]:
+        if self.name == "default" or self.name.startswith("node."):
+            return []
+        return [Refusal("metadata.name", "the name must be 'default' or 'node.<nodename>'", self.name)]
+
+
+def effective(*configurations: FelixConfiguration | None) -> FelixConfigurationSpec:
+    """What holds: each later configuration wins, field by field, over the earlier ones and the defaults."""
+    spec = DEFAULTS
+    for configuration in configurations:
+        if configuration is not None:
+            given = ((f.name, getattr(configuration.spec, f.name)) for f in fields(configuration.spec))
+            spec = replace(spec, **{name: value for name, value in given if value not in (None, (), {})})
+    return spec

@@ -1,0 +1,100 @@
+"""How a noun says its JSON: each attribute names its key and the reader that checks it.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class IPReservationSpec:
+        reserved_cidrs: tuple[IPNetwork, ...] = key("reservedCIDRs", listed(network), default=())
+
+`read` collects every refusal of a document before it gives up; `document` writes back what `read` takes.
+A key that a noun does not know is refused, unless the noun keeps the rest of its document (`rest()`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from calico.resources.refusals import Refusal
+
+T = TypeVar("T")
+Reader = Callable[[Any, str, list[Refusal]], Any]
+"""(value, path, refusals) → what the attribute holds; adds to the refusals when the value is wrong."""
+
+
+def key(name: str, reader: Reader, *, default: Any = MISSING, always: bool = False) -> Any:
+    """An attribute stored under `name`; without a default it must be given.
+
+    `always` writes it even when it is empty, false or zero, as Calico does where Go's omitempty is missing.
+    """
+    metadata = {"json": name, "reader": reader, "always": always}
+    if isinstance(default, Mapping):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def rest() -> Any:
+    """The attribute that keeps all keys that no other attribute names."""
+    return field(default_factory=dict, metadata={"rest": True})
+
+
+def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | None:
+    """Return the noun, or None with the reasons added to `refusals`."""
+    if not isinstance(value, Mapping):
+        refusals.append(Refusal(path, "an object is expected", value))
+        return None
+    before = len(refusals)
+    given: dict[str, Any] = {}
+    known = set()
+    rest_name = ""
+    for attribute in fields(noun):  # type: ignore[arg-type]
+        if "rest" in attribute.metadata:
+            rest_name = attribute.name
+            continue
+        name = attribute.metadata["json"]
+        known.add(name)
+        here = f"{path}.{name}" if path else name
+        found = value.get(name)
+        if found is not None:
+            given[attribute.name] = attribute.metadata["reader"](found, here, refusals)
+        elif attribute.default is MISSING and attribute.default_factory is MISSING:
+            refusals.append(Refusal(here, "must be specified"))
+    unknown = {name: found for name, found in value.items() if name not in known}
+    if rest_name:
+        given[rest_name] = unknown
+    else:
+        refusals.extend(_unknown(path, name, known, found) for name, found in unknown.items())
+    return noun(**given) if len(refusals) == before else None
+
+
+def document(noun: Any) -> dict[str, Any]:
+    """The JSON of a noun, keys in the order of its attributes, empty ones left out."""
+    written: dict[str, Any] = {}
+    for attribute in fields(noun):
+        value = getattr(noun, attribute.name)
+        if "rest" in attribute.metadata:
+            written |= value
+        elif attribute.metadata["always"] or not _is_empty(value, attribute.default):
+            written[attribute.metadata["json"]] = _plain(value)
+    return written
+
+
+def _unknown(path: str, name: str, known: set[str], value: object) -> Refusal:
+    allowed = ", ".join(sorted(known))
+    return Refusal(f"{path}.{name}" if path else name, f"unknown field (allowed: {allowed})", value)
+
+
+def _is_empty(value: object, default: object) -> bool:
+    """Go's omitempty: false is written where absent means something else (a nil pointer, here None)."""
+    if value is False:
+        return default is not None
+    return value is None or (isinstance(value, str | tuple | dict) and not value)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return document(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -1,0 +1,72 @@
+"""Node: what Calico knows of a node: its BGP address and AS number, its tunnel addresses, its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, ClassVar
+
+from calico.resources.envelope import Resource
+from calico.resources.fields import key, rest
+from calico.resources.readers import address, as_number, interface, listed, masked_network, nested, text
+from calico.resources.refusals import Refusal
+from fabric.netstate.objects import IPInterface, IPNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBGP:
+    """How the node takes part in BGP; a node without it takes none."""
+
+    as_number: int | None = key("asNumber", as_number, default=None)
+    ipv4_address: IPInterface | None = key("ipv4Address", interface, default=None)
+    """With the prefix length of the node's network, which CrossSubnet compares."""
+    ipv6_address: IPInterface | None = key("ipv6Address", interface, default=None)
+    ipv4_ipip_tunnel_addr: IPv4Address | None = key("ipv4IPIPTunnelAddr", address, default=None)
+    route_reflector_cluster_id: str = key("routeReflectorClusterID", text, default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchRef:
+    """The node's name at an orchestrator."""
+
+    node_name: str = key("nodeName", text, default="")
+    orchestrator: str = key("orchestrator", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAddress:
+    address: IPNetwork = key("address", masked_network)
+    type: str = key("type", text, default="")
+    """CalicoNodeIP, InternalIP or ExternalIP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    addresses: tuple[NodeAddress, ...] = key("addresses", listed(nested(NodeAddress)), default=())
+    bgp: NodeBGP | None = key("bgp", nested(NodeBGP), default=None)
+    ipv4_vxlan_tunnel_addr: IPv4Address | None = key("ipv4VXLANTunnelAddr", address, default=None)
+    ipv6_vxlan_tunnel_addr: IPv6Address | None = key("ipv6VXLANTunnelAddr", address, default=None)
+    vxlan_tunnel_mac: str = key("vxlanTunnelMACAddr", text, default="")
+    vxlan_tunnel_mac_v6: str = key("vxlanTunnelMACAddrV6", text, default="")
+    orch_refs: tuple[OrchRef, ...] = key("orchRefs", listed(nested(OrchRef)), default=())
+    rest: Mapping[str, Any] = rest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(Resource):
+    KIND: ClassVar[str] = "Node"
+    SPEC: ClassVar[type] = NodeSpec
+
+    spec: NodeSpec
+
+    def refusals(self) -> list[Refusal]:
+        bgp = self.spec.bgp
+        found = []
+        if bgp is not None and bgp.ipv4_address is None and bgp.ipv6_address is None:
+            found.append(Refusal("spec.bgp", "no BGP IP address and subnet specified"))
+        if bgp is not None and (cluster_id := bgp.route_reflector_cluster_id):
+            refusals: list[Refusal] = []
+            address(cluster_id, "spec.bgp.routeReflectorClusterID", refusals)
+            found += refusals
+        return found

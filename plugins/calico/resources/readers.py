@@ -1,0 +1,147 @@
+"""The readers of fields: each takes one JSON value, and refuses what Calico refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any, TypeVar
+
+from calico.resources.fields import Reader, read
+from calico.resources.refusals import Refusal
+from calico.selector import BadSelector, Selector
+
+T = TypeVar("T")
+Refusals = list[Refusal]
+
+AS_NUMBER_MAX = 4_294_967_295
+
+
+def text(value: Any, path: str, refusals: Refusals) -> str:
+    return str(_typed(value, str, "a string is expected", path, refusals))
+
+
+def flag(value: Any, path: str, refusals: Refusals) -> bool:
+    return bool(_typed(value, bool, "true or false is expected", path, refusals))
+
+
+def number(low: int, high: int) -> Reader:
+    """A whole number within both bounds."""
+
+    def reader(value: Any, path: str, refusals: Refusals) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            refusals.append(Refusal(path, f"must be a whole number between {low} and {high}", value))
+        return value
+
+    return reader
+
+
+def choice(*allowed: str) -> Reader:
+    """One of these words, to the letter."""
+
+    def reader(value: Any, path: str, refusals: Refusals) -> Any:
+        if value not in allowed:
+            refusals.append(Refusal(path, f"must be one of: {', '.join(allowed)}", value))
+        return value
+
+    return reader
+
+
+def listed(reader: Reader) -> Reader:
+    """A list of what `reader` takes, as a tuple."""
+
+    def list_reader(value: Any, path: str, refusals: Refusals) -> Any:
+        items = _typed(value, list, "a list is expected", path, refusals)
+        if not isinstance(items, list):
+            return ()
+        return tuple(reader(item, f"{path}[{index}]", refusals) for index, item in enumerate(items))
+
+    return list_reader
+
+
+def nested(noun: type[T]) -> Reader:
+    """An object that is a noun of its own."""
+    return lambda value, path, refusals: read(noun, value, path, refusals)
+
+
+def mapping(value: Any, path: str, refusals: Refusals) -> dict[str, str]:
+    """Labels and annotations: text to text."""
+    if isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values()):
+        return dict(value)
+    refusals.append(Refusal(path, "an object of strings is expected", value))
+    return {}
+
+
+def network(value: Any, path: str, refusals: Refusals) -> Any:
+    """A CIDR without host bits."""
+    return _parsed(ip_network, value, "must be a valid subnet such as 10.244.0.0/16", path, refusals)
+
+
+def masked_network(value: Any, path: str, refusals: Refusals) -> Any:
+    """A CIDR, or an address (as a network of one); host bits are cut off."""
+    return _parsed(
+        lambda it: ip_network(it, strict=False), value, "must be a valid IP or CIDR", path, refusals
+    )
+
+
+def address(value: Any, path: str, refusals: Refusals) -> Any:
+    return _parsed(ip_address, value, "must be a valid IP address", path, refusals)
+
+
+def interface(value: Any, path: str, refusals: Refusals) -> Any:
+    """An address with the prefix length of its network: 192.168.0.11/24."""
+    return _parsed(ip_interface, value, "must be an IP address with its prefix length", path, refusals)
+
+
+def selector(value: Any, path: str, refusals: Refusals) -> Any:
+    """A selector's text, as the user wrote it."""
+    try:
+        Selector.parse(text(value, path, refusals))
+    except BadSelector as error:
+        refusals.append(Refusal(path, f"invalid selector: {error}", value))
+    return value
+
+
+def as_number(value: Any, path: str, refusals: Refusals) -> Any:
+    """An AS number as an integer, a text, or in dotted form (`1.10` is 65546)."""
+    found = _as_number(value)
+    if found is None:
+        refusals.append(Refusal(path, f"AS Number must be between 0 and {AS_NUMBER_MAX}", value))
+    return found
+
+
+def duration(value: Any, path: str, refusals: Refusals) -> Any:
+    """Go's notation: `2m0s`, `500ms`."""
+    if not isinstance(value, str) or not re.fullmatch(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0", value):
+        refusals.append(Refusal(path, "must be a duration such as 2m0s", value))
+    return value
+
+
+def opaque(value: Any, path: str, refusals: Refusals) -> Any:
+    """JSON that is carried and not judged."""
+    return value
+
+
+def _as_number(value: Any) -> int | None:
+    if isinstance(value, str) and (dotted := re.fullmatch(r"(\d{1,5})\.(\d{1,5})", value)):
+        high, low = int(dotted[1]), int(dotted[2])
+        return (high << 16) + low if high < 1 << 16 and low < 1 << 16 else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= AS_NUMBER_MAX:
+        return None
+    return value
+
+
+def _parsed(parse: Callable[[str], T], value: Any, reason: str, path: str, refusals: Refusals) -> T | None:
+    try:
+        return parse(value if isinstance(value, str) else "")
+    except ValueError:
+        refusals.append(Refusal(path, reason, value))
+        return None
+
+
+def _typed(value: Any, type_: type, reason: str, path: str, refusals: Refusals) -> Any:
+    if not isinstance(value, type_):
+        refusals.append(Refusal(path, reason, value))
+    return value

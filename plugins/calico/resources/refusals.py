@@ -1,0 +1,42 @@
+"""What is wrong with a resource: the field's path, its value, and what is allowed, in Calico's wording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fabric.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One field that cannot be as it is."""
+
+    path: str
+    """As in the resource's YAML: `spec.blockSize`, `spec.importV4[0].action`."""
+    reason: str
+    value: object = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} = '{_text(self.value)}' ({self.reason})"
+
+
+class InvalidResource(Invalid):
+    """A resource breaks rules; carries every refusal, reads as Calico's ErrorValidation."""
+
+    def __init__(self, kind: str, name: str, refusals: Sequence[Refusal]) -> None:
+        lines = [f"{kind}.{refusal}" for refusal in refusals]
+        if len(lines) == 1:
+            message = f"error with field {lines[0]}"
+        else:
+            message = "error with the following fields:\n" + "\n".join(f"-  {line}" for line in lines)
+        causes = [
+            {"reason": "FieldValueInvalid", "field": r.path, "message": f"'{_text(r.value)}' ({r.reason})"}
+            for r in refusals
+        ]
+        super().__init__(message, details={"kind": kind, "name": name, "causes": causes})
+        self.refusals = tuple(refusals)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)

@@ -1,0 +1,80 @@
+"""The table of kinds of projectcalico.org/v3, and where the store keeps their objects.
+
+/calico/resources/v3/projectcalico.org/ippools/pool-1
+/calico/resources/v3/projectcalico.org/workloadendpoints/default/node--1-k8s-pod--1-eth0
+"""
+
+from __future__ import annotations
+
+from calico.resources.allocation import BlockAffinity, IPAMConfiguration
+from calico.resources.bgp_configuration import BGPConfiguration
+from calico.resources.bgp_filters import BGPFilter
+from calico.resources.bgp_peers import BGPPeer
+from calico.resources.endpoints import ClusterInformation, Profile, WorkloadEndpoint
+from calico.resources.envelope import GROUP, VERSION, Resource
+from calico.resources.felix import FelixConfiguration
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool, IPReservation
+from fabric.api.kinds import Kind
+from fabric.api.objects import Key
+
+PREFIX = f"/calico/resources/{VERSION}/{GROUP}/"
+
+
+def _row(
+    noun: type[Resource], plural: str, *short_names: str, namespaced: bool = False
+) -> tuple[type[Resource], Kind]:
+    return noun, Kind(GROUP, VERSION, noun.KIND, plural, namespaced, short_names)
+
+
+# The short names are calicoctl's.
+_ROWS = (
+    _row(BGPConfiguration, "bgpconfigurations", "bgpconfig", "bgpconfigs"),
+    _row(BGPFilter, "bgpfilters"),
+    _row(BGPPeer, "bgppeers", "bgpp", "bgpps"),
+    _row(BlockAffinity, "blockaffinities", "affinity", "affinities"),
+    _row(ClusterInformation, "clusterinformations", "clusterinfo", "clusterinfos"),
+    _row(FelixConfiguration, "felixconfigurations", "felixconfig", "felixconfigs"),
+    _row(IPAMConfiguration, "ipamconfigurations", "ipamconfig", "ipamconfigs"),
+    _row(IPPool, "ippools", "ipp", "ipps", "pool", "pools"),
+    _row(IPReservation, "ipreservations", "reservation", "reservations"),
+    _row(Node, "nodes", "no", "nos"),
+    _row(Profile, "profiles", "pro", "pros"),
+    _row(WorkloadEndpoint, "workloadendpoints", "wep", "weps", namespaced=True),
+)
+
+NOUNS: dict[str, type[Resource]] = {kind.kind: noun for noun, kind in _ROWS}
+KINDS: tuple[Kind, ...] = tuple(kind for _, kind in _ROWS)
+_BY_NOUN: dict[type[Resource], Kind] = dict(_ROWS)
+_BY_NAME = {name: kind for kind in KINDS for name in (kind.singular, kind.plural, *kind.short_names)}
+
+
+def kind_of(noun: type[Resource]) -> Kind:
+    return _BY_NOUN[noun]
+
+
+def kind_named(name: str) -> Kind | None:
+    """The kind that a user means by `ippool`, `IPPools`, `ipp` …, whatever its case."""
+    return _BY_NAME.get(name.lower())
+
+
+def prefix(kind: Kind, namespace: str = "") -> str:
+    """Where the objects of a kind are, of one namespace or of all."""
+    return f"{PREFIX}{kind.plural}/" + (f"{namespace}/" if kind.namespaced and namespace else "")
+
+
+def store_key(kind: Kind, name: str, namespace: str = "") -> str:
+    """Where one object is; ValueError without the namespace that the kind needs."""
+    if kind.namespaced and not namespace:
+        raise ValueError(f"{kind.kind}({name}) needs a namespace")
+    return prefix(kind, namespace) + name
+
+
+def parse_key(key: str) -> tuple[Kind, Key] | None:
+    """Undo `store_key`; None for a key of no kind of this table."""
+    plural, _, tail = key.removeprefix(PREFIX).partition("/")
+    kind = _BY_NAME.get(plural) if key.startswith(PREFIX) else None
+    if kind is None or kind.plural != plural or tail.count("/") != kind.namespaced:
+        return None
+    namespace, _, name = tail.rpartition("/")
+    return (kind, Key(namespace, name)) if name else None
