@@ -91,10 +91,14 @@ class BirdClient:
         """Take the configuration file that the daemon was started with, or another; return BIRD's last word.
 
         `check` only reads it. `soft` does not send routes through changed filters again. BirdRefused names
-        file and line, and what runs goes on as it was.
+        file and line, and what runs goes on as it was. `Reconfiguration in progress` is no refusal: protocols
+        that must go are still flushing their routes.
         """
         words = "configure" + " check" * check + " soft" * (soft and not check)
-        answer = await self.command(words + (f' "{_plain(str(path))}"' if path else ""))
+        words += f" {_quoted(str(path))}" if path else ""
+        answer = await self.command(words)
+        if answer.code == control.RECONFIGURATION_IGNORED:
+            raise self._refusal(words, answer)
         return answer.lines[-1].text
 
     async def reload(self, protocol: str = "all", direction: Literal["", "in", "out"] = "") -> None:
@@ -183,7 +187,7 @@ class BirdClient:
         raise BirdAway(f"BIRD at {self._name} went away in the middle of an answer")
 
     def _refusal(self, command: str, answer: Answer) -> BirdRefused:
-        line = answer.refusals[-1]
+        line = (answer.refusals or answer.lines)[-1]
         return BirdRefused(f"BIRD at {self._name} refuses `{command}`: {line.text} ({line.code})", line.code)
 
 
@@ -205,6 +209,6 @@ def _plain(text: str) -> str:
     return text
 
 
-def _quoted(name: str) -> str:
-    """A name as a pattern: BIRD then says that nothing matches, not that it does not understand."""
-    return f'"{_plain(name)}"'
+def _quoted(text: str) -> str:
+    """A path, or a name as a pattern: where none matches BIRD says so, instead of a syntax error."""
+    return f'"{_plain(text)}"'

@@ -135,6 +135,19 @@ async def test_a_daemon_that_dies_in_an_answer_is_away_and_the_next_question_fin
         assert (await client.status()).hostname == "node-1"
 
 
+async def test_a_daemon_that_shuts_down_takes_no_configuration(tmp_path: Path):
+    async def ending(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        await reader.readline()
+        writer.write(
+            b"0002-Reading configuration from bird.conf\n0006 Reconfiguration ignored, shutting down\n"
+        )
+
+    async with serving(tmp_path / "bird.ctl", ending) as client:
+        with pytest.raises(BirdRefused, match="refuses `configure`: Reconfiguration ignored, shutting down"):
+            await client.configure()
+
+
 async def test_what_is_not_bird_is_not_believed(tmp_path: Path):
     async def another(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"+OK POP3 ready\nHTTP/1.1 400 Bad Request\n")
