@@ -199,7 +199,7 @@ def _check_route(route: Route, there: list[NetObject]) -> None:
                 refuse(errno.ENETDOWN)
         if leg.via is None and leg.dev is None:
             refuse(errno.EINVAL if route.dst.version == 4 else errno.ENODEV)
-        if leg.onlink and leg.dev is None:
+        if leg.onlink and (leg.dev is None or (route.dst.version == 4 and _has_no_ipv4(there))):
             refuse(errno.EINVAL)
         is_own = any(isinstance(o, Address) and o.address.ip == leg.via for o in there)
         if is_own and (leg.onlink or route.dst.version == 6):
@@ -208,6 +208,11 @@ def _check_route(route: Route, there: list[NetObject]) -> None:
             refuse(errno.ENETUNREACH if route.dst.version == 4 else errno.EHOSTUNREACH)
     if route.src is not None and not any(isinstance(o, Address) and o.address.ip == route.src for o in there):
         refuse(errno.EINVAL)
+
+
+def _has_no_ipv4(there: Iterable[NetObject]) -> bool:
+    """True before the first IPv4 address: Linux has no table of local ones then, and trusts no gateway."""
+    return not any((isinstance(o, Address) and o.address.version == 4) or o == LinkUp("lo") for o in there)
 
 
 def is_up(dev: str, there: Iterable[NetObject]) -> bool:

@@ -15,6 +15,9 @@ RATE_MAX = 8 * (2**32 - 1)
 """Bits per second that a rate of 32 bits can say."""
 _NS, _US = 10**9, 10**6
 _MILLION = 10**6
+_TICKS_MAX = 2**32 - 1
+_BYTES_MAX = 2**31 - 1
+"""Bucket and queue together have 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ class Qdisc:
 
 
 def ticks_of(rate: int, size: int) -> int:
-    """Return the ticks that `size` bytes take at `rate` bits per second."""
-    return size * _NS // (rate // 8 * TICK_NS)
+    """Return the ticks that `size` bytes take at `rate` bits per second, or the most that Linux can say."""
+    return min(min(size, _BYTES_MAX) * _NS // (rate // 8 * TICK_NS), _TICKS_MAX)
 
 
 def bytes_of(rate: int, ticks: int) -> int:
@@ -75,8 +78,8 @@ def bytes_of(rate: int, ticks: int) -> int:
 
 
 def queue_of(rate: int, latency_us: int) -> int:
-    """Return the bytes that wait at most so long."""
-    return rate // 8 * latency_us // _US
+    """Return the bytes that wait at most so long, or the most that Linux can say."""
+    return min(rate // 8 * latency_us // _US, _BYTES_MAX)
 
 
 def wait_of(rate: int, size: int) -> int:

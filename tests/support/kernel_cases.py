@@ -206,6 +206,9 @@ REFUSALS: dict[str, Refusal] = {
     "route-via-itself-onlink": Refusal(
         LAN, _add(route("10.9.0.0/16", "192.168.0.11", "br0", onlink=True)), errno.EINVAL
     ),
+    "route-onlink-before-the-first-address": Refusal(
+        frozenset({PORT}), _add(route("10.9.0.0/16", "10.8.0.1", "br0", onlink=True)), errno.EINVAL
+    ),
     "route-via-itself-ipv6": Refusal(LAN, _add(route("fd02::/64", "fd00::11", "br0")), errno.EINVAL),
     "route-on-no-device": Refusal(LAN, _add(route("10.9.0.0/16", None, "eth0")), errno.ENODEV),
     "route-on-a-lowered-device": Refusal(

@@ -16,7 +16,8 @@ def test_what_linux_keeps_of_a_bucket_is_kept_again(rate, burst, latency_us):
     once = Qdisc("eth0", "tbf", rate, burst, latency_us)
     assert Qdisc("eth0", "tbf", once.rate, once.burst, once.latency_us) == once
     assert bytes_of(once.rate, ticks_of(once.rate, once.burst)) == once.burst
-    assert abs(once.burst - burst) <= 1 + once.rate // 8 * 64 // 10**9
+    if once.burst and ticks_of(once.rate, once.burst) < 2**32 - 1:
+        assert abs(once.burst - burst) <= 1 + once.rate // 8 * 64 // 10**9
 
 
 @pytest.mark.parametrize(
