@@ -103,7 +103,7 @@ def onlink_through(device: str) -> str:
     """Statements of a kernel export filter: this BGP route goes through `device` to its BGP next hop.
 
     The order is BIRD's law: setting `ifname` forgets the gateway, and `gw` takes the interface of a neighbour
-    unless it is onlink, so that any other order gives a route on another device, or without a gateway. The
+    unless it is onlink, so that any other order gives a route on another device, or none at all. The
     device must be there when the filter runs; where it came later, `reload out` of the kernel protocol
     makes good what was refused.
     """
