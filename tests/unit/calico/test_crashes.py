@@ -1,0 +1,126 @@
+"""An operation that dies at any of its store calls is completed or undone by the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from support.calico_ipam import WatchedStore, calls_left, noon_clock, owner, pool, put_resources
+
+from calico.ipam.allocator import Ipam
+from calico.ipam.candidates import Wish
+from calico.ipam.check import Use, check
+from calico.ipam.garbage import Collector
+from calico.ipam.snapshot import read_snapshot
+
+POOL = pool(cidr="10.244.0.0/29", block_size=30)
+HANDLE = "k8s-pod-network.pod-1"
+
+
+class Coin(random.Random):
+    """Always dies before the call, or always after; calls take no time."""
+
+    def __init__(self, before: bool) -> None:
+        super().__init__(0)
+        self._before = before
+
+    def random(self) -> float:
+        return 0.0 if self._before else 1.0
+
+    def choice(self, seq):
+        return seq[0]
+
+
+async def world(before: bool):
+    store = WatchedStore(Coin(before))
+    await put_resources(store, POOL)
+    clock = noon_clock()
+    return store, *(Ipam(store, clock, host) for host in ("node-1", "node-2"))
+
+
+async def died(work, calls: int) -> bool:
+    """Run the work in a task that dies at that store call; True when it did."""
+
+    async def live():
+        calls_left.set(calls)
+        await work
+
+    task = asyncio.create_task(live())
+    await asyncio.gather(task, return_exceptions=True)
+    return task.cancelled()
+
+
+async def sound(store, *handles: str) -> None:
+    """The store fits what these handles have, and everything has a handle."""
+    snapshot = await read_snapshot(store)
+    uses = [
+        Use(block.address(ordinal), who.handle)
+        for block in snapshot.blocks.values()
+        for ordinal, who in block.allocated()
+        if who.handle in handles
+    ]
+    assert check(snapshot, [POOL], uses, frozenset({"node-1", "node-2"})) == ()
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_an_add_that_dies_anywhere_is_repeated_without_loss(before):
+    for calls in range(1, 100):
+        store, one, _ = await world(before)
+        dead = await died(one.auto_assign(owner("pod-1"), Wish(count=6)), calls)
+        have = await one.addresses(HANDLE)
+        await one.release_handle(HANDLE)
+        await sound(store)
+        found = await one.auto_assign(owner("pod-1"), Wish(count=6))
+        assert len(found) == 6 and len(have) in (0, 4, 6)
+        await sound(store, HANDLE)
+        if not dead:
+            break
+    assert calls > 15
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_delete_that_dies_anywhere_is_completed_by_the_next(before):
+    for calls in range(1, 100):
+        store, one, two = await world(before)
+        await one.auto_assign(owner("pod-1"), Wish(count=6))
+        dead = await died(two.release_handle(HANDLE), calls)
+        await two.release_handle(HANDLE)
+        await sound(store)
+        assert (await read_snapshot(store)).handles == {}
+        if not dead:
+            break
+    assert calls > 8
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_reclaim_that_dies_anywhere_leaves_a_block_that_somebody_can_use(before):
+    for calls in range(1, 100):
+        store, one, two = await world(before)
+        await one.auto_assign(owner("pod-1"), Wish(count=8))
+        await one.release_handle(HANDLE)
+        await asyncio.sleep(61)
+        dead = await died(two.auto_assign(owner("pod-2", "node-2"), Wish(count=1)), calls)
+        user = one if calls % 2 else two
+        await user.release_handle("k8s-pod-network.pod-2")
+        assert len(await user.auto_assign(owner("pod-3", user.host), Wish(count=8))) == 8
+        await sound(store, "k8s-pod-network.pod-3")
+        if not dead:
+            break
+    assert calls > 18
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_retirement_that_dies_anywhere_is_completed_by_the_next(before):
+    for calls in range(1, 100):
+        store, one, two = await world(before)
+        await one.auto_assign(owner("pod-1"), Wish(count=3))
+        dead = await died(two.release_host("node-1"), calls)
+        await two.release_host("node-1")
+        snapshot = await read_snapshot(store)
+        assert not snapshot.affinities and {b.affinity for b in snapshot.blocks.values()} == {None}
+        await Collector(store, noon_clock(), grace_seconds=0).collect(frozenset(), frozenset())
+        assert not (await read_snapshot(store)).blocks
+        if not dead:
+            break
+    assert calls > 5

@@ -1,0 +1,114 @@
+"""Where a node looks for a block: once around, from its own place, past what is taken or reserved."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.calico_ipam import pool
+
+from calico.ipam.candidates import NoPool, Wish, pool_of, usable
+from calico.ipam.walk import NOTHING_RESERVED, Reserved, Walk, block_of, fnv32
+
+POOL = pool(cidr="10.244.0.0/24", block_size=28).spec
+BLOCKS = list(POOL.cidr.subnets(new_prefix=28))
+
+
+def walk(host="node-1", spec=POOL):
+    return Walk(spec, host, random.Random(1))
+
+
+def test_the_hash_is_fnv_1_of_32_bits():
+    assert fnv32(b"") == 0x811C9DC5
+    assert fnv32(b"a") == 0x050C5D7E
+    assert fnv32(b"foobar") == 0x31F0B262
+
+
+def test_a_node_always_starts_at_its_own_place_and_nodes_at_different_ones():
+    first = {host: walk(host).first_free([], NOTHING_RESERVED) for host in map("node-{}".format, range(40))}
+    assert first == {host: walk(host).first_free([], NOTHING_RESERVED) for host in first}
+    assert len(set(first.values())) > 8
+
+
+def test_a_pool_of_single_addresses_is_entered_anywhere():
+    spec = pool(block_size=32).spec
+    rng = random.Random(1)
+    assert len({Walk(spec, "node-1", rng).first_free([], NOTHING_RESERVED) for _ in range(20)}) > 10
+
+
+@given(
+    st.sets(st.sampled_from(BLOCKS)), st.sets(st.sampled_from([*BLOCKS, *POOL.cidr.subnets(new_prefix=29)]))
+)
+def test_the_first_free_block_is_the_first_on_the_way_that_is_neither_taken_nor_reserved(taken, withheld):
+    reserved = Reserved.of(withheld)
+    free = [b for b in walk().ordered(BLOCKS) if b not in taken and not all(map(reserved, b))]
+    assert walk().first_free(taken, reserved) == (free[0] if free else None)
+
+
+def test_the_walk_goes_once_around():
+    order = walk().ordered(BLOCKS)
+    assert sorted(order) == BLOCKS
+    turn = order.index(BLOCKS[0])
+    assert order == order[:turn] + BLOCKS[: len(BLOCKS) - turn]
+
+
+def test_a_block_of_another_size_is_an_obstacle():
+    wide = ip_network("10.244.0.0/25")
+    assert walk().first_free([wide, ip_network("10.244.0.128/26")], NOTHING_RESERVED) in BLOCKS[12:]
+    small = [ip_network((block.network_address + 4, 30)) for block in BLOCKS[:-1]]
+    assert walk().first_free(small, NOTHING_RESERVED) == BLOCKS[-1]
+
+
+def test_a_pool_with_more_blocks_than_could_be_counted_is_searched_at_once():
+    spec = pool(cidr="fd00:10::/32", block_size=122).spec
+    reserved = Reserved.of(ip_network("fd00:10::/32").subnets(new_prefix=34))
+    found = walk(spec=spec).first_free([], NOTHING_RESERVED)
+    assert found.subnet_of(spec.cidr) and found.prefixlen == 122
+    assert walk(spec=spec).first_free([found], NOTHING_RESERVED) != found
+    assert walk(spec=spec).first_free([], reserved) is None
+
+
+def test_an_addresss_block_is_where_the_pool_cuts():
+    assert block_of(POOL, BLOCKS[3][5]) == BLOCKS[3]
+
+
+@pytest.mark.parametrize(
+    ("spec", "wish", "why"),
+    [
+        ({"disabled": True}, Wish(), "is disabled"),
+        ({"allowed_uses": ("Tunnel",)}, Wish(), "allowedUses has no Workload"),
+        ({"node_selector": "rack == '2'"}, Wish(), "nodeSelector rack == '2' does not select the node"),
+        (
+            {"namespace_selector": "team == 'b'"},
+            Wish(namespace_labels={"team": "a"}),
+            "does not select the namespace",
+        ),
+        ({"assignment_mode": "Manual"}, Wish(), "assignmentMode is Manual"),
+        ({}, Wish(family=6), "is IPv4"),
+        ({}, Wish(pools=(ip_network("10.245.0.0/16"),)), "was not asked for"),
+    ],
+)
+def test_a_pool_that_does_not_fit_says_why(spec, wish, why):
+    with pytest.raises(NoPool, match=why):
+        usable([pool(**spec)], wish, {"rack": "1"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "wish"),
+    [
+        ({"node_selector": "rack == '1'"}, Wish()),
+        ({"namespace_selector": "team == 'b'"}, Wish(namespace_labels={"team": "b"})),
+        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel")),
+        ({"node_selector": "rack == '2'", "assignment_mode": "Manual"}, Wish(pools=(POOL.cidr,))),
+    ],
+)
+def test_a_pool_that_fits_is_taken(spec, wish):
+    assert len(usable([pool(**spec)], wish, {"rack": "1"})) == 1
+
+
+def test_an_address_belongs_to_the_enabled_pool_around_it():
+    assert pool_of([pool(disabled=True)], POOL.cidr[1]) is None
+    assert pool_of([pool()], POOL.cidr[1]) == POOL
