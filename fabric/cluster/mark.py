@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from fabric.cluster.places import folders_in, make_folder
+from fabric.cluster.process_table import start_time
 from fabric.errors import FabricError
 
 PARENT = "fabric"
@@ -91,7 +92,7 @@ class Mark:
             time.sleep(_POLL_SECONDS)
         # A dying process has left its cgroup, and may still hold its namespaces for a moment.
         while dying and time.monotonic() < deadline:
-            dying = {pid for pid in dying if _runs(pid)}
+            dying = {pid for pid in dying if start_time(pid)}
             time.sleep(_POLL_SECONDS if dying else 0)
 
     def _end_supervisors(self) -> None:
@@ -111,14 +112,6 @@ def _pids(group: Path) -> list[int]:
         return [int(pid) for pid in (group / _PROCESSES).read_text().split()]
     except OSError:
         return []
-
-
-def _runs(pid: int) -> bool:
-    """False for a process that is gone, or dead and waiting for init to reap it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def marked_clusters() -> list[str]:

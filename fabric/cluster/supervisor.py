@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from fabric.cluster.mark import Mark
 from fabric.cluster.places import Places
+from fabric.cluster.process_table import start_time
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
@@ -197,15 +198,6 @@ def record_pid(places: Places, name: str, pid: int, restarts: int = 0) -> None:
     fresh = places.pids / f".{name}.new"
     fresh.write_text(json.dumps({"pid": pid, "restarts": restarts, "startTime": start_time(pid)}))
     fresh.replace(places.pids / name)
-
-
-def start_time(pid: int) -> int:
-    """Ticks since boot when the process began (field 22 of /proc/<pid>/stat); 0 when it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(text.rpartition(")")[2].split()[19])
 
 
 def recorded(places: Places) -> dict[str, tuple[int, int]]:

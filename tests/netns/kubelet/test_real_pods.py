@@ -64,7 +64,8 @@ async def test_who_is_deaf_to_sigterm_is_killed_after_the_grace_period(node: Rea
         await node.client.delete(POD, "pod-1", "default", grace_period_seconds=1)
         await node.gone("pod-1")
         assert 0.9 < time.monotonic() - start < 5
-        assert run_inside(node.pids["node-1"], "ip", "-br", "link", "show", "type", "veth") == ""
+        veths = ("ip", "-br", "link", "show", "type", "veth")
+        await eventually(lambda: run_inside(node.pids["node-1"], *veths) == "")
 
 
 async def test_a_crashing_container_is_restarted_with_a_log_of_its_own(node: RealNode):
