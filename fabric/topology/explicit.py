@@ -17,8 +17,13 @@ FIRST_AS = 4_200_000_000
 _AT: Path = ("underlay",)
 
 
-def explicit(options: Mapping[str, Any], nodes: Sequence[NodeEntry], shapes: Sequence[Shape]) -> Wiring:
-    """Return the graph of `routers`, `switches` and `links`; `shapes` are those of the links, in order."""
+def explicit(
+    options: Mapping[str, Any], nodes: Sequence[NodeEntry], shapes: Sequence[Shape], plain: Shape
+) -> Wiring:
+    """Return the graph of `routers`, `switches` and `links`; `shapes` are those of the links, in order.
+
+    `plain` is the shape of a link that the file does not name: the control plane's.
+    """
     first = options.get("firstAS", FIRST_AS)
     devices = [Device(node.name, "host") for node in nodes]
     for index, router in enumerate(options.get("routers", ())):
@@ -45,7 +50,9 @@ def explicit(options: Mapping[str, Any], nodes: Sequence[NodeEntry], shapes: Seq
     if complaints:
         raise Unwirable(*complaints)
     linked = {name for link in links for name in (link.a, link.b)}
-    return _with_control_plane(devices, links, options, CONTROL_PLANE in linked)
+    if CONTROL_PLANE in linked:
+        return Wiring([Device(CONTROL_PLANE, "host"), *devices], links)
+    return _with_control_plane(devices, links, options, plain)
 
 
 def generated(options: Mapping[str, Any], nodes: Sequence[NodeEntry], host: Shape, core: Shape) -> Wiring:
@@ -68,11 +75,11 @@ def generated(options: Mapping[str, Any], nodes: Sequence[NodeEntry], host: Shap
         devices.append(Device(node.name, "host"))
         place = (tail_number(node.name) or index + 1) - 1
         links.append(Link(node.name, edge[place % len(edge)], host))
-    return _with_control_plane(devices, links, options, False)
+    return _with_control_plane(devices, links, options, host)
 
 
 def _with_control_plane(
-    devices: list[Device], links: list[Link], options: Mapping[str, Any], linked: bool
+    devices: list[Device], links: list[Link], options: Mapping[str, Any], shape: Shape
 ) -> Wiring:
     """Wire the control plane where the file says, or else to the first router, or switch."""
     others = [it.name for it in devices if it.role != "host"]
@@ -81,8 +88,8 @@ def _with_control_plane(
         raise Unwirable(((*_AT, "controlPlane"), f"no router or switch is called {asked!r}"))
     if not others:
         raise Unwirable((_AT, "there are no routers and no switches"))
-    extra = [] if linked else [Link(CONTROL_PLANE, asked or others[0])]
-    return Wiring([Device(CONTROL_PLANE, "host"), *devices], [*links, *extra])
+    link = Link(CONTROL_PLANE, asked or others[0], shape)
+    return Wiring([Device(CONTROL_PLANE, "host"), *devices], [*links, link])
 
 
 def _same_names(names: Sequence[str], options: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -47,7 +47,7 @@ def from_mininet(
             links.append(Link(names[a], names[b], _shape(a, b, info, default)))
     if not switches:
         raise Unwirable((_AT, "the Topo has no switch"))
-    return Wiring(devices, [Link(CONTROL_PLANE, switches[0]), *links])
+    return Wiring(devices, [Link(CONTROL_PLANE, switches[0], default), *links])
 
 
 def _class(topo: str, folder: FilePath) -> type:

@@ -96,7 +96,7 @@ def _wiring(
     if "generator" in options:
         return generated(options, nodes, host, shapes.get(("coreLinks",), plain))
     links = [shapes.get(("links", index), plain) for index in range(len(options.get("links", ())))]
-    return explicit(options, nodes, links)
+    return explicit(options, nodes, links, plain)
 
 
 def _alternatives(options: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

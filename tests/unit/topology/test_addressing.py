@@ -2,10 +2,13 @@
 
 from ipaddress import ip_address, ip_interface, ip_network
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.wirings import IPV6, TWO_SITES, addressed, nodes
+
+from fabric.topology.addressing import Numbers
 
 LEAF_SPINE = {"kind": "leaf-spine", "nodesPerRack": 2}
 
@@ -72,3 +75,8 @@ def test_who_stays_keeps_its_address_while_nodes_and_racks_come_and_go(steps):
         addresses = [*after.hosts.values(), *after.ports.values(), *after.loopbacks.values()]
         assert len({it.ip for it in addresses}) == len(addresses)
         before = after
+
+
+def test_numbers_can_be_written_down_and_read_again():
+    _, given_ = addressed(LEAF_SPINE, nodes(4))
+    assert msgspec.json.decode(msgspec.json.encode(given_.numbers), type=Numbers) == given_.numbers

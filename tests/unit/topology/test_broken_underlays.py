@@ -1,4 +1,4 @@
-"""Every way to get an underlay wrong gives a message with its line, by the schema or beyond what it can say."""
+"""Every way to get an underlay wrong gives a message with its line, by the schema or by what stands on it."""
 
 from __future__ import annotations
 

@@ -120,3 +120,24 @@ def test_a_number_once_given_is_kept_and_no_two_are_alike(names, data):
     after = numbered(after_names, before, 20)
     assert len(set(after.values())) == len(after_names)
     assert all(after[name] == before[name] for name in after_names if name in before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "l2"},
+        {"kind": "leaf-spine"},
+        {"kind": "graph", "generator": "ring", "arguments": {"n": 3}},
+        {"kind": "graph", "switches": [{"name": "s1"}], "links": [{"between": ["node-1", "s1"]}]},
+    ],
+    ids=str,
+)
+def test_every_link_has_the_underlays_mtu_unless_it_says_another(options):
+    assert {it.shape.mtu for it in wired(options | {"mtu": 9000}, 1).links} == {9000}
+
+
+def test_the_control_plane_may_have_a_link_of_its_own():
+    links = [{"between": ["s1", "node-1"]}, {"between": ["control-plane", "s1"], "rate": "10Mbit"}]
+    wiring = wired({"kind": "graph", "switches": [{"name": "s1"}], "links": links}, 1)
+    (link,) = wiring.links_of("control-plane")
+    assert str(link.shape) == "rate 10Mbit"
