@@ -86,6 +86,18 @@ async def release_host(store: Store, host: str) -> None:
     raise TooBusy(f"{host} claims blocks as fast as they are released: stop it first")
 
 
+async def release_pool(store: Store, pool: IPNetwork) -> None:
+    """Release every affinity to a block of a pool that goes; disable the pool first, or nodes claim again."""
+    for _ in range(TRIES_MAX):
+        names = [keys.parse_affinity(kv.key) for kv in (await store.range(keys.HOSTS)).kvs]
+        inside = [name for name in names if name is not None and _lies_in(pool, name.cidr)]
+        if not inside:
+            return
+        for name in inside:
+            await release(store, name.host, name.cidr)
+    raise TooBusy(f"nodes claim blocks of {pool} as fast as they are released: disable the pool first")
+
+
 async def blocks_of(store: Store, host: str) -> tuple[IPNetwork, ...]:
     """The blocks that a host has an affinity to, in whatever state."""
     names = [keys.parse_affinity(kv.key) for kv in (await store.range(keys.affinities(host))).kvs]
@@ -167,3 +179,7 @@ async def _drop(store: Store, host: str, block: Block, affinity: Record[str | No
     unchanged = [ModRevision(key, revision), ModRevision(keys.affinity(host, block.cidr), affinity.revision)]
     change = Delete(key) if block.is_empty else Put(key, block.disowned().written().to_json())
     return (await store.txn(unchanged, [change])).succeeded
+
+
+def _lies_in(pool: IPNetwork, cidr: IPNetwork) -> bool:
+    return pool.version == cidr.version and pool.overlaps(cidr)

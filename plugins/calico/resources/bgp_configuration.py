@@ -15,13 +15,13 @@ from calico.resources.fields import key, rest
 from calico.resources.readers import (
     as_number,
     choice,
+    document_of,
     duration,
     flag,
     listed,
     nested,
     network,
     number,
-    opaque,
     text,
 )
 from calico.resources.refusals import Refusal
@@ -72,7 +72,7 @@ class BGPConfigurationSpec:
         "prefixAdvertisements", listed(nested(PrefixAdvertisement)), default=()
     )
     listen_port: int | None = key("listenPort", number(1, 65535), default=None)
-    node_mesh_password: Mapping[str, Any] | None = key("nodeMeshPassword", opaque, default=None)
+    node_mesh_password: Mapping[str, Any] | None = key("nodeMeshPassword", document_of, default=None)
     """`{"secretKeyRef": {"name": …, "key": …}}`."""
     node_mesh_max_restart_time: str | None = key("nodeMeshMaxRestartTime", duration, default=None)
     bind_mode: str | None = key("bindMode", choice("None", "NodeIP"), default=None)

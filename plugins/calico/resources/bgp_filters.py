@@ -11,7 +11,17 @@ from typing import Any, ClassVar
 
 from calico.resources.envelope import Resource
 from calico.resources.fields import key
-from calico.resources.readers import as_number, choice, listed, nested, network, number, opaque, text
+from calico.resources.readers import (
+    as_number,
+    choice,
+    document_of,
+    listed,
+    nested,
+    network,
+    number,
+    opaque,
+    text,
+)
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import Family, IPNetwork
 
@@ -37,7 +47,7 @@ class FilterRule:
     interface: str = key("interface", text, default="")
     """May hold `*`."""
     peer_type: str = key("peerType", choice("eBGP", "iBGP"), default="")
-    communities: Mapping[str, Any] | None = key("communities", opaque, default=None)
+    communities: Mapping[str, Any] | None = key("communities", document_of, default=None)
     as_path_prefix: tuple[int, ...] = key("asPathPrefix", listed(as_number), default=())
     priority: int | None = key("priority", number(0, 2**31 - 1), default=None)
     operations: tuple[Any, ...] = key("operations", listed(opaque), default=())

@@ -17,11 +17,11 @@ from calico.resources.fields import key, rest
 from calico.resources.readers import (
     address,
     choice,
+    document_of,
     duration,
     flag,
     listed,
     number,
-    opaque,
     selector,
     text,
 )
@@ -40,7 +40,7 @@ class BGPPeerSpec:
     local_as_number: int | None = key("localASNumber", readers.as_number, default=None)
     keep_original_next_hop: bool = key("keepOriginalNextHop", flag, default=False)
     next_hop_mode: str | None = key("nextHopMode", choice("Auto", "Self", "Keep"), default=None)
-    password: Mapping[str, Any] | None = key("password", opaque, default=None)
+    password: Mapping[str, Any] | None = key("password", document_of, default=None)
     """`{"secretKeyRef": {"name": …, "key": …}}`."""
     source_address: str = key("sourceAddress", choice("UseNodeIP", "None"), default="UseNodeIP")
     max_restart_time: str | None = key("maxRestartTime", duration, default=None)

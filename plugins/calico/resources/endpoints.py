@@ -14,7 +14,17 @@ from typing import Any, ClassVar
 
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
-from calico.resources.readers import address, listed, mapping, masked_network, nested, number, opaque, text
+from calico.resources.readers import (
+    address,
+    flag,
+    listed,
+    mapping,
+    masked_network,
+    nested,
+    number,
+    opaque,
+    text,
+)
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPAddress, IPNetwork
 
@@ -83,7 +93,7 @@ class ClusterInformationSpec:
     cluster_guid: str = key("clusterGUID", text, default="")
     cluster_type: str = key("clusterType", text, default="")
     calico_version: str = key("calicoVersion", text, default="")
-    datastore_ready: bool | None = key("datastoreReady", opaque, default=None)
+    datastore_ready: bool | None = key("datastoreReady", flag, default=None)
     variant: str = key("variant", text, default="")
 
 

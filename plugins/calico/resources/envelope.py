@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from calico.resources.fields import document, key, read, rest
-from calico.resources.readers import mapping, text
+from calico.resources.readers import document_of, mapping, object_name, text
 from calico.resources.refusals import InvalidResource, Refusal
 from fabric.api.objects import Object
 
@@ -19,8 +19,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 class Metadata:
     """A resource's name and labels, and what the store adds."""
 
-    name: str = key("name", text)
-    namespace: str = key("namespace", text, default="")
+    name: str = key("name", object_name)
+    namespace: str = key("namespace", object_name, default="")
     uid: str = key("uid", text, default="")
     resource_version: str = key("resourceVersion", text, default="")
     creation_timestamp: str | None = key("creationTimestamp", text, default=None)
@@ -62,8 +62,9 @@ class Resource:
         refusals: list[Refusal] = []
         metadata = read(Metadata, obj.get("metadata"), "metadata", refusals)
         spec = read(cls.SPEC, obj.get("spec") or {}, "spec", refusals)
-        if spec is not None and metadata is not None:
-            found = cls(metadata=metadata, spec=spec, status=obj.get("status") or {})
+        status = document_of(obj.get("status") or {}, "status", refusals)
+        if spec is not None and metadata is not None and not refusals:
+            found = cls(metadata=metadata, spec=spec, status=status)
             refusals.extend(found.refusals())
             if not refusals:
                 return found

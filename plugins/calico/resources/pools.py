@@ -69,8 +69,10 @@ class IPPool(Resource):
     @classmethod
     def from_object(cls, obj: Object) -> Self:
         """As Resource.from_object; an empty mode or assignment mode is its default, as in Go."""
-        spec = {name: value for name, value in (obj.get("spec") or {}).items() if value != ""}
-        return super(IPPool, cls).from_object(obj | {"spec": spec})
+        spec = obj.get("spec")
+        if isinstance(spec, dict):
+            obj = obj | {"spec": {name: value for name, value in spec.items() if value != ""}}
+        return super(IPPool, cls).from_object(obj)
 
     def refusals(self) -> list[Refusal]:
         return [*self._size(), *self._modes(), *self._place()]

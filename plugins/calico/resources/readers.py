@@ -14,11 +14,29 @@ from calico.selector import BadSelector, Selector
 T = TypeVar("T")
 Refusals = list[Refusal]
 
+NAME_LENGTH_MAX = 253
+_NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 AS_NUMBER_MAX = 4_294_967_295
 
 
 def text(value: Any, path: str, refusals: Refusals) -> str:
     return str(_typed(value, str, "a string is expected", path, refusals))
+
+
+def object_name(value: Any, path: str, refusals: Refusals) -> str:
+    """A name that can stand in a key of the store."""
+    if not isinstance(value, str) or len(value) > NAME_LENGTH_MAX or not _NAME.fullmatch(value):
+        reason = "must consist of letters, digits, '-', '_' or '.', and begin and end with a letter or digit"
+        refusals.append(Refusal(path, reason, value))
+    return str(value)
+
+
+def document_of(value: Any, path: str, refusals: Refusals) -> dict[str, Any]:
+    """An object that is carried and not judged."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    refusals.append(Refusal(path, "an object is expected", value))
+    return {}
 
 
 def flag(value: Any, path: str, refusals: Refusals) -> bool:

@@ -16,6 +16,7 @@ from calico.ipam.keys import AffinityName
 from calico.ipam.records import Unreadable, read_block
 from calico.ipam.snapshot import read_snapshot
 from calico.ipam.tunnels import IPIP, VXLAN, tunnel_address
+from calico.ipam.views import block_affinities
 from calico.ipam.walk import block_of
 from calico.resources.pools import IPReservation
 from fabric.store.port import Put
@@ -182,6 +183,27 @@ async def test_a_host_that_is_gone_leaves_its_used_blocks_without_a_node_until_t
     await two.release_handle("k8s-pod-network.pod-1")
     assert (await read_snapshot(one.store)).blocks == {}
     assert await add(one, "pod-1") == (address,), "the same place on the same walk"
+
+
+async def test_a_pool_that_goes_takes_its_affinities_along():
+    one, two = await ipams(pool(), pool("pool-2", "10.245.0.0/24"))
+    await add(one, "pod-1", pools=(ip_network("10.244.0.0/24"),))
+    (kept,) = await add(two, "pod-2", pools=(ip_network("10.245.0.0/24"),))
+    await affinities.release_pool(one.store, ip_network("10.244.0.0/24"))
+    snapshot = await read_snapshot(one.store)
+    block = block_of(pool().spec, kept)
+    assert list(snapshot.affinities) == [AffinityName("node-2", block)]
+    (view,) = block_affinities(snapshot)
+    assert view.name == f"node-2-{str(block).replace('.', '-').replace('/', '-')}"
+    assert (view.spec.node, view.spec.state, view.spec.cidr) == ("node-2", "confirmed", block)
+
+
+async def test_an_assignment_from_an_own_block_costs_few_calls_of_the_store():
+    (one,) = await ipams(hosts=["node-1"])
+    await add(one, "pod-1")
+    before = one.store.calls
+    await add(one, "pod-2")
+    assert one.store.calls - before <= 10
 
 
 async def test_both_families_have_blocks_of_their_own():
