@@ -67,6 +67,12 @@ def wires(
     return Wires(made, ranges)
 
 
+def requirements(wiring: Wiring) -> frozenset[str]:
+    """Return the kernel features that the links need, by doctor's names."""
+    kinds = {queue.kind for link in wiring.links if (queue := link.shape.qdisc("eth0"))}
+    return frozenset({"veth", "bridge"} | (kinds & {"tbf", "netem"}))
+
+
 def needs_netem(wiring: Wiring) -> list[Link]:
     """Return the links that need sch_netem: preflight names the first, or says what the kernel lacks."""
     return [link for link in wiring.links if link.shape.needs_netem]

@@ -10,7 +10,7 @@ from support.wirings import TWO_SITES, nodes, wired
 
 from fabric.topology.model import NodeEntry
 from fabric.topology.segments import Segment, segments
-from fabric.topology.wires import needs_netem, wires
+from fabric.topology.wires import needs_netem, requirements, wires
 from fabric.topology.wiring import Unwirable, natural, numbered
 
 
@@ -56,6 +56,7 @@ def test_a_drawn_graph_is_as_it_was_drawn():
         ("hall", ("control-plane", "node-2"), ("east",)),
     ]
     assert [link.name for link in needs_netem(wiring)] == ["west--east"]
+    assert requirements(wiring) == {"veth", "bridge", "netem", "tbf"}
     assert str(wiring.links_of("west")[0].shape) == "rate 100Mbit delay 10ms"
 
 
