@@ -50,6 +50,12 @@ async def read_blocks(store: Store, family: Family) -> dict[IPNetwork, Record[Bl
     return {record.value.cidr: record for record in found}
 
 
+async def block_cidrs(store: Store, family: Family) -> tuple[IPNetwork, ...]:
+    """The CIDRs of all blocks of a family, read off their keys alone."""
+    kvs = (await store.range(keys.blocks(family))).kvs
+    return tuple(cidr for kv in kvs if (cidr := keys.parse_block(kv.key)) is not None)
+
+
 def decoded(kv: KeyValue, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(kv.value)

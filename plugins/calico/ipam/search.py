@@ -15,7 +15,7 @@ from calico.ipam import keys
 from calico.ipam.affinities import BlockTaken, blocks_of, claim, release
 from calico.ipam.blocks import Block, Owner
 from calico.ipam.configuration import Configuration
-from calico.ipam.records import TRIES_MAX, Record, TooBusy, read_block, read_blocks
+from calico.ipam.records import TRIES_MAX, Record, TooBusy, block_cidrs, read_block, read_blocks
 from calico.ipam.walk import Reserved, Walk, blocks_in
 from calico.ipam.writing import give
 from calico.resources.pools import IPPoolSpec
@@ -79,11 +79,12 @@ class Search:
             await self._from_own(cidr)
 
     async def _unclaimed(self) -> IPNetwork | None:
-        existing = await read_blocks(self.store, self._family)
+        taken = await block_cidrs(self.store, self._family)
         for walk in self._walks():
-            cidr = walk.first_free(existing, self.reserved)
+            cidr = walk.first_free(taken, self.reserved)
             if cidr is not None:
                 return cidr
+        existing = await read_blocks(self.store, self._family)
         for walk in self._walks():
             for cidr in walk.ordered(existing):
                 if self._is_stranded(existing[cidr].value) and await self._reclaim(existing[cidr]):

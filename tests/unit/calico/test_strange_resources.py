@@ -60,7 +60,7 @@ def documents(noun):
 
 
 @pytest.mark.parametrize("kind", sorted(NOUNS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_any_json_is_a_resource_or_refused(kind, data):
     noun = NOUNS[kind]
