@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from fabric.api import kinds
 from fabric.api.objects import Object, uid_of
@@ -13,6 +14,7 @@ from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
+from fabric.control.informer import Informer
 from fabric.control.informers import Informers
 from fabric.controllers.controllers import Controllers
 from fabric.errors import FabricError, NotFound
@@ -20,7 +22,9 @@ from fabric.plugin import registry
 from fabric.scheduler.scheduler import Scheduler
 from fabric.store.remote import RemoteStore
 
-RETRY_SECONDS, TRIES = 0.3, 200
+LOOK_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 def run(places: Places) -> None:
@@ -38,38 +42,30 @@ async def _run(places: Places) -> None:
     async with asyncio.TaskGroup() as tasks:
         for part in (informers, schedules, controls, scheduler, controllers):
             tasks.create_task(part.run(), name=type(part).__name__)
-        tasks.create_task(_remove_nodes_that_left(places, client))
+        tasks.create_task(_remove_nodes_that_left(places, client, informers.of(kinds.NODE)))
 
 
-async def _remove_nodes_that_left(places: Places, client: Client) -> None:
-    """Delete the Node objects that the spec no longer has, and what the plugin kept for them.
+async def _remove_nodes_that_left(places: Places, client: Client, nodes: Informer) -> None:
+    """Delete the Node objects that the spec no longer has, and what the plugin kept for them, for ever.
 
-    The controllers see to their pods.
+    Again and again, because an agent that has not heard of its end yet may take its lease once more.
+    The controllers see to the pods.
     """
     store = RemoteStore(places.store_socket)
-    async for spec in follow.changes(places):
+    while True:
+        spec = follow.current(places)
         plugin = registry.load(spec.network.plugin)
         names = {node.name for node in spec.nodes}
-        for _ in range(TRIES):
-            with contextlib.suppress(FabricError):
-                await plugin.retire(spec.network.config(), spec.all_facts(), store)
-                if await _removed(client, names):
-                    break
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _removed(client: Client, names: set[str]) -> bool:
-    try:
-        for node in (await client.list(kinds.NODE)).items:
-            if node["metadata"]["name"] not in names:
-                await _remove(client, node)
-    except FabricError:
-        return False
-    return True
+        try:
+            await plugin.retire(spec.network.config(), spec.all_facts(), store)
+            for node in nodes.items():
+                if node["metadata"]["name"] not in names:
+                    await _remove(client, node)
+        except FabricError as error:
+            _log.info("nodes that left: %s (again in %.1f s)", error, LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _remove(client: Client, node: Object) -> None:
-    try:
+    with contextlib.suppress(NotFound):
         await client.delete(kinds.NODE, node["metadata"]["name"], uid=uid_of(node))
-    except NotFound:
-        return
