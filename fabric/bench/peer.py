@@ -41,8 +41,9 @@ class PeerTimes:
 
 def mininet(hosts: int, *, seconds_max: float = 600.0) -> PeerTimes:
     """Start and stop that many hosts; FabricError when Mininet is not installed or fails."""
-    if shutil.which("mn") is None:
-        raise FabricError("Mininet is not installed: sudo apt-get install mininet (or use --no-mininet)")
+    if not all(shutil.which(tool) for tool in ("mn", "brctl")):
+        remedy = "sudo apt-get install mininet bridge-utils (or use --no-mininet)"
+        raise FabricError(f"Mininet, or what it needs, is not installed: {remedy}")
     inside = "ip link set lo up && mount -t sysfs none /sys && exec " + PYTHON + ' -c "$0" "$@"'
     run = subprocess.run(
         [
