@@ -7,7 +7,7 @@ on the control plane's address inside the fabric for pods. The store has a socke
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
 import socket
 
@@ -30,6 +30,8 @@ FABRIC_PORT = 6443
 STORE_EVENTS_MAX = 2_000
 """History that the store keeps in memory: plugins watch few keys, and the registry has a cache of its own."""
 LOOK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 def run(places: Places) -> None:
@@ -68,8 +70,11 @@ async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
             if pid and pid != listening_in:
                 if task is not None:
                     task.cancel()
-                with contextlib.suppress(OSError):
+                try:
                     config = ServerConfig(tls=[_socket_inside(pid)], pki=pki)
+                except OSError as error:
+                    _log.info("cannot listen in the control plane: %s (again in %.0f s)", error, LOOK_SECONDS)
+                else:
                     task = tasks.create_task(ApiServer(registry, config).run())
                     listening_in = pid
             await asyncio.sleep(LOOK_SECONDS)

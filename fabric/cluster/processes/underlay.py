@@ -48,6 +48,7 @@ class UnderlayProcess:
         self._kernel = LinuxKernel(self._hosts.pids)
         self._loops: dict[str, tuple[NetLoop, asyncio.Task[None]]] = {}
         self._look = asyncio.Event()
+        self._said = ""
 
     async def run(self) -> None:
         """Reconcile at every change of the spec, whenever a process of a host ended, and every second."""
@@ -63,11 +64,19 @@ class UnderlayProcess:
                     try:
                         await self._reconcile(spec_of.spec, tasks)
                     except* FabricError as errors:
-                        _log.info("hosts: %s (again in %.2f s)", errors.exceptions[0], RETRY_SECONDS)
+                        self._say(f"hosts: {errors.exceptions[0]}")
                         wait = RETRY_SECONDS
+                    else:
+                        self._said = ""
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._look.wait()
+
+    def _say(self, trouble: str) -> None:
+        """Log a trouble once, however often it is met in a row."""
+        if trouble != self._said:
+            _log.info("%s (asking again every %.2f s)", trouble, RETRY_SECONDS)
+            self._said = trouble
 
     async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
         fresh = await self._hosts.reconcile(spec)

@@ -143,3 +143,16 @@ def test_a_broken_images_file_is_refused_before_anything_is_built(fresh, tmp_pat
     assert done.returncode == 2
     assert f"{images}:2" in done.stderr
     assert fresh.leftovers() == []
+
+
+async def test_the_api_server_answers_pods_on_the_control_planes_address(vxlan):
+    def healthy():
+        url = "https://192.168.0.2:6443/healthz"
+        return vxlan.exec("pod-1", "curl", "-sk", "--max-time", "2", url).stdout == "ok"
+
+    await eventually(healthy, seconds_max=20)
+
+
+def test_a_pod_without_credentials_is_not_answered_more_than_that(vxlan):
+    url = "https://192.168.0.2:6443/api/v1/pods"
+    assert '"code":401' in vxlan.exec("pod-1", "curl", "-sk", url).stdout.replace(" ", "")
