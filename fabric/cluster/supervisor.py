@@ -21,9 +21,9 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
+from fabric.cluster import component_logs
 from fabric.cluster.mark import Mark
 from fabric.cluster.places import Places
 from fabric.cluster.process_table import start_time
@@ -32,7 +32,8 @@ RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
 """A component that lived this long starts with the shortest delay again."""
 RUNTIME = "runtime-"
-LOG_BYTES_MAX = 10 * 1024 * 1024
+LOOK_SECONDS = 60.0
+"""How often the logs are looked at."""
 _REAP_SECONDS = 0.005
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
@@ -86,7 +87,7 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
         record_pid(places, "supervisor", os.getpid())
         os.write(report, str(os.getpid()).encode())
         os.close(report)
-        _redirect(places.logs / "supervisor.log")
+        component_logs.write_to(places.logs / "supervisor.log")
         supervisor.run()
     except BaseException:
         traceback.print_exc()
@@ -121,12 +122,13 @@ class Supervisor:
                 if not child.pid and child.due <= now:
                     self._start(child)
             due = [child.due for child in self._children if not child.pid]
-            wait = max(0.0, min(due) - time.monotonic()) if due else 3600.0
-            got = signal.sigtimedwait(_SIGNALS, wait)
+            wait = min(due, default=now + LOOK_SECONDS) - time.monotonic()
+            got = signal.sigtimedwait(_SIGNALS, min(max(0.0, wait), LOOK_SECONDS))
             if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT):
                 self._end()
                 return
             self._reap()
+            component_logs.shorten(self._places.logs)
 
     def _start(self, child: _Child) -> None:
         parent = os.getpid()
@@ -184,7 +186,7 @@ def _become(places: Places, mark: Mark, child: _Child, parent: int) -> NoReturn:
             os._exit(1)
         mark.join()
         _name_process(f"fabric:{child.name}")
-        _redirect(places.logs / f"{child.name}.log")
+        component_logs.write_to(places.logs / f"{child.name}.log")
         child.body()
         code = 0
     except BaseException:
@@ -204,29 +206,13 @@ def recorded(places: Places) -> dict[str, tuple[int, int]]:
     """Pid (0 when dead) and number of restarts of every component that was started."""
     found: dict[str, tuple[int, int]] = {}
     for path in sorted(places.pids.glob("[!.]*")):
-        entry = json.loads(path.read_text())
+        try:
+            entry = json.loads(path.read_text())
+        except FileNotFoundError:
+            continue
         alive = entry["startTime"] and start_time(entry["pid"]) == entry["startTime"]
         found[path.name] = (entry["pid"] if alive else 0, entry["restarts"])
     return found
-
-
-def _redirect(log: Path) -> None:
-    """Send stdout and stderr to the component's log, the last 10 MiB of it kept as `<name>.log.1`."""
-    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        log.replace(log.with_suffix(".log.1"))
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    os.close(out)
-    os.close(nothing)
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
 
 
 def _raise_file_limit() -> None:
