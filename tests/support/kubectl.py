@@ -86,7 +86,7 @@ def _fetch(binary: Path) -> None:
         if binary.exists():
             return
         try:
-            _run("apt-get", "download", "kubernetes-client")
+            _download()
             draft = CACHE / f".unpacked-{os.getpid()}"
             package = next(CACHE.glob("kubernetes-client_1.20*.deb"))
             _run("dpkg", "-x", str(package), str(draft))
@@ -94,6 +94,15 @@ def _fetch(binary: Path) -> None:
             (draft / "usr" / "bin" / "kubectl").rename(binary)
         except (OSError, subprocess.SubprocessError, StopIteration) as error:
             pytest.skip(f"needs Debian's kubernetes-client 1.20, which cannot be fetched: {error}")
+
+
+def _download() -> None:
+    """A machine that has never asked for its packages' list asks now."""
+    try:
+        _run("apt-get", "download", "kubernetes-client")
+    except subprocess.CalledProcessError:
+        _run("apt-get", "update")
+        _run("apt-get", "download", "kubernetes-client")
 
 
 def _run(*words: str) -> None:
