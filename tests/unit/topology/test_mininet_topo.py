@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -79,8 +78,6 @@ def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
         module.Topo = StandIn
         monkeypatch.setitem(sys.modules, "mininet", types.ModuleType("mininet"))
         monkeypatch.setitem(sys.modules, "mininet.topo", module)
-    elif importlib.util.find_spec("mininet") is None:
-        pytest.skip("Mininet is not installed (pip install 'pod-fabric[mininet]')")
     (tmp_path / "topo.py").write_text(TOPO)
     return tmp_path
 
