@@ -67,13 +67,15 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     underlay_mtu: int
     network: NetworkSpec
     nodes: tuple[NodeSpec, ...]
+    features: tuple[str, ...] = ()
+    """Optional features of this machine's kernel, found out when the cluster was made."""
 
     @property
     def underlay(self) -> Underlay:
         return Underlay(self.underlay_kind, ipaddress.ip_network(self.underlay_subnet), self.underlay_mtu)
 
     def facts(self, node: NodeSpec) -> NodeFacts:
-        return NodeFacts(node.name, (node.interface,), underlay.DEVICE, self.underlay_mtu)
+        return NodeFacts(node.name, (node.interface,), underlay.DEVICE, self.underlay_mtu, node.labels)
 
     def all_facts(self) -> list[NodeFacts]:
         return [self.facts(node) for node in self.nodes]

@@ -118,6 +118,33 @@ class ContainerStatus:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DaemonSpec:
+    """A program that a node keeps running, in all of the node's namespaces and with its files."""
+
+    node: str
+    name: str
+    """Unique on its node."""
+    argv: tuple[str, ...]
+    """It stays in the foreground; `ipip-carrier DEVICE` is the runtime's own (fabric.plugin.contract)."""
+    restart_argv: tuple[str, ...] = ()
+    """How it is started again after an end that nobody asked for; as before where empty."""
+    log_path: Path | None = None
+    """Where stdout and stderr are appended; None is /dev/null."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    node: str
+    name: str
+    pid: int
+    """0 while it waits to be started again."""
+    argv: tuple[str, ...]
+    restarts: int = 0
+    message: str = ""
+    """Why it ended last, or could not be started; empty when it never did."""
+
+
 class ExecSession(Protocol):
     """One program started beside a container's, or on a node; closing the connection kills it."""
 
@@ -155,6 +182,22 @@ class Runtime(Protocol):
 
     async def nodes(self) -> Mapping[str, int]:
         """Pid of the init of every living node, by name."""
+        ...
+
+    async def start_daemon(self, spec: DaemonSpec) -> DaemonStatus:
+        """Keep a program running on a node: after 0.1 s, doubling to 5 s, it is started again when it ends.
+
+        One that runs with the same words is left alone; one with other words is killed first, and started
+        with `argv`. It outlives the runtime, and is forgotten when its node ends.
+        """
+        ...
+
+    async def stop_daemon(self, node: str, name: str) -> None:
+        """Kill it and start it no more; returns when it is dead."""
+        ...
+
+    async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
+        """Those of one node, or of all, sorted by node and name."""
         ...
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus: ...

@@ -21,6 +21,10 @@ from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
 from fabric.netstate.port import Host
 from fabric.store.port import Store
 
+IPIP_CARRIER = "ipip-carrier"
+"""A program that every node has, `ipip-carrier DEVICE`: it does in user space, over the TUN device of that
+name, what the kernel's ipip driver does, for kernels that have none. It follows the kernel's routes."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
@@ -46,6 +50,39 @@ class NodeFacts:
     device: str
     """The underlay's device: eth0."""
     mtu: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The node's labels in the topology: its rack, its role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that runs on a node beside its pods: a BGP daemon, a tunnel's carrier."""
+
+    name: str
+    """Unique on its node."""
+    argv: tuple[str, ...]
+    """It stays in the foreground, and sees the node's namespaces and files."""
+    restart_argv: tuple[str, ...] = ()
+    """How it is started after it ended by itself or was killed; as before where empty."""
+
+
+class Daemons(Protocol):
+    """The programs of one node. They outlive who asked for them, and end with the node."""
+
+    async def keep(self, program: Program) -> int:
+        """See that it runs, and is started again whenever it ends; return its pid as the host sees it.
+
+        Idempotent: one that runs with the same words is left alone, one with other words is ended first.
+        """
+        ...
+
+    async def end(self, name: str) -> None:
+        """Kill it, and start it no more; nothing is no error."""
+        ...
+
+    async def running(self) -> Mapping[str, int]:
+        """Pid of every program that runs now, by name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +97,9 @@ class NodeContext:
     """The node's private files as the host sees them: `root/"run/flannel"` is /run/flannel on the node."""
     store: Store
     client: Client
+    daemons: Daemons
+    features: frozenset[str] = frozenset()
+    """What this machine's kernel has, by doctor's names: a plugin may choose between two ways by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +170,7 @@ class NodeAgent(Protocol):
 
 
 class NetworkPlugin(Protocol):
-    """The plugin itself: stateless, one object per process."""
+    """The plugin itself: one object per process; it keeps nothing that cannot be read again."""
 
     @property
     def name(self) -> str: ...
@@ -143,7 +183,7 @@ class NetworkPlugin(Protocol):
         ...
 
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
-        """Kernel features it needs, by doctor's names: `vxlan`, `iptables`, `ipset`, `ipip`, `tun`."""
+        """Kernel features it needs, by doctor's names: `vxlan`, `iptables`, `ipset`, `ipip|tun` (either)."""
         ...
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
@@ -151,7 +191,17 @@ class NetworkPlugin(Protocol):
         ...
 
     async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        """Release what nodes hold that are not among `nodes` any more; idempotent, called at every change."""
+        """Release what nodes hold that are not among `nodes` any more.
+
+        Idempotent, called again and again by one process of the cluster.
+        """
+        ...
+
+    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        """Run for ever, once in each process that has agents: what these share, such as a cache of the store.
+
+        Every FabricError inside is retried. May return when there is nothing to share.
+        """
         ...
 
     def agent(self, context: NodeContext) -> NodeAgent: ...

@@ -51,6 +51,9 @@ class FlannelPlugin:
     async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
         await retirement.retire(nodes, store)
 
+    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        """Nothing is shared: each agent follows the leases by itself."""
+
     def agent(self, context: NodeContext) -> NodeAgent:
         return FlannelAgent(context)
 

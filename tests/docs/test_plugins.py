@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.fake_daemons import FakeDaemons
 from support.flannel_cluster import config, facts, pod
 from support.memory_api import MemoryApi
 from support.owned_task import running
@@ -45,7 +46,7 @@ class Cluster:
             for obj in (Bridge("eth0"), Address(node.addresses[0], "eth0")):
                 host.tamper_add(obj)
             files = root / node.name
-            context = NodeContext(node, config(), host, files, self.store, MemoryApi())
+            context = NodeContext(node, config(), host, files, self.store, MemoryApi(), FakeDaemons())
             self.agents.append(plugin.agent(context))
 
 

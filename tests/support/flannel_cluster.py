@@ -19,6 +19,7 @@ from flannel.backends import OPTIONS
 from flannel.leases import Lease, compact
 from flannel.net_conf import NetConf, check, document
 from flannel.plugin import FlannelPlugin
+from support.fake_daemons import FakeDaemons
 from support.memory_api import MemoryApi
 
 
@@ -92,6 +93,7 @@ class FlannelCluster:
             self.root / node.name,
             store or self.store,
             self.api,
+            FakeDaemons(),
         )
         return FlannelAgent(context, random.Random(number))
 

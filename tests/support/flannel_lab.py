@@ -20,6 +20,7 @@ from flannel import subnet_env
 from flannel.agent import FlannelAgent
 from flannel.plugin import FlannelPlugin
 from support.eventually import eventually
+from support.fake_daemons import FakeDaemons
 from support.flannel_cluster import facts, pod
 from support.memory_api import MemoryApi
 from support.namespaces import namespaces, run_inside
@@ -45,7 +46,13 @@ class FlannelLab:
         self.agents = [
             FlannelAgent(
                 NodeContext(
-                    node, section, self.kernel.host(node.name), root / node.name, self.store, self.api
+                    node,
+                    section,
+                    self.kernel.host(node.name),
+                    root / node.name,
+                    self.store,
+                    self.api,
+                    FakeDaemons(),
                 )
             )
             for node in self.facts

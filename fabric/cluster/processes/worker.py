@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import follow, loops
+from fabric.cluster.daemons import NodeDaemons
 from fabric.cluster.named_runtime import NamedRuntime
 from fabric.cluster.places import Places, image_files
 from fabric.cluster.spec import ClusterSpec, NodeSpec
@@ -70,6 +71,8 @@ class WorkerProcess:
             tasks.create_task(self._census.run(), name="census")
             tasks.create_task(self._runtime.follow(), name="power")
             await self._prepare()
+            shared = self._plugin.run(self._spec.network.config(), self._store, self._client)
+            tasks.create_task(shared, name=f"{self._plugin.name} of this process")
             async for spec in follow.changes(self._places):
                 await self._reconcile(spec, tasks)
 
@@ -103,6 +106,8 @@ class WorkerProcess:
             root=self._places.node(node.name),
             store=self._store,
             client=self._client,
+            daemons=NodeDaemons(self._runtime, node.name, self._places.node(node.name)),
+            features=frozenset(spec.features),
         )
         agent = self._plugin.agent(context)
         kubelet = Kubelet(
