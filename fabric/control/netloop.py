@@ -13,7 +13,7 @@ import logging
 from contextlib import suppress
 
 from fabric.errors import FabricError, KernelRefused
-from fabric.netstate.objects import Bridge, NetState, Veth, Vxlan
+from fabric.netstate.objects import Link, NetState
 from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Host, Owner
 
@@ -91,7 +91,7 @@ class NetLoop:
         if desired is None:
             return
         plan = await self._pass(desired)
-        if any(step.verb == "replace" and isinstance(step.obj, Bridge | Veth | Vxlan) for step in plan.steps):
+        if any(step.verb == "replace" and isinstance(step.obj, Link) for step in plan.steps):
             self._stale = True
             await self._pass(desired)
         self._actual = desired

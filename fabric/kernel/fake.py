@@ -14,7 +14,7 @@ from itertools import groupby
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
 from fabric.kernel.fake_namespace import FakeNamespace
-from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
+from fabric.netstate.objects import Ipip, NetObject, NetState, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step, matches
 from fabric.netstate.port import Host, Kernel, Owner
 from fabric.netstate.rules import Chain, Jump
@@ -67,10 +67,10 @@ class FakeHost(Host):
     @property
     def state(self) -> NetState:
         """All that is in the namespace, whoever made it; nothing when there is no such namespace."""
-        return self._spaces[self._name].state if self._name in self._spaces else frozenset()
+        return self._spaces[self._name].visible if self._name in self._spaces else frozenset()
 
     async def read(self, owner: Owner) -> NetState:
-        state = self._space("read").state
+        state = self._space("read").visible
         self.reads += 1
         return frozenset(
             obj
@@ -150,7 +150,10 @@ class FakeHost(Host):
                 self._faults.remove(fault)
                 strictness.refuse(errno.EBUSY)
         found = space.objects.get(step.obj.key)
-        if step.verb == "add" and found is not None and not matches(step.obj, found):
+        adopted = (
+            isinstance(step.obj, Ipip) and step.obj.is_open and isinstance(found, Ipip) and found.is_open
+        )
+        if step.verb == "add" and found is not None and not adopted and not matches(step.obj, found):
             strictness.refuse(errno.EEXIST)
 
     def _refusal(self, step: Step, error: OSError) -> KernelRefused:

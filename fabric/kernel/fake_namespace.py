@@ -15,13 +15,16 @@ from fabric.kernel import strictness
 from fabric.netstate.objects import (
     Address,
     Bridge,
+    Ipip,
     IpSet,
+    Link,
     LinkUp,
     Neighbor,
     NetObject,
     NetState,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
     device_names,
@@ -40,6 +43,11 @@ class FakeNamespace:
     def state(self) -> NetState:
         return frozenset(self.objects.values())
 
+    @property
+    def visible(self) -> NetState:
+        """The state without what counts as absent."""
+        return frozenset(obj for obj in self.state if not (isinstance(obj, Ipip) and obj.is_absent))
+
     def drop_device(self, name: str) -> None:
         """Remove a device and all that hangs on it; both ends of a veth."""
         link = self.objects.pop(("link", name), None)
@@ -57,7 +65,7 @@ class FakeNamespace:
 
     def put(self, obj: NetObject) -> None:
         strictness.check(obj, self.state)
-        if isinstance(obj, Bridge | Veth | Vxlan):
+        if isinstance(obj, Link):
             self._put_link(obj)
             return
         if isinstance(obj, Route) and obj.via and not obj.dev:
@@ -74,7 +82,7 @@ class FakeNamespace:
         if other and strictness.is_named(obj.name, self.state):
             strictness.refuse(errno.EBUSY)
 
-    def _put_link(self, link: Bridge | Veth | Vxlan) -> None:
+    def _put_link(self, link: Link) -> None:
         old = self.objects.get(link.key)
         if isinstance(link, Veth):
             if old is None:
@@ -82,20 +90,25 @@ class FakeNamespace:
             link = replace(link, peer_mac=link.peer_mac or _mac(link.peer_ns, link.peer))
         if isinstance(link, Vxlan):
             link = self._fit_tunnel(link, old)
-        old_mac = getattr(old, "mac", None)
-        link = replace(link, mac=link.mac or old_mac or _mac(self._name, link.name))
-        if old_mac not in (None, link.mac):
-            self._drop(link.name, lambda o: isinstance(o, Neighbor))
+        if not isinstance(link, Ipip | Tun):
+            link = self._with_mac(link, old)
         was_up = old is not None and strictness.is_up(link.name, (old,))
         self.objects[link.key] = link
         if link.up or was_up:
             self._set_up(link.name, link.up)
 
+    def _with_mac(self, link: Bridge | Veth | Vxlan, old: NetObject | None) -> Link:
+        old_mac = getattr(old, "mac", None)
+        link = replace(link, mac=link.mac or old_mac or _mac(self._name, link.name))
+        if old_mac not in (None, link.mac):
+            self._drop(link.name, lambda o: isinstance(o, Neighbor))
+        return link
+
     def _fit_tunnel(self, link: Vxlan, old: NetObject | None) -> Vxlan:
         """A tunnel is no larger than its parent allows: made too large it shrinks, changed it is refused."""
         parent = self.objects.get(("link", link.parent))
         overhead = 50 if link.local.version == 4 else 70
-        largest = parent.mtu - overhead if isinstance(parent, Bridge | Veth | Vxlan) else link.mtu
+        largest = parent.mtu - overhead if isinstance(parent, Bridge | Veth) else link.mtu
         if link.mtu > largest and isinstance(old, Vxlan) and old.mtu != link.mtu:
             strictness.refuse(errno.EINVAL)
         return replace(link, mtu=min(link.mtu, largest))
@@ -119,7 +132,7 @@ class FakeNamespace:
 
     def delete(self, obj: NetObject) -> None:
         match obj:
-            case Bridge() | Veth() | Vxlan():
+            case Bridge() | Veth() | Vxlan() | Ipip() | Tun():
                 if obj.key in self.objects:
                     self.drop_device(obj.name)
             case LinkUp(dev=dev):
@@ -155,9 +168,9 @@ class FakeNamespace:
 
     def _set_up(self, dev: str, up: bool) -> None:
         link = self.objects.get(("link", dev))
-        if isinstance(link, Bridge | Veth | Vxlan):
+        if isinstance(link, Link):
             self.objects[link.key] = replace(link, up=up)
-        if up and not isinstance(link, Bridge | Vxlan):
+        if up and (link is None or isinstance(link, Veth)):
             self.objects["up", dev] = LinkUp(dev)
         if not up:
             self.objects.pop(("up", dev), None)

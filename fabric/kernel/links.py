@@ -1,4 +1,4 @@
-"""Bridges, veth pairs and VXLAN devices as netlink requests, and back.
+"""Bridges, veth pairs and tunnels as netlink requests, and back.
 
 A pair is one request: the far end is made in its own namespace under its final name, and both ends have one
 queue, because moving, renaming or resizing a device waits for RCU (16 to 20 ms each). Devices are deleted
@@ -15,7 +15,8 @@ from typing import Protocol
 
 from fabric.kernel import netlink
 from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, text, u32
-from fabric.netstate.objects import Bridge, IPAddress, Link, Veth, Vxlan
+from fabric.kernel.tun import TUN
+from fabric.netstate.objects import Bridge, IPAddress, Ipip, Link, Tun, Veth, Vxlan
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 IFF_UP = 1
@@ -29,6 +30,8 @@ _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER, _BRPORT_MODE = 1, 4
 _VXLAN_ID, _VXLAN_LINK, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT = 1, 3, 4, 7, 15
 _VXLAN_LOCAL6, _VXLAN_GBP = 17, 23
+_IPIP_LOCAL, _IPIP_REMOTE, _IPIP_TTL, _IPIP_PMTUDISC = 2, 3, 4, 10
+_TUN_TYPE, _TUN_PERSIST = 3, 6
 _SKIP_STATISTICS = u32(_EXT_MASK, 8)
 _ONE_QUEUE = u32(_NUM_TX_QUEUES, 1) + u32(_NUM_RX_QUEUES, 1)
 
@@ -59,13 +62,13 @@ class Device:
 
 
 def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Request]:
-    """Return the requests that make `link`; `pids` tells its peer's namespace.
+    """Return the requests that make `link`, which is no Tun; `pids` tells a peer's namespace.
 
     A bridge takes the smallest MTU of its ports until it is given another than it has; so it is.
     """
     head = _IFINFO.pack(0, 0, 0, IFF_UP if link.up else 0, IFF_UP if link.up else 0)
     mtu = link.mtu - 1 if isinstance(link, Bridge) else link.mtu
-    body = head + text(_IFNAME, link.name) + u32(_MTU, mtu) + _mac(link.mac)
+    body = head + text(_IFNAME, link.name) + u32(_MTU, mtu) + _mac_of(link)
     after: list[Request] = []
     match link:
         case Bridge():
@@ -79,13 +82,16 @@ def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Requ
         case Vxlan():
             info = attribute(_INFO_DATA, _vxlan(link, indexes[link.parent]))
             body += attribute(_LINKINFO, text(_INFO_KIND, "vxlan") + info)
+        case Ipip():
+            info = attribute(_INFO_DATA, _ipip(link))
+            body += attribute(_LINKINFO, text(_INFO_KIND, "ipip") + info)
     return [Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body), *after]
 
 
 def change(link: Link, indexes: Indexes) -> list[Request]:
     """Return the requests that give an existing device the changeable values of `link`."""
     flags = IFF_UP if link.up else 0
-    body = _IFINFO.pack(0, 0, indexes[link.name], flags, IFF_UP) + u32(_MTU, link.mtu) + _mac(link.mac)
+    body = _IFINFO.pack(0, 0, indexes[link.name], flags, IFF_UP) + u32(_MTU, link.mtu) + _mac_of(link)
     if not isinstance(link, Veth):
         return [Request(RTM_SETLINK, 0, body)]
     body += u32(_MASTER, indexes[link.master] if link.master else 0)
@@ -168,7 +174,17 @@ def read_link(it: Device, names: Mapping[int, str], far_end: tuple[str, str, str
             return Veth(it.name, peer, peer_ns, it.mtu, it.mac, peer_mac or None, master, it.hairpin, it.up)
         case "vxlan":
             return _read_vxlan(it, names)
+        case "ipip":
+            tunnel = Ipip(it.name, it.mtu, _end(it.data, _IPIP_LOCAL), _end(it.data, _IPIP_REMOTE), it.up)
+            return None if tunnel.is_absent else tunnel
+        case "tun" if it.data.get(_TUN_TYPE) == bytes((TUN,)) and it.data.get(_TUN_PERSIST) == b"\1":
+            return Tun(it.name, it.mtu, it.up)
     return None
+
+
+def is_open_ipip(it: Device) -> bool:
+    """True for the one IPIP device of a namespace without ends, lowered or not."""
+    return it.kind == "ipip" and not _end(it.data, _IPIP_LOCAL) and not _end(it.data, _IPIP_REMOTE)
 
 
 def names_by_index(found: Iterable[Device]) -> dict[int, str]:
@@ -212,12 +228,28 @@ def _vxlan(link: Vxlan, parent: int) -> bytes:
     )
 
 
+def _ipip(link: Ipip) -> bytes:
+    """A TTL of 0 is inherited, and so is DF without path MTU discovery: the driver's own device does both."""
+    ends = attribute(_IPIP_LOCAL, link.local.packed) if link.local else b""
+    ends += attribute(_IPIP_REMOTE, link.remote.packed) if link.remote else b""
+    return ends + attribute(_IPIP_TTL, b"\0") + attribute(_IPIP_PMTUDISC, b"\0")
+
+
+def _end(data: Mapping[int, bytes], kind: int) -> IPAddress | None:
+    packed = data.get(kind, b"")
+    return ip_address(packed) if any(packed) else None
+
+
 def _local(local: IPAddress) -> bytes:
     match local:
         case IPv4Address():
             return attribute(_VXLAN_LOCAL, local.packed)
         case IPv6Address():
             return attribute(_VXLAN_LOCAL6, local.packed)
+
+
+def _mac_of(link: Link) -> bytes:
+    return b"" if isinstance(link, Ipip | Tun) else _mac(link.mac)
 
 
 def _mac(mac: str | None) -> bytes:

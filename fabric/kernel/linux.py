@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fabric.errors import KernelRefused
-from fabric.kernel import links, programs, sets, tables
+from fabric.kernel import links, programs, sets, tables, tun
 from fabric.kernel.namespaces import inside
 from fabric.kernel.netlink import NetlinkError, Socket
 from fabric.kernel.nsids import NamespaceIds
@@ -173,7 +173,7 @@ class LinuxHost(Host):
         def read(kind: type) -> NetState:
             return frozenset(self._reader.read(socket, frozenset((kind,))))
 
-        return Writer(self._name, socket, self._kernel.pids, read, self._resize_peer)
+        return Writer(self._name, socket, self._kernel.pids, read, self._resize_peer, self._make_tun)
 
     def _resize_peer(self, link: Veth) -> None:
         with inside(self._kernel.pids[link.peer_ns]):
@@ -182,6 +182,10 @@ class LinuxHost(Host):
             socket.change([links.resized(link.peer, link.mtu)])
         finally:
             socket.close()
+
+    def _make_tun(self, name: str) -> None:
+        with inside(self._pid):
+            tun.make(name)
 
     def _read_sysctls(self, paths: frozenset[str]) -> Iterator[Sysctl]:
         with inside(self._pid):

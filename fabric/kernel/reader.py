@@ -12,16 +12,19 @@ from fabric.netstate.objects import (
     Address,
     Bridge,
     FdbEntry,
+    Ipip,
     LinkUp,
     Neighbor,
     NetObject,
     Qdisc,
     Route,
+    Tun,
     Veth,
     Vxlan,
 )
 
-_KINDS_OF_DEVICES = {"bridge": Bridge, "veth": Veth, "vxlan": Vxlan}
+_KINDS_OF_DEVICES = {"bridge": Bridge, "veth": Veth, "vxlan": Vxlan, "ipip": Ipip, "tun": Tun}
+_RAISED_BY_THEMSELVES = _KINDS_OF_DEVICES.keys() - {"veth"}
 
 
 class Reader:
@@ -37,7 +40,7 @@ class Reader:
         names = links.names_by_index(found)
         yield from self._links(socket, found, names, kinds)
         if LinkUp in kinds:
-            yield from (LinkUp(it.name) for it in found if it.up and it.kind not in ("bridge", "vxlan"))
+            yield from (LinkUp(it.name) for it in found if it.up and it.kind not in _RAISED_BY_THEMSELVES)
         if Address in kinds:
             yield from addresses.read(socket, names)
         if Neighbor in kinds:

@@ -16,12 +16,15 @@ from fabric.netstate.objects import (
     Bridge,
     FdbEntry,
     IPAddress,
+    Ipip,
+    Link,
     LinkUp,
     Neighbor,
     NetObject,
     Qdisc,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
 )
@@ -59,7 +62,7 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
     """Raise what Linux would answer to putting `obj` among `objects`."""
     there = list(objects)
     match obj:
-        case Bridge() | Veth() | Vxlan():
+        case Bridge() | Veth() | Vxlan() | Ipip() | Tun():
             _check_link(obj, there)
         case LinkUp(dev=dev) | Neighbor(dev=dev) | FdbEntry(dev=dev):
             _check_device(dev, there)
@@ -144,7 +147,7 @@ def _refuse_loops(chains: dict[tuple[Family, Table, str], Chain]) -> None:
         visit(key, frozenset())
 
 
-def _check_link(obj: Bridge | Veth | Vxlan, there: list[NetObject]) -> None:
+def _check_link(obj: Link, there: list[NetObject]) -> None:
     if not 0 < len(obj.name) <= NAME_LENGTH_MAX:
         refuse(errno.ERANGE)
     if isinstance(obj, Veth) and obj.master is not None:
@@ -157,10 +160,15 @@ def _check_link(obj: Bridge | Veth | Vxlan, there: list[NetObject]) -> None:
             same_port = isinstance(other, Vxlan) and (other.vni, other.port) == (obj.vni, obj.port)
             if same_port and other.key != obj.key:
                 refuse(errno.EEXIST)
+    if isinstance(obj, Ipip):
+        for other in there:
+            same_ends = isinstance(other, Ipip) and (other.local, other.remote) == (obj.local, obj.remote)
+            if same_ends and other.key != obj.key:
+                refuse(errno.EEXIST)
 
 
 def _check_device(dev: str, there: list[NetObject]) -> None:
-    if dev != "lo" and not any(isinstance(o, Bridge | Veth | Vxlan) and o.name == dev for o in there):
+    if dev != "lo" and not any(isinstance(o, Link) and o.name == dev for o in there):
         refuse(errno.ENODEV)
 
 
@@ -218,8 +226,7 @@ def _has_no_ipv4(there: Iterable[NetObject]) -> bool:
 def is_up(dev: str, there: Iterable[NetObject]) -> bool:
     """True when the device is raised."""
     return any(
-        (isinstance(o, Bridge | Veth | Vxlan) and o.name == dev and o.up)
-        or (isinstance(o, LinkUp) and o.dev == dev)
+        (isinstance(o, Link) and o.name == dev and o.up) or (isinstance(o, LinkUp) and o.dev == dev)
         for o in there
     )
 

@@ -17,18 +17,21 @@ from fabric.netstate.objects import (
     Address,
     Bridge,
     FdbEntry,
+    Ipip,
+    Link,
     LinkUp,
     Neighbor,
     NetObject,
     NetState,
     Qdisc,
     Route,
+    Tun,
     Veth,
     Vxlan,
 )
 from fabric.netstate.plan import Step, matches
 
-NETLINK_KINDS = (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc)
+NETLINK_KINDS = (Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc)
 _GONE = {errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO}
 _ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 
@@ -36,7 +39,8 @@ _ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 def refusal(namespace: str, step: object, error: OSError) -> KernelRefused:
     """Return the error that names the namespace, the step and the errno."""
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
-    detail = f": {error.detail}" if isinstance(error, NetlinkError) and error.detail else ""
+    more = error.detail if isinstance(error, NetlinkError) else error.filename
+    detail = f": {more}" if more else ""
     what = str(step).split("\n", 1)[0]
     return KernelRefused(f"{namespace}: {what}: {error.strerror} ({name}){detail}")
 
@@ -51,12 +55,14 @@ class Writer:
         pids: Mapping[str, int],
         read: Callable[[type], NetState],
         resize_peer: Callable[[Veth], None],
+        make_tun: Callable[[str], None],
     ) -> None:
         self._namespace = namespace
         self._socket = socket
         self._pids = pids
         self._read = read
         self._resize_peer = resize_peer
+        self._make_tun = make_tun
         self._pending: list[tuple[Step, Request]] = []
         self._links_pending = False
         self._tunnels: set[str] = set()
@@ -65,7 +71,7 @@ class Writer:
         """Carry out the steps in order; KernelRefused names the first that Linux refused."""
         doomed: list[Step] = []
         for step in steps:
-            if step.verb == "delete" and isinstance(step.obj, Bridge | Veth | Vxlan):
+            if step.verb == "delete" and isinstance(step.obj, Link) and not isinstance(step.obj, Ipip):
                 doomed.append(step)
                 continue
             self._doom(doomed)
@@ -103,7 +109,7 @@ class Writer:
         add = {"add": _ADD, "replace": _REPLACE, "delete": 0}[step.verb]
         delete = step.verb == "delete"
         match step.obj:
-            case Bridge() | Veth() | Vxlan() as link:
+            case Bridge() | Veth() | Vxlan() | Ipip() | Tun() as link:
                 yield from self._link(step, link)
             case LinkUp(dev=dev):
                 yield links.raised(self[dev], not delete)
@@ -121,8 +127,13 @@ class Writer:
             case Route() as it:
                 yield routes.request(it, self, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add)
 
-    def _link(self, step: Step, link: Bridge | Veth | Vxlan) -> Iterator[Request]:
-        if step.verb == "add":
+    def _link(self, step: Step, link: Link) -> Iterator[Request]:
+        if step.verb == "delete":
+            yield from self._lowered_for_good(link)
+        elif step.verb == "add" and isinstance(link, Tun):
+            self._make(link)
+            yield from links.change(link, self)
+        elif step.verb == "add":
             if isinstance(link, Veth) and link.peer_ns not in self._pids:
                 raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
             first, *more = links.creation(link, self, self._pids)
@@ -135,6 +146,26 @@ class Writer:
             if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
                 self._resize_peer(link)
         self._links_pending = True
+
+    def _make(self, link: Tun) -> None:
+        """Make a TUN device unless it is there."""
+        self._flush()
+        try:
+            self._socket.index_of(link.name)
+        except OSError:
+            self._make_tun(link.name)
+        else:
+            if not any(matches(link, obj) for obj in self._read(Tun)):
+                raise NetlinkError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def _lowered_for_good(self, link: Link) -> Iterator[Request]:
+        """Yield the requests that delete a tunnel, or leave the driver's own as before its first use."""
+        index = self[link.name]
+        yield links.raised(index, False)
+        for it in self._read(Address):
+            if isinstance(it, Address) and it.dev == link.name:
+                yield addresses.request(it, index, addresses.RTM_DELADDR, 0)
+        yield links.deletion(link.name)
 
     def _require_vxlan(self, device: str) -> None:
         """Refuse what Linux takes and drops: a tunnel's end for a device that has none."""
@@ -161,14 +192,28 @@ class Writer:
             return error.errno in _GONE
         if step.verb != "add" or error.errno != errno.EEXIST:
             return False
+        if isinstance(step.obj, Ipip) and step.obj.is_open:
+            return self._adopt(step, step.obj)
         there = {obj for obj in self._read(type(step.obj)) if obj.key == step.obj.key}
         if not there and isinstance(step.obj, Neighbor | FdbEntry):
             return self._socket.change([Request(request.type, _REPLACE, request.body)]) == [None]
         return any(matches(step.obj, obj) for obj in there)
 
+    def _adopt(self, step: Step, tunnel: Ipip) -> bool:
+        """Give the driver's own device the values of `tunnel`; False when that name is another device's."""
+        found = [
+            it for it in links.devices(self._socket) if it.name == tunnel.name and links.is_open_ipip(it)
+        ]
+        if not found:
+            return False
+        for error in self._socket.change(links.change(tunnel, self)):
+            if error is not None:
+                raise refusal(self._namespace, step, error) from error
+        return True
+
 
 def _name(obj: NetObject) -> str:
-    assert isinstance(obj, Bridge | Veth | Vxlan)
+    assert isinstance(obj, Link)
     return obj.name
 
 

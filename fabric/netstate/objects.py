@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Literal
 
+from fabric.netstate.devices import Bridge as Bridge
+from fabric.netstate.devices import IPAddress as IPAddress
+from fabric.netstate.devices import Ipip as Ipip
+from fabric.netstate.devices import Link as Link
+from fabric.netstate.devices import Tun as Tun
+from fabric.netstate.devices import Veth as Veth
+from fabric.netstate.devices import Vxlan as Vxlan
 from fabric.netstate.qdiscs import Qdisc as Qdisc
 from fabric.netstate.rules import Chain as Chain
 from fabric.netstate.rules import Family as Family
@@ -19,91 +26,12 @@ from fabric.netstate.rules import IpSet as IpSet
 from fabric.netstate.rules import Jump as Jump
 from fabric.netstate.rules import Table as Table
 
-IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 IPInterface = IPv4Interface | IPv6Interface
 
 MAIN_TABLE = 254
 IPV6_METRIC = 1024
 """What Linux makes of metric 0 in IPv6; a Route says 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """A Linux bridge without VLAN filtering."""
-
-    name: str
-    mtu: int = 1500
-    mac: str | None = None
-    """None leaves the kernel's choice, and matches any MAC that is read back."""
-    up: bool = True
-
-    @property
-    def key(self) -> Hashable:
-        return ("link", self.name)
-
-    def __str__(self) -> str:
-        return f"link {self.name} type bridge mtu {self.mtu}{_mac(self.mac)}{_up(self.up)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Veth:
-    """A veth pair: this end here, the other end in namespace `peer_ns`, both made in one message.
-
-    The peer's end is raised by a `LinkUp` (or an address plan) in its own namespace.
-    """
-
-    name: str
-    peer: str
-    peer_ns: str
-    mtu: int = 1500
-    mac: str | None = None
-    peer_mac: str | None = None
-    master: str | None = None
-    hairpin: bool = False
-    up: bool = True
-
-    @property
-    def key(self) -> Hashable:
-        return ("link", self.name)
-
-    def __str__(self) -> str:
-        master = f" master {self.master}" if self.master else ""
-        peer = f" peer {self.peer} netns {self.peer_ns}{_mac(self.peer_mac)}"
-        return (
-            f"link {self.name} type veth mtu {self.mtu}{_mac(self.mac)}{peer}{master}"
-            f"{' hairpin on' * self.hairpin}{_up(self.up)}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Vxlan:
-    """A VXLAN tunnel end whose peers are static: FDB entries and neighbours, no learning."""
-
-    name: str
-    vni: int
-    parent: str
-    local: IPAddress
-    port: int = 8472
-    mtu: int = 1450
-    mac: str | None = None
-    learning: bool = False
-    gbp: bool = False
-    up: bool = True
-
-    @property
-    def key(self) -> Hashable:
-        return ("link", self.name)
-
-    def __str__(self) -> str:
-        learning = "" if self.learning else " nolearning"
-        return (
-            f"link {self.name} type vxlan id {self.vni} local {self.local} dev {self.parent} "
-            f"dstport {self.port}{learning}{' gbp' * self.gbp} mtu {self.mtu}{_mac(self.mac)}{_up(self.up)}"
-        )
-
-
-Link = Bridge | Veth | Vxlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,21 +174,7 @@ class Sysctl:
         return f"sysctl {self.path}={self.value}"
 
 
-NetObject = (
-    Bridge
-    | Veth
-    | Vxlan
-    | LinkUp
-    | Address
-    | Route
-    | Neighbor
-    | FdbEntry
-    | Qdisc
-    | Sysctl
-    | IpSet
-    | Chain
-    | Jump
-)
+NetObject = Link | LinkUp | Address | Route | Neighbor | FdbEntry | Qdisc | Sysctl | IpSet | Chain | Jump
 NetState = frozenset[NetObject]
 """Everything that one owner has, or wants, in one network namespace."""
 
@@ -270,7 +184,7 @@ def device_names(obj: NetObject) -> frozenset[str]:
     match obj:
         case Vxlan():
             return frozenset((obj.name, obj.parent))
-        case Bridge() | Veth():
+        case Bridge() | Veth() | Ipip() | Tun():
             return frozenset((obj.name,))
         case LinkUp() | Address() | Neighbor() | FdbEntry() | Qdisc():
             return frozenset((obj.dev,))
@@ -281,11 +195,3 @@ def device_names(obj: NetObject) -> frozenset[str]:
             per_device = group in ("conf", "neigh") and any(setting) and name not in ("all", "default")
             return frozenset((name,)) if per_device else frozenset()
     return frozenset()
-
-
-def _mac(mac: str | None) -> str:
-    return f" address {mac}" if mac else ""
-
-
-def _up(up: bool) -> str:
-    return " up" if up else ""

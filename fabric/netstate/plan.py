@@ -19,8 +19,10 @@ from fabric.netstate.objects import (
     Chain,
     FdbEntry,
     IPAddress,
+    Ipip,
     IpSet,
     Jump,
+    Link,
     LinkUp,
     Neighbor,
     NetObject,
@@ -28,6 +30,7 @@ from fabric.netstate.objects import (
     Qdisc,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
     device_names,
@@ -36,7 +39,11 @@ from fabric.netstate.objects import (
 _ADD_ORDER: dict[type, int] = {
     kind: rank
     for rank, kind in enumerate(
-        (Bridge, Veth, Vxlan, Sysctl, Qdisc, Address, LinkUp, Neighbor, FdbEntry, Route, IpSet, Chain, Jump)
+        (
+            *(Bridge, Veth, Vxlan, Ipip, Tun),
+            *(Sysctl, Qdisc, Address, LinkUp, Neighbor, FdbEntry, Route),
+            *(IpSet, Chain, Jump),
+        )
     )
 }
 _DELETE_RULES, _ADD_JUMPS, _DELETE_CHAINS, _DELETE_SETS = 20, 21, 22, 23
@@ -47,8 +54,6 @@ _LATE: dict[tuple[str, type], int] = {
     ("delete", Chain): _DELETE_CHAINS,
     ("delete", IpSet): _DELETE_SETS,
 }
-
-_LINKS = (Bridge, Veth, Vxlan)
 
 Verb = Literal["add", "replace", "delete"]
 
@@ -117,7 +122,9 @@ def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
             same = ("peer", "peer_ns") + (("peer_mac",) if desired.peer_mac else ())
         case Vxlan(), Vxlan():
             same = ("vni", "parent", "local", "port", "learning", "gbp")
-        case Bridge(), Bridge():
+        case Ipip(), Ipip():
+            same = ("local", "remote")
+        case (Bridge(), Bridge()) | (Tun(), Tun()):
             same = ()
         case Qdisc(), Qdisc():
             same = ("kind",)
@@ -155,15 +162,15 @@ class _Losses:
     @classmethod
     def of(cls, steps: Iterable[Step], kept: NetState) -> _Losses:
         deleted = [step.obj for step in steps if step.verb == "delete"]
-        gone = {obj.name for obj in deleted if isinstance(obj, _LINKS)}
+        gone = {obj.name for obj in deleted if isinstance(obj, Link)}
         gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
         addresses = [obj for obj in deleted if isinstance(obj, Address)]
         shaken = {obj.dev for obj in addresses} | {obj.dev for obj in deleted if isinstance(obj, LinkUp)}
         renamed: set[str] = set()
         for step in steps:
-            if isinstance(step.obj, _LINKS) and isinstance(step.old, _LINKS):
+            if isinstance(step.obj, Link) and isinstance(step.old, Link):
                 shaken |= {step.obj.name} if step.old.up and not step.obj.up else set()
-                renamed |= {step.obj.name} if step.obj.mac not in (None, step.old.mac) else set()
+                renamed |= {step.obj.name} if _has_new_mac(step.obj, step.old) else set()
         sources = frozenset(obj.address.ip for obj in addresses)
         return cls(kept, frozenset(gone), frozenset(shaken), frozenset(renamed), sources)
 
@@ -186,6 +193,11 @@ class _Losses:
             case Neighbor():
                 return bool(devices & (self.shaken | self.renamed))
         return False
+
+
+def _has_new_mac(new: Link, old: Link) -> bool:
+    mac = getattr(new, "mac", None)
+    return mac is not None and mac != getattr(old, "mac", None)
 
 
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:

@@ -1,0 +1,26 @@
+"""Making a TUN device: a descriptor of /dev/net/tun names it, and asks for it to outlive the descriptor."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+
+CLONE_DEVICE = "/dev/net/tun"
+TUN, TAP = 0x1, 0x2
+_NO_PI = 0x1000
+"""Packets come and go without the four bytes of packet information."""
+_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
+
+
+def make(name: str, stays: bool = True) -> None:
+    """Make a TUN device in the calling thread's namespace; one that does not stay is gone on return.
+
+    OSError says why not: EBUSY while a program carries a device of that name, EINVAL when it is no TUN.
+    """
+    fd = os.open(CLONE_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), TUN | _NO_PI))
+        fcntl.ioctl(fd, _TUNSETPERSIST, int(stays))
+    finally:
+        os.close(fd)
