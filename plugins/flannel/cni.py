@@ -29,8 +29,8 @@ from fabric.netstate.objects import (
     Veth,
 )
 from fabric.plugin.contract import Attachment, PodRef
+from fabric.plugin.host_local import HostLocal
 from flannel import subnet_env
-from flannel.host_local import HostLocal
 from flannel.subnet_env import SubnetEnv
 
 BRIDGE = "cni0"
@@ -123,7 +123,7 @@ class Cni:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._addresses = HostLocal(root)
+        self._addresses = HostLocal(root, NETWORK)
         self._env: SubnetEnv | None = subnet_env.read(root)
 
     def install(self, env: SubnetEnv) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fabric.plugin import host_local
 from fabric.plugin.contract import NetworkConfig, NodeFacts
-from flannel import host_local
 from flannel.backend import Backend, is_adjacent, public_ips
 from flannel.backends import BACKENDS, OPTIONS
 from flannel.net_conf import NetConf, check, document

@@ -13,7 +13,7 @@ from fabric.netstate.objects import Bridge
 from fabric.netstate.plan import diff
 from flannel import cni, subnet_env
 from flannel.cni import Cni
-from flannel.host_local import HostLocal, OutOfAddresses
+from fabric.plugin.host_local import HostLocal, OutOfAddresses
 
 NETWORK, SUBNET = ip_network("10.244.0.0/16"), ip_network("10.244.1.0/24")
 ENV = subnet_env.of((NETWORK,), (SUBNET,), 1450)
@@ -103,12 +103,12 @@ def test_a_kill_between_creating_and_writing_a_file_loses_no_address(tmp_path):
     directory = tmp_path / ADDRESSES
     directory.mkdir(parents=True)
     (directory / "10.244.1.2").touch()
-    store = HostLocal(tmp_path)
+    store = HostLocal(tmp_path, "cbr0")
     assert store.allocate("uid-1", "eth0", (SUBNET,)) == (ip_address("10.244.1.2"),)
 
 
 def test_two_processes_never_give_one_address_twice(tmp_path):
-    one, other = HostLocal(tmp_path), HostLocal(tmp_path)
+    one, other = HostLocal(tmp_path, "cbr0"), HostLocal(tmp_path, "cbr0")
     given = [
         store.allocate(f"{name}-{n}", "eth0", (SUBNET,))
         for n in range(50)

@@ -1,4 +1,4 @@
-"""host-local's address store: below /var/lib/cni/networks/cbr0, one file for each address in use.
+"""CNI's host-local, for plugins: below /var/lib/cni/networks/<network>, one file for each address in use.
 
 A file is named by its address and holds the container's id and the name of its device. Creating it
 exclusively is what takes the address, so that no crash and no second process can give one address
@@ -16,7 +16,7 @@ from pathlib import Path
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress, IPNetwork
 
-PATH = Path("var/lib/cni/networks/cbr0")
+PATH = Path("var/lib/cni/networks")
 _LAST = "last_reserved_ip."
 
 
@@ -27,8 +27,9 @@ class OutOfAddresses(FabricError):
 class HostLocal:
     """The addresses in use on one node; the directory is read once, then mirrored in memory."""
 
-    def __init__(self, root: Path) -> None:
-        self._directory = root / PATH
+    def __init__(self, root: Path, network: str) -> None:
+        """`root`: the node's private files. `network`: the name in the CNI configuration."""
+        self._directory = root / PATH / network
         self._owners: dict[IPAddress, str] = {}
         self._by_owner: dict[str, dict[int, IPAddress]] = {}
         self._last: dict[int, IPAddress] = {}

@@ -1,0 +1,141 @@
+"""Where pods' addresses come from: Calico's IPAM, or host-local over the subnet that a file of the node names.
+
+Both are asked by the pod's UID and give the same answer again. With IPAM the handle is Calico's,
+`k8s-pod-network.<uid>`; annotations of the pod may name pools (`cni.projectcalico.org/ipv4pools`) or an
+address (`cni.projectcalico.org/ipAddrs`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+from typing import Any, Protocol
+
+from calico.ipam.allocator import Ipam
+from calico.ipam.blocks import Owner
+from calico.ipam.candidates import Wish
+from calico.resources.datastore import listed
+from calico.resources.pools import IPPool
+from fabric.api.kinds import NAMESPACE
+from fabric.api.objects import Object, annotations_of, labels_of
+from fabric.control.client import Client
+from fabric.errors import FabricError
+from fabric.netstate.objects import IPAddress, IPNetwork
+from fabric.plugin.contract import PodRef
+from fabric.plugin.host_local import HostLocal
+
+NETWORK = "k8s-pod-network"
+_ANNOTATION = "cni.projectcalico.org/"
+
+
+class Addresses(Protocol):
+    """Gives a pod its addresses, and takes them back."""
+
+    async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
+        """The pod's addresses, given now or before; FabricError when there is none."""
+        ...
+
+    async def release(self, uid: str) -> None:
+        """Take back what the pod has; nothing is no error."""
+        ...
+
+
+def handle_of(uid: str) -> str:
+    """The IPAM handle of a pod."""
+    return f"{NETWORK}.{uid}"
+
+
+class IpamAddresses:
+    """From Calico's pools."""
+
+    def __init__(self, ipam: Ipam, client: Client) -> None:
+        self._ipam = ipam
+        self._client = client
+
+    async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
+        handle = handle_of(ref.uid)
+        found = await self._ipam.addresses(handle)
+        if found:
+            return found
+        owner = Owner(handle, {"namespace": ref.namespace, "node": self._ipam.host, "pod": ref.name})
+        annotations = annotations_of(pod)
+        if wanted := annotations.get(_ANNOTATION + "ipAddrs"):
+            address = _listed(wanted, "ipAddrs")[0]
+            await self._ipam.assign(ip_address(address), owner)
+            return (ip_address(address),)
+        return await self._ipam.auto_assign(owner, await self._wish(ref, annotations))
+
+    async def release(self, uid: str) -> None:
+        await self._ipam.release_handle(handle_of(uid))
+
+    async def _wish(self, ref: PodRef, annotations: Mapping[str, str]) -> Wish:
+        pools = await listed(self._ipam.store, IPPool)
+        asked = annotations.get(_ANNOTATION + "ipv4pools")
+        if asked:
+            names = _listed(asked, "ipv4pools")
+            return Wish(pools=tuple(_cidr(name, pools) for name in names))
+        if not any(pool.spec.namespace_selector for pool in pools):
+            return Wish()
+        return Wish(namespace_labels=labels_of(await self._client.get(NAMESPACE, ref.namespace)))
+
+
+class FileAddresses:
+    """From the subnet of a file of the node, as flannel writes it: FLANNEL_SUBNET=10.244.1.1/24."""
+
+    def __init__(self, root: Path, file: str) -> None:
+        self._path = root / file.lstrip("/")
+        self._local = HostLocal(root, NETWORK)
+
+    async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
+        return self._local.allocate(ref.uid, ref.device, (self._subnet(),))
+
+    async def release(self, uid: str) -> None:
+        self._local.release(uid)
+
+    def mtu(self) -> int:
+        """The MTU that the file names for pods."""
+        return int(self._values()["FLANNEL_MTU"])
+
+    def _subnet(self) -> IPNetwork:
+        return ip_interface(self._values()["FLANNEL_SUBNET"]).network
+
+    def _values(self) -> Mapping[str, str]:
+        try:
+            text = self._path.read_text()
+        except OSError as error:
+            raise FabricError(
+                f"/{self._path.name} of the node is not written yet: {error.strerror}"
+            ) from error
+        values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        try:
+            ip_interface(values["FLANNEL_SUBNET"]), int(values["FLANNEL_MTU"])
+        except (KeyError, ValueError) as error:
+            raise FabricError(f"{self._path.name} of the node is not flannel's: {error}") from error
+        return values
+
+
+def _listed(text: str, annotation: str) -> list[str]:
+    """A JSON list of texts in an annotation."""
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
+        return found
+    raise FabricError(f'annotation {_ANNOTATION}{annotation} is {text!r}; write it as ["one", "another"]')
+
+
+def _cidr(name: str, pools: tuple[IPPool, ...]) -> IPNetwork:
+    """The pool that is meant by its name or its CIDR."""
+    for pool in pools:
+        if name in (pool.name, str(pool.spec.cidr)):
+            return pool.spec.cidr
+    try:
+        return ip_network(name)
+    except ValueError:
+        known = ", ".join(pool.name for pool in pools) or "none"
+        raise FabricError(
+            f"annotation {_ANNOTATION}ipv4pools: no IPPool {name!r}; there are: {known}"
+        ) from None

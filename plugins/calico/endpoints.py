@@ -1,0 +1,69 @@
+"""How a pod hangs on its node as Calico wires it: a veth of its own, and no bridge.
+
+The pod's address has no neighbours (/32): all it sends goes to 169.254.1.1, for which the node's end answers
+by proxy ARP, so that the node routes every packet, also between two pods of its own. The node has a route to
+each pod over its `cali…` device. Names follow from the pod's, so that CHECK says the same for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_interface, ip_network
+
+from calico.resources.endpoints import interface_name
+from fabric.netstate.objects import Address, IPAddress, LinkUp, NetObject, NetState, Route, Sysctl, Veth
+from fabric.plugin.contract import Attachment, PodRef
+
+GATEWAY = IPv4Address("169.254.1.1")
+HOST_MAC = "ee:ee:ee:ee:ee:ee"
+"""Of the node's end of every pod: the pod's ARP entry stays right when its node's end is made anew."""
+ROUTE_PROTOCOL = 80
+_SETTINGS = (
+    ("net/ipv4/conf/{0}/route_localnet", "1"),
+    ("net/ipv4/neigh/{0}/proxy_delay", "0"),
+    ("net/ipv4/conf/{0}/proxy_arp", "1"),
+    ("net/ipv4/conf/{0}/forwarding", "1"),
+    ("net/ipv4/conf/{0}/rp_filter", "1"),
+)
+
+
+def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int) -> Attachment:
+    """Return how the pod with these addresses hangs on its node."""
+    device = interface_name(pod.namespace, pod.name)
+    return Attachment(
+        ips=tuple(ip_interface(address) for address in addresses),
+        gateways=(GATEWAY,),
+        mtu=mtu,
+        node=_node(pod, device, addresses, mtu),
+        pod=frozenset((LinkUp("lo"), LinkUp(pod.device), *_pod(pod.device, addresses))),
+    )
+
+
+def mac_of(uid: str) -> str:
+    """A locally administered MAC of the pod's own, the same whenever it is computed."""
+    first, *rest = hashlib.sha256(uid.encode()).digest()[:6]
+    return ":".join(f"{byte:02x}" for byte in ((first | 0x02) & 0xFE, *rest))
+
+
+def _node(pod: PodRef, device: str, addresses: tuple[IPAddress, ...], mtu: int) -> NetState:
+    veth = Veth(
+        name=device,
+        peer=pod.device,
+        peer_ns=pod.netns,
+        mtu=mtu,
+        mac=HOST_MAC,
+        peer_mac=mac_of(pod.uid),
+    )
+    settings = (Sysctl(path.format(device), value) for path, value in _SETTINGS)
+    routes = (
+        Route(ip_network(address), dev=device, scope="link", proto=ROUTE_PROTOCOL) for address in addresses
+    )
+    return frozenset((veth, *settings, *routes))
+
+
+def _pod(device: str, addresses: tuple[IPAddress, ...]) -> Iterator[NetObject]:
+    for address in addresses:
+        yield Address(ip_interface(address), device)
+    yield Route(ip_network(GATEWAY), dev=device, scope="link")
+    yield Route(ip_network("0.0.0.0/0"), via=GATEWAY, dev=device)

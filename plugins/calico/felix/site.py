@@ -1,0 +1,63 @@
+"""This node as Felix sees it: its place in the underlay, what it registered, and what holds for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calico.resources.felix import FelixConfigurationSpec
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
+from fabric.netstate.objects import Family, IPAddress, IPInterface
+from fabric.plugin.contract import NodeFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One node with one configuration; equal sites need equal states."""
+
+    facts: NodeFacts
+    node: Node
+    pools: tuple[IPPool, ...]
+    felix: FelixConfigurationSpec
+    has_ipip: bool
+    """The kernel has an ipip driver; else tunl0 is a TUN device that a carrier serves."""
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    def address(self, family: Family) -> IPInterface | None:
+        """The node's own address, with its network's prefix length."""
+        return node_address(self.node, family)
+
+    @property
+    def wants_ipip(self) -> bool:
+        return self._wants("ipip") and self.ipip_address is not None
+
+    @property
+    def ipip_address(self) -> IPAddress | None:
+        return self.node.spec.bgp.ipv4_ipip_tunnel_addr if self.node.spec.bgp else None
+
+    def wants_vxlan(self, family: Family) -> bool:
+        return self._wants("vxlan", family) and self.vxlan_address(family) is not None
+
+    def vxlan_address(self, family: Family) -> IPAddress | None:
+        return vtep_address(self.node, family)
+
+    def _wants(self, encapsulation: str, family: Family = 4) -> bool:
+        return any(
+            pool.spec.encapsulation == encapsulation and pool.spec.family == family for pool in self.pools
+        )
+
+
+def node_address(node: Node, family: Family) -> IPInterface | None:
+    """A node's own address, as it registered it."""
+    bgp = node.spec.bgp
+    if bgp is None:
+        return None
+    return bgp.ipv4_address if family == 4 else bgp.ipv6_address
+
+
+def vtep_address(node: Node, family: Family) -> IPAddress | None:
+    """The address of a node's VXLAN device."""
+    return node.spec.ipv4_vxlan_tunnel_addr if family == 4 else node.spec.ipv6_vxlan_tunnel_addr

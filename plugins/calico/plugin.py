@@ -1,0 +1,95 @@
+"""The Calico plugin, as fabric finds it: what a topology may say, and an agent for each node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from calico import bootstrap, topology_check
+from calico.agent import CalicoAgent
+from calico.felix.node_state import preview
+from calico.preview import guessed
+from calico.resources.felix import DEFAULTS
+from calico.retirement import Retirement
+from calico.settings import Settings, settings
+from calico.view import Book
+from fabric.api.kinds import NODE
+from fabric.api.objects import Key, Object, labels_of
+from fabric.control.client import Client
+from fabric.control.clock import LoopClock
+from fabric.control.informer import Informer
+from fabric.errors import BadInput, Problem
+from fabric.netstate.objects import NetState
+from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.store.port import Store
+
+
+class CalicoPlugin:
+    """Network plugin `calico`. All agents of a process share one view of the datastore and of the Nodes."""
+
+    def __init__(self) -> None:
+        self._book = Book()
+        self._clock = LoopClock()
+        self._retirement = Retirement(self._clock)
+        self._agents: dict[str, CalicoAgent] = {}
+        self._labels: dict[str, Mapping[str, str]] = {}
+
+    @property
+    def name(self) -> str:
+        return "calico"
+
+    def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
+        return topology_check.problems(config, nodes)
+
+    def requirements(self, config: NetworkConfig) -> frozenset[str]:
+        wanted = {pool.spec.encapsulation for pool in _settings(config).pools}
+        devices = {"ipip": "ipip|tun", "vxlan": "vxlan"}
+        found = {feature for name, feature in devices.items() if name in wanted}
+        return frozenset(found | {"iptables", "ipset"})
+
+    async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        await bootstrap.write(store, self._clock, _settings(config))
+
+    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await self._retirement.retire(nodes, store)
+
+    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        """Follow the datastore and the Nodes' labels for all agents of this process."""
+        nodes = Informer(client, NODE)
+        nodes.on_change(self._on_node)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._book.run(store), name="calico's datastore")
+            tasks.create_task(nodes.run(), name="calico's nodes")
+
+    def agent(self, context: NodeContext) -> NodeAgent:
+        name, first = context.facts.name, context.facts.labels
+        agent = CalicoAgent(
+            context, _settings(context.config), self._book, lambda: self._labels.get(name, first)
+        )
+        self._agents[name] = agent
+        return agent
+
+    def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
+        """As if the nodes came up in order, each took the lowest free block, and the kernel had ipip."""
+        view, sites = guessed(_settings(config), nodes, DEFAULTS)
+        return {name: preview(site, view) for name, site in sites.items()}
+
+    def custom_resources(self) -> Sequence[Object]:
+        return ()
+
+    def _on_node(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self._labels.pop(key.name, None)
+            self._agents.pop(key.name, None)
+            return
+        if self._labels.get(key.name) != labels_of(new):
+            self._labels[key.name] = labels_of(new)
+            if key.name in self._agents:
+                self._agents[key.name].relabelled()
+
+
+def _settings(config: NetworkConfig) -> Settings:
+    found, findings = settings(config)
+    if findings:
+        raise BadInput(*(Problem(path, what) for path, what in findings))
+    return found

@@ -1,0 +1,67 @@
+"""What the datastore would hold if the nodes came up in order: for `fabric plan`, before anything runs.
+
+Each node takes the lowest free block of every pool that selects it, and its tunnel the first address of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from calico.felix.site import Site
+from calico.felix.tunnels import mac_of
+from calico.ipam.blocks import Block
+from calico.resources.felix import FelixConfigurationSpec
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
+from calico.selector import Selector
+from calico.settings import Settings
+from calico.topology_check import registered
+from calico.view import View
+from fabric.netstate.objects import IPNetwork
+from fabric.plugin.contract import NodeFacts
+
+_THEN = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def guessed(
+    settings: Settings, nodes: Sequence[NodeFacts], felix: FelixConfigurationSpec
+) -> tuple[View, Mapping[str, Site]]:
+    """Return the view, and every node's site in it by its name."""
+    walks = [(pool, _subnets(pool)) for pool in settings.pools if not pool.spec.disabled]
+    blocks: dict[IPNetwork, Block] = {}
+    found: dict[str, Node] = {}
+    for facts in nodes:
+        node = registered(facts, settings.rules)
+        for pool, walk in walks:
+            if Selector.parse(pool.spec.node_selector).matches(facts.labels):
+                cidr = next(walk, None)
+                if cidr is not None:
+                    blocks[cidr] = Block.claimed(cidr, facts.name, _THEN)
+                    node = _tunnelled(node, pool, cidr)
+        found[facts.name] = node
+    view = View(1, {Node: found, IPPool: {pool.name: pool for pool in settings.pools}}, blocks)
+    sites = {
+        facts.name: Site(facts, found[facts.name], settings.pools, felix, has_ipip=True) for facts in nodes
+    }
+    return view, sites
+
+
+def _subnets(pool: IPPool) -> Iterator[IPNetwork]:
+    found: Any = pool.spec.cidr.subnets(new_prefix=pool.spec.block_size)
+    yield from found
+
+
+def _tunnelled(node: Node, pool: IPPool, cidr: IPNetwork) -> Node:
+    """The node with the address of its tunnel, where the pool wants one and it has none."""
+    spec, bgp = node.spec, node.spec.bgp
+    address: Any = cidr.network_address
+    if pool.spec.encapsulation == "ipip" and bgp is not None and bgp.ipv4_ipip_tunnel_addr is None:
+        spec = replace(spec, bgp=replace(bgp, ipv4_ipip_tunnel_addr=address))
+    elif pool.spec.encapsulation == "vxlan":
+        field = "ipv4_vxlan_tunnel_addr" if pool.spec.family == 4 else "ipv6_vxlan_tunnel_addr"
+        if getattr(spec, field) is None:
+            spec = replace(spec, **{field: address, "vxlan_tunnel_mac": mac_of(node.name)})
+    return replace(node, spec=spec)

@@ -1,0 +1,145 @@
+"""This node in the datastore: its Node resource, with its address, its labels and its tunnels' addresses.
+
+What rules of the topology say (AS number, cluster id) holds for the first registration; later it is the
+user's. Labels follow the Kubernetes Node, as kube-controllers has it: an annotation remembers which came from
+there, so that labels set by calicoctl stay. A tunnel's address is asked of the IPAM when a pool wants the
+tunnel, and given back when none does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+from calico.felix.tunnels import mac_of
+from calico.ipam.allocator import Ipam
+from calico.ipam.tunnels import IPIP, VXLAN, VXLAN_V6, tunnel_address
+from calico.resources import datastore
+from calico.resources.nodes import Node, NodeAddress, NodeBGP, OrchRef
+from calico.settings import NodeRule
+from calico.topology_check import registered
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
+from fabric.plugin.contract import NodeFacts
+from fabric.store.port import Store
+
+KUBE_LABELS = "projectcalico.org/kube-labels"
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
+RESYNC_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Registration:
+    """Keeps one node registered."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        facts: NodeFacts,
+        rules: Sequence[NodeRule],
+        ipam: Ipam | None,
+        kube_labels: Callable[[], Mapping[str, str]],
+    ) -> None:
+        """`ipam` is None where tunnels need no addresses of pools; `kube_labels` are the Node's now."""
+        self._store = store
+        self._clock = clock
+        self._facts = facts
+        self._rules = rules
+        self._ipam = ipam
+        self._kube_labels = kube_labels
+        self.last_error = ""
+        self._wake = asyncio.Event()
+
+    def poke(self) -> None:
+        """Look again now: pools, labels or the Node have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever: at the start, after `poke`, every minute; a refusal is retried after 0.1 s to 5 s."""
+        delay = RETRY_SECONDS
+        while True:
+            self._wake.clear()
+            try:
+                await self.reconcile()
+            except FabricError as error:
+                if self.last_error != str(error):
+                    log.info("%s: registration: %s", self._facts.name, error)
+                self.last_error = str(error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, RETRY_SECONDS_MAX)
+            else:
+                self.last_error = ""
+                delay = RETRY_SECONDS
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RESYNC_SECONDS):
+                        await self._wake.wait()
+
+    async def reconcile(self) -> None:
+        """One pass: allocate what is missing, write what differs."""
+        with suppress(AlreadyExists, Conflict, NotFound):
+            before = await datastore.get(self._store, Node, self._facts.name)
+            if before is None:
+                first = registered(self._facts, self._rules)
+                before = await datastore.create(self._store, self._labelled(first), self._clock)
+            wanted = self._labelled(self._placed(before, await self._tunnels()))
+            if wanted != before:
+                await datastore.update(self._store, wanted)
+            return
+        self.poke()
+
+    async def _tunnels(self) -> Mapping[str, Any]:
+        if self._ipam is None:
+            return {}
+        labels = self._kube_labels()
+        return {
+            tunnel.handle(""): await tunnel_address(self._ipam, tunnel, labels)
+            for tunnel in (IPIP, VXLAN, VXLAN_V6)
+        }
+
+    def _placed(self, node: Node, tunnels: Mapping[str, Any]) -> Node:
+        """The node with its own addresses, whatever somebody made of them."""
+        own: dict[str, Any] = {}
+        for address in self._facts.addresses:
+            own.setdefault(f"ipv{address.version}_address", address)
+        bgp = replace(node.spec.bgp or NodeBGP(), ipv4_ipip_tunnel_addr=tunnels.get(IPIP.handle("")), **own)
+        vtep, vtep_v6 = tunnels.get(VXLAN.handle("")), tunnels.get(VXLAN_V6.handle(""))
+        refs = node.spec.orch_refs or (OrchRef(node_name=self._facts.name, orchestrator="k8s"),)
+        listed = {str(it.address): it for it in node.spec.addresses}
+        for address in self._facts.addresses:
+            ours = NodeAddress(address=ip_network(address.ip), type="CalicoNodeIP")
+            listed.setdefault(str(ours.address), ours)
+        spec = replace(
+            node.spec,
+            addresses=tuple(listed.values()),
+            bgp=bgp,
+            ipv4_vxlan_tunnel_addr=vtep,
+            ipv6_vxlan_tunnel_addr=vtep_v6,
+            vxlan_tunnel_mac=mac_of(self._facts.name) if vtep else "",
+            vxlan_tunnel_mac_v6=mac_of(self._facts.name) if vtep_v6 else "",
+            orch_refs=refs,
+        )
+        return replace(node, spec=spec)
+
+    def _labelled(self, node: Node) -> Node:
+        """The node with the Kubernetes Node's labels; those that it had from there and has no more go."""
+        kube = dict(self._kube_labels())
+        before = _remembered(node.metadata.annotations.get(KUBE_LABELS, "{}"))
+        own = {key: value for key, value in node.labels.items() if before.get(key) != value}
+        annotations = {**node.metadata.annotations, KUBE_LABELS: json.dumps(kube, sort_keys=True)}
+        return replace(node, metadata=replace(node.metadata, labels=own | kube, annotations=annotations))
+
+
+def _remembered(text: str) -> Mapping[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

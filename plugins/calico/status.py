@@ -1,0 +1,50 @@
+"""What Calico says of itself on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from calico.felix.node_state import NodeState
+from calico.resources.bgp_configuration import DEFAULTS
+from calico.settings import Settings
+from fabric.plugin.contract import AgentStatus
+
+BLOCKS_SHOWN_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is told of a node that is up."""
+
+    state: NodeState
+    settings: Settings
+    carrier: str
+    """What carries IPIP, or nothing."""
+    mtu: int
+
+
+def down(why: str) -> AgentStatus:
+    """Not yet able to attach pods."""
+    return AgentStatus(False, "CalicoIsNotUp", f"Calico is not ready on this node: {why}")
+
+
+def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
+    """Pods can be attached; trouble with the store or with BIRD is told, but stops nobody."""
+    state = condition.state
+    bgp = state.site.node.spec.bgp
+    blocks = list(map(str, state.blocks))
+    more = f" and {len(blocks) - BLOCKS_SHOWN_MAX} more" if len(blocks) > BLOCKS_SHOWN_MAX else ""
+    details = {
+        "backend": condition.settings.backend,
+        "blocks": ", ".join(blocks[:BLOCKS_SHOWN_MAX]) + more,
+        "encapsulation": ", ".join(sorted({pool.spec.encapsulation for pool in state.site.pools} - {""})),
+        "ipip-carrier": condition.carrier,
+        "mtu": str(condition.mtu),
+        "nodes": str(state.peers + 1),
+    }
+    if condition.settings.runs_bird and bgp is not None:
+        details["as-number"] = str(bgp.as_number or f"({DEFAULTS.as_number})")
+        details["route-reflector"] = bgp.route_reflector_cluster_id
+    message = "; ".join(("Calico is running on this node", *filter(None, troubles)))
+    return AgentStatus(True, "CalicoIsUp", message, {key: value for key, value in details.items() if value})
