@@ -1,4 +1,4 @@
-"""Where pods' addresses come from: Calico's IPAM, or host-local over the subnet that a file of the node names.
+"""Where pods' addresses come from: Calico's IPAM, or host-local over a subnet that a file names.
 
 Both are asked by the pod's UID and give the same answer again. With IPAM the handle is Calico's,
 `k8s-pod-network.<uid>`; annotations of the pod may name pools (`cni.projectcalico.org/ipv4pools`) or an
