@@ -38,6 +38,8 @@ class NetworkConfig:
     """MTU of the pods; 0 lets the plugin derive it from the underlay and its encapsulation."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own keys, as written in the topology."""
+    endpoints: bool = True
+    """False: pods are hung on the nodes by another plugin; this one carries packets between nodes only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,11 +126,11 @@ class Cni:
         self._addresses = HostLocal(root, NETWORK)
         self._env: SubnetEnv | None = subnet_env.read(root)
 
-    def install(self, env: SubnetEnv) -> None:
-        """Write subnet.env and the conflist: from here on pods can be attached."""
+    def install(self, env: SubnetEnv, *, configured: bool = True) -> None:
+        """Write subnet.env: from here on pods can be attached. `configured` by flannel's conflist, too."""
         path = self._root / CONFLIST
         with _on_disk():
-            if not path.exists() or path.read_text() != conflist():
+            if configured and (not path.exists() or path.read_text() != conflist()):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(conflist())
             subnet_env.write(self._root, env)

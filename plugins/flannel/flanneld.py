@@ -93,7 +93,8 @@ class Flanneld:
         site = Site(self._context.facts, self._conf, self._keeper.held.lease)
         if self._state is None or self._state.site.lease != site.lease:
             self._installed = False
-            self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu())
+            endpoints = self._context.config.endpoints
+            self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu(), endpoints=endpoints)
             self._annotations.want(annotations_for(site.lease))
         self._loop.want(self._state.desired_state(self._book.leases))
         if not self._installed and self._loop.settled:
@@ -105,7 +106,7 @@ class Flanneld:
 
     def _install(self, state: NodeState) -> None:
         try:
-            self._cni.install(state.env)
+            self._cni.install(state.env, configured=self._context.config.endpoints)
         except FabricError as error:
             self._trouble = str(error)
         else:

@@ -14,10 +14,11 @@ from flannel.leases import Lease
 from flannel.subnet_env import SubnetEnv
 
 
-def own_state(backend: Backend, site: Site, mtu: int) -> NetState:
-    """Return what the node needs whoever its peers are."""
+def own_state(backend: Backend, site: Site, mtu: int, *, endpoints: bool = True) -> NetState:
+    """Return what the node needs whoever its peers are; with `endpoints`, what pods hang on too."""
     rules = traffic.desired_state(site.conf.networks, site.lease.subnets)
-    return backend.own_state(site, mtu) | cni.node_state(env_of(site, mtu)) | rules
+    place = cni.node_state(env_of(site, mtu)) if endpoints else frozenset()
+    return backend.own_state(site, mtu) | place | rules
 
 
 def env_of(site: Site, mtu: int) -> SubnetEnv:
@@ -29,11 +30,11 @@ def env_of(site: Site, mtu: int) -> SubnetEnv:
 class NodeState:
     """The state of one node with one lease, over changing peers."""
 
-    def __init__(self, backend: Backend, site: Site, mtu: int) -> None:
+    def __init__(self, backend: Backend, site: Site, mtu: int, *, endpoints: bool = True) -> None:
         self.site = site
         self.env = env_of(site, mtu)
         self._backend = backend
-        self._own = own_state(backend, site, mtu)
+        self._own = own_state(backend, site, mtu, endpoints=endpoints)
         self._peers: dict[str, tuple[Lease, NetState]] = {}
 
     def desired_state(self, leases: Mapping[str, Lease]) -> NetState:

@@ -70,7 +70,7 @@ class FlannelPlugin:
         for facts in nodes:
             site = Site(facts, conf, leases[facts.name])
             mtu = config.mtu or backend.mtu(conf, facts)
-            own = node_state.own_state(backend, site, mtu)
+            own = node_state.own_state(backend, site, mtu, endpoints=config.endpoints)
             states[facts.name] = own | desired_state(backend, site, mtu, leases.values())
         return states
 

@@ -1,4 +1,4 @@
-"""Calico's CNI on one node: an address and a WorkloadEndpoint for each pod, kept over restarts, given back once."""
+"""Calico's CNI on one node: an address and an endpoint for each pod, kept over restarts, given back once."""
 
 from __future__ import annotations
 
@@ -39,12 +39,8 @@ class Node:
         return Cni("node-1", self.root, self.store, self.api, self.clock, addresses, lambda: 1450)
 
     def pod(self, number=1, **metadata):
-        spec = {
-            "serviceAccountName": "robot",
-            "containers": [
-                {"ports": [{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]}
-            ],
-        }
+        ports = [{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]
+        spec = {"serviceAccountName": "robot", "containers": [{"ports": ports}]}
         meta = {"name": f"pod-{number}", "namespace": "default", "labels": {"app": "web"}} | metadata
         return self.api.put(POD, {"metadata": meta, "spec": spec})
 

@@ -1,9 +1,9 @@
-"""A node in the datastore: what it says of itself, what stays the user's, and what is left when it is gone."""
+"""A node in the datastore: what it says of itself, what stays the user's, what is left when it is gone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_interface
 
 import pytest
 from support.calico_nodes import NOON, config, facts, pool
@@ -91,12 +91,13 @@ async def test_what_the_user_changed_stays_and_the_address_comes_back(place):
     registration = place.registration()
     await registration.reconcile()
     node = await place.node()
-    bgp = replace(node.spec.bgp, as_number=65009, ipv4_address=None, route_reflector_cluster_id="244.0.0.1")
-    bgp = replace(bgp, ipv6_address=ip_address("fd00::1") and None, ipv4_address=node.spec.bgp.ipv4_address)
+    wrong = ip_interface("192.168.9.9/24")
+    bgp = replace(node.spec.bgp, as_number=65009, ipv4_address=wrong, route_reflector_cluster_id="244.0.0.1")
     await datastore.update(place.store, replace(node, spec=replace(node.spec, bgp=bgp, orch_refs=())))
     await registration.reconcile()
     after = (await place.node()).spec
     assert (after.bgp.as_number, after.bgp.route_reflector_cluster_id) == (65009, "244.0.0.1")
+    assert str(after.bgp.ipv4_address) == "192.168.0.11/16"
     assert after.orch_refs[0].orchestrator == "k8s"
 
 

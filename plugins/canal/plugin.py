@@ -1,0 +1,118 @@
+"""The Canal plugin: flannel's agent without its bridge, and Calico's without its routes, on each node.
+
+They meet where they do on a real node: flanneld writes /run/flannel/subnet.env, from whose subnet Calico's
+CNI takes the pods' addresses. A packet leaves its pod over Calico's veth, and the node over Flannel's device.
+Both plugins are found by their entry points, as a topology finds this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fabric.api.objects import Object
+from fabric.control.client import Client
+from fabric.netstate.objects import NetState
+from fabric.plugin import registry
+from fabric.plugin.contract import (
+    AgentStatus,
+    Attachment,
+    NetworkConfig,
+    NodeAgent,
+    NodeContext,
+    NodeFacts,
+    PodRef,
+)
+from fabric.store.port import Store
+
+SUBNET_FILE = "/run/flannel/subnet.env"
+_CALICO_OPTIONS = ("resources",)
+
+
+class CanalPlugin:
+    """Network plugin `canal`: `backend` and options are Flannel's; `resources` are Calico's."""
+
+    def __init__(self) -> None:
+        self._flannel = registry.load("flannel")
+        self._calico = registry.load("calico")
+
+    @property
+    def name(self) -> str:
+        return "canal"
+
+    def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
+        flannel, calico = _flannels(config), _calicos(config)
+        return (*self._flannel.problems(flannel, nodes), *self._calico.problems(calico, nodes))
+
+    def requirements(self, config: NetworkConfig) -> frozenset[str]:
+        return self._flannel.requirements(_flannels(config)) | self._calico.requirements(_calicos(config))
+
+    async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        await self._flannel.prepare(_flannels(config), store, client)
+        await self._calico.prepare(_calicos(config), store, client)
+
+    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await self._flannel.retire(_flannels(config), nodes, store)
+        await self._calico.retire(_calicos(config), nodes, store)
+
+    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._flannel.run(_flannels(config), store, client))
+            tasks.create_task(self._calico.run(_calicos(config), store, client))
+
+    def agent(self, context: NodeContext) -> NodeAgent:
+        flannel = replace(context, config=_flannels(context.config))
+        calico = replace(context, config=_calicos(context.config))
+        return CanalAgent(self._flannel.agent(flannel), self._calico.agent(calico))
+
+    def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
+        return self._flannel.preview(_flannels(config), nodes)
+
+    def custom_resources(self) -> Sequence[Object]:
+        return self._calico.custom_resources()
+
+
+class CanalAgent:
+    """One node: the network is Flannel's, pods are Calico's."""
+
+    def __init__(self, network: NodeAgent, endpoints: NodeAgent) -> None:
+        self._network = network
+        self._endpoints = endpoints
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._network.run())
+            tasks.create_task(self._endpoints.run())
+
+    def status(self) -> AgentStatus:
+        """Up when both are; what is not up is told first."""
+        network, endpoints = self._network.status(), self._endpoints.status()
+        late = [it for it in (network, endpoints) if not it.ready]
+        if late:
+            return replace(late[0], reason="CanalIsNotUp")
+        message = "; ".join((network.message, endpoints.message))
+        return AgentStatus(True, "CanalIsUp", message, {**endpoints.details, **network.details})
+
+    async def add(self, pod: PodRef) -> Attachment:
+        return await self._endpoints.add(pod)
+
+    async def check(self, pod: PodRef) -> Attachment | None:
+        return await self._endpoints.check(pod)
+
+    async def delete(self, pod: PodRef) -> None:
+        await self._endpoints.delete(pod)
+
+    async def collect(self, alive: frozenset[str]) -> None:
+        await self._endpoints.collect(alive)
+
+
+def _flannels(config: NetworkConfig) -> NetworkConfig:
+    options = {key: value for key, value in config.options.items() if key not in _CALICO_OPTIONS}
+    return replace(config, options=options, endpoints=False)
+
+
+def _calicos(config: NetworkConfig) -> NetworkConfig:
+    options: dict[str, Any] = {key: config.options[key] for key in _CALICO_OPTIONS if key in config.options}
+    return replace(config, backend="none", options=options | {"subnetFile": SUBNET_FILE})
