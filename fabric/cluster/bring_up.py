@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -47,10 +47,15 @@ def check_network(topology: Topology) -> None:
     if found:
         raise BadInput(
             *(
-                Problem(topology.where("spec", "network", *path.split(".")), f"spec.network.{path}: {what}")
+                Problem(topology.where("spec", "network", *_steps(path)), f"spec.network.{path}: {what}")
                 for path, what in found
             )
         )
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    """A dotted path as a document has it: `ipPools.0.cidr` leads through a list."""
+    yield from (int(step) if step.isdigit() else step for step in path.split("."))
 
 
 def requirements(topology: Topology) -> frozenset[str]:

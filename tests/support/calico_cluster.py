@@ -1,0 +1,97 @@
+"""Nodes with Calico's agents on the fake kernel: one switch, one store, one API, any number of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from calico.agent import CalicoAgent
+from calico.felix import ownership
+from calico.plugin import CalicoPlugin
+from calico.resources import datastore
+from calico.resources.envelope import Resource
+from fabric.api.kinds import NODE, POD
+from fabric.control.clock import LoopClock
+from fabric.kernel.fake import FakeHost, FakeKernel
+from fabric.netstate.objects import Address, NetState, Veth
+from fabric.plugin.contract import NodeContext, NodeFacts, PodRef
+from fabric.store.memory import MemoryStore
+from support.calico_nodes import NOON, config, facts
+from support.fake_daemons import FakeDaemons
+from support.memory_api import MemoryApi
+
+
+def pod(number: int) -> PodRef:
+    return PodRef("default", f"pod-{number}", f"uid-{number}", f"pod:uid-{number}")
+
+
+class CalicoCluster:
+    """`agents[0]` is node-1's; `host(1)` is its namespace, `daemons[0]` its programs."""
+
+    def __init__(self, root: Path, nodes: int = 3, backend: str = "vxlan", **options: Any) -> None:
+        self.root = root
+        self.section = config(backend, **options)
+        self.store = MemoryStore()
+        self.api = MemoryApi()
+        self.kernel = FakeKernel("switch")
+        self.plugin = CalicoPlugin()
+        self.facts = [facts(number + 1) for number in range(nodes)]
+        self.daemons = [FakeDaemons() for _ in self.facts]
+        for node in self.facts:
+            self._wire(node)
+        self.agents = [self.agent(number + 1) for number in range(nodes)]
+
+    def _wire(self, node: NodeFacts) -> None:
+        self.api.put(NODE, {"metadata": {"name": node.name}})
+        host = self.kernel.add_namespace(node.name)
+        self.kernel.host("switch").tamper_add(Veth(f"to-{node.name}", peer="eth0", peer_ns=node.name))
+        eth0 = next(obj for obj in host.state if isinstance(obj, Veth))
+        host.tamper_add(replace(eth0, up=True))
+        host.tamper_add(Address(node.addresses[0], "eth0"))
+
+    def agent(self, number: int) -> CalicoAgent:
+        """A new agent for the node, as after a restart of its worker."""
+        node = self.facts[number - 1]
+        context = NodeContext(
+            node,
+            self.section,
+            self.host(number),
+            self.root / node.name,
+            self.store,
+            self.api,
+            self.daemons[number - 1],
+        )
+        made = self.plugin.agent(context)
+        assert isinstance(made, CalicoAgent)
+        return made
+
+    def host(self, number: int) -> FakeHost:
+        return self.kernel.host(f"node-{number}")
+
+    def felix_state(self, number: int) -> NetState:
+        """What Felix owns on that node now."""
+        owner = ownership.owner()
+        return frozenset(o for o in self.host(number).state if type(o) in owner.kinds and owner.owns(o))
+
+    async def prepare(self) -> None:
+        await self.plugin.prepare(self.section, self.store, self.api)
+
+    def shared(self) -> Any:
+        """What the agents of a process share, to be run beside them."""
+        return self.plugin.run(self.section, self.store, self.api)
+
+    async def put(self, resource: Resource) -> None:
+        """Write a resource, over the one that is there."""
+        before = await datastore.get(self.store, type(resource), resource.name)
+        if before is None:
+            await datastore.create(self.store, resource, LoopClock(NOON))
+        else:
+            await datastore.update(self.store, resource)
+
+    def new_pod(self, number: int) -> PodRef:
+        """A pod that the API knows, with a namespace."""
+        self.api.put(POD, {"metadata": {"name": f"pod-{number}", "namespace": "default"}, "spec": {}})
+        ref = pod(number)
+        self.kernel.add_namespace(ref.netns)
+        return ref
