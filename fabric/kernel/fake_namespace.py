@@ -108,7 +108,7 @@ class FakeNamespace:
         """A tunnel is no larger than its parent allows: made too large it shrinks, changed it is refused."""
         parent = self.objects.get(("link", link.parent))
         overhead = 50 if link.local.version == 4 else 70
-        largest = parent.mtu - overhead if isinstance(parent, Bridge | Veth) else link.mtu
+        largest = parent.mtu - overhead if isinstance(parent, Link) else link.mtu
         if link.mtu > largest and isinstance(old, Vxlan) and old.mtu != link.mtu:
             strictness.refuse(errno.EINVAL)
         return replace(link, mtu=min(link.mtu, largest))

@@ -1,32 +1,29 @@
 """One trial a feature: each does the thing in the calling process, and raises what Linux says.
 
 Only to be called in a process that has entered namespaces of its own (`enter`) and ends afterwards. Devices
-that fabric builds are tried as it will build them; the others as pyroute2 makes them, which takes a quarter
-of a second to import: only who asks for those waits for it.
+and queues that fabric makes are tried as it will make them; VLANs as pyroute2 makes them, which takes a
+quarter of a second to import: only who asks for those waits for it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from fabric.kernel import links, programs
+from fabric.kernel import links, programs, qdiscs, tun
 from fabric.kernel.namespaces import CLONE_NEWNET
-from fabric.kernel.netlink import Socket
+from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_REPLACE, Request, Socket
 from fabric.kernel.programs import ToolFailed
-from fabric.netstate.objects import Bridge, Family, Link, Veth, Vxlan
+from fabric.netstate.objects import Bridge, Family, Ipip, Link, Qdisc, Veth, Vxlan
 
 _CLONE_NEWUSER = 0x10000000
 _LO = 1
 """The index of `lo` in every namespace."""
-_TUNSETIFF, _IFF_TUN_NO_PI = 0x400454CA, 0x1001
 _RULES = {
     4: (
         "*nat\n:FABRIC - [0:0]\n-A FABRIC -m mark --mark 0x4000/0x4000 -j RETURN\n"
@@ -53,14 +50,23 @@ def enter() -> str:
 
 
 def _built(link: Link) -> str:
+    _done(links.creation(link, {"lo": _LO}, {"here": os.getpid()}))
+    return f"link type {type(link).__name__.lower()}"
+
+
+def _queued(queue: Qdisc) -> str:
+    _done(qdiscs.requests(queue, _LO, "add", NLM_F_CREATE | NLM_F_REPLACE))
+    return f"qdisc {queue.kind}"
+
+
+def _done(requests: Sequence[Request]) -> None:
     socket = Socket()
     try:
-        for error in socket.change(links.creation(link, {"lo": _LO}, {"here": os.getpid()})):
+        for error in socket.change(requests):
             if error is not None:
                 raise error
     finally:
         socket.close()
-    return f"link type {type(link).__name__.lower()}"
 
 
 @contextmanager
@@ -82,12 +88,6 @@ def _device(kind: str, **options: object) -> str:
     return f"link type {kind}"
 
 
-def _discipline(kind: str, **options: object) -> str:
-    with _rtnetlink() as rtnetlink:
-        rtnetlink.tc("replace", kind, _LO, **options)
-    return f"qdisc {kind}"
-
-
 def _vlan() -> str:
     """`lo` takes no VLANs: a pair does."""
     with _rtnetlink() as rtnetlink:
@@ -97,12 +97,8 @@ def _vlan() -> str:
 
 
 def _tun() -> str:
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"trial-tun", _IFF_TUN_NO_PI))
-    finally:
-        os.close(fd)
-    return "/dev/net/tun"
+    tun.make("trial-tun", stays=False)
+    return tun.CLONE_DEVICE
 
 
 def _tables(family: Family) -> str:
@@ -143,10 +139,10 @@ TRIALS: Mapping[str, Callable[[], str]] = {
     "bridge": lambda: _built(Bridge("trial-bridge")),
     "vxlan": lambda: _built(Vxlan("trial-vxlan", 1, "lo", ip_address("127.0.0.1"))),
     "tun": _tun,
-    "ipip": lambda: _device("ipip"),
+    "ipip": lambda: _built(Ipip("trial-ipip", remote=ip_address("192.0.2.1"))),
     "vlan": _vlan,
-    "netem": lambda: _discipline("netem", delay=1000),
-    "tbf": lambda: _discipline("tbf", rate="1mbit", burst=2048, latency="10ms"),
+    "netem": lambda: _queued(Qdisc("lo", "netem", delay_us=1000)),
+    "tbf": lambda: _queued(Qdisc("lo", "tbf", 1_000_000, 2048, 10_000)),
     "ipv6": lambda: _file("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
     "iptables": lambda: _tables(4),
     "ip6tables": lambda: _tables(6),

@@ -39,9 +39,10 @@ class Host(Protocol):
         """Return every object of the owner's that is in this namespace now.
 
         Routes of `proto kernel`, addresses of link scope in IPv6 and dynamic neighbours are never
-        returned. A device of a type that netstate does not know is not returned either. A `LinkUp` is
-        returned for every raised device but bridges and VXLAN devices, also where a `Veth` says `up`; a veth
-        whose far end is in no namespace of the cluster has an empty `peer_ns`.
+        returned. Nor is a device of a type that netstate does not know, a TUN device that ends with its
+        program, or an `Ipip` that is absent. A `LinkUp` is returned for every raised device but bridges,
+        tunnels and TUN devices, also where a `Veth` says `up`; a veth whose far end is in no namespace of
+        the cluster has an empty `peer_ns`.
         """
         ...
 
@@ -49,7 +50,8 @@ class Host(Protocol):
         """Carry out the plan in its order; KernelRefused names the first step that Linux refused.
 
         Steps already done stay done: the caller reads again and computes the rest. Deleting what is
-        already gone, and adding what is already there to the letter, are not errors.
+        already gone, and adding what is already there to the letter, are not errors; adding an `Ipip` without
+        ends takes over the one that is there.
         """
         ...
 

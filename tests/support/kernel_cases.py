@@ -45,7 +45,10 @@ def hop(via: str, dev: str, weight: int = 1, onlink: bool = False) -> NextHop:
     return NextHop(ip_address(via), dev, weight, onlink)
 
 
-ROUND_TRIPS: dict[str, tuple[NetState, tuple[NetObject, ...]]] = {
+RoundTrip = tuple[NetState, tuple[NetObject, ...]]
+"""What stands there before, and what is put on it."""
+
+ROUND_TRIPS: dict[str, RoundTrip] = {
     "bridge": (frozenset(), (Bridge("br0"),)),
     "bridge-options": (frozenset(), (Bridge("br0", 1400, "02:00:00:00:00:01", up=False),)),
     "veth": (frozenset(), (Veth("veth1", "eth0", "pod:1"),)),
@@ -177,111 +180,109 @@ class Refusal:
     errno: int = 0
 
 
-def _add(obj: NetObject) -> Step:
+def add(obj: NetObject) -> Step:
     return Step("add", obj)
 
 
 REFUSALS: dict[str, Refusal] = {
-    "bridge-of-another-mtu": Refusal(LAN, _add(Bridge("br0", 1400)), errno.EEXIST),
-    "bridge-name-too-long": Refusal(frozenset(), _add(Bridge("a-name-too-long1")), errno.ERANGE),
-    "veth-to-no-namespace": Refusal(frozenset(), _add(Veth("veth1", "eth0", "pod:9")), errno.ESRCH),
+    "bridge-of-another-mtu": Refusal(LAN, add(Bridge("br0", 1400)), errno.EEXIST),
+    "bridge-name-too-long": Refusal(frozenset(), add(Bridge("a-name-too-long1")), errno.ERANGE),
+    "veth-to-no-namespace": Refusal(frozenset(), add(Veth("veth1", "eth0", "pod:9")), errno.ESRCH),
     "veth-with-a-peer-that-exists": Refusal(
-        frozenset({Veth("veth1", "eth0", "pod:1")}), _add(Veth("veth2", "eth0", "pod:1")), errno.EEXIST
+        frozenset({Veth("veth1", "eth0", "pod:1")}), add(Veth("veth2", "eth0", "pod:1")), errno.EEXIST
     ),
     "veth-on-no-bridge": Refusal(
-        frozenset(), _add(Veth("veth1", "eth0", "pod:1", master="br0")), errno.ENODEV
+        frozenset(), add(Veth("veth1", "eth0", "pod:1", master="br0")), errno.ENODEV
     ),
     "veth-on-what-is-no-bridge": Refusal(
-        NODE, _add(Veth("veth1", "eth0", "pod:1", master="flannel.1")), errno.EOPNOTSUPP
+        NODE, add(Veth("veth1", "eth0", "pod:1", master="flannel.1")), errno.EOPNOTSUPP
     ),
-    "vxlan-on-no-device": Refusal(frozenset(), _add(TUNNEL), errno.ENODEV),
-    "vxlan-of-a-taken-vni": Refusal(NODE, _add(Vxlan("flannel.2", 1, "br0", LAN4.address.ip)), errno.EEXIST),
-    "link-up-of-no-device": Refusal(frozenset(), _add(LinkUp("eth0")), errno.ENODEV),
-    "address-on-no-device": Refusal(frozenset(), _add(LAN4), errno.ENODEV),
+    "vxlan-on-no-device": Refusal(frozenset(), add(TUNNEL), errno.ENODEV),
+    "vxlan-of-a-taken-vni": Refusal(NODE, add(Vxlan("flannel.2", 1, "br0", LAN4.address.ip)), errno.EEXIST),
+    "link-up-of-no-device": Refusal(frozenset(), add(LinkUp("eth0")), errno.ENODEV),
+    "address-on-no-device": Refusal(frozenset(), add(LAN4), errno.ENODEV),
     "address-ipv6-where-it-is-off": Refusal(
-        frozenset({PORT, Sysctl("net/ipv6/conf/br0/disable_ipv6", "1")}), _add(LAN6), errno.EACCES
+        frozenset({PORT, Sysctl("net/ipv6/conf/br0/disable_ipv6", "1")}), add(LAN6), errno.EACCES
     ),
-    "route-via-nowhere": Refusal(LAN, _add(route("10.9.0.0/16", "10.8.0.1", "br0")), errno.ENETUNREACH),
-    "route-via-nowhere-ipv6": Refusal(LAN, _add(route("fd02::/64", "fd01::1", "br0")), errno.EHOSTUNREACH),
+    "route-via-nowhere": Refusal(LAN, add(route("10.9.0.0/16", "10.8.0.1", "br0")), errno.ENETUNREACH),
+    "route-via-nowhere-ipv6": Refusal(LAN, add(route("fd02::/64", "fd01::1", "br0")), errno.EHOSTUNREACH),
     "route-via-itself-onlink": Refusal(
-        LAN, _add(route("10.9.0.0/16", "192.168.0.11", "br0", onlink=True)), errno.EINVAL
+        LAN, add(route("10.9.0.0/16", "192.168.0.11", "br0", onlink=True)), errno.EINVAL
     ),
     "route-onlink-before-the-first-address": Refusal(
-        frozenset({PORT}), _add(route("10.9.0.0/16", "10.8.0.1", "br0", onlink=True)), errno.EINVAL
+        frozenset({PORT}), add(route("10.9.0.0/16", "10.8.0.1", "br0", onlink=True)), errno.EINVAL
     ),
-    "route-via-itself-ipv6": Refusal(LAN, _add(route("fd02::/64", "fd00::11", "br0")), errno.EINVAL),
-    "route-on-no-device": Refusal(LAN, _add(route("10.9.0.0/16", None, "eth0")), errno.ENODEV),
+    "route-via-itself-ipv6": Refusal(LAN, add(route("fd02::/64", "fd00::11", "br0")), errno.EINVAL),
+    "route-on-no-device": Refusal(LAN, add(route("10.9.0.0/16", None, "eth0")), errno.ENODEV),
     "route-on-a-lowered-device": Refusal(
-        frozenset({Bridge("br0", up=False)}), _add(route("10.9.0.0/16", None, "br0")), errno.ENETDOWN
+        frozenset({Bridge("br0", up=False)}), add(route("10.9.0.0/16", None, "br0")), errno.ENETDOWN
     ),
     "route-from-a-foreign-address": Refusal(
-        LAN, _add(route("10.9.0.0/16", "192.168.0.12", "br0", src=ip_address("10.9.0.1"))), errno.EINVAL
+        LAN, add(route("10.9.0.0/16", "192.168.0.12", "br0", src=ip_address("10.9.0.1"))), errno.EINVAL
     ),
     "route-with-another-next-hop": Refusal(
         LAN | {route("10.9.0.0/16", "192.168.0.12", "br0")},
-        _add(route("10.9.0.0/16", "192.168.0.13", "br0")),
+        add(route("10.9.0.0/16", "192.168.0.13", "br0")),
         errno.EEXIST,
     ),
     "route-with-another-next-hop-ipv6": Refusal(
         LAN | {route("fd02::/64", "fd00::12", "br0")},
-        _add(route("fd02::/64", "fd00::13", "br0")),
+        add(route("fd02::/64", "fd00::13", "br0")),
         errno.EEXIST,
     ),
     "neighbor-of-another-mac": Refusal(
         NODE | {Neighbor(ip_address("10.244.2.0"), VTEP, "flannel.1")},
-        _add(Neighbor(ip_address("10.244.2.0"), "02:00:00:00:00:09", "flannel.1")),
+        add(Neighbor(ip_address("10.244.2.0"), "02:00:00:00:00:09", "flannel.1")),
         errno.EEXIST,
     ),
     "neighbor-on-no-device": Refusal(
-        LAN, _add(Neighbor(ip_address("10.244.2.0"), VTEP, "flannel.1")), errno.ENODEV
+        LAN, add(Neighbor(ip_address("10.244.2.0"), VTEP, "flannel.1")), errno.ENODEV
     ),
     "fdb-towards-another-end": Refusal(
         NODE | {FdbEntry(VTEP, ip_address("192.168.0.12"), "flannel.1")},
-        _add(FdbEntry(VTEP, ip_address("192.168.0.13"), "flannel.1")),
+        add(FdbEntry(VTEP, ip_address("192.168.0.13"), "flannel.1")),
         errno.EEXIST,
     ),
-    "fdb-on-a-bridge": Refusal(
-        LAN, _add(FdbEntry(VTEP, ip_address("192.168.0.13"), "br0")), errno.EOPNOTSUPP
-    ),
-    "qdisc-on-no-device": Refusal(LAN, _add(Qdisc("eth0", "tbf", 8000, 1600)), errno.ENODEV),
-    "qdisc-without-rate": Refusal(LAN, _add(Qdisc("br0", "tbf", 0, 1600)), errno.EINVAL),
-    "qdisc-without-burst": Refusal(LAN, _add(Qdisc("br0", "tbf", 8000, 0)), errno.EINVAL),
+    "fdb-on-a-bridge": Refusal(LAN, add(FdbEntry(VTEP, ip_address("192.168.0.13"), "br0")), errno.EOPNOTSUPP),
+    "qdisc-on-no-device": Refusal(LAN, add(Qdisc("eth0", "tbf", 8000, 1600)), errno.ENODEV),
+    "qdisc-without-rate": Refusal(LAN, add(Qdisc("br0", "tbf", 0, 1600)), errno.EINVAL),
+    "qdisc-without-burst": Refusal(LAN, add(Qdisc("br0", "tbf", 8000, 0)), errno.EINVAL),
     "qdisc-of-another-rate": Refusal(
-        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, _add(Qdisc("br0", "tbf", 16000, 1600)), errno.EEXIST
+        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, add(Qdisc("br0", "tbf", 16000, 1600)), errno.EEXIST
     ),
     "qdisc-of-another-kind": Refusal(
-        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, _add(Qdisc("br0", "htb", 8000, 1600)), errno.EEXIST
+        LAN | {Qdisc("br0", "tbf", 8000, 1600)}, add(Qdisc("br0", "htb", 8000, 1600)), errno.EEXIST
     ),
     "sysctl-of-no-device": Refusal(
-        frozenset(), _add(Sysctl("net/ipv4/conf/eth0/rp_filter", "0")), errno.ENOENT
+        frozenset(), add(Sysctl("net/ipv4/conf/eth0/rp_filter", "0")), errno.ENOENT
     ),
     "set-with-other-members": Refusal(
-        frozenset({IpSet("s")}), _add(IpSet("s", members=frozenset({"10.0.0.0/8"}))), errno.EEXIST
+        frozenset({IpSet("s")}), add(IpSet("s", members=frozenset({"10.0.0.0/8"}))), errno.EEXIST
     ),
-    "set-named-too-long": Refusal(frozenset(), _add(IpSet("s" * 32))),
-    "set-of-everything": Refusal(frozenset(), _add(IpSet("s", members=frozenset({"0.0.0.0/0"})))),
+    "set-named-too-long": Refusal(frozenset(), add(IpSet("s" * 32))),
+    "set-of-everything": Refusal(frozenset(), add(IpSet("s", members=frozenset({"0.0.0.0/0"})))),
     "set-that-a-rule-names": Refusal(
         frozenset({IpSet("s"), Chain("filter", "A", ("-m set --match-set s src -j DROP",))}),
         Step("delete", IpSet("s")),
     ),
     "chain-with-other-rules": Refusal(
-        frozenset({Chain("filter", "A")}), _add(Chain("filter", "A", ("-j DROP",))), errno.EEXIST
+        frozenset({Chain("filter", "A")}), add(Chain("filter", "A", ("-j DROP",))), errno.EEXIST
     ),
-    "chain-named-too-long": Refusal(frozenset(), _add(Chain("filter", "A" * 29))),
-    "chain-that-jumps-nowhere": Refusal(frozenset(), _add(Chain("filter", "A", ("-j B",)))),
+    "chain-named-too-long": Refusal(frozenset(), add(Chain("filter", "A" * 29))),
+    "chain-that-jumps-nowhere": Refusal(frozenset(), add(Chain("filter", "A", ("-j B",)))),
     "chain-that-names-no-set": Refusal(
-        frozenset(), _add(Chain("filter", "A", ("-m set --match-set s src -j DROP",)))
+        frozenset(), add(Chain("filter", "A", ("-m set --match-set s src -j DROP",)))
     ),
     "chain-that-names-a-set-of-the-other-family": Refusal(
         frozenset({IpSet("s", "hash:net", 6)}),
-        _add(Chain("filter", "A", ("-m set --match-set s src -j DROP",))),
+        add(Chain("filter", "A", ("-m set --match-set s src -j DROP",))),
     ),
     "chain-that-a-rule-jumps-to": Refusal(
         frozenset({Chain("filter", "A", ("-j B",)), Chain("filter", "B")}),
         Step("delete", Chain("filter", "B")),
     ),
-    "jump-nowhere": Refusal(frozenset(), _add(Jump("filter", "FORWARD", "-j A"))),
+    "jump-nowhere": Refusal(frozenset(), add(Jump("filter", "FORWARD", "-j A"))),
     "jump-from-a-chain-that-its-table-has-not": Refusal(
-        frozenset(), _add(Jump("nat", "FORWARD", "-j ACCEPT"))
+        frozenset(), add(Jump("nat", "FORWARD", "-j ACCEPT"))
     ),
 }

@@ -6,9 +6,9 @@ A test class inherits `KernelContract` and gives the fixture `kernel`, whose nam
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
+from typing import ClassVar
 
 import pytest
 
@@ -19,20 +19,23 @@ from fabric.netstate.objects import (
     Bridge,
     Chain,
     FdbEntry,
+    Ipip,
     IpSet,
     Jump,
     LinkUp,
     Neighbor,
-    NetObject,
     NetState,
     Qdisc,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
 )
 from fabric.netstate.plan import Plan, Step, diff
-from fabric.netstate.port import Host, Kernel, Owner
+from fabric.netstate.port import Kernel, Owner
+from support.calico_cases import CALICO_CHANGES, CALICO_REFUSALS, CALICO_ROUND_TRIPS
+from support.case_contract import NOTHING, CaseContract, left_to_do, owner_of, put
 from support.kernel_cases import (
     LAN,
     LAN4,
@@ -43,74 +46,22 @@ from support.kernel_cases import (
     ROUND_TRIPS,
     TUNNEL,
     VTEP,
-    Refusal,
     route,
 )
+from support.kernel_changes import CHANGES
 
 ALL_KINDS: frozenset[type] = frozenset(
-    (Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc, Sysctl, IpSet, Chain, Jump)
+    (
+        *(Bridge, Veth, Vxlan, Ipip, Tun, LinkUp),
+        *(Address, Route, Neighbor, FdbEntry, Qdisc, Sysctl, IpSet, Chain, Jump),
+    )
 )
-NOTHING: NetState = frozenset()
 
 
-def owner_of(*states: NetState) -> Owner:
-    """Return the owner of these objects and of no others."""
-    objects = frozenset().union(*states)
-    keys = {obj.key for obj in objects}
-    paths = frozenset(obj.path for obj in objects if isinstance(obj, Sysctl))
-    return Owner("test", frozenset(map(type, objects)), lambda obj: obj.key in keys, paths)
-
-
-async def put(host: Host, *objects: NetObject) -> NetState:
-    """Add the objects, which stand on nothing that is not there."""
-    state = frozenset(objects)
-    await host.apply(diff(state, NOTHING))
-    return state
-
-
-async def left_to_do(host: Host, desired: NetState) -> str:
-    """Return the plan from what is there to `desired`; empty when it is all there."""
-    return str(diff(desired, await host.read(owner_of(desired))))
-
-
-class KernelContract:
-    @pytest.mark.parametrize("name", ROUND_TRIPS)
-    async def test_what_was_applied_reads_back(self, kernel: Kernel, name: str):
-        base, objects = ROUND_TRIPS[name]
-        host = kernel.host("node-1")
-        await put(host, *base)
-        await put(host, *objects)
-        assert await left_to_do(host, frozenset(objects)) == ""
-
-    @pytest.mark.parametrize("name", ROUND_TRIPS)
-    async def test_what_is_there_may_be_added_again(self, kernel: Kernel, name: str):
-        base, objects = ROUND_TRIPS[name]
-        host = kernel.host("node-1")
-        await put(host, *base, *objects)
-        await put(host, *base, *objects)
-        assert await left_to_do(host, frozenset(objects)) == ""
-
-    @pytest.mark.parametrize("name", ROUND_TRIPS)
-    async def test_what_was_applied_can_be_deleted_twice(self, kernel: Kernel, name: str):
-        base, objects = ROUND_TRIPS[name]
-        host, owner = kernel.host("node-1"), owner_of(frozenset(objects))
-        await put(host, *base, *objects)
-        actual = await host.read(owner)
-        for _ in range(2):
-            await host.apply(diff(NOTHING, actual))
-        assert {obj for obj in await host.read(owner) if not isinstance(obj, Sysctl)} == set()
-
-    @pytest.mark.parametrize("name", REFUSALS)
-    async def test_what_linux_refuses_is_refused(self, kernel: Kernel, name: str):
-        case: Refusal = REFUSALS[name]
-        host = kernel.host("node-1")
-        await put(host, *case.base)
-        with pytest.raises(KernelRefused) as refused:
-            await host.apply(Plan((case.step,)))
-        message = str(refused.value)
-        assert message.startswith("node-1: ") and str(case.step).split("\n")[0] in message
-        if case.errno:
-            assert f"({errno.errorcode[case.errno]})" in message
+class KernelContract(CaseContract):
+    round_trips: ClassVar = {**ROUND_TRIPS, **CALICO_ROUND_TRIPS}
+    refusals: ClassVar = {**REFUSALS, **CALICO_REFUSALS}
+    changes = (*CHANGES, *CALICO_CHANGES)
 
     async def test_the_refused_step_is_named_with_its_namespace_and_errno(self, kernel: Kernel):
         with pytest.raises(KernelRefused, match=r"Network is unreachable \(ENETUNREACH\)") as refused:
@@ -153,47 +104,6 @@ class KernelContract:
         assert await left_to_do(host, state) == ""
         await host.apply(diff(NOTHING, state))
         assert await host.read(owner_of(state)) == NOTHING
-
-    @pytest.mark.parametrize(
-        "old, new",
-        [
-            (Bridge("br1"), Bridge("br1", 1400, VTEP, up=False)),
-            (Veth("v", "eth0", "pod:1"), Veth("v", "eth0", "pod:1", 1400, VTEP, None, "br0", True)),
-            (Veth("v", "eth0", "pod:1", master="br0"), Veth("v", "eth0", "pod:1", up=False)),
-            (Veth("v", "eth0", "pod:1"), Veth("v", "eth1", "node-2")),
-            (Veth("v", "eth0", "pod:1"), Veth("v", "eth0", "pod:1", peer_mac=VTEP)),
-            (TUNNEL, replace(TUNNEL, mtu=1400, mac=VTEP)),
-            (TUNNEL, replace(TUNNEL, vni=2, gbp=True, port=4789, learning=True)),
-            (route("10.9.0.0/16", "192.168.0.12", "br0"), route("10.9.0.0/16", "192.168.0.13", "br0")),
-            (route("10.9.0.0/16", "192.168.0.12", "br0"), route("10.9.0.0/16", type="blackhole")),
-            (route("fd01::/64", "fd00::12", "br0"), route("fd01::/64", "fd00::13", "br0", proto=80)),
-            (ROUND_TRIPS["route-multipath"][1][0], route("10.9.0.0/16", "192.168.0.12", "br0")),
-            (ROUND_TRIPS["route-multipath-ipv6"][1][0], route("fd01::/64", "fd00::12", "br0")),
-            (route("fd01::/64", "fd00::12", "br0"), ROUND_TRIPS["route-multipath-ipv6"][1][0]),
-            (
-                Neighbor(ip_address("192.168.0.9"), VTEP, "br0"),
-                Neighbor(ip_address("192.168.0.9"), "02:00:00:00:00:09", "br0"),
-            ),
-            (Qdisc("br0", "tbf", 8_000_000, 16_000, 1000), Qdisc("br0", "tbf", 16_000_000, 32_000, 2000)),
-            (Qdisc("br0", "tbf", 8_000_000, 16_000, 1000), Qdisc("br0", "htb", 16_000_000, 32_000)),
-            (Qdisc("br0", "htb", 8_000_000, 16_000), Qdisc("br0", "htb", 16_000_000, 32_000)),
-            (Sysctl("net/ipv4/ip_forward", "0"), Sysctl("net/ipv4/ip_forward", "1")),
-            (IpSet("s"), IpSet("s", members=frozenset({"10.0.0.0/8"}))),
-            (IpSet("s", members=frozenset({"10.0.0.0/8"})), IpSet("s")),
-            (
-                IpSet("s", members=frozenset(f"10.{n}.0.0/16" for n in range(9))),
-                IpSet("s", members=frozenset(f"10.{n}.0.0/16" for n in range(1, 10))),
-            ),
-            (IpSet("s"), IpSet("s", "hash:ip", 6, frozenset({"fd00::1"}))),
-            (Chain("filter", "A", ("-j DROP",)), Chain("filter", "A", ("-j ACCEPT", "-j DROP"))),
-        ],
-        ids=str,
-    )
-    async def test_a_change_is_carried_out(self, kernel: Kernel, old: NetObject, new: NetObject):
-        host = kernel.host("node-1")
-        await put(host, *LAN, old)
-        await host.apply(diff(frozenset({new}), await host.read(owner_of(frozenset({old})))))
-        assert await left_to_do(host, frozenset({new})) == ""
 
     async def test_an_fdb_entry_moves_to_another_end(self, kernel: Kernel):
         host = kernel.host("node-1")

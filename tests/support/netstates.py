@@ -15,6 +15,7 @@ from fabric.netstate.objects import (
     Bridge,
     Chain,
     FdbEntry,
+    Ipip,
     IpSet,
     Jump,
     LinkUp,
@@ -25,6 +26,7 @@ from fabric.netstate.objects import (
     Qdisc,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
 )
@@ -32,7 +34,8 @@ from fabric.netstate.plan import Plan, diff, matches
 
 T = TypeVar("T")
 NAMESPACES = ("node-1", "pod:1")
-_devices = st.sampled_from(["br0", "br1", "veth1", "flannel.1"])
+_ethernet = st.sampled_from(["br0", "br1", "veth1", "flannel.1"])
+_devices = st.sampled_from(["br0", "br1", "veth1", "flannel.1", "tunl0"])
 _macs = st.sampled_from([None, "02:00:00:00:00:01", "02:00:00:00:00:02"])
 _hosts = st.integers(1, 3).map(lambda n: ip_address(f"192.168.0.{n}"))
 _hosts6 = st.integers(1, 3).map(lambda n: ip_address(f"fd00::{n}"))
@@ -60,6 +63,13 @@ _links = st.one_of(
         mtu=st.just(1350),
         mac=_macs,
     ),
+    st.builds(Tun, st.sampled_from(["tunl0", "tunl1"]), st.sampled_from([1480, 1400]), st.booleans()),
+)
+_tunnels = st.one_of(
+    st.builds(Ipip, mtu=st.sampled_from([1480, 1400])),
+    st.builds(
+        Ipip, st.sampled_from(["tunl0", "tunl1"]), st.just(1480), _hosts, st.none() | _hosts, st.booleans()
+    ),
 )
 _addresses = st.one_of(
     st.builds(lambda ip, dev: Address(ip_interface(f"{ip}/24"), dev), _hosts, _devices),
@@ -75,7 +85,7 @@ _routes = st.one_of(
     st.builds(Route, _networks, type=st.just("blackhole")),
 )
 _entries = st.one_of(
-    st.builds(Neighbor, _hosts, st.just("02:00:00:00:00:02"), _devices),
+    st.builds(Neighbor, _hosts, st.just("02:00:00:00:00:02"), _ethernet),
     st.builds(FdbEntry, st.just("02:00:00:00:00:02"), _hosts, st.sampled_from(["flannel.1", "flannel.2"])),
     st.builds(Sysctl, st.sampled_from(["net/ipv4/ip_forward"]), st.sampled_from(["0", "1"])),
     st.builds(
@@ -150,8 +160,16 @@ _ground: NetState = frozenset(
         Chain("filter", "A"),
     }
 )
-states = st.builds(
-    lambda ground, objects: _possible((*objects, *ground)),
-    st.frozensets(st.sampled_from(sorted(_ground, key=str))) | st.just(_ground),
-    st.lists(_objects, min_size=2, max_size=25),
-)
+
+
+def _states(objects: st.SearchStrategy[NetObject]) -> st.SearchStrategy[NetState]:
+    return st.builds(
+        lambda ground, objects: _possible((*objects, *ground)),
+        st.frozensets(st.sampled_from(sorted(_ground, key=str))) | st.just(_ground),
+        st.lists(objects, min_size=2, max_size=25),
+    )
+
+
+states = _states(_objects)
+states_with_ipip = _states(st.one_of(_objects, _tunnels))
+"""Of a kernel with the driver, and without a device of the driver's own."""

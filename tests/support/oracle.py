@@ -22,19 +22,23 @@ from fabric.netstate.objects import (
     Bridge,
     FdbEntry,
     IPAddress,
+    Ipip,
     LinkUp,
     Neighbor,
     NetObject,
     NetState,
     NextHop,
     Route,
+    Tun,
     Veth,
     Vxlan,
 )
 
-KINDS: frozenset[type] = frozenset((Bridge, Veth, Vxlan, LinkUp, Address, Route, Neighbor, FdbEntry))
+KINDS: frozenset[type] = frozenset(
+    (Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, Address, Route, Neighbor, FdbEntry)
+)
 """What a namespace tells by netlink; sets, rules and sysctls have other doors."""
-RTNH_F_ONLINK, RTM_F_CLONED, TABLE_LOCAL, METRIC_IPV6 = 4, 0x200, 255, 1024
+IFF_TUN, RTNH_F_ONLINK, RTM_F_CLONED, TABLE_LOCAL, METRIC_IPV6 = 1, 4, 0x200, 255, 1024
 Message = Any
 
 
@@ -88,6 +92,13 @@ class Oracle:
                     continue
                 case "vxlan":
                     yield _vxlan(device, mtu, mac, up, data, names)
+                    continue
+                case "ipip":
+                    yield from _ipip(device, mtu, up, data)
+                    continue
+                case "tun":
+                    if data.get("tun_type") == IFF_TUN and data.get("tun_persist"):
+                        yield Tun(device, mtu, up)
                     continue
                 case "veth":
                     far = self._far_end(name, link)
@@ -147,6 +158,12 @@ def _vxlan(device: str, mtu: int, mac: str, up: bool, data: Message, names: Mapp
         gbp=bool(data.get("vxlan_gbp")),
         up=up,
     )
+
+
+def _ipip(device: str, mtu: int, up: bool, data: Message) -> Iterator[Ipip]:
+    ends = [end if (end := data.get(name)) != "0.0.0.0" else None for name in ("ipip_local", "ipip_remote")]
+    if up or any(ends):
+        yield Ipip(device, mtu, _address(ends[0]), _address(ends[1]), up)
 
 
 def _route(it: Message, names: Mapping[int, str]) -> Route:

@@ -66,8 +66,9 @@ def test_what_up_asks_for_waits_for_no_import_of_pyroute2():
     code = (
         "import sys; sys.modules['pyroute2'] = None\n"
         "from fabric.kernel.features import probe\n"
-        "found = probe({'veth', 'bridge', 'vxlan', 'tun', 'iptables', 'ipset'})\n"
+        "found = probe({'veth', 'bridge', 'vxlan', 'tun', 'tbf', 'iptables', 'ipset'})\n"
+        "probe({'ipip', 'netem'})\n"
         "print(all(f.present for f in found.values()), len(found))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "True 6", done.stderr
+    assert done.stdout.strip() == "True 7", done.stderr

@@ -1,10 +1,19 @@
 import pytest
+from support.ipip_contract import IpipContract
 from support.kernel_contract import KernelContract
 
 from fabric.kernel.fake import FakeKernel
 
 
-class TestFakeKernel(KernelContract):
+class OnTheFake:
     @pytest.fixture
     def kernel(self) -> FakeKernel:
         return FakeKernel("node-1", "node-2", "pod:1")
+
+
+class TestFakeKernel(OnTheFake, KernelContract):
+    pass
+
+
+class TestFakeIpip(OnTheFake, IpipContract):
+    pass

@@ -4,12 +4,14 @@ from ipaddress import ip_address, ip_interface, ip_network
 from fabric.netstate.objects import (
     Address,
     Bridge,
+    Ipip,
     IpSet,
     Jump,
     NetState,
     NextHop,
     Route,
     Sysctl,
+    Tun,
     Veth,
     Vxlan,
     device_names,
@@ -65,6 +67,19 @@ def test_a_name_that_another_kind_of_device_has_is_freed_first():
     assert [step.verb for step in diff(frozenset({new}), frozenset({old})).steps] == ["delete", "add"]
 
 
+def test_a_carried_tunnel_gives_way_to_the_kernels_own():
+    old, new = Tun("tunl0", 1480), Ipip()
+    remote = Route(ip_network("10.244.2.0/26"), ip_address("192.168.0.12"), "tunl0", onlink=True, proto=80)
+    plan = diff(frozenset({new, remote}), frozenset({old, remote}))
+    assert str(plan) == f"delete {old}\nadd {new}\nadd {remote}\n"
+
+
+def test_a_tunnels_mtu_changes_in_place_and_its_ends_do_not():
+    one, two, three = Ipip(), Ipip(mtu=1400), Ipip(mtu=1400, remote=GATEWAY)
+    assert str(diff(frozenset({two}), frozenset({one}))) == f"replace {two}\n"
+    assert str(diff(frozenset({three}), frozenset({two}))) == f"delete {two}\nadd {three}\n"
+
+
 def test_a_route_to_a_gateway_comes_before_the_route_through_it_and_goes_after_it():
     near = Route(ip_network("169.254.1.1/32"), dev="eth0", scope="link")
     far = Route(ip_network("10.0.0.0/8"), ip_address("169.254.1.1"), "eth0")
@@ -80,6 +95,7 @@ def test_a_set_of_sets_comes_after_them_and_goes_before_them():
 
 def test_objects_say_which_devices_they_need():
     assert device_names(Vxlan("flannel.1", 1, "eth0", GATEWAY)) == {"flannel.1", "eth0"}
+    assert device_names(Ipip()) == device_names(Tun("tunl0")) == {"tunl0"}
     assert device_names(Address(ip_interface("10.0.0.1/8"), "cni0")) == {"cni0"}
     assert device_names(Sysctl("net/ipv4/conf/cni0/rp_filter", "0")) == {"cni0"}
     assert device_names(Sysctl("net/ipv4/conf/all/rp_filter", "0")) == frozenset()

@@ -1,5 +1,5 @@
 from hypothesis import given, settings
-from support.netstates import NAMESPACES, at_once, states
+from support.netstates import NAMESPACES, at_once, states_with_ipip
 
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import NetObject, NetState, Sysctl
@@ -25,7 +25,7 @@ def without_sysctls(state: NetState) -> set[NetObject]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(states, states)
+@given(states_with_ipip, states_with_ipip)
 def test_one_plan_leads_from_any_state_to_any_other_and_linux_takes_its_order(desired, actual):
     host = host_with(actual)
     at_once(host.apply(diff(desired, known(host, desired, actual))))
@@ -33,14 +33,14 @@ def test_one_plan_leads_from_any_state_to_any_other_and_linux_takes_its_order(de
 
 
 @settings(deadline=None)
-@given(states)
+@given(states_with_ipip)
 def test_what_is_as_it_should_be_gives_an_empty_plan(state):
     assert not diff(state, state)
     assert not diff(state, known(host_with(state), state))
 
 
 @settings(deadline=None)
-@given(states)
+@given(states_with_ipip)
 def test_nothing_desired_leaves_nothing(state):
     host = host_with(state)
     at_once(host.apply(diff(NOTHING, known(host, state))))
@@ -48,7 +48,7 @@ def test_nothing_desired_leaves_nothing(state):
 
 
 @settings(deadline=None)
-@given(states, states)
+@given(states_with_ipip, states_with_ipip)
 def test_a_plan_touches_a_key_twice_only_to_make_it_anew(desired, actual):
     steps = diff(desired, actual).steps
     for step in steps:
@@ -57,7 +57,7 @@ def test_a_plan_touches_a_key_twice_only_to_make_it_anew(desired, actual):
 
 
 @settings(deadline=None)
-@given(states)
+@given(states_with_ipip)
 def test_an_object_matches_itself_and_its_text_says_all_of_it(state):
     for obj in state:
         assert matches(obj, obj)
