@@ -14,10 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from fabric.errors import FabricError
 from fabric.kernel.endings import Endings
+from fabric.kernel.fake_daemons import FakeDaemons
 from fabric.kernel.fake_program import FakeExec, Program, Script, well_known
 from fabric.kernel.runtime import (
     ContainerSpec,
     ContainerStatus,
+    DaemonSpec,
+    DaemonStatus,
     ExecSession,
     NodeSpec,
     RuntimeRefused,
@@ -54,6 +57,9 @@ class FakeRuntime:
         self._specs: dict[str, SandboxSpec] = {}
         self._sandboxes: dict[str, SandboxStatus] = {}
         self._containers: dict[str, _Container] = {}
+        self._daemons = FakeDaemons(self._program, self._next_pid)
+        self.started_daemons = self._daemons.started
+        """Node, name and words of every start of a daemon, in order."""
         self._endings = Endings()
 
     async def start_node(self, spec: NodeSpec) -> int:
@@ -65,12 +71,29 @@ class FakeRuntime:
     async def stop_node(self, name: str) -> None:
         self._check_up()
         self._nodes.pop(name, None)
+        self._daemons.stop_all_of(name)
         for sandbox in [s.id for s in self._sandboxes.values() if s.node == name]:
             self.kill_sandbox(sandbox)
 
     async def nodes(self) -> Mapping[str, int]:
         self._check_up()
         return dict(self._nodes)
+
+    async def start_daemon(self, spec: DaemonSpec) -> DaemonStatus:
+        self._check_up()
+        if any("\0" in word for word in (*spec.argv, *spec.restart_argv)):
+            raise RuntimeRefused("a string holds a NUL byte, which Linux takes in no word, name or path")
+        if spec.node not in self._nodes:
+            raise RuntimeRefused(f"node {spec.node} does not run; start it first")
+        return self._daemons.start(spec)
+
+    async def stop_daemon(self, node: str, name: str) -> None:
+        self._check_up()
+        self._daemons.stop(node, name)
+
+    async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
+        self._check_up()
+        return self._daemons.statuses(node)
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         self._check_up()
@@ -183,6 +206,10 @@ class FakeRuntime:
     def end_container(self, id: str, exit_code: int, signal: int = 0) -> None:
         """As if it had ended by itself."""
         self._end(self._containers[id], exit_code, signal)
+
+    def kill_daemon(self, node: str, name: str) -> None:
+        """As if somebody had killed it: it will be started again."""
+        self._daemons.end(node, name, "it was killed by SIGKILL")
 
     def restart(self) -> None:
         """As if the runtime process had been killed and started again: all lives on, look at all."""

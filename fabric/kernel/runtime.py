@@ -140,7 +140,9 @@ class DaemonStatus:
     pid: int
     """0 while it waits to be started again."""
     argv: tuple[str, ...]
+    """As it was asked for."""
     restarts: int = 0
+    """How often it was started again, or tried to be."""
     message: str = ""
     """Why it ended last, or could not be started; empty when it never did."""
 

@@ -20,6 +20,8 @@ from fabric.kernel.forkserver.wire import Frames, pack
 from fabric.kernel.runtime import (
     ContainerSpec,
     ContainerStatus,
+    DaemonSpec,
+    DaemonStatus,
     ExecSession,
     NodeSpec,
     RuntimeRefused,
@@ -76,6 +78,15 @@ class RuntimeClient:
 
     async def nodes(self) -> Mapping[str, int]:
         return dict(await self._call("nodes"))
+
+    async def start_daemon(self, spec: DaemonSpec) -> DaemonStatus:
+        return _daemon_status(await self._call("start_daemon", spec=_plain(spec)))
+
+    async def stop_daemon(self, node: str, name: str) -> None:
+        await self._call("stop_daemon", node=node, name=name)
+
+    async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
+        return tuple(_daemon_status(status) for status in await self._call("daemons", key=node))
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         return SandboxStatus(**await self._call("start_sandbox", spec=_plain(spec)))
@@ -185,7 +196,11 @@ def _packed(request: dict[str, Any]) -> bytes:
         raise RuntimeRefused(str(error)) from error
 
 
-def _plain(spec: NodeSpec | SandboxSpec | ContainerSpec) -> dict[str, Any]:
+def _daemon_status(status: dict[str, Any]) -> DaemonStatus:
+    return DaemonStatus(**status | {"argv": tuple(status["argv"])})
+
+
+def _plain(spec: NodeSpec | DaemonSpec | SandboxSpec | ContainerSpec) -> dict[str, Any]:
     """Return a spec as JSON has it, without what is left at its default."""
     return {key: _json(value) for key, value in asdict(spec).items() if value not in (None, {}, ())}
 

@@ -1,4 +1,4 @@
-"""What the runtime looks after: nodes, sandboxes and containers, each a record and perhaps a process."""
+"""What the runtime looks after: nodes, daemons, pods and containers, each a record and perhaps a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Thing:
-    """A node, a sandbox or a container. `record` is what survives; `process` is None when it ended."""
+    """One of them. `record` is what survives; `process` is None when it ended."""
 
     __slots__ = ("process", "record", "waiting")
 

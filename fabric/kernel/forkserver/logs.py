@@ -45,9 +45,7 @@ class LogFile:
             self._fd = -1
 
     def _open(self) -> None:
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o640)
+        self._fd = open_to_append(self._path)
         self._size = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
@@ -85,6 +83,28 @@ class Output:
         if self._held:
             self._log.write(_stamp([(b"P", self._held)], self._mark))
         os.close(self.fd)
+
+
+def open_to_append(path: str) -> int:
+    """Return a descriptor that writes at the end of a file, which is made where it is not there."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+def shorten(path: str) -> None:
+    """Move what is in a log of 10 MiB to `<log>.1`, while a program holds it open to append.
+
+    What the program writes between the copy and the cut is lost.
+    """
+    try:
+        if not path or os.stat(path).st_size < LOG_BYTES_MAX:
+            return
+        with open(path, "r+b") as log, open(f"{path}.1", "wb") as kept:
+            while os.sendfile(kept.fileno(), log.fileno(), None, LOG_BYTES_MAX):
+                pass
+            log.truncate(0)
+    except OSError:
+        return  # A full disk, or a node whose files are being removed.
 
 
 def cut(data: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:

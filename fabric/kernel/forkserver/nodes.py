@@ -28,6 +28,8 @@ class Nodes:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._nodes: dict[str, Thing] = {}
+        self.on_end: list[Callable[[str], None]] = []
+        """To be called with the name of a node that has ended."""
 
     def adopt(self) -> None:
         for record in self._workshop.records.read(KIND):
@@ -70,6 +72,9 @@ class Nodes:
     def pids(self) -> dict[str, int]:
         return {name: node.record["pid"] for name, node in self._nodes.items()}
 
+    def is_living(self, name: str) -> bool:
+        return name in self._nodes
+
     def process(self, name: str) -> Process:
         return living(self._nodes.get(name), f"node {name}")
 
@@ -81,6 +86,8 @@ class Nodes:
             if self._nodes.get(name) is node:
                 del self._nodes[name]
                 self._workshop.records.remove(KIND, name)
+                for call in self.on_end:
+                    call(name)
             node.ended()
 
         self._workshop.watch(node, ended)

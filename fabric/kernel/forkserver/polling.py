@@ -17,10 +17,13 @@ class Poll:
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._new: set[int] = set()
+        """Watched since the kernel was asked: what it said of such a number was of another file."""
 
     def watch(self, fd: int, call: Callable[[int], None], events: int = READ) -> None:
         """Call `call(events)` whenever the descriptor is ready, until `forget`."""
         self._calls[fd] = call
+        self._new.add(fd)
         self._epoll.register(fd, events)
 
     def change(self, fd: int, events: int) -> None:
@@ -43,7 +46,9 @@ class Poll:
         for call in due:
             call()
         wait = min((at - now for at, _ in self._timers), default=-1.0)
-        for fd, events in self._epoll.poll(wait):
+        found = self._epoll.poll(wait)
+        self._new.clear()
+        for fd, events in found:
             ready = self._calls.get(fd)
-            if ready is not None:
+            if ready is not None and fd not in self._new:
                 ready(events)

@@ -1,4 +1,5 @@
-"""The runtime's memory: one small JSON file a node, sandbox or container, replaced in one step.
+"""The runtime's memory: one small JSON file a node, daemon, sandbox or container, replaced in one
+step.
 
 A record is written before its process runs and after it ended, so a runtime that was killed finds all
 that it must adopt.
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
-KINDS = ("nodes", "sandboxes", "containers")
+KINDS = ("nodes", "daemons", "sandboxes", "containers")
 
 
 class Records:

@@ -18,6 +18,7 @@ from fabric.kernel.forkserver import orphans
 from fabric.kernel.forkserver.cell import Cell
 from fabric.kernel.forkserver.connection import Connection
 from fabric.kernel.forkserver.containers import Containers
+from fabric.kernel.forkserver.daemons import Daemons
 from fabric.kernel.forkserver.failure import Failure
 from fabric.kernel.forkserver.ground import Ground
 from fabric.kernel.forkserver.nodes import Nodes
@@ -47,6 +48,7 @@ class Server:
         self._ground = ground
         workshop = Workshop(records, poll, ground, cell, self._tell)
         self._nodes = Nodes(workshop)
+        self._daemons = Daemons(workshop, self._nodes)
         self._sandboxes = Sandboxes(workshop, self._nodes)
         self._containers = Containers(workshop, self._sandboxes)
         self._listeners: list[Connection] = []
@@ -54,19 +56,21 @@ class Server:
         self._answers: dict[str, Callable[[Message], Any]] = {
             "start_node": lambda m: self._nodes.start(m["spec"]),
             "nodes": lambda m: self._nodes.pids(),
+            "daemons": lambda m: self._daemons.statuses(m["key"]),
             "start_sandbox": lambda m: self._sandboxes.start(m["spec"]),
             "sandboxes": lambda m: self._sandboxes.statuses(),
             "start_container": lambda m: self._containers.start(m["spec"]),
             "signal_container": lambda m: self._containers.signal(m["key"], m["signal"]),
             "containers": lambda m: self._containers.statuses(m["key"]),
         }
-        self._later: dict[str, Callable[[str, Callable[[], None]], None]] = {
-            "stop_node": self._nodes.stop,
-            "stop_sandbox": self._stop_sandbox,
-            "remove_container": self._containers.remove,
+        self._later: dict[str, Callable[[Message, Callable[[], None]], None]] = {
+            "stop_node": lambda m, done: self._nodes.stop(m["key"], done),
+            "stop_daemon": lambda m, done: self._daemons.stop(m["node"], m["name"], done),
+            "stop_sandbox": lambda m, done: self._stop_sandbox(m["key"], done),
+            "remove_container": lambda m, done: self._containers.remove(m["key"], done),
         }
         orphans.end_unnamed(records)
-        for kind in (self._nodes, self._sandboxes, self._containers):
+        for kind in (self._nodes, self._daemons, self._sandboxes, self._containers):
             kind.adopt()
 
     def accept(self, listener: socket.socket) -> None:
@@ -75,23 +79,28 @@ class Server:
         Connection(end, self._poll, self._request)
 
     def _request(self, connection: Connection, message: Message) -> None:
+        self._try(connection, message["id"], lambda: self._dispatch(connection, message))
+
+    def _try(self, connection: Connection, id: int, call: Callable[[], None]) -> None:
+        """Call, and tell the client when it is refused."""
         try:
-            if holds_nul(message):
-                raise Failure("a string holds a NUL byte, which Linux takes in no word, name or path")
-            self._dispatch(connection, message)
+            call()
         except Failure as failure:
-            refusal = {"id": message["id"], "error": failure.message, "code": failure.code}
-            connection.send(refusal)
+            connection.send({"id": id, "error": failure.message, "code": failure.code})
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            connection.send({"id": message["id"], "error": f"{where}{error.strerror}", "code": 0})
+            connection.send({"id": id, "error": f"{where}{error.strerror}", "code": 0})
 
     def _dispatch(self, connection: Connection, message: Message) -> None:
+        if holds_nul(message):
+            raise Failure("a string holds a NUL byte, which Linux takes in no word, name or path")
         op, id = message["op"], message["id"]
         if op in self._answers:
             connection.send({"id": id, "ok": self._answers[op](message)})
         elif op in self._later:
-            self._later[op](message["key"], lambda: connection.send({"id": id, "ok": None}))
+            self._later[op](message, lambda: connection.send({"id": id, "ok": None}))
+        elif op == "start_daemon":
+            self._start_daemon(connection, message)
         elif op == "events":
             self._listen(connection)
             connection.send({"id": id, "ok": None})
@@ -101,6 +110,14 @@ class Server:
             self._steer(self._sessions[connection], message)
         else:
             raise Failure(f"the runtime knows no request {op!r}")
+
+    def _start_daemon(self, connection: Connection, message: Message) -> None:
+        id, spec = message["id"], message["spec"]
+
+        def tell() -> None:
+            connection.send({"id": id, "ok": self._daemons.status(spec)})
+
+        self._daemons.start(spec, lambda: self._try(connection, id, tell))
 
     def _stop_sandbox(self, id: str, done: Callable[[], None]) -> None:
         self._sandboxes.stop(id, lambda: self._containers.remove_all_of(id, done))

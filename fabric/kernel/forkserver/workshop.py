@@ -1,4 +1,4 @@
-"""What nodes, sandboxes and containers are made with: records, the poll, places, and who is told."""
+"""What nodes, daemons, sandboxes and containers are made with: records, the poll, places, and who is told."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.daemon_contract import DaemonContract
 from support.runtime_contract import RuntimeContract
 from support.runtime_process import running
 
@@ -14,7 +15,7 @@ from fabric.kernel.runtime_client import RuntimeClient
 pytestmark = pytest.mark.netns
 
 
-class TestRuntimeProcess(RuntimeContract):
+class TestRuntimeProcess(RuntimeContract, DaemonContract):
     @pytest.fixture
     async def runtime(self, tmp_path: Path) -> AsyncIterator[RuntimeClient]:
         async with running(tmp_path) as (_, client):

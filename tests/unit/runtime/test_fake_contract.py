@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from support.daemon_contract import DaemonContract
 from support.runtime_contract import RuntimeContract
 
 from fabric.kernel.fake_runtime import FakeRuntime
 
 
-class TestFakeRuntime(RuntimeContract):
+class TestFakeRuntime(RuntimeContract, DaemonContract):
     @pytest.fixture
     def runtime(self) -> FakeRuntime:
         return FakeRuntime()

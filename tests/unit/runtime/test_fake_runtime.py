@@ -10,7 +10,14 @@ import pytest
 from fabric.errors import FabricError
 from fabric.kernel.fake_program import Program
 from fabric.kernel.fake_runtime import FakeRuntime
-from fabric.kernel.runtime import ContainerSpec, ContainerStatus, NodeSpec, SandboxSpec, StartError
+from fabric.kernel.runtime import (
+    ContainerSpec,
+    ContainerStatus,
+    DaemonSpec,
+    NodeSpec,
+    SandboxSpec,
+    StartError,
+)
 
 
 async def pod(runtime: FakeRuntime, *argv: str) -> ContainerStatus:
@@ -89,3 +96,29 @@ async def test_a_runtime_that_is_down_says_so():
     runtime.down = True
     with pytest.raises(FabricError, match="does not answer"):
         await runtime.containers()
+
+
+async def test_a_daemons_new_starts_come_after_doubling_delays():
+    runtime = FakeRuntime({"bird": Program(seconds=0.0, exit_code=1)})
+    await runtime.start_node(NodeSpec("node-1"))
+    await runtime.start_daemon(DaemonSpec("node-1", "bird", ("bird",)))
+    counts = []
+    for seconds in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
+        await asyncio.sleep(seconds)
+        counts.append(len(runtime.started_daemons))
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_a_daemon_that_lived_ten_seconds_comes_back_soon():
+    runtime = FakeRuntime()
+    await runtime.start_node(NodeSpec("node-1"))
+    await runtime.start_daemon(DaemonSpec("node-1", "bird", ("bird",), ("bird", "-R")))
+    for _ in range(3):
+        runtime.kill_daemon("node-1", "bird")
+        await asyncio.sleep(1.0)
+    await asyncio.sleep(10.0)
+    runtime.kill_daemon("node-1", "bird")
+    await asyncio.sleep(0.11)
+    (status,) = await runtime.daemons()
+    assert (status.restarts, status.pid > 0) == (4, True)
+    assert runtime.started_daemons[1:] == [("node-1", "bird", ("bird", "-R"))] * 4
