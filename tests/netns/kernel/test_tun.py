@@ -69,9 +69,16 @@ def ipv4(packet: bytes) -> bytes:
 async def test_a_packet_for_the_route_comes_out_at_the_carrier(kernel):
     await put(kernel.host("node-1"), *NODE)
     with carrier(kernel) as fd:
-        with inside(kernel.pids["node-1"]), socket.socket(type=socket.SOCK_DGRAM) as sender:
+        with inside(kernel.pids["node-1"]):
+            sender = socket.socket(type=socket.SOCK_DGRAM)
+
+        def sent_and_carried() -> bytes:
+            """Before Linux has noticed the carrier, a packet is lost."""
             sender.sendto(b"hello", ("10.244.2.7", 5000))
-        packet = await eventually(lambda: ipv4(os.read(fd, 2000)))
+            return ipv4(os.read(fd, 2000))
+
+        with sender:
+            packet = await eventually(sent_and_carried)
     assert packet[16:20] == bytes((10, 244, 2, 7)) and packet.endswith(b"hello")
 
 
