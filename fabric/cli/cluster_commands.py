@@ -55,6 +55,10 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             ("NODE", "READY", "ADDRESS", "PODS", "NETWORK"),
             [(n.name, n.ready, n.address, n.pods, n.network) for n in seen.nodes],
         )
+        if format is Format.wide:
+            output.emit("")
+            rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]
+            output.table(("NODE", "DETAIL", "VALUE"), rows)
         output.emit(f"\n{seen.pods_running}/{seen.pods} pods running")
         for trouble in seen.troubles:
             output.emit(f"! {trouble}")

@@ -12,9 +12,9 @@ from fabric.cluster import spec as specs
 from fabric.cluster.mark import Mark, mount_point
 from fabric.cluster.places import Places
 from fabric.cluster.readiness import is_up, why_not_up
-from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import recorded
 from fabric.errors import FabricError
+from fabric.kubelet.noderegistration import DETAILS
 
 TROUBLES_MAX = 20
 
@@ -101,25 +101,25 @@ def look(places: Places) -> Overview:
         nodes, pods = question.every(places, kinds.NODE), question.every(places, kinds.POD)
     except FabricError as error:
         troubles.append(str(error))
-    spec = specs.read(places.spec)
-    views = [_node_view(node, pods, spec) for node in nodes]
+    views = [_node_view(node, pods) for node in nodes]
     troubles += [f"node {v.name} is not Ready" for v in views if v.ready != "True"]
     troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in pods if not is_up(p)]
     running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
     return Overview(first, processes, views, len(pods), running, troubles[:TROUBLES_MAX])
 
 
-def _node_view(node: Object, pods: list[Object], spec: ClusterSpec | None) -> NodeView:
+def _node_view(node: Object, pods: list[Object]) -> NodeView:
     name = node["metadata"]["name"]
     network = condition(node, "NetworkUnavailable") or {}
     addresses = (node.get("status") or {}).get("addresses") or []
     annotations = node["metadata"].get("annotations") or {}
-    prefix = f"{spec.network.plugin}." if spec else ""
     return NodeView(
         name=name,
         ready=(condition(node, "Ready") or {}).get("status", "Unknown"),
         address=next((a["address"] for a in addresses if a["type"] == "InternalIP"), ""),
         pods=sum(pod["spec"].get("nodeName") == name for pod in pods),
         network=network.get("message") or network.get("reason") or "unknown",
-        details={key: value for key, value in annotations.items() if prefix and key.startswith(prefix)},
+        details={
+            key.removeprefix(DETAILS): value for key, value in annotations.items() if key.startswith(DETAILS)
+        },
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 
 from fabric.api.kinds import LEASE, NAMESPACE, NODE
-from fabric.api.objects import Object, labels_of, micro_timestamp, uid_of
+from fabric.api.objects import Object, annotations_of, labels_of, micro_timestamp, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists, FabricError, NotFound
@@ -21,6 +22,8 @@ from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status
 from fabric.plugin.contract import NodeAgent
 
 LEASES = "kube-node-lease"
+DETAILS = "network.fabric.dev/"
+"""Prefix of the annotations that hold the details of the network agent's status."""
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 0.2
 RETRY_SECONDS_MAX = 10.0
@@ -59,10 +62,12 @@ class NodeRegistration:
 
     async def _beat(self) -> float:
         """One pass; return the seconds until the next."""
-        health = Health(self._census.ready, self._agent.status())
+        network = self._agent.status()
+        health = Health(self._census.ready, network)
         if self._node is None or self._lease_is_due():
             self._node = await self._registered()
         await self._write_status(self._node, health)
+        await self._write_details(self._node, network.details)
         await self._renew_lease(self._node)
         if health.ready:
             self._poll = POLL_SECONDS
@@ -94,6 +99,15 @@ class NodeRegistration:
             NODE, self._config.node_name, {"status": status}, subresource="status"
         )
         self._written_at = now
+
+    async def _write_details(self, node: Object, details: Mapping[str, str]) -> None:
+        """Annotate the Node with what the network's agent says of itself."""
+        wanted = {DETAILS + key: value for key, value in details.items()}
+        have = {key: value for key, value in annotations_of(node).items() if key.startswith(DETAILS)}
+        if wanted != have:
+            change: dict[str, str | None] = {**dict.fromkeys(have), **wanted}
+            patch = {"metadata": {"annotations": change}}
+            self._node = await self._client.patch(NODE, self._config.node_name, patch)
 
     def _lease_is_due(self) -> bool:
         now = asyncio.get_running_loop().time()

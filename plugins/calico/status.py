@@ -41,10 +41,10 @@ def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
         "encapsulation": ", ".join(sorted({pool.spec.encapsulation for pool in state.site.pools} - {""})),
         "ipip-carrier": condition.carrier,
         "mtu": str(condition.mtu),
-        "nodes": str(state.peers + 1),
     }
     if condition.settings.runs_bird and bgp is not None:
         details["as-number"] = str(bgp.as_number or f"({DEFAULTS.as_number})")
         details["route-reflector"] = bgp.route_reflector_cluster_id
-    message = "; ".join(("Calico is running on this node", *filter(None, troubles)))
+    carrier = f"tunl0 is carried by {condition.carrier}" if "TUN" in condition.carrier else ""
+    message = "; ".join(filter(None, ("Calico is running on this node", carrier, *troubles)))
     return AgentStatus(True, "CalicoIsUp", message, {key: value for key, value in details.items() if value})
