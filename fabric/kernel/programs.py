@@ -18,6 +18,7 @@ from fabric.netstate.rules import Family
 
 RUN_SECONDS_MAX = 60.0
 FLAVOURS = ("nft", "legacy")
+_TRIAL = "*filter\n:FABRIC-TRIAL - [0:0]\nCOMMIT\n"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -61,6 +62,8 @@ def save(flavour: str, family: Family) -> tuple[str, ...]:
 def detect_flavour(pid: int) -> str:
     """Return `nft` or `legacy`: FABRIC_IPTABLES, else what `iptables` is here, if the kernel has it.
 
+    Some kernels list the tables of a flavour and take no rules; so a rule is written, in a namespace that ends
+    with the trial.
     Namespaces of the cluster hold rules of one flavour only, and a user's `iptables -S` shows them.
     """
     chosen = os.environ.get("FABRIC_IPTABLES", "")
@@ -73,7 +76,7 @@ def detect_flavour(pid: int) -> str:
     failures: list[str] = []
     for flavour in flavours:
         try:
-            run(pid, save(flavour, 4))
+            run(pid, ("unshare", "--net", *restore(flavour, 4)), _TRIAL)
             return flavour
         except ToolFailed as error:
             failures.append(f"{flavour}: {error}")

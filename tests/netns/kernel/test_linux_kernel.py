@@ -222,6 +222,7 @@ def test_the_flavour_is_what_iptables_is_on_this_machine(
     monkeypatch.delenv("FABRIC_IPTABLES", raising=False)
     version = run_inside(pids["node-1"], "iptables", "-V")
     assert programs.detect_flavour(pids["node-1"]) == ("nft" if "nf_tables" in version else "legacy")
+    assert "FABRIC" not in run_inside(pids["node-1"], "iptables-save")
 
 
 def test_a_tool_that_is_not_installed_is_named(pids: dict[str, int]):
