@@ -13,10 +13,11 @@ from textwrap import indent
 
 from fabric.errors import FabricError
 
-NAME_LENGTH_MAX = 63
+NAME_LENGTH_MAX = 64
 STRING_LENGTH_MAX = 255
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED_NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 class Unwritable(FabricError):
@@ -24,12 +25,18 @@ class Unwritable(FabricError):
 
 
 def name(text: str) -> str:
-    """`text` as the name of a protocol, filter or function; Unwritable if it cannot be one."""
-    if not _NAME.fullmatch(text) or len(text) > NAME_LENGTH_MAX:
-        raise Unwritable(
-            f"{text!r} cannot be a name in bird.conf: letters, digits and _, at most {NAME_LENGTH_MAX}"
-        )
-    return text
+    """`text` as the name of a protocol, filter or function; Unwritable if it cannot be one.
+
+    What holds more than letters, digits and _ stands in single quotes: `'bgp_my-filter'`.
+    """
+    if len(text) <= NAME_LENGTH_MAX:
+        if _NAME.fullmatch(text):
+            return text
+        if _QUOTED_NAME.fullmatch(text):
+            return f"'{text}'"
+    raise Unwritable(
+        f"{text!r} cannot be a name in bird.conf: letters, digits and _.:- , at most {NAME_LENGTH_MAX}"
+    )
 
 
 def string(text: str, what: str = "text") -> str:

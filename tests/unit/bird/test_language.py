@@ -30,12 +30,17 @@ def test_a_filter_without_a_name_stands_where_a_name_would():
     )
 
 
-@pytest.mark.parametrize("text", ["", "node-1", "1st", "a b", "x" * 64, "ä"])
+@pytest.mark.parametrize("text", ["", "a b", "it's", "x" * 65, "ä"])
 def test_what_is_no_name_is_refused(text: str):
     with pytest.raises(Unwritable, match=r"cannot be a name in bird\.conf"):
         name(text)
     with pytest.raises(Unwritable):
         str(Filter(text, "accept;"))
+
+
+def test_a_name_with_more_than_letters_and_digits_stands_in_quotes():
+    assert str(Filter("bgp_my-filter.v4", "accept;")) == "filter 'bgp_my-filter.v4' {\n    accept;\n}"
+    assert name("Mesh_192_168_0_12") == "Mesh_192_168_0_12"
 
 
 @pytest.mark.parametrize("text", ['say "hello"', "two\nlines", "x" * 256, "nul\0"])
