@@ -11,9 +11,9 @@ from support.flannel_cluster import pod
 from fabric.errors import FabricError
 from fabric.netstate.objects import Bridge
 from fabric.netstate.plan import diff
+from fabric.plugin.host_local import HostLocal, OutOfAddresses
 from flannel import cni, subnet_env
 from flannel.cni import Cni
-from fabric.plugin.host_local import HostLocal, OutOfAddresses
 
 NETWORK, SUBNET = ip_network("10.244.0.0/16"), ip_network("10.244.1.0/24")
 ENV = subnet_env.of((NETWORK,), (SUBNET,), 1450)
