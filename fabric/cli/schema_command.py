@@ -6,7 +6,7 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.output import Format
-from fabric.topology.schema import SCHEMA
+from fabric.topology.underlay_schema import SCHEMA
 
 
 def register(app: typer.Typer) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from fabric.cluster import spec as specs
+from fabric.cluster.immutable import refuse_what_cannot_change
 from fabric.cluster.lock import held
 from fabric.cluster.mark import Mark
 from fabric.cluster.places import Places
@@ -21,8 +22,9 @@ from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import Body, launch, recorded
 from fabric.errors import BadInput, Problem
 from fabric.plugin import registry
-from fabric.plugin.contract import NetworkConfig
+from fabric.topology import wires
 from fabric.topology.model import Topology
+from fabric.topology.wiring import Unwirable
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +61,25 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 def requirements(topology: Topology) -> frozenset[str]:
-    """Kernel features that the topology needs, by doctor's names."""
-    config: NetworkConfig = specs.choose(topology, None, api_port=0, workers=1).network.config()
-    return registry.load(topology.network.plugin).requirements(config) | {"cgroup2", "veth", "bridge"}
+    """Kernel features that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    plugin = registry.load(topology.network.plugin)
+    links = wires.requirements(chosen.underlay.wiring())
+    return plugin.requirements(chosen.network.config()) | links | {"cgroup2"}
 
 
-def begin(topology: Topology) -> Begun:
+def begin(topology: Topology, features: Collection[str] = ()) -> Begun:
     """Ask for the cluster and see that a supervisor runs; returns before anything is up.
 
+    `features`: the optional ones that preflight found; a running cluster keeps those it began with.
     Must be called before the caller starts threads or an event loop: it forks.
     """
     places = Places(topology.name)
     with held(places.lock):
         before = specs.read(places.spec)
-        spec = specs.choose(topology, before, api_port=_free_port(), workers=os.cpu_count() or 1)
+        spec = _chosen(topology, before, features)
         if before is not None:
-            _refuse_what_cannot_change(topology, before, spec)
+            refuse_what_cannot_change(topology, before, spec)
         places.make()
         Mark(topology.name).make()
         if spec != before:
@@ -85,34 +90,15 @@ def begin(topology: Topology) -> Begun:
     return Begun(places, spec, created=before is None)
 
 
-def _refuse_what_cannot_change(topology: Topology, before: ClusterSpec, spec: ClusterSpec) -> None:
-    """Addresses of a running cluster stay as they are: BadInput names each line that would move them."""
-    fixed: tuple[tuple[tuple[str, ...], object, object], ...] = (
-        (("underlay", "kind"), before.underlay_kind, spec.underlay_kind),
-        (("underlay", "subnet"), before.underlay_subnet, spec.underlay_subnet),
-        (("underlay", "mtu"), before.underlay_mtu, spec.underlay_mtu),
-        (("podCIDR",), before.network.pod_cidrs, spec.network.pod_cidrs),
-        (("serviceCIDR",), before.network.service_cidrs, spec.network.service_cidrs),
-        (("network", "plugin"), before.network.plugin, spec.network.plugin),
-        (("network", "backend"), before.network.backend, spec.network.backend),
-        (("network", "mtu"), before.network.mtu, spec.network.mtu),
-        (("network", "options"), before.network.options, spec.network.options),
-    )
-    problems = [
-        Problem(
-            topology.where("spec", *path),
-            f"spec.{'.'.join(path)} is {_plain(new)}, and the running cluster has {_plain(old)}; "
-            f"take it down first: fabric down {spec.name}",
+def _chosen(topology: Topology, before: ClusterSpec | None, features: Collection[str]) -> ClusterSpec:
+    try:
+        return specs.choose(
+            topology, before, api_port=_free_port(), workers=os.cpu_count() or 1, features=features
         )
-        for path, old, new in fixed
-        if old != new
-    ]
-    if problems:
-        raise BadInput(*problems)
-
-
-def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    except Unwirable as error:
+        raise BadInput(
+            *(Problem(topology.where("spec", *at), what) for at, what in error.complaints)
+        ) from None
 
 
 def components(places: Places, spec: ClusterSpec) -> Mapping[str, Body]:

@@ -1,4 +1,4 @@
-"""Hosts are powered on and off: one init process for each node of the spec, and for the switch.
+"""Hosts are powered on and off: one init process for each node of the spec, each switch and each router.
 
 Level-triggered: the spec says which hosts there shall be, the runtimes say which there are. A host whose
 init was killed is started anew, with empty namespaces; whoever owns state in them puts it back.
@@ -14,7 +14,7 @@ from pathlib import Path
 from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
 from fabric.kernel.runtime import Mount, NodeSpec, Runtime
-from fabric.topology import underlay
+from fabric.topology.underlay import CONTROL_PLANE
 
 AT_ONCE = 8
 _log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ class Hosts:
 
 
 def wanted_hosts(spec: ClusterSpec) -> dict[str, int]:
-    """Every host of the cluster, with the number of the runtime that starts it."""
-    return {underlay.SWITCH: 0, underlay.CONTROL_PLANE: 0} | {node.name: node.worker for node in spec.nodes}
+    """Every host, switches and routers first, with the number of the runtime that starts it."""
+    return spec.underlay.workers | {CONTROL_PLANE: 0} | {node.name: node.worker for node in spec.nodes}
 
 
 def runtime_index(runtimes: Sequence[Runtime], runtime: Runtime) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fabric.cluster import spec as specs
 from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.processes.underlay import desired_states
+from fabric.cluster.underlay import Underlay
 from fabric.netstate.objects import NetState
 from fabric.netstate.plan import Plan, diff
 from fabric.plugin import registry
@@ -31,13 +31,13 @@ class HostPlan:
 
 
 def plan(topology: Topology) -> list[HostPlan]:
-    """Return the plans of all namespaces, the switch first.
+    """Return the plans of all namespaces, switches and routers first.
 
     Pods are not in it: where they run is the scheduler's choice. Which subnet a node gets is guessed
     in order, where the plugin leaves it to chance.
     """
     spec = specs.choose(topology, None, api_port=0, workers=1)
-    wires = desired_states(spec)
+    wires = Underlay.of(spec).states
     network = registry.load(spec.network.plugin).preview(spec.network.config(), spec.all_facts())
     nothing: NetState = frozenset()
     return [

@@ -7,17 +7,19 @@ when the file changes around it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from fabric.cluster import underlay_spec
+from fabric.cluster.underlay_spec import UnderlaySpec
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPInterface
 from fabric.plugin.contract import NetworkConfig, NodeFacts
-from fabric.topology import underlay
-from fabric.topology.model import Topology, Underlay
+from fabric.topology.model import Topology
+from fabric.topology.underlay import DEVICE
 
 
 class NodeSpec(msgspec.Struct, frozen=True):
@@ -26,6 +28,8 @@ class NodeSpec(msgspec.Struct, frozen=True):
     name: str
     address: str
     worker: int
+    mtu: int
+    """Of its link in the file: what `fabric link set` changes is not told to the plugin."""
     labels: dict[str, str] = {}
     taints: tuple[dict[str, str], ...] = ()
     capacity: dict[str, str] = {}
@@ -62,57 +66,63 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     source: str
     api_port: int
     workers: int
-    underlay_kind: str
-    underlay_subnet: str
-    underlay_mtu: int
+    underlay: UnderlaySpec
     network: NetworkSpec
     nodes: tuple[NodeSpec, ...]
     features: tuple[str, ...] = ()
     """Optional features of this machine's kernel, found out when the cluster was made."""
 
-    @property
-    def underlay(self) -> Underlay:
-        return Underlay(self.underlay_kind, ipaddress.ip_network(self.underlay_subnet), self.underlay_mtu)
-
     def facts(self, node: NodeSpec) -> NodeFacts:
-        return NodeFacts(node.name, (node.interface,), underlay.DEVICE, self.underlay_mtu, node.labels)
+        return NodeFacts(node.name, (node.interface,), DEVICE, node.mtu, node.labels)
 
     def all_facts(self) -> list[NodeFacts]:
         return [self.facts(node) for node in self.nodes]
+
+    def interfaces(self) -> dict[str, IPInterface]:
+        """Return the address of every node."""
+        return {node.name: node.interface for node in self.nodes}
 
     def nodes_of(self, worker: int) -> dict[str, NodeSpec]:
         return {node.name: node for node in self.nodes if node.worker == worker}
 
 
-def choose(topology: Topology, before: ClusterSpec | None, *, api_port: int, workers: int) -> ClusterSpec:
-    """Make the topology's choices; what `before` chose for a node that stays is kept."""
+def choose(
+    topology: Topology,
+    before: ClusterSpec | None,
+    *,
+    api_port: int,
+    workers: int,
+    features: Collection[str] = (),
+) -> ClusterSpec:
+    """Make the topology's choices; what `before` chose for a node that stays is kept.
+
+    Unwirable when what is kept and what the file says cannot be together.
+    """
     old = {node.name: node for node in before.nodes} if before else {}
-    names = [node.name for node in topology.nodes]
-    addresses = underlay.assign(
-        topology.underlay.subnet, names, {name: node.interface for name, node in old.items()}
-    )
     count = before.workers if before else workers
-    placed = _workers(names, old, count)
+    taken = {name: node.interface for name, node in old.items()}
+    underlay = underlay_spec.choose(topology, before.underlay if before else None, taken, count)
+    placed = _workers([node.name for node in topology.nodes], old, count)
     return ClusterSpec(
         name=topology.name,
         source=str(topology.source.resolve()),
         api_port=before.api_port if before else api_port,
         workers=count,
-        underlay_kind=topology.underlay.kind,
-        underlay_subnet=str(topology.underlay.subnet),
-        underlay_mtu=topology.underlay.mtu,
+        underlay=underlay.spec,
         network=_network(topology),
         nodes=tuple(
             NodeSpec(
                 name=node.name,
-                address=str(addresses[node.name]),
+                address=str(underlay.addresses[node.name]),
                 worker=placed[node.name],
+                mtu=underlay.mtus[node.name],
                 labels=dict(node.labels),
                 taints=tuple(_taint(t.key, t.value, t.effect) for t in node.taints),
                 capacity=dict(node.capacity),
             )
             for node in topology.nodes
         ),
+        features=before.features if before else tuple(sorted(features)),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork
 from fabric.topology.document import Path
 from fabric.topology.segments import Segment, segments
-from fabric.topology.underlay import BRIDGE, CONTROL_PLANE, FIRST_NODE, assign, port
+from fabric.topology.underlay import BRIDGE, CONTROL_PLANE, FIRST_NODE, assign, interface, port
 from fabric.topology.wiring import Link, Wiring, numbered
 
 _GATEWAY, _CONTROL_PLANE, _SECOND_ROUTER = 1, 2, 3
@@ -114,11 +114,12 @@ def problems(wiring: Wiring, ranges: Ranges) -> Iterator[tuple[Path, str]]:
         what = f"{ranges.hosts} has room for {room} subnets of /{ranges.host_prefix}; {len(found)} are needed"
         yield at, what
     room = max(0, (1 << (ranges.hosts.max_prefixlen - ranges.host_prefix)) - FIRST_NODE - 1)
+    key = "subnet" if ranges.host_prefix == ranges.hosts.prefixlen else "subnetPrefix"
     for segment in found:
         nodes = len([host for host in segment.hosts if host != CONTROL_PLANE])
         if nodes > room:
             what = f"/{ranges.host_prefix} has room for {room} nodes; {segment.name} has {nodes}"
-            yield ("underlay", "subnetPrefix"), what
+            yield ("underlay", key), what
         if len(segment.routers) > ROUTERS_PER_SEGMENT_MAX:
             what = f"{len(segment.routers)} routers on the switches of {segment.name}"
             yield ("underlay",), f"{what}; allowed: {ROUTERS_PER_SEGMENT_MAX}"
@@ -144,11 +145,6 @@ def port_name(wiring: Wiring, link: Link, here: str) -> str:
         return "eth0"
     far = link.other(here)
     return port(f"{far}-{link.number}" if link.number > 1 else far)
-
-
-def interface(network: IPNetwork, index: int, prefix: int) -> IPInterface:
-    """Return the nth address of a network with that prefix length."""
-    return ipaddress.ip_interface(f"{network[index]}/{prefix}")
 
 
 def _hosts(segment: Segment, subnet: IPNetwork, taken: Mapping[str, IPInterface]) -> dict[str, IPInterface]:

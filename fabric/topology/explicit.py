@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fabric.topology.document import Path
-from fabric.topology.generators import vertices_of
 from fabric.topology.model import NodeEntry
 from fabric.topology.shapes import Shape
 from fabric.topology.underlay import CONTROL_PLANE
@@ -57,6 +56,8 @@ def explicit(
 
 def generated(options: Mapping[str, Any], nodes: Sequence[NodeEntry], host: Shape, core: Shape) -> Wiring:
     """Return the graph of a generator: its vertices are routers, nodes hang on the lowest of them."""
+    from fabric.topology.generators import vertices_of
+
     try:
         edges, tiers = vertices_of(options["generator"], options.get("arguments", {}))
     except LookupError as error:

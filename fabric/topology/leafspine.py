@@ -7,6 +7,7 @@ Each rack has an AS number of its own and all spines share one, so that no route
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fabric.topology.model import NodeEntry
@@ -19,28 +20,40 @@ LEAF_AS, SPINE_AS = 65001, 65000
 RACKS, SPINES = 2, 2
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a running fabric has and keeps, whatever comes and goes."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Of leaves: a rack's number gives its AS."""
+    control_plane_at: str = ""
+    """The leaf that the control plane hangs on: its address is in certificates."""
+
+
+NOTHING_BEFORE = Before()
+
+
 def leaf_spine(
     options: Mapping[str, Any],
     nodes: Sequence[NodeEntry],
-    before: Mapping[str, int],
+    before: Before,
     shapes: tuple[Shape, Shape],
 ) -> Wiring:
-    """Return the graph; `shapes` are those of a node's link and of a leaf's uplink.
-
-    `before` has the numbers of leaves that keep them: a rack's number gives its AS.
-    """
+    """Return the graph; `shapes` are those of a node's link and of a leaf's uplink."""
     racks = rack_of_nodes(options, nodes)
     count = options.get("racks", RACKS) if "rackLabel" not in options and "nodesPerRack" not in options else 0
     leaves = {f"leaf-{rack}" for rack in (*racks.values(), *map(str, range(1, count + 1)))}
+    leaves |= {before.control_plane_at} - {""}
     if len(leaves) > RACKS_MAX:
         raise Unwirable((("underlay",), f"{len(leaves)} racks; allowed: at most {RACKS_MAX}"))
-    numbers = numbered(leaves, before, RACKS_MAX)
+    numbers = numbered(leaves, before.numbers, RACKS_MAX)
     first = options.get("leafAS", LEAF_AS)
     spine_as = options.get("spineAS", SPINE_AS)
     _refuse_shared_as(first, numbers, spine_as)
     names = sorted(leaves, key=natural)
     spines = [f"spine-{number}" for number in range(1, options.get("spines", SPINES) + 1)]
-    devices = [Device(CONTROL_PLANE, "host", rack=names[0].removeprefix("leaf-"))]
+    first_leaf = before.control_plane_at or names[0]
+    devices = [Device(CONTROL_PLANE, "host", rack=first_leaf.removeprefix("leaf-"))]
     devices += [Device(node, "host", rack=rack) for node, rack in racks.items()]
     devices += [Device(it, "router", first + numbers[it] - 1, 1, it.removeprefix("leaf-")) for it in names]
     devices += [Device(it, "router", spine_as, 2) for it in spines]

@@ -1,14 +1,14 @@
 """From a file to a `Topology`: every error of the file at once, each with its line.
 
-Three passes: YAML, the schema, then what a schema cannot say (ranges that overlap, names that occur twice,
-manifests that are not there). What only a network plugin knows is asked of it by the caller.
+Three passes: YAML, the schema of the underlay's kind, then what a schema cannot say (ranges that overlap,
+names that occur twice, graphs in two pieces, manifests that are not there). What only a network plugin knows
+is asked of it by the caller.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from fabric.topology.document import Document, documents
 from fabric.topology.document import Path as ValuePath
 from fabric.topology.manifests import manifests
 from fabric.topology.model import Network, NodeEntry, Taint, Topology, Underlay
-from fabric.topology.schema import SCHEMA
+from fabric.topology.underlay_schema import schema_of
+from fabric.topology.wires import wires
+from fabric.topology.wiring import Unwirable
 
 BYTES_MAX = 64 * 1024 * 1024
 RESERVED_NAMES = frozenset({"switch", "control-plane"})
-POD_CIDR, SERVICE_CIDR, SUBNET, MTU = "10.244.0.0/16", "10.96.0.0/16", "192.168.0.0/16", 1500
-ADDRESSES_BEFORE_NODES = 16
-"""Network, gateway, control plane and room for more, before the first node's address."""
+POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/16"
+UNDERLAY = {"kind": "l2"}
+"""What a file has that says nothing of it."""
 
 
 def load(path: Path) -> Topology:
@@ -49,17 +51,19 @@ def loads(text: str, source: Path) -> Topology:
         what = "empty" if not found else f"{len(found)} YAML documents"
         raise BadInput(Problem(f"{source}:1", f"{what}; a topology is exactly one document"))
     document = found[0]
-    problems = [_problem(source, document, at, what) for at, what in complaints(document, SCHEMA)]
+    schema = schema_of(_kind(document))
+    problems = [_problem(source, document, at, what) for at, what in complaints(document, schema)]
     if problems:
         raise BadInput(*sorted(problems, key=_line))
     spec = document.value["spec"]
-    problems = [_problem(source, document, at, what) for at, what in _beyond_schema(spec)]
+    nodes = _nodes(spec["nodes"])
+    problems = [_problem(source, document, at, what) for at, what in _beyond_schema(spec, nodes, source)]
     objects, broken = manifests(spec.get("manifests", []), document, source)
     if problems or broken:
         raise BadInput(*sorted(problems, key=_line), *broken)
     return Topology(
         name=document.value["metadata"]["name"],
-        nodes=_nodes(spec["nodes"]),
+        nodes=nodes,
         underlay=_underlay(spec),
         pod_cidrs=(ipaddress.ip_network(spec.get("podCIDR", POD_CIDR)),),
         service_cidrs=(ipaddress.ip_network(spec.get("serviceCIDR", SERVICE_CIDR)),),
@@ -71,28 +75,33 @@ def loads(text: str, source: Path) -> Topology:
     )
 
 
-def _beyond_schema(spec: dict[str, Any]) -> Iterator[tuple[ValuePath, str]]:
+def _beyond_schema(
+    spec: dict[str, Any], nodes: Sequence[NodeEntry], source: Path
+) -> Iterator[tuple[ValuePath, str]]:
     ranges: dict[ValuePath, IPNetwork] = {}
-    asked: dict[ValuePath, str] = {
-        ("spec", "podCIDR"): spec.get("podCIDR", POD_CIDR),
-        ("spec", "serviceCIDR"): spec.get("serviceCIDR", SERVICE_CIDR),
-        ("spec", "underlay", "subnet"): spec.get("underlay", {}).get("subnet", SUBNET),
-    }
-    for at, text in asked.items():
+    for key, default in (("podCIDR", POD_CIDR), ("serviceCIDR", SERVICE_CIDR)):
+        text = spec.get(key, default)
         try:
-            ranges[at] = ipaddress.IPv4Network(text)
+            ranges[(key,)] = ipaddress.IPv4Network(text)
         except ValueError as error:
-            yield at, f"{dotted(at)} is {show(text)}: {error}; allowed: an IPv4 range such as {POD_CIDR}"
-    for (at, one), (other_at, other) in combinations(ranges.items(), 2):
-        if one.overlaps(other):
-            yield at, f"{dotted(at)} {one} overlaps {dotted(other_at)} {other}"
-    count = spec["nodes"] if isinstance(spec["nodes"], int) else len(spec["nodes"])
-    subnet = ranges.get(("spec", "underlay", "subnet"))
-    if subnet and subnet.num_addresses < count + ADDRESSES_BEFORE_NODES + 1:
-        room = max(0, subnet.num_addresses - ADDRESSES_BEFORE_NODES - 1)
-        yield ("spec", "underlay", "subnet"), f"{subnet} has room for {room} nodes; {count} are asked for"
-    if isinstance(spec["nodes"], list):
-        yield from _names(spec["nodes"])
+            what = f"spec.{key} is {show(text)}: {error}; allowed: an IPv4 range such as {POD_CIDR}"
+            yield ("spec", key), what
+    if len(ranges) == 2:
+        pods, services = ranges.values()
+        if pods.overlaps(services):
+            yield ("spec", "podCIDR"), f"spec.podCIDR {pods} overlaps spec.serviceCIDR {services}"
+    names = list(_names(spec["nodes"])) if isinstance(spec["nodes"], list) else []
+    yield from names
+    if names:
+        return
+    try:
+        made = wires(spec.get("underlay", UNDERLAY), nodes, source.parent, others=ranges)
+    except Unwirable as error:
+        yield from ((("spec", *at), f"{dotted(('spec', *at))}: {what}") for at, what in error.complaints)
+    else:
+        if made.ranges.hosts.version != 4:
+            what = f"{made.ranges.hosts} is IPv6; allowed: an IPv4 range, as for pods"
+            yield ("spec", "underlay", "subnet"), f"spec.underlay.subnet: {what}"
 
 
 def _names(nodes: list[dict[str, Any]]) -> Iterator[tuple[ValuePath, str]]:
@@ -124,9 +133,16 @@ def _nodes(value: Any) -> tuple[NodeEntry, ...]:
 
 
 def _underlay(spec: dict[str, Any]) -> Underlay:
-    value = spec.get("underlay", {"kind": "l2"})
-    subnet = ipaddress.ip_network(value.get("subnet", SUBNET))
-    return Underlay(value["kind"], subnet, value.get("mtu", MTU))
+    options = spec.get("underlay", UNDERLAY)
+    return Underlay(options["kind"], options)
+
+
+def _kind(document: Document) -> object:
+    """What stands at `spec.underlay.kind`, in a document that may be anything."""
+    value = document.value
+    for key, default in (("spec", {}), ("underlay", UNDERLAY), ("kind", None)):
+        value = value.get(key, default) if isinstance(value, dict) else None
+    return value
 
 
 def _problem(source: Path, document: Document, at: ValuePath, what: str) -> Problem:

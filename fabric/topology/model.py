@@ -36,11 +36,11 @@ class NodeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """How the nodes are wired; `l2` is one bridge in a namespace of its own."""
+    """How the nodes are wired: `fabric.topology.wires` makes the graph of it."""
 
     kind: str
-    subnet: IPNetwork
-    mtu: int
+    options: Mapping[str, Any]
+    """`spec.underlay` as the file has it, with its kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,9 @@ def _owns_at_host(obj: NetObject) -> bool:
 
 def _host(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObject]:
     yield LinkUp("lo")
-    yield LinkUp(DEVICE)
+    is_up = all(link.up for link in wiring.links_of(name))
+    if is_up:
+        yield LinkUp(DEVICE)
     for link in wiring.links_of(name):
         yield from _queue(link, DEVICE)
     address = given.hosts.get(name)
@@ -123,7 +125,8 @@ def _host(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObject]:
     everything = ipaddress.ip_network("0.0.0.0/0" if address.version == 4 else "::/0")
     forwarding = next(iter(_SYSCTLS[address.version].items()))
     yield Address(address, DEVICE)
-    yield Route(everything, via=given.gateways[name], dev=DEVICE, proto=_STATIC)
+    if is_up:
+        yield Route(everything, via=given.gateways[name], dev=DEVICE, proto=_STATIC)
     yield Sysctl(*forwarding)
 
 
@@ -138,10 +141,10 @@ def _forwarder(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObjec
     for link in links:
         here, far = port_name(wiring, link, name), link.other(name)
         master = BRIDGE if link in bridged else None
-        yield Veth(here, port_name(wiring, link, far), far, mtu=link.shape.mtu, master=master)
+        yield Veth(here, port_name(wiring, link, far), far, mtu=link.shape.mtu, master=master, up=link.up)
         yield from _queue(link, here)
-    for (device_of, device), address in given.ports.items():
-        if device_of == name:
+    for device in (BRIDGE, *(port_name(wiring, link, name) for link in links)):
+        if (address := given.ports.get((name, device))) is not None:
             yield Address(address, device)
     if is_router and (loopback := given.loopbacks.get(name)):
         yield Address(loopback, "lo")

@@ -1,7 +1,8 @@
-"""The JSON Schema of a topology file (v1): what editors complete, and the first check of every file."""
+"""The JSON Schema of a topology file (v1) around its underlay, which is `underlay_schema`'s."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 API_VERSION = "fabric.dev/v1"
@@ -43,18 +44,6 @@ _NODE: dict[str, Any] = {
     },
 }
 
-_UNDERLAY: dict[str, Any] = {
-    "type": "object",
-    "description": "How the nodes are wired to each other.",
-    "additionalProperties": False,
-    "required": ["kind"],
-    "properties": {
-        "kind": {"enum": ["l2"], "description": "l2: all nodes on one Ethernet switch."},
-        "subnet": {"type": "string", "description": "Addresses of the nodes.", "default": "192.168.0.0/16"},
-        "mtu": {"type": "integer", "minimum": 1280, "maximum": 65535, "default": 1500},
-    },
-}
-
 _NETWORK: dict[str, Any] = {
     "type": "object",
     "description": "The pod network.",
@@ -80,43 +69,52 @@ _MANIFEST: dict[str, Any] = {
     },
 }
 
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "fabric topology",
-    "description": "A Kubernetes cluster and its network, for `fabric up`.",
+
+_METADATA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "properties": {
-        "apiVersion": {"const": API_VERSION},
-        "kind": {"const": "Topology"},
-        "metadata": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["name"],
-            "properties": {"name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 40}},
-        },
-        "spec": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["nodes", "network"],
-            "properties": {
-                "nodes": {
-                    "description": "How many nodes (node-1, node-2, …), or a list of them.",
-                    "type": ["integer", "array"],
-                    "minimum": 1,
-                    "maximum": NODES_MAX,
-                    "minItems": 1,
-                    "maxItems": NODES_MAX,
-                    "items": _NODE,
-                },
-                "underlay": _UNDERLAY,
-                "podCIDR": {"type": "string", "default": "10.244.0.0/16"},
-                "serviceCIDR": {"type": "string", "default": "10.96.0.0/16"},
-                "network": _NETWORK,
-                "store": {"enum": ["embedded"], "default": "embedded"},
-                "manifests": {"type": "array", "items": _MANIFEST},
-            },
-        },
-    },
+    "required": ["name"],
+    "properties": {"name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 40}},
 }
+
+_NODES: dict[str, Any] = {
+    "description": "How many nodes (node-1, node-2, …), or a list of them.",
+    "type": ["integer", "array"],
+    "minimum": 1,
+    "maximum": NODES_MAX,
+    "minItems": 1,
+    "maxItems": NODES_MAX,
+    "items": _NODE,
+}
+
+
+def file_schema(underlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a file whose `spec.underlay` has that one."""
+    spec = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["nodes", "network"],
+        "properties": {
+            "nodes": _NODES,
+            "underlay": dict(underlay),
+            "podCIDR": {"type": "string", "default": "10.244.0.0/16"},
+            "serviceCIDR": {"type": "string", "default": "10.96.0.0/16"},
+            "network": _NETWORK,
+            "store": {"enum": ["embedded"], "default": "embedded"},
+            "manifests": {"type": "array", "items": _MANIFEST},
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fabric topology",
+        "description": "A Kubernetes cluster and its network, for `fabric up`.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"const": "Topology"},
+            "metadata": _METADATA,
+            "spec": spec,
+        },
+    }

@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
-import networkx as nx
-
 from fabric.topology.document import Path
 from fabric.topology.schema import DNS_LABEL
 from fabric.topology.segments import segments
 from fabric.topology.underlay import CONTROL_PLANE
-from fabric.topology.wiring import Device, Wiring, natural
+from fabric.topology.wiring import Device, Wiring
 
 PORTS_MAX = 1023
 """Ports that a Linux bridge takes (BR_MAX_PORTS)."""
@@ -55,19 +53,21 @@ def _host(wiring: Wiring, host: Device) -> Iterator[tuple[Path, str]]:
 
 
 def _pieces(wiring: Wiring) -> Iterator[tuple[Path, str]]:
-    pieces = sorted((sorted(it, key=natural) for it in nx.connected_components(wiring.graph)), key=len)
+    pieces = sorted(wiring.components("host", "switch", "router"), key=len)
     for piece in pieces[:-1]:
         shown = ", ".join(piece[:5]) + (", …" if len(piece) > 5 else "")
         yield _AT, f"the graph is in {len(pieces)} pieces; no link leads from {shown} to the rest"
 
 
 def _loops(wiring: Wiring) -> Iterator[tuple[Path, str]]:
-    switches = wiring.graph.subgraph([it.name for it in wiring.of_role("switch")])
-    try:
-        loop = nx.find_cycle(switches)
-    except nx.NetworkXNoCycle:
+    """A forest has one link less than devices in each of its trees."""
+    switches = {it.name for it in wiring.of_role("switch")}
+    links = [it for it in wiring.links if it.a in switches and it.b in switches]
+    if len(links) == len(switches) - len(list(wiring.components("switch"))):
         return
-    names = ", ".join(edge[0] for edge in loop)
+    import networkx as nx
+
+    names = ", ".join(edge[0] for edge in nx.find_cycle(wiring.graph.subgraph(switches)))
     yield _AT, f"switches {names} form a loop: frames would go round for ever; leave one link out"
 
 

@@ -74,7 +74,7 @@ def _walk(wiring: Wiring) -> Iterator[str]:
             if name not in seen:
                 seen.add(name)
                 yield name
-    yield from (name for name in wiring.graph if name not in seen)
+    yield from (it.name for it in wiring.devices if it.name not in seen)
 
 
 def _links(wiring: Wiring, places: Mapping[str, Place]) -> Iterator[str]:

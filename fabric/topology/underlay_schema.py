@@ -1,13 +1,13 @@
-"""The JSON Schema of every kind of underlay: one for each, because each has keys of its own."""
+"""The JSON Schema of a topology file, by its kind of underlay: each has keys of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from fabric.topology.generators import LINKS_MAX, ROUTERS_MAX
 from fabric.topology.leafspine import RACKS_MAX, SPINES_MAX, UPLINKS_MAX
-from fabric.topology.schema import DNS_LABEL, SCHEMA
+from fabric.topology.schema import DNS_LABEL, file_schema
+from fabric.topology.wiring import LINKS_MAX, ROUTERS_MAX
 
 _AS: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 4_294_967_294}
 _NAME: dict[str, Any] = {"type": "string", "pattern": DNS_LABEL, "maxLength": 63}
@@ -43,6 +43,11 @@ _RANGES: dict[str, Any] = {
     "linkSubnet": {"type": "string", "default": "172.16.0.0/16", "description": "A /31 for each link."},
     "loopbackSubnet": {"type": "string", "default": "172.17.0.0/16", "description": "Router ids."},
     "mtu": _MTU,
+}
+_PEERING: dict[str, Any] = {
+    "enum": ["internal", "external", "none"],
+    "default": "internal",
+    "description": "BGP sessions that routers take from nodes: of their own AS (and reflect), of others.",
 }
 _ARGUMENTS: dict[str, Any] = {
     "type": "object",
@@ -86,7 +91,11 @@ def _many(items: Mapping[str, Any], most: int) -> dict[str, Any]:
 
 
 KINDS: dict[str, dict[str, Any]] = {
-    "l2": SCHEMA["properties"]["spec"]["properties"]["underlay"],
+    "l2": _kind(
+        "l2",
+        "All nodes on one Ethernet switch.",
+        {"subnet": _RANGES["subnet"], "mtu": _MTU},
+    ),
     "leaf-spine": _kind(
         "leaf-spine",
         "Racks of nodes under a routed fabric: a leaf to a rack, every leaf wired to every spine, eBGP.",
@@ -100,6 +109,7 @@ KINDS: dict[str, dict[str, Any]] = {
             "spineAS": {**_AS, "default": 65000},
             "hostLinks": _LINK,
             "uplinkLinks": _LINK,
+            "hostPeering": _PEERING,
             **_RANGES,
         },
     ),
@@ -116,6 +126,7 @@ KINDS: dict[str, dict[str, Any]] = {
             "controlPlane": _NAME,
             "hostLinks": _LINK,
             "coreLinks": _LINK,
+            "hostPeering": _PEERING,
             **_RANGES,
         },
     ),
@@ -131,28 +142,27 @@ KINDS: dict[str, dict[str, Any]] = {
         "topo",
     ),
 }
-"""By `kind`. What users are shown is `schema.SCHEMA`; a kind joins it when a cluster runs on it."""
+"""By `kind`."""
 
 
-def schema_of(kind: str) -> dict[str, Any]:
-    """Return the schema of a whole topology file whose underlay is of that kind."""
-    spec = SCHEMA["properties"]["spec"]
-    properties = {**spec["properties"], "underlay": KINDS[kind]}
-    return {**SCHEMA, "properties": {**SCHEMA["properties"], "spec": {**spec, "properties": properties}}}
-
-
-def published(*kinds: str) -> dict[str, Any]:
-    """Return the schema of `spec.underlay` that allows these kinds, for editors and `fabric schema`."""
+def _published() -> dict[str, Any]:
+    """Return the schema of `spec.underlay` for editors: what else is allowed follows from the kind."""
     return {
         "type": "object",
         "description": "How the nodes are wired to each other.",
         "required": ["kind"],
-        "properties": {"kind": {"enum": list(kinds)}},
+        "properties": {"kind": {"enum": list(KINDS)}},
         "allOf": [
-            {
-                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-                "then": {**KINDS[kind], "properties": {**KINDS[kind]["properties"], "kind": {"const": kind}}},
-            }
-            for kind in kinds
+            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": schema}
+            for kind, schema in KINDS.items()
         ],
     }
+
+
+SCHEMA: dict[str, Any] = file_schema(_published())
+"""Of every topology file: what `fabric schema` prints."""
+
+
+def schema_of(kind: object) -> dict[str, Any]:
+    """Return the schema of a file whose underlay is of that kind; errors are of one sentence each."""
+    return file_schema(KINDS[kind]) if isinstance(kind, str) and kind in KINDS else SCHEMA

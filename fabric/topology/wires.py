@@ -18,7 +18,7 @@ from fabric.topology import addressing, mininet_topo, soundness
 from fabric.topology.addressing import Ranges
 from fabric.topology.document import Path
 from fabric.topology.explicit import explicit, generated
-from fabric.topology.leafspine import leaf_spine
+from fabric.topology.leafspine import NOTHING_BEFORE, Before, leaf_spine
 from fabric.topology.model import NodeEntry
 from fabric.topology.shapes import Shape, shape
 from fabric.topology.underlay import CONTROL_PLANE, SWITCH
@@ -27,7 +27,7 @@ from fabric.topology.wiring import Device, Link, Unwirable, Wiring
 MTU = 1500
 SUBNETS = {"subnet": "192.168.0.0/16", "linkSubnet": "172.16.0.0/16", "loopbackSubnet": "172.17.0.0/16"}
 SUBNET_PREFIX = {4: 24, 6: 64}
-_BRIDGED = ("l2", "mininet")
+BRIDGED = ("l2", "mininet")
 """Kinds without routers: one segment has the whole subnet."""
 _ALTERNATIVES = ("racks", "nodesPerRack", "rackLabel")
 _GENERATED, _DRAWN = ("generator", "arguments", "coreLinks", "hostLinks"), ("routers", "switches", "links")
@@ -46,12 +46,12 @@ def wires(
     nodes: Sequence[NodeEntry],
     folder: FilePath,
     *,
-    racks_before: Mapping[str, int] | None = None,
+    before: Before = NOTHING_BEFORE,
     others: Mapping[Path, IPNetwork] | None = None,
 ) -> Wires:
     """Return what `spec.underlay` asks for; Unwirable has every complaint.
 
-    `folder` anchors relative paths, `racks_before` has the numbers of leaves that keep them, `others` are the
+    `folder` anchors relative paths, `before` is what must stay as it is, `others` are the
     ranges that this one's must not overlap, by their path below `spec`.
     """
     kind = options["kind"]
@@ -60,7 +60,7 @@ def wires(
     ranges = _ranges(options, others or {}, complaints)
     if complaints or ranges is None:
         raise Unwirable(*complaints)
-    made = _wiring(kind, options, nodes, folder, racks_before or {}, shapes)
+    made = _wiring(kind, options, nodes, folder, before, shapes)
     complaints = [*soundness.complaints(made)] or [*addressing.problems(made, ranges)]
     if complaints:
         raise Unwirable(*complaints)
@@ -83,7 +83,7 @@ def _wiring(
     options: Mapping[str, Any],
     nodes: Sequence[NodeEntry],
     folder: FilePath,
-    before: Mapping[str, int],
+    before: Before,
     shapes: Mapping[Path, Shape],
 ) -> Wiring:
     plain = Shape(mtu=options.get("mtu", MTU))
@@ -134,7 +134,7 @@ def _shapes(options: Mapping[str, Any], complaints: list[tuple[Path, str]]) -> I
 def _ranges(
     options: Mapping[str, Any], others: Mapping[Path, IPNetwork], complaints: list[tuple[Path, str]]
 ) -> Ranges | None:
-    keys = ("subnet",) if options["kind"] in _BRIDGED else tuple(SUBNETS)
+    keys = ("subnet",) if options["kind"] in BRIDGED else tuple(SUBNETS)
     found: dict[Path, IPNetwork] = {}
     for key in keys:
         at: Path = ("underlay", key)
@@ -144,11 +144,11 @@ def _ranges(
             complaints.append((at, f"{error}; allowed: a range such as {SUBNETS[key]}"))
     for (one_at, one), (other_at, other) in combinations({**found, **others}.items(), 2):
         if one_at in found and one.version == other.version and one.overlaps(other):
-            complaints.append((one_at, f"{one} overlaps spec.{'.'.join(map(str, other_at))} {other}"))
+            complaints.append(_overlap(options, (one_at, one), (other_at, other)))
     if len(found) < len(keys):
         return None
     hosts, *more = found.values()
-    if options["kind"] in _BRIDGED:
+    if options["kind"] in BRIDGED:
         return Ranges(hosts, hosts.prefixlen, hosts, hosts)
     links, loopbacks = more
     prefix = options.get("subnetPrefix", max(SUBNET_PREFIX[hosts.version], hosts.prefixlen))
@@ -158,3 +158,9 @@ def _ranges(
     if {it.version for it in more} != {hosts.version}:
         complaints.append((("underlay", "linkSubnet"), "all ranges of an underlay are of one family"))
     return Ranges(hosts, prefix, links, loopbacks)
+
+
+def _overlap(options: Mapping[str, Any], *two: tuple[Path, IPNetwork]) -> tuple[Path, str]:
+    """Complain of a range that the file has, rather than of a default of the underlay's."""
+    (at, here), (rest, there) = sorted(two, key=lambda it: it[0][0] == "underlay" and it[0][1] not in options)
+    return at, f"{here} overlaps spec.{'.'.join(map(str, rest))} {there}"

@@ -1,22 +1,23 @@
 """The underlay as a graph: hosts, switches and routers, and the links between them.
 
 Switches pass frames on (a bridge), routers pass packets on (and speak BGP), hosts are the cluster's nodes and
-its control plane. networkx holds the graph; what stands on it asks for paths, components and tiers.
+its control plane. `Wiring.graph` is the same in networkx, for whoever asks for paths, colours or centrality.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
-
-import networkx as nx
 
 from fabric.errors import FabricError
 from fabric.topology.document import Path
 from fabric.topology.shapes import Shape
 
 Role = Literal["host", "switch", "router"]
+ROUTERS_MAX, LINKS_MAX = 500, 5000
+"""Of what a file draws or a generator makes; a node's own link does not count."""
 
 
 class Unwirable(FabricError):
@@ -48,6 +49,8 @@ class Link:
     b: str
     shape: Shape = field(default_factory=Shape)
     number: int = 1
+    up: bool = True
+    """False: the cable is pulled, and both ends are lowered."""
 
     @property
     def name(self) -> str:
@@ -61,45 +64,68 @@ class Wiring:
     """Devices and links; read-only once made."""
 
     def __init__(self, devices: Iterable[Device], links: Iterable[Link]) -> None:
-        self.graph: Any = nx.MultiGraph()
-        """networkx's: nodes are names with `device`, edges have `link` and are keyed by its number."""
+        self._devices: dict[str, Device] = {}
+        self._links: dict[str, list[Link]] = {}
         for device in devices:
-            if device.name in self.graph:
+            if device.name in self._devices:
                 raise Unwirable((("underlay",), f"a node and a switch or router are called {device.name!r}"))
-            self.graph.add_node(device.name, device=device)
-        for link in links:
-            self.graph.add_edge(link.a, link.b, key=link.number, link=link)
+            self._devices[device.name] = device
+            self._links[device.name] = []
+        self.links: list[Link] = list(links)
+        for link in self.links:
+            self._links[link.a].append(link)
+            self._links[link.b].append(link)
+        order = {name: natural(name) for name in self._devices}
+        for name, own in self._links.items():
+            own.sort(key=lambda link: (order[link.other(name)], link.number))
 
     @property
     def devices(self) -> list[Device]:
-        return [device for _, device in self.graph.nodes(data="device")]
-
-    @property
-    def links(self) -> list[Link]:
-        return [link for _, _, link in self.graph.edges(data="link")]
+        return list(self._devices.values())
 
     def device(self, name: str) -> Device:
-        found: Device = self.graph.nodes[name]["device"]
-        return found
+        return self._devices[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._devices
 
     def of_role(self, *roles: Role) -> list[Device]:
         return sorted((it for it in self.devices if it.role in roles), key=lambda it: natural(it.name))
 
     def links_of(self, name: str) -> list[Link]:
         """Return the links of a device, in the order of their far ends."""
-        found = [link for _, _, link in self.graph.edges(name, data="link")]
-        return sorted(found, key=lambda link: (natural(link.other(name)), link.number))
+        return list(self._links[name])
 
     def neighbors(self, name: str, *roles: Role) -> list[str]:
         """Return the names of the neighbours of these roles, or of all, in natural order."""
-        found = (it for it in self.graph.neighbors(name) if not roles or self.device(it).role in roles)
-        return sorted(found, key=natural)
+        found = dict.fromkeys(link.other(name) for link in self._links[name])
+        return [it for it in found if not roles or self._devices[it].role in roles]
 
     def components(self, *roles: Role) -> Iterator[list[str]]:
         """Yield what hangs together through devices of these roles only, in natural order."""
-        names = [it.name for it in self.of_role(*roles)]
-        found = (sorted(it, key=natural) for it in nx.connected_components(self.graph.subgraph(names)))
-        yield from sorted(found, key=lambda it: natural(it[0]))
+        seen: set[str] = set()
+        for device in self.of_role(*roles):
+            if device.name in seen:
+                continue
+            piece, ahead = {device.name}, [device.name]
+            while ahead:
+                near = set(self.neighbors(ahead.pop(), *roles)) - piece
+                piece |= near
+                ahead += near
+            seen |= piece
+            yield sorted(piece, key=natural)
+
+    @cached_property
+    def graph(self) -> Any:
+        """networkx's multigraph: nodes are names with `device`, edges have `link`, keyed by its number."""
+        import networkx as nx
+
+        graph = nx.MultiGraph()
+        for name, device in self._devices.items():
+            graph.add_node(name, device=device)
+        for link in self.links:
+            graph.add_edge(link.a, link.b, key=link.number, link=link)
+        return graph
 
 
 def natural(name: str) -> tuple[tuple[int, int | str], ...]:

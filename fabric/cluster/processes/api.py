@@ -24,7 +24,7 @@ from fabric.kernel.namespaces import inside
 from fabric.kernel.runtime_client import RuntimeClient
 from fabric.store.server import StoreServer
 from fabric.store.sqlite import SqliteStore
-from fabric.topology import underlay
+from fabric.topology.underlay import CONTROL_PLANE
 
 FABRIC_PORT = 6443
 STORE_EVENTS_MAX = 2_000
@@ -40,7 +40,7 @@ def run(places: Places) -> None:
 
 async def _run(places: Places) -> None:
     spec = follow.current(places)
-    address = underlay.control_plane(spec.underlay).ip
+    address = spec.underlay.control_plane_address.ip
     pki = Pki.load_or_create(places.pki, (), (str(address),))
     clock = LoopClock()
     store = await SqliteStore.open(places.store, events_max=STORE_EVENTS_MAX)
@@ -82,7 +82,7 @@ async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
 
 async def _control_plane_pid(runtime: RuntimeClient) -> int:
     try:
-        return (await runtime.nodes()).get(underlay.CONTROL_PLANE, 0)
+        return (await runtime.nodes()).get(CONTROL_PLANE, 0)
     except FabricError:
         return 0
 

@@ -1,7 +1,7 @@
 """The underlay process: hosts are on, and wired as the spec says.
 
-It powers hosts on through the runtimes and runs one NetLoop per host: the switch's makes the bridge and
-both ends of every wire, a host's gives its own end an address and a default route.
+It powers hosts on through the runtimes and runs one NetLoop per host. Those of switches and routers make the
+wires, both ends at once; a host's gives its own end an address and a default route.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 
 from fabric.cluster import follow, loops
 from fabric.cluster.hosts import Hosts
 from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay import Underlay
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.runtime_client import RuntimeClient
-from fabric.netstate.objects import NetState
-from fabric.topology import underlay
 
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 0.03
 """How long a host may be dead before it is noticed; how soon a runtime that is away is asked again."""
@@ -47,6 +47,8 @@ class UnderlayProcess:
         self._hosts = Hosts(places, self._runtimes)
         self._kernel = LinuxKernel(self._hosts.pids)
         self._loops: dict[str, tuple[NetLoop, asyncio.Task[None]]] = {}
+        self._underlay: Underlay | None = None
+        self._wired_for: ClusterSpec | None = None
         self._look = asyncio.Event()
         self._said = ""
 
@@ -80,27 +82,35 @@ class UnderlayProcess:
 
     async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
         fresh = await self._hosts.reconcile(spec)
-        desired = desired_states(spec)
-        for name in set(self._loops) - set(desired):
+        if self._underlay is None or spec is not self._wired_for:
+            self._underlay, self._wired_for = Underlay.of(spec), spec
+        underlay = self._underlay
+        for name in self._loops.keys() - underlay.states.keys():
             self._loops.pop(name)[1].cancel()
-        for name, state in desired.items():
-            if name not in self._loops:
-                loop = NetLoop(self._kernel.host(name), underlay.owner())
-                self._loops[name] = (loop, tasks.create_task(loop.run(), name=loop.name))
-            self._loops[name][0].want(state)
-            if fresh and name == underlay.SWITCH:
-                await self._wired()
-        for name in fresh:
+        touched = fresh | {it for name in fresh for it in underlay.wiring.neighbors(name)}
+        for turn in underlay.turns:
+            self._want(underlay, turn, tasks)
+            await self._wired(touched.intersection(turn))
+        self._want(underlay, underlay.hosts, tasks)
+        for name in touched.intersection(underlay.hosts):
             self._loops[name][0].poke()
 
-    async def _wired(self) -> None:
-        """Let the switch make its wires before the hosts at their other ends look for them."""
-        loop = self._loops[underlay.SWITCH][0]
-        loop.poke()
+    def _want(self, underlay: Underlay, names: Iterable[str], tasks: asyncio.TaskGroup) -> None:
+        for name in names:
+            if name not in self._loops:
+                loop = NetLoop(self._kernel.host(name), underlay.owner(name))
+                self._loops[name] = (loop, tasks.create_task(loop.run(), name=loop.name))
+            self._loops[name][0].want(underlay.states[name])
+
+    async def _wired(self, names: Iterable[str]) -> None:
+        """Let these make their wires before those at the other ends look for them."""
+        loops = [self._loops[name][0] for name in names]
+        for loop in loops:
+            loop.poke()
         for _ in range(WIRING_TRIES):
-            await asyncio.sleep(WIRING_SECONDS)
-            if loop.settled or loop.last_error:
+            if all(loop.settled or loop.last_error for loop in loops):
                 return
+            await asyncio.sleep(WIRING_SECONDS)
 
 
 class Newest:
@@ -114,12 +124,3 @@ class Newest:
         async for spec in follow.changes(self._places):
             self.spec = spec
             changed.set()
-
-
-def desired_states(spec: ClusterSpec) -> dict[str, NetState]:
-    """What the underlay wants in every host's namespace."""
-    hosts = [underlay.CONTROL_PLANE, *(node.name for node in spec.nodes)]
-    return {
-        underlay.SWITCH: underlay.switch_state(spec.underlay, hosts),
-        underlay.CONTROL_PLANE: underlay.host_state(spec.underlay, underlay.control_plane(spec.underlay)),
-    } | {node.name: underlay.host_state(spec.underlay, node.interface) for node in spec.nodes}

@@ -34,6 +34,30 @@ async def test_every_node_and_the_switch_are_powered_on_once(places):
     assert set(await runtimes[1].nodes()) == {"node-2"}
 
 
+async def test_switches_and_routers_are_hosts_too_and_stay_with_their_runtime(places):
+    text = "{nodes: 4, network: {plugin: flannel}, underlay: {kind: leaf-spine, nodesPerRack: 2}}"
+    racks = loads(
+        f"apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {{name: t}}\nspec: {text}\n", Path("t.yaml")
+    )
+    before = specs.choose(racks, None, api_port=6443, workers=2)
+    names = [
+        "spine-1",
+        "spine-2",
+        "leaf-1",
+        "leaf-2",
+        "control-plane",
+        "node-1",
+        "node-2",
+        "node-3",
+        "node-4",
+    ]
+    assert list(wanted_hosts(before)) == names
+    more = replace(racks, nodes=tuple(NodeEntry(f"node-{n}") for n in (1, 2, 5, 6)))
+    after = wanted_hosts(specs.choose(more, before, api_port=6443, workers=2))
+    assert "leaf-2" not in after
+    assert all(wanted_hosts(before)[it] == after[it] for it in ("spine-1", "spine-2", "leaf-1", "node-2"))
+
+
 async def test_a_node_that_left_the_spec_is_powered_off(places):
     runtimes = [FakeRuntime(), FakeRuntime()]
     hosts = Hosts(places, runtimes)
@@ -57,7 +81,8 @@ async def test_a_node_of_another_worker_than_the_spec_says_is_moved(places):
     hosts = Hosts(places, runtimes)
     await hosts.reconcile(SPEC)
     moved = tuple(
-        type(node)(name=node.name, address=node.address, worker=1 - node.worker) for node in SPEC.nodes
+        type(node)(name=node.name, address=node.address, worker=1 - node.worker, mtu=node.mtu)
+        for node in SPEC.nodes
     )
     swapped = specs.ClusterSpec(**{f: getattr(SPEC, f) for f in SPEC.__struct_fields__} | {"nodes": moved})
     await hosts.reconcile(swapped)

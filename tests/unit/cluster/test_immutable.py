@@ -9,6 +9,22 @@ from fabric.cluster import spec as specs
 from fabric.errors import BadInput
 from fabric.topology.load import loads
 
+RACKS = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {name: t}
+spec:
+  nodes:
+    - {name: node-1, labels: {rack: a}}
+    - {name: node-2, labels: {rack: b}}
+  underlay:
+    kind: leaf-spine
+    rackLabel: rack
+    subnet: 192.168.0.0/16
+    linkSubnet: 172.16.0.0/16
+    hostLinks: {mtu: 1500}
+  network: {plugin: flannel}
+"""
 TEXT = """\
 apiVersion: fabric.dev/v1
 kind: Topology
@@ -26,15 +42,15 @@ def topology(text: str):
     return loads(text, Path("t.yaml"))
 
 
-@pytest.fixture
-def running(tmp_path, monkeypatch):
+@pytest.fixture(params=[TEXT])
+def running(tmp_path, monkeypatch, request):
     """A spec on disk, as if the cluster had been started; nothing may be launched."""
     monkeypatch.setenv("FABRIC_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("FABRIC_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(bring_up, "launch", lambda *_: pytest.fail("launched"))
     places = bring_up.Places("t")
     places.make()
-    specs.write(places.spec, specs.choose(topology(TEXT), None, api_port=1, workers=1))
+    specs.write(places.spec, specs.choose(topology(request.param), None, api_port=1, workers=1))
     return places
 
 
@@ -52,3 +68,39 @@ def test_what_cannot_change_is_refused_by_line(running, old, new, line, path):
     with pytest.raises(BadInput, match=rf"t\.yaml:{line}: spec\.{path} is .*fabric down t"):
         bring_up.begin(topology(TEXT.replace(old, new)))
     assert running.spec.read_bytes() == before
+
+
+@pytest.mark.parametrize("running", [RACKS], indirect=True)
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        (
+            "kind: leaf-spine\n    rackLabel: rack",
+            "kind: leaf-spine\n    racks: 2",
+            6,
+            "node-1 has the address",
+        ),
+        ("192.168.0.0/16", "192.168.0.0/17", 11, "spec.underlay.subnet is 192.168.0.0/17, and the running"),
+        ("172.16.0.0/16", "172.18.0.0/16", 12, "spec.underlay.linkSubnet is"),
+        ("hostLinks: {mtu: 1500}", "subnetPrefix: 25", 13, "spec.underlay.subnetPrefix is 25"),
+        ("hostLinks: {mtu: 1500}", "mtu: 1400", 13, "spec.underlay.mtu is 1400"),
+        ("{mtu: 1500}", "{mtu: 1400}", 6, "node-1 has the MTU 1500 and would have 1400"),
+        ("rack: b", "rack: a", 7, "node-2 has the address 192.168.2.12/24 and would have 192.168.1.12/24"),
+    ],
+)
+def test_who_stays_in_a_fabric_is_not_moved(running, old, new, line, words):
+    with pytest.raises(BadInput) as refused:
+        bring_up.begin(topology(RACKS.replace(old, new)))
+    assert any(str(it).startswith(f"t.yaml:{line}: ") and words in str(it) for it in refused.value.problems)
+
+
+@pytest.mark.parametrize("running", [RACKS], indirect=True)
+@pytest.mark.parametrize("other", ["l2", "graph"])
+def test_another_kind_of_underlay_is_refused(running, other):
+    underlay = {
+        "l2": "{kind: l2}",
+        "graph": "{kind: graph, generator: ring, arguments: {n: 3}}",
+    }[other]
+    text = RACKS[: RACKS.index("  underlay")] + f"  underlay: {underlay}\n  network: {{plugin: flannel}}\n"
+    with pytest.raises(BadInput, match=f"spec.underlay.kind is {other}, and the running cluster has leaf-sp"):
+        bring_up.begin(topology(text))

@@ -29,7 +29,7 @@ def test_the_smallest_file_has_kubernetes_own_ranges_and_one_switch():
     assert [node.name for node in topology.nodes] == ["node-1", "node-2"]
     assert topology.pod_cidrs == (ip_network("10.244.0.0/16"),)
     assert topology.underlay.kind == "l2"
-    assert topology.underlay.mtu == 1500
+    assert topology.underlay.options == {"kind": "l2"}
 
 
 def test_a_listed_node_has_labels_taints_and_capacity():
@@ -90,6 +90,30 @@ def test_all_errors_of_a_file_come_at_once_in_the_order_of_its_lines():
         found[1]
         == "t.yaml:5: spec.nodes is 0; allowed: a whole number or a list, 1 to 1000, 1 to 1000 entries"
     )
+
+
+@pytest.mark.parametrize(
+    "underlay, words",
+    [
+        ("{kind: leaf-spine, spines: 99}", "spec.underlay.spines is 99; allowed: a whole number, 1 to 16"),
+        ("{kind: leaf-spine, rackLabel: rack}", "spec.nodes[1]: node-2 has no label 'rack'"),
+        ("{kind: leaf-spine, subnet: 'fd00::/48'}", "one family"),
+        ("{kind: l2, subnet: 'fd00::/48'}", "spec.underlay.subnet: fd00::/48 is IPv6; allowed: an IPv4"),
+        ("{kind: l2, linkSubnet: 172.16.0.0/16}", "has no key 'linkSubnet'"),
+        ("{kind: leaf-spine, subnet: 10.244.0.0/16}", "10.244.0.0/16 overlaps spec.podCIDR 10.244.0.0/16"),
+        ("{kind: [l2]}", "allowed: l2, leaf-spine, graph, mininet"),
+        ("[]", "spec.underlay is []"),
+        ("{kind: mininet, topo: 'no.py:Tree'}", "no file"),
+    ],
+)
+def test_an_underlay_is_checked_by_its_own_kind_s_rules(underlay, words):
+    found = problems(SMALLEST + f"  underlay: {underlay}\n")
+    assert any(it.startswith(("t.yaml:7: ", "t.yaml:5: ")) and words in it for it in found), found
+
+
+def test_a_default_range_that_overlaps_is_complained_of_where_the_file_has_the_other():
+    (found,) = problems(SMALLEST + "  underlay: {kind: l2}\n  podCIDR: 192.168.0.0/20\n")
+    assert found == "t.yaml:8: spec.podCIDR: 192.168.0.0/20 overlaps spec.underlay.subnet 192.168.0.0/16"
 
 
 def test_merge_keys_and_anchors_work_as_yaml_says():

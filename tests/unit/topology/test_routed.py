@@ -1,5 +1,6 @@
 """What every namespace of a graph holds, and what its BGP daemons are told."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -9,8 +10,8 @@ from support.wirings import IPV6, TWO_SITES, addressed, nodes
 from fabric.kernel.fake import FakeKernel
 from fabric.netstate.objects import Bridge, LinkUp, Qdisc, Route, Sysctl, Veth
 from fabric.netstate.plan import diff
-from fabric.topology import routed, underlay
-from fabric.topology.model import Underlay
+from fabric.topology import routed
+from fabric.topology.wiring import Wiring
 
 KINDS = {
     "l2": {"kind": "l2"},
@@ -19,16 +20,6 @@ KINDS = {
     "two-sites": TWO_SITES,
     "fat-tree": {"kind": "graph", "generator": "fat-tree", "arguments": {"k": 4}},
 }
-
-
-def test_an_l2_graph_is_the_l2_underlay_to_the_letter():
-    wiring, given = addressed({"kind": "l2"}, nodes(3))
-    flat = Underlay("l2", ip_network("192.168.0.0/16"), 1500)
-    hosts = ["control-plane", "node-1", "node-2", "node-3"]
-    assert routed.state(wiring, given, "switch") == underlay.switch_state(flat, hosts)
-    taken = underlay.assign(flat.subnet, hosts[1:], {})
-    for name, address in (taken | {"control-plane": underlay.control_plane(flat)}).items():
-        assert routed.state(wiring, given, name) == underlay.host_state(flat, address)
 
 
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
@@ -60,6 +51,21 @@ def test_a_leaf_bridges_its_rack_routes_over_two_spines_and_spreads_flows_by_por
     }
     assert Sysctl("net/ipv4/fib_multipath_hash_policy", "1") in state
     assert not [obj for obj in state if isinstance(obj, Route)]
+
+
+def test_both_ends_of_a_pulled_cable_are_lowered_and_a_host_without_one_has_no_route():
+    wiring, given = addressed({"kind": "leaf-spine"}, nodes(2))
+    pulled = Wiring(
+        wiring.devices,
+        (replace(it, up=it.name not in ("leaf-1--spine-1", "leaf-1--node-1")) for it in wiring.links),
+    )
+    ends = (("leaf-1", "spine-1"), ("spine-1", "leaf-1"), ("leaf-1", "node-1"))
+    for here, device in ends:
+        (end,) = (it for it in routed.state(pulled, given, here) if getattr(it, "name", "") == device)
+        assert isinstance(end, Veth) and not end.up
+    gone = routed.state(wiring, given, "node-1") - routed.state(pulled, given, "node-1")
+    assert {type(it) for it in gone} == {LinkUp, Route}
+    assert routed.state(pulled, given, "node-2") == routed.state(wiring, given, "node-2")
 
 
 def test_each_end_of_a_link_shapes_what_leaves_it():

@@ -1,5 +1,7 @@
 """Every kind of underlay as a graph."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import networkx as nx
@@ -89,6 +91,15 @@ def test_waxman_is_in_one_piece_and_the_same_each_time(n, seed):
     one, two = wired(options, 1), wired(options, 1)
     assert nx.is_connected(one.graph)
     assert [it.name for it in one.links] == [it.name for it in two.links]
+
+
+def test_a_random_graph_without_a_seed_is_the_same_in_every_process():
+    program = (
+        "from fabric.topology.generators import vertices_of\n"
+        "print(vertices_of('gnp_random', {'n': 12, 'p': 0.5})[0])"
+    )
+    one, two = (subprocess.check_output([sys.executable, "-c", program]) for _ in range(2))
+    assert one == two
 
 
 @pytest.mark.parametrize(
