@@ -83,6 +83,7 @@ class CalicoAgent:
         self._carried: bool | None = None
         self._wants_carrier = False
         self._was_up = False
+        self._concern: tuple[object, object] = (None, None)
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -137,7 +138,12 @@ class CalicoAgent:
         self._registration.poke()
 
     def _on_book(self) -> None:
-        self._registration.poke()
+        """Registration looks only at what concerns it: with many nodes, most changes are others' business."""
+        view = self._book.view
+        concern = (view.pools, view.nodes.get(self._context.facts.name))
+        if any(now is not before for now, before in zip(concern, self._concern, strict=True)):
+            self._concern = concern
+            self._registration.poke()
         self._changed_now()
 
     def _changed_now(self) -> None:
