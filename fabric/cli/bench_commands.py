@@ -11,7 +11,7 @@ from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
 from fabric.cli import output
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output
-from fabric.cluster.preflight import neighbors_needed
+from fabric.cluster.size import Size
 from fabric.errors import BadInput, Problem
 
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def up(
     """
     need_root("bench")
     wanted = [_size(text) for text in sizes.split(",")]
-    most = max(neighbors_needed(nodes, pods) for nodes, pods in wanted)
+    most = max(Size.flat(nodes, pods).neighbors for nodes, pods in wanted)
     found: list[UpTimes] = []
     with raised_neighbor_limits(2 * most) if tune else nullcontext():
         for nodes, pods in wanted:

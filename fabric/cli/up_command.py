@@ -46,11 +46,11 @@ def up(
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))
-    warnings = preflight.check(topology, bring_up.requirements(topology))
+    judgement = preflight.check(topology, bring_up.requirements(topology))
     stages.show(Progress("preflight", "done"))
-    for warning in warnings:
+    for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    begun = bring_up.begin(topology)
+    begun = bring_up.begin(topology, judgement.features)
     pods, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
     _summary(begun, pods, matrix, stages, time.monotonic() - began, format)
 

@@ -61,11 +61,12 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 def requirements(topology: Topology) -> frozenset[str]:
-    """Kernel features that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
+    """Kernel features and tools that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
     chosen = specs.choose(topology, None, api_port=0, workers=1)
     plugin = registry.load(topology.network.plugin)
     links = wires.requirements(chosen.underlay.wiring())
-    return plugin.requirements(chosen.network.config()) | links | {"cgroup2"}
+    daemons = {"bird"} if chosen.underlay.is_routed else set()
+    return plugin.requirements(chosen.network.config()) | links | daemons | {"cgroup2"}
 
 
 def begin(topology: Topology, features: Collection[str] = ()) -> Begun:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fabric.cluster import spec as specs
 from fabric.cluster.down import all_clusters
 from fabric.cluster.overview import glance
+from fabric.cluster.size import BRIDGE_PORTS_MAX, Size
 from fabric.errors import FabricError
-from fabric.kernel.features import probe
+from fabric.kernel.features import Feature, probe
 from fabric.topology.model import Topology
+from fabric.topology.wires import needs_netem
+from fabric.topology.wiring import Wiring
 
-BRIDGE_PORTS_MAX = 1024
-"""BR_MAX_PORTS of the kernel."""
 FILES_PER_POD, FILES_BASE = 6, 500
-NEIGHBORS_PER_POD = 4
+OPTIONAL = frozenset({"ipip", "tun", "netem"})
+"""Features that a cluster can be without, and whose presence it wants to know."""
+LINKS_SHOWN_MAX = 3
 _THRESHOLD = "net.ipv4.neigh.default.gc_thresh3"
 _TOOLS = {
     "iptables-save": "iptables",
@@ -32,6 +36,8 @@ _TOOLS = {
     "ip": "iproute2",
     "ping": "iputils-ping",
 }
+_SOME_TOOLS = {"bird": "bird2"}
+"""Tools that not every topology needs: requirements name them as they do features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +56,45 @@ class Finding:
         return f"{self.name}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-def check(topology: Topology, required: frozenset[str]) -> list[Finding]:
-    """Return warnings; FabricError names everything that is missing, with its remedy."""
-    features = probe(required)
-    missing = [
-        f"{name}: {features[name].detail}; {features[name].remedy}"
-        for name in sorted(required)
-        if name in features and not features[name].present
-    ]
-    missing += [str(finding) for finding in _tools() if finding.level == "error"]
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found out about a host that has what a topology needs."""
+
+    warnings: list[Finding]
+    features: frozenset[str]
+    """Those of the optional ones that this kernel has."""
+
+
+def check(topology: Topology, required: frozenset[str]) -> Judgement:
+    """Judge the host for a topology; FabricError names everything that is missing, with its remedy.
+
+    `required` has features by doctor's names (of `ipip|tun` one must be there), and tools that only some
+    topologies need: `bird`.
+    """
+    wiring = specs.choose(topology, None, api_port=0, workers=1).underlay.wiring()
+    features = probe({name for choice in required for name in choice.split("|")} | OPTIONAL)
+    missing = [words for choice in sorted(required) if (words := _missing(choice, features, wiring))]
+    tools = _TOOLS | {tool: package for tool, package in _SOME_TOOLS.items() if tool in required}
+    missing += [str(finding) for finding in _tools(tools) if finding.level == "error"]
     if missing:
         raise FabricError("this host lacks what the topology needs:\n  " + "\n  ".join(missing))
     pods = sum(manifest.object["kind"] == "Pod" for manifest in topology.manifests)
-    return [finding for finding in _limits(len(topology.nodes), pods) if finding.level != "ok"]
+    warnings = [finding for finding in _limits(Size.of(wiring, pods)) if finding.level != "ok"]
+    return Judgement(warnings, frozenset(it for it in OPTIONAL if it in features and features[it].present))
+
+
+def _missing(choice: str, features: Mapping[str, Feature], wiring: Wiring) -> str:
+    """Say what is missing of `vxlan`, or of all alternatives of `ipip|tun`; empty when one is there."""
+    known = [features[name] for name in choice.split("|") if name in features]
+    if not known or any(feature.present for feature in known):
+        return ""
+    if choice == "netem":
+        links = needs_netem(wiring)
+        shown = ", ".join(f"{link.name} has {link.shape}" for link in links[:LINKS_SHOWN_MAX])
+        more = f" and {len(links) - LINKS_SHOWN_MAX} more" if len(links) > LINKS_SHOWN_MAX else ""
+        return f"netem: link {shown}{more}, and this kernel has no sch_netem; {known[0].remedy}"
+    details = ", ".join(f"{it.name}: {it.detail}" for it in known)
+    return f"{details}; {' or '.join(it.remedy for it in known)}"
 
 
 def examine(nodes: int, pods: int) -> list[Finding]:
@@ -71,16 +103,11 @@ def examine(nodes: int, pods: int) -> list[Finding]:
         Finding(f.name, "ok" if f.present else "warning", f.detail, "" if f.present else f.remedy)
         for f in probe().values()
     ]
-    return [*kernel, *_tools(), *_limits(nodes, pods), *_leftovers()]
+    return [*kernel, *_tools(_TOOLS | _SOME_TOOLS), *_limits(Size.flat(nodes, pods)), *_leftovers()]
 
 
-def neighbors_needed(nodes: int, pods: int) -> int:
-    """ARP entries that a cluster may have at once: a mesh of nodes, and each pod with those it talks to."""
-    return nodes * (nodes - 1) + NEIGHBORS_PER_POD * pods
-
-
-def _tools() -> Iterator[Finding]:
-    for tool, package in _TOOLS.items():
+def _tools(wanted: Mapping[str, str]) -> Iterator[Finding]:
+    for tool, package in wanted.items():
         path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if path:
             yield Finding(tool, "ok", path)
@@ -88,16 +115,15 @@ def _tools() -> Iterator[Finding]:
             yield Finding(tool, "error", "not installed", f"sudo apt-get install {package}")
 
 
-def _limits(nodes: int, pods: int) -> Iterator[Finding]:
+def _limits(size: Size) -> Iterator[Finding]:
     yield _at_least(
         _THRESHOLD,
         "ARP entries, one pool for all namespaces",
-        neighbors_needed(nodes, pods),
-        f"sudo sysctl -w {_THRESHOLD}={_round_up(neighbors_needed(nodes, pods))}",
+        size.neighbors,
+        f"sudo sysctl -w {_THRESHOLD}={_round_up(size.neighbors)}",
     )
-    most_pods = -(-pods // nodes) if nodes else 0
-    if max(nodes + 1, most_pods) > BRIDGE_PORTS_MAX:
-        what = f"a bridge has {BRIDGE_PORTS_MAX} ports; needed: {max(nodes + 1, most_pods)}"
+    if size.ports > BRIDGE_PORTS_MAX:
+        what = f"a bridge has {BRIDGE_PORTS_MAX} ports; needed: {size.ports}"
         yield Finding("bridge ports", "error", what, "use more nodes with fewer pods each")
     else:
         yield Finding("bridge ports", "ok", f"{BRIDGE_PORTS_MAX} a bridge")
@@ -110,18 +136,18 @@ def _limits(nodes: int, pods: int) -> Iterator[Finding]:
     yield _at_least(
         "fs.file-max",
         "open files of the machine",
-        FILES_BASE + FILES_PER_POD * pods,
-        f"sudo sysctl -w fs.file-max={FILES_BASE + FILES_PER_POD * pods}",
+        FILES_BASE + FILES_PER_POD * size.pods,
+        f"sudo sysctl -w fs.file-max={FILES_BASE + FILES_PER_POD * size.pods}",
     )
-    processes = 400 + 3 * pods
+    processes = 400 + 3 * (size.pods + size.hosts)
     yield _at_least(
         "kernel.pid_max", "processes", processes, f"sudo sysctl -w kernel.pid_max={2 * processes}"
     )
     yield _at_least(
         "user.max_net_namespaces",
         "network namespaces",
-        nodes + pods + 2,
-        f"sudo sysctl -w user.max_net_namespaces={_round_up(nodes + pods)}",
+        size.hosts + size.pods,
+        f"sudo sysctl -w user.max_net_namespaces={_round_up(size.hosts + size.pods)}",
     )
 
 

@@ -1,11 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.wirings import wired
 
-from fabric.cluster import preflight
+from fabric.cluster import bring_up, preflight
+from fabric.cluster.size import Size
 from fabric.errors import FabricError
 from fabric.kernel.features import Feature
 from fabric.topology.load import loads
+from fabric.topology.model import Underlay
 
 TOPOLOGY = loads(
     "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
@@ -24,9 +28,8 @@ def features(monkeypatch):
 
 
 def test_a_host_that_has_everything_is_not_complained_of(features):
-    assert not [
-        finding for finding in preflight.check(TOPOLOGY, frozenset({"vxlan"})) if finding.level == "error"
-    ]
+    judgement = preflight.check(TOPOLOGY, frozenset({"vxlan"}))
+    assert not [finding for finding in judgement.warnings if finding.level == "error"]
 
 
 def test_a_feature_that_the_topology_needs_is_named_with_its_remedy(features):
@@ -40,6 +43,34 @@ def test_a_feature_that_nobody_asks_for_may_be_missing(features):
     preflight.check(TOPOLOGY, frozenset({"veth"}))
 
 
+def test_of_two_ways_one_is_enough(features):
+    features["ipip"] = Feature("ipip", False, "Operation not supported", "modprobe ipip")
+    features["tun"] = Feature("tun", True, "/dev/net/tun", "")
+    assert preflight.check(TOPOLOGY, frozenset({"ipip|tun"})).features == {"tun"}
+    features["tun"] = Feature("tun", False, "No such file or directory", "modprobe tun")
+    words = "ipip: Operation not supported, tun: No such file or directory; modprobe ipip or modprobe tun"
+    with pytest.raises(FabricError, match=words):
+        preflight.check(TOPOLOGY, frozenset({"ipip|tun"}))
+
+
+def test_a_delay_without_netem_names_the_link_and_what_brings_it(features):
+    features["netem"] = Feature("netem", False, "No such file or directory", "modprobe sch_netem, or …")
+    text = "{kind: leaf-spine, racks: 2, spines: 2, uplinkLinks: {delay: 10ms}}"
+    slow = loads(
+        "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+        f"spec: {{nodes: 3, network: {{plugin: flannel}}, underlay: {text}}}\n",
+        Path("t.yaml"),
+    )
+    required = bring_up.requirements(slow)
+    assert "netem" in required and "netem" not in bring_up.requirements(TOPOLOGY)
+    with pytest.raises(FabricError) as refused:
+        preflight.check(slow, required)
+    assert (
+        "netem: link leaf-1--spine-1 has delay 10ms, leaf-1--spine-2 has delay 10ms, leaf-2--spine-1 has "
+        "delay 10ms and 1 more, and this kernel has no sch_netem; modprobe sch_netem, or …"
+    ) in str(refused.value)
+
+
 def test_a_missing_tool_names_the_package_that_has_it(features, monkeypatch):
     monkeypatch.setattr(
         preflight.shutil, "which", lambda tool, path: None if tool == "ipset" else f"/x/{tool}"
@@ -48,9 +79,29 @@ def test_a_missing_tool_names_the_package_that_has_it(features, monkeypatch):
         preflight.check(TOPOLOGY, frozenset())
 
 
+def test_a_routed_underlay_needs_bird(features, monkeypatch):
+    monkeypatch.setattr(
+        preflight.shutil, "which", lambda tool, path: None if tool == "bird" else f"/x/{tool}"
+    )
+    preflight.check(TOPOLOGY, bring_up.requirements(TOPOLOGY))
+    racks = replace(TOPOLOGY, underlay=Underlay("leaf-spine", {"kind": "leaf-spine"}))
+    with pytest.raises(FabricError, match="bird: not installed; sudo apt-get install bird2"):
+        preflight.check(racks, bring_up.requirements(racks))
+
+
 def test_a_mesh_of_nodes_needs_an_arp_entry_for_each_ordered_pair():
-    assert preflight.neighbors_needed(100, 0) == 100 * 99
-    assert preflight.neighbors_needed(2, 10) > preflight.neighbors_needed(2, 0)
+    assert Size.flat(100, 0).neighbors == 100 * 99
+    assert Size.flat(2, 10).neighbors > Size.flat(2, 0).neighbors
+    assert Size.of(wired({"kind": "l2"}, 100), 7) == Size.flat(100, 7)
+
+
+def test_racks_keep_neighbours_few_and_bridges_small():
+    flat, racks = (
+        Size.of(wired(options, 100), 0)
+        for options in ({"kind": "l2"}, {"kind": "leaf-spine", "nodesPerRack": 10, "spines": 2})
+    )
+    assert racks.neighbors == 10 * (10 * 9 + 20) + 2 * 20
+    assert (flat.ports, racks.ports, racks.hosts) == (101, 11, 100 + 1 + 10 + 2)
 
 
 def test_more_pods_on_a_node_than_a_bridge_has_ports_is_an_error(features):
