@@ -1,8 +1,8 @@
-"""All of `/registry` in this process's memory, kept by one watch on the store.
+"""All objects that are served, in this process's memory, kept by one watch on the store.
 
-What the cache holds is the store at one revision. A writer waits until the cache has reached its
-write, so that who wrote can read it. A store that forgot the revision (compaction while cut off) is read
-anew, and watchers are told to relist.
+What the cache holds is the store at one revision, Kubernetes' kinds and a plugin's alike. A writer waits
+until the cache has reached its write, so that who wrote can read it. A store that forgot the revision
+(compaction while cut off) is read anew, and watchers are told to relist.
 """
 
 from __future__ import annotations
@@ -10,28 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import orjson
-
 from fabric.api.kinds import Kind, KindTable
 from fabric.api.objects import Object
 from fabric.apiserver.collections import Collection
+from fabric.apiserver.layouts import Layouts, Place, prefix_of
 from fabric.errors import Compacted, ServerUnavailable, StoreUnavailable
 from fabric.store.port import KeyValue, Store, StoreEvent
 
-ROOT = "/registry/"
 PAGE = 500
 REACH_SECONDS_MAX = 10.0
 RETRY_SECONDS = 0.2
-
-
-def prefix_of(kind: Kind) -> str:
-    """Where the objects of a kind stand in the store, for all versions of its group."""
-    return f"{ROOT}{kind.group}/{kind.plural}/" if kind.group else f"{ROOT}{kind.plural}/"
-
-
-def object_key(kind: Kind, namespace: str, name: str) -> str:
-    """The key within the kind's collection."""
-    return f"{namespace}/{name}" if kind.namespaced else name
 
 
 class WatchCache:
@@ -39,7 +27,7 @@ class WatchCache:
 
     def __init__(self, store: Store, kinds: KindTable) -> None:
         self._store = store
-        self._kinds = kinds
+        self._layouts = Layouts(kinds)
         self._collections: dict[str, Collection] = {}
         self._written: dict[bytes, Object] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -69,18 +57,22 @@ class WatchCache:
             collection.forget(revision)
 
     async def _read_all(self) -> tuple[list[KeyValue], int]:
-        page = await self._store.range(ROOT, limit=PAGE)
-        found, revision = list(page.kvs), page.revision
-        while page.more:
-            page = await self._store.range(ROOT, start_after=found[-1].key, limit=PAGE, revision=revision)
+        found: list[KeyValue] = []
+        revision = 0
+        for root in self._layouts.roots:
+            page = await self._store.range(root, limit=PAGE, revision=revision)
+            revision = revision or page.revision
             found.extend(page.kvs)
+            while page.more:
+                page = await self._store.range(root, start_after=found[-1].key, limit=PAGE, revision=revision)
+                found.extend(page.kvs)
         return found, revision
 
     async def run(self) -> None:
         """Follow the store for ever; a lost store is waited for."""
         while True:
             try:
-                async for batch in self._store.watch(ROOT, from_revision=self.revision + 1):
+                async for batch in self._store.watch(self._layouts.watched, from_revision=self.revision + 1):
                     self._apply(batch)
             except StoreUnavailable:
                 pass
@@ -97,17 +89,14 @@ class WatchCache:
         self._wake()
 
     def _take(self, key: str, value: bytes | None, revision: int) -> None:
-        prefix, name = self._split(key)
-        obj = None if value is None else self._written.pop(value, None) or orjson.loads(value)
-        self._collection(prefix).apply(name, obj, revision)
+        place = self._layouts.place(key)
+        if place is not None:
+            obj = None if value is None else self._decoded(place, value)
+            self._collection(place.layout.prefix).apply(place.name, obj, revision)
 
-    def _split(self, key: str) -> tuple[str, str]:
-        """The collection's prefix and the key in it: core resources have no group before them."""
-        first, _, rest = key[len(ROOT) :].partition("/")
-        if self._kinds.by_resource("", "v1", first) is not None:
-            return f"{ROOT}{first}/", rest
-        plural, _, name = rest.partition("/")
-        return f"{ROOT}{first}/{plural}/", name
+    def _decoded(self, place: Place, value: bytes) -> Object | None:
+        """What the value says; one that cannot be read is as if it were not there."""
+        return self._written.pop(value, None) or place.layout.decode(value, place.tail)
 
     async def _read_again(self) -> None:
         try:
@@ -120,9 +109,10 @@ class WatchCache:
         self._wake()
 
     def _collections_replaced(self, found: list[KeyValue], revision: int) -> None:
-        kept = {kv.key for kv in found}
+        places = (self._layouts.place(kv.key) for kv in found)
+        kept = {(place.layout.prefix, place.name) for place in places if place is not None}
         for prefix, collection in self._collections.items():
-            for key in [item.key for item in collection.items() if prefix + item.key not in kept]:
+            for key in [item.key for item in collection.items() if (prefix, item.key) not in kept]:
                 collection.apply(key, None, revision)
         for kv in found:
             self._take(kv.key, kv.value, kv.mod_revision)

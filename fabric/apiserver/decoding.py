@@ -120,12 +120,12 @@ def type_faults(kind: Kind, obj: Object) -> Iterator[Cause]:
 
 @cache
 def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
-    name = schema.definition_name(kind)
-    if name is None:
+    found = schema.definition(kind)
+    if found is None:
         return None
-    defs = {ref: _rewritten(definition) for ref, definition in schema.referred(name).items()}
+    defs = {ref: _rewritten(definition) for ref, definition in schema.references(kind).items()}
     return jsonschema_rs.Draft7Validator(
-        {"$ref": f"#/$defs/{name}", "$defs": defs}, validate_formats=True, formats={TIME: _is_time}
+        _rewritten(found) | {"$defs": defs}, validate_formats=True, formats={TIME: _is_time}
     )
 
 

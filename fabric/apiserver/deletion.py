@@ -26,8 +26,9 @@ def check(kind: Kind, obj: Object, options: DeleteOptions) -> None:
     name = meta["name"]
     if kind.names_same_as(NAMESPACE) and name in IMMORTAL:
         raise forbidden(kind, name, "this namespace may not be deleted")
-    if options.uid and options.uid != meta["uid"]:
-        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
+    uid = meta.get("uid", "")
+    if options.uid and options.uid != uid:
+        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {uid}"
         raise conflict(kind, name, why)
     if options.resource_version and options.resource_version != meta["resourceVersion"]:
         why = "Precondition failed: ResourceVersion in precondition: "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,12 +17,14 @@ import orjson
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, labels_of
 from fabric.api.selectors import FieldSelector, LabelSelector
-from fabric.apiserver.cache import WatchCache, prefix_of
-from fabric.apiserver.collections import Item, versioned
+from fabric.apiserver.cache import WatchCache
+from fabric.apiserver.collections import Item
+from fabric.apiserver.layouts import layout_of
 from fabric.apiserver.options import ListOptions, ListPage
 from fabric.apiserver.refusals import continue_expired
 from fabric.apiserver.strategies import strategy_of
 from fabric.errors import BadRequest, Compacted, Gone
+from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 HISTORY_PAGE = 500
@@ -115,27 +117,36 @@ def _from_memory(
 async def _from_history(
     store: Store, kind: Kind, namespace: str, token: Token, options: ListOptions
 ) -> list[Item]:
-    root = prefix_of(kind)
-    prefix = f"{root}{namespace}/" if kind.namespaced and namespace else root
-    start_after = root + token.last_key if token.last_key else ""
+    scope = f"{namespace}/" if kind.namespaced and namespace else ""
     found: list[Item] = []
+    try:
+        async for item in _past_items(store, kind, scope, token):
+            in_scope = item.key.startswith(scope) and item.key > token.last_key
+            if in_scope and selects(options.label_selector, options.field_selector, item.obj):
+                found.append(item)
+    except Compacted:
+        raise (
+            continue_expired() if token.last_key else Gone(f"too old resource version: {token.revision}")
+        ) from None
+    return sorted(found, key=lambda item: item.key)
+
+
+async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> AsyncIterator[Item]:
+    """The objects at the token's revision. A plugin's keys may sort otherwise than names: read them all."""
+    layout = layout_of(kind)
+    sorts_alike = not isinstance(kind, ServedKind)
+    prefix = layout.prefix + scope if sorts_alike else layout.prefix
+    start_after = layout.prefix + token.last_key if token.last_key and sorts_alike else ""
     more = True
     while more:
-        try:
-            page = await store.range(
-                prefix, start_after=start_after, limit=HISTORY_PAGE, revision=token.revision
-            )
-        except Compacted:
-            raise (
-                continue_expired() if token.last_key else Gone(f"too old resource version: {token.revision}")
-            ) from None
+        page = await store.range(prefix, start_after=start_after, limit=HISTORY_PAGE, revision=token.revision)
         for kv in page.kvs:
-            obj = versioned(orjson.loads(kv.value), kv.mod_revision)
-            if selects(options.label_selector, options.field_selector, obj):
-                found.append(Item(kv.key.removeprefix(root), obj, kv.mod_revision))
+            tail = kv.key.removeprefix(layout.prefix)
+            name, obj = layout.name(tail), layout.decode(kv.value, tail)
+            if name is not None and obj is not None:
+                yield Item(name, obj, kv.mod_revision)
         more = page.more
         start_after = page.kvs[-1].key if page.kvs else ""
-    return found
 
 
 def _check_freshness(options: ListOptions) -> None:

@@ -18,7 +18,7 @@ V3_REF = "#/components/schemas/"
 
 _BUNDLED_REF = "#/$defs/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-_ALWAYS = (f"{_META}DeleteOptions", f"{_META}Status", f"{_META}Patch", f"{_META}ListMeta")
+_ALWAYS = tuple(_META + name for name in ("DeleteOptions", "Status", "Patch", "ListMeta", "ObjectMeta"))
 _REPLACED: dict[str, Object] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": "string", "format": "int-or-string"},
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": "string"},
@@ -36,7 +36,7 @@ def schemas(kinds: Iterable[Kind], ref: str) -> dict[str, Object]:
     found = {name: _published(name, needed[name], ref) for name in sorted(needed)}
     for kind in served:
         if schema.definition_name(kind) is None:
-            found[schema_name(kind)] = _free_form(kind, ref)
+            found[schema_name(kind)] = _of_kind(kind, ref)
         found[schema_name(kind) + "List"] = _list_of(kind, ref)
     return found
 
@@ -94,6 +94,13 @@ def _one_type(type_: Any) -> Any:
     return type_
 
 
+def _of_kind(kind: Kind, ref: str) -> Object:
+    """A kind that upstream does not know: as its plugin describes it, else without form."""
+    known = schema.definition(kind)
+    shown = _cleaned(known, ref) if known is not None else _free_form(kind, ref)
+    return shown | {"x-kubernetes-group-version-kind": [gvk(kind.group, kind.version, kind.kind)]}
+
+
 def _free_form(kind: Kind, ref: str) -> Object:
     return {
         "description": f"{kind.kind} of {kind.api_version}, whose fields are not described.",
@@ -104,7 +111,6 @@ def _free_form(kind: Kind, ref: str) -> Object:
             "metadata": {"$ref": f"{ref}{_META}ObjectMeta"},
         },
         "x-kubernetes-preserve-unknown-fields": True,
-        "x-kubernetes-group-version-kind": [gvk(kind.group, kind.version, kind.kind)],
     }
 
 

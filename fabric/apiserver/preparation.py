@@ -140,10 +140,11 @@ def check_same(kind: Kind, old: Object, new: Object) -> None:
         raise BadRequest(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    if after.get("uid") not in (None, "", before["uid"]):
+    uid = before.get("uid", "")
+    if after.get("uid") not in (None, "", uid):
         raise Conflict(
             f'Operation cannot be fulfilled on {kind.group_resource} "{name}": Precondition failed: UID in '
-            f"precondition: {after['uid']}, UID in object meta: {before['uid']}"
+            f"precondition: {after['uid']}, UID in object meta: {uid}"
         )
 
 

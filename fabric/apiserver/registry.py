@@ -12,15 +12,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fabric.api.kinds import NAMESPACE, POD, Kind, KindTable
-from fabric.api.objects import Object
+from fabric.api.objects import Object, resource_version_of
 from fabric.api.selectors import EVERYTHING, EVERYTHING_F, FieldSelector, LabelSelector
 from fabric.apiserver import bindings, deletion, listing, patches, preparation, watching
-from fabric.apiserver.cache import WatchCache, object_key
+from fabric.apiserver.cache import WatchCache
 from fabric.apiserver.collections import Item
+from fabric.apiserver.layouts import object_key
 from fabric.apiserver.namespaces import INITIAL, is_terminating
 from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, WriteOptions
 from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
+from fabric.apiserver.strategies import rules_of
 from fabric.apiserver.writer import Writer
 from fabric.control.client import WatchEvent
 from fabric.control.clock import Clock
@@ -100,6 +102,7 @@ class Registry:
         async with self._writer.lock(kind, key):
             if self._cache.of(kind).get(key) is not None:
                 return None
+            obj = await rules_of(kind).admit(self._store, obj, None)
             return obj if options.dry_run else await self._writer.put(kind, key, obj, expected=0)
 
     async def _act(
@@ -166,10 +169,12 @@ class Registry:
             while True:
                 item = self._item(kind, namespace, name)
                 new = change(item.obj)
+                if new is not item.obj:
+                    new = await rules_of(kind).admit(self._store, new, item.obj)
                 if new is item.obj or options.dry_run:
                     return new
                 if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):
-                    written = await self._writer.remove(kind, item, last=new)
+                    written = await self._remove(kind, item, last=new)
                 else:
                     written = await self._writer.put(kind, key, new, expected=item.revision)
                 if written is not None:
@@ -187,12 +192,17 @@ class Registry:
                 if options.dry_run or marked is item.obj:
                     return marked or item.obj
                 if marked is None:
-                    written = await self._writer.remove(kind, item, last=item.obj)
+                    written = await self._remove(kind, item, last=item.obj)
                 else:
                     written = await self._writer.put(kind, key, marked, expected=item.revision)
                 if written is not None:
                     return written
                 await self._writer.caught_up(kind, item)
+
+    async def _remove(self, kind: Kind, item: Item, *, last: Object) -> Object | None:
+        """Let go of what hangs on the object, then remove it; None when another write came first."""
+        left = await rules_of(kind).let_go(self._store, item.obj)
+        return await self._writer.remove(kind, item, last=last, revision=int(resource_version_of(left)))
 
     async def delete_collection(
         self, kind: Kind, namespace: str, list_options: ListOptions, options: DeleteOptions

@@ -16,11 +16,13 @@ from typing import Any
 import orjson
 
 from fabric.api.kinds import Kind
+from fabric.plugin.served import ServedKind
 
 Definition = Mapping[str, Any]
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)-local")
 _REF = "#/$defs/"
+_KEEPS_UNKNOWN = "x-kubernetes-preserve-unknown-fields"
 
 
 @cache
@@ -59,9 +61,30 @@ def definition_name(kind: Kind) -> str | None:
 
 
 def definition(kind: Kind) -> Definition | None:
-    """The kind's definition as it stands in the document, or None."""
+    """The kind's definition as it stands in the document, or as its plugin gives it; None without any."""
+    if isinstance(kind, ServedKind):
+        return _definition_of_plugin(kind)
     name = definition_name(kind)
     return definitions()[name] if name else None
+
+
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+
+def _definition_of_plugin(kind: ServedKind) -> Definition:
+    meta = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
+    shown: dict[str, Any] = {
+        "description": kind.description or f"{kind.kind} of {kind.api_version}.",
+        "type": "object",
+        "properties": meta | {"metadata": {"$ref": _REF + OBJECT_META}} | dict(kind.properties),
+    }
+    return shown if kind.properties else shown | {_KEEPS_UNKNOWN: True}
+
+
+def references(kind: Kind) -> Mapping[str, Definition]:
+    """What the kind's definition refers to, directly or not, by name."""
+    name = definition_name(kind)
+    return referred(name or OBJECT_META)
 
 
 def referred(name: str) -> Mapping[str, Definition]:
@@ -113,7 +136,9 @@ class Shape:
     def fields(self) -> Mapping[str, Shape] | None:
         """The named fields of an object; None where names are free or there is no object."""
         places = self._definition.get("properties")
-        return None if places is None else {name: _shape_at(place) for name, place in places.items()}
+        if places is None or self._definition.get(_KEEPS_UNKNOWN):
+            return None
+        return {name: _shape_at(place) for name, place in places.items()}
 
     @cached_property
     def items(self) -> Shape | None:

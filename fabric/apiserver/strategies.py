@@ -12,6 +12,7 @@ from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SEC
 from fabric.api.objects import Object
 from fabric.apiserver import configs, namespaces, nodes, pod_defaults, pod_rules
 from fabric.apiserver.refusals import Cause
+from fabric.plugin.served import NoRules, Rules, ServedKind
 
 
 def _as_it_is(obj: Object) -> Object:
@@ -95,5 +96,17 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
 }
 
 
+_SERVED = Strategy(counts_generations=False)
+"""A plugin's kinds have rules of their own, and no generations: its other doors count none."""
+
+
 def strategy_of(kind: Kind) -> Strategy:
-    return _STRATEGIES.get((kind.group, kind.plural), PLAIN)
+    return _SERVED if isinstance(kind, ServedKind) else _STRATEGIES.get((kind.group, kind.plural), PLAIN)
+
+
+_NO_RULES = NoRules()
+
+
+def rules_of(kind: Kind) -> Rules:
+    """What a plugin says of writes of its kinds."""
+    return kind.rules if isinstance(kind, ServedKind) else _NO_RULES

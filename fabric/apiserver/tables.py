@@ -11,14 +11,15 @@ from datetime import datetime
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
-from fabric.apiserver.columns import COLUMNS, NAME_AND_AGE
+from fabric.apiserver.columns import AGE, COLUMNS, NAME, NAME_AND_AGE, Column
+from fabric.plugin.served import PrinterColumn, ServedKind
 
 
 def table(
     kind: Kind, objects: Iterable[Object], meta: Object, group_version: str, include: str, now: datetime
 ) -> Object:
     """A meta.k8s.io Table; `include` is None, Metadata or Object: what each row carries of its object."""
-    columns = COLUMNS.get((kind.group, kind.plural), NAME_AND_AGE)
+    columns = columns_of(kind)
     rows = []
     for obj in objects:
         row: Object = {"cells": [column.of(obj, now) for column in columns]}
@@ -34,6 +35,19 @@ def table(
         "columnDefinitions": [column.definition() for column in columns],
         "rows": rows,
     }
+
+
+def columns_of(kind: Kind) -> tuple[Column, ...]:
+    """A plugin's columns stand between name and age, its wide ones behind."""
+    if not isinstance(kind, ServedKind):
+        return COLUMNS.get((kind.group, kind.plural), NAME_AND_AGE)
+    narrow = (_column(column) for column in kind.columns if not column.is_wide)
+    wide = (_column(column) for column in kind.columns if column.is_wide)
+    return (NAME, *narrow, AGE, *wide)
+
+
+def _column(column: PrinterColumn) -> Column:
+    return Column(column.name, lambda obj, now: column.cell(obj), column.type, priority=int(column.is_wide))
 
 
 def metadata_only(obj: Object, group_version: str) -> Object:

@@ -13,10 +13,12 @@ import orjson
 
 from fabric.api.kinds import EVENT, Kind
 from fabric.api.objects import Object
-from fabric.apiserver.cache import WatchCache, prefix_of
+from fabric.apiserver.cache import WatchCache
 from fabric.apiserver.collections import Item, versioned
+from fabric.apiserver.layouts import layout_of, prefix_of, store_key
 from fabric.apiserver.retention import EventLeases
 from fabric.errors import BadRequest
+from fabric.plugin.served import ServedKind
 from fabric.store.port import Delete, ModRevision, Put, Store
 
 
@@ -30,8 +32,8 @@ class Writer:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, kind: Kind, key: str) -> asyncio.Lock:
-        """Held while one object is read and written back."""
-        path = prefix_of(kind) + key
+        """Held while one object is read and written back; a plugin's rules compare all objects of a kind."""
+        path = prefix_of(kind) if isinstance(kind, ServedKind) else store_key(kind, key)
         found = self._locks.get(path)
         if found is None:
             found = self._locks[path] = asyncio.Lock()
@@ -40,8 +42,8 @@ class Writer:
     async def put(self, kind: Kind, key: str, obj: Object, *, expected: int) -> Object | None:
         """Write over revision `expected` (0: there must be none); None when another write came first."""
         bare = _without_version(obj)
-        value = _encoded(bare)
-        path = prefix_of(kind) + key
+        value = _encoded(kind, bare)
+        path = store_key(kind, key)
         lease = await self._leases.current() if kind.names_same_as(EVENT) else 0
         self._cache.expect(value, bare)
         done = False
@@ -60,13 +62,13 @@ class Writer:
 
     async def seed(self, kind: Kind, key: str, obj: Object) -> None:
         """Create the object before the cache runs, unless another process did."""
-        path = prefix_of(kind) + key
-        await self._store.txn([ModRevision(path, 0)], [Put(path, orjson.dumps(_without_version(obj)))])
+        path = store_key(kind, key)
+        await self._store.txn([ModRevision(path, 0)], [Put(path, _encoded(kind, _without_version(obj)))])
 
-    async def remove(self, kind: Kind, item: Item, *, last: Object) -> Object | None:
-        """Delete the object and return its last state; None when another write came first."""
-        path = prefix_of(kind) + item.key
-        result = await self._store.txn([ModRevision(path, item.revision)], [Delete(path)])
+    async def remove(self, kind: Kind, item: Item, *, last: Object, revision: int) -> Object | None:
+        """Delete the object, as of that revision, and return its last state; None when it changed since."""
+        path = store_key(kind, item.key)
+        result = await self._store.txn([ModRevision(path, revision)], [Delete(path)])
         if not result.succeeded:
             return None
         await self._cache.reached(result.revision)
@@ -74,16 +76,16 @@ class Writer:
 
     async def caught_up(self, kind: Kind, item: Item) -> None:
         """Return once the cache holds what made a compare on this item fail."""
-        now = await self._store.get(prefix_of(kind) + item.key)
+        now = await self._store.get(store_key(kind, item.key))
         if now is not None:
             await self._cache.reached(now.mod_revision)
         else:
             await self._cache.vanished(kind, item.key)
 
 
-def _encoded(obj: Object) -> bytes:
+def _encoded(kind: Kind, obj: Object) -> bytes:
     try:
-        return orjson.dumps(obj)
+        return layout_of(kind).encode(obj)
     except orjson.JSONEncodeError as error:
         raise BadRequest(f"the object cannot be stored as JSON: {error}") from error
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
 from fabric.netstate.port import Host
+from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 IPIP_CARRIER = "ipip-carrier"
@@ -212,6 +212,6 @@ class NetworkPlugin(Protocol):
         """What each node's namespace would have, for `fabric plan`: allocation is guessed in order."""
         ...
 
-    def custom_resources(self) -> Sequence[Object]:
-        """CustomResourceDefinitions or kinds that this plugin wants served; empty for most."""
+    def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
+        """Kinds that the API server shall serve to kubectl for this plugin; empty for most."""
         ...

@@ -21,6 +21,7 @@ from fabric.control.informer import Informer
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
 from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 
@@ -74,7 +75,7 @@ class CalicoPlugin:
         view, sites = guessed(_settings(config), nodes, DEFAULTS)
         return {name: preview(site, view) for name, site in sites.items()}
 
-    def custom_resources(self) -> Sequence[Object]:
+    def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return ()
 
     def _on_node(self, key: Key, old: Object | None, new: Object | None) -> None:

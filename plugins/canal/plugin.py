@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.netstate.objects import NetState
 from fabric.plugin import registry
@@ -25,6 +24,7 @@ from fabric.plugin.contract import (
     NodeFacts,
     PodRef,
 )
+from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 SUBNET_FILE = "/run/flannel/subnet.env"
@@ -70,8 +70,8 @@ class CanalPlugin:
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         return self._flannel.preview(_flannels(config), nodes)
 
-    def custom_resources(self) -> Sequence[Object]:
-        return self._calico.custom_resources()
+    def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
+        return self._calico.custom_resources(_calicos(config))
 
 
 class CanalAgent:

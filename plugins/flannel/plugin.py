@@ -7,11 +7,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
 from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.served import ServedKind
 from fabric.store.port import ModRevision, Put, Store
 from flannel import node_state, retirement, topology_check
 from flannel.agent import FlannelAgent
@@ -74,7 +74,7 @@ class FlannelPlugin:
             states[facts.name] = own | desired_state(backend, site, mtu, leases.values())
         return states
 
-    def custom_resources(self) -> Sequence[Object]:
+    def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return ()
 
 

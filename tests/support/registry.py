@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from fabric.api.kinds import KindTable
+from fabric.api.kinds import BUILT_IN, Kind, KindTable
 from fabric.api.objects import Object
 from fabric.apiserver.registry import Registry
 from fabric.control.clock import LoopClock
@@ -31,10 +31,10 @@ async def running(registry: Registry) -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def new_registry(store: Store | None = None) -> AsyncIterator[Registry]:
+async def new_registry(store: Store | None = None, *more: Kind) -> AsyncIterator[Registry]:
     """A registry of its own on `store`, else on an empty one, from the first second of 2026 on."""
     own = store or MemoryStore()
-    async with running(Registry(own, KindTable(), LoopClock(START))) as registry:
+    async with running(Registry(own, KindTable((*BUILT_IN, *more)), LoopClock(START))) as registry:
         yield registry
     if store is None:
         await own.close()

@@ -101,4 +101,4 @@ def test_the_preview_gives_subnets_in_the_nodes_order():
 
 
 def test_it_wants_no_kinds_served():
-    assert PLUGIN.custom_resources() == ()
+    assert PLUGIN.custom_resources(config()) == ()

@@ -1,0 +1,89 @@
+"""Where objects stand in the store: Kubernetes' kinds below `/registry`, a plugin's where it keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from os.path import commonpath
+from typing import NamedTuple
+
+from fabric.api.kinds import Kind, KindTable
+from fabric.plugin.served import JsonLayout, Layout, ServedKind
+
+ROOT = "/registry/"
+
+
+class Place(NamedTuple):
+    """An object's key, taken apart."""
+
+    layout: Layout
+    tail: str
+    """What stands behind the layout's prefix."""
+    name: str
+    """`namespace/name`, or the name alone: the key within the kind's collection."""
+
+
+def layout_of(kind: Kind) -> Layout:
+    """The layout of a kind's objects, the same for all versions of its group."""
+    if isinstance(kind, ServedKind):
+        return kind.layout
+    return _registry(f"{kind.group}/{kind.plural}" if kind.group else kind.plural)
+
+
+@cache
+def _registry(path: str) -> Layout:
+    return JsonLayout(f"{ROOT}{path}/")
+
+
+def prefix_of(kind: Kind) -> str:
+    """What the keys of all objects of a kind begin with."""
+    return layout_of(kind).prefix
+
+
+def object_key(kind: Kind, namespace: str, name: str) -> str:
+    """The key within the kind's collection."""
+    return f"{namespace}/{name}" if kind.namespaced else name
+
+
+def store_key(kind: Kind, key: str) -> str:
+    """The store's key of what has `key` in the kind's collection."""
+    layout = layout_of(kind)
+    return layout.prefix + layout.tail(key)
+
+
+class Layouts:
+    """All layouts of a table of kinds: which keys of the store are whose."""
+
+    def __init__(self, kinds: KindTable) -> None:
+        self._kinds = kinds
+        served = (kind.layout for kind in kinds if isinstance(kind, ServedKind))
+        self._plugins: Mapping[str, Layout] = {layout.prefix: layout for layout in served}
+
+    @property
+    def roots(self) -> Iterable[str]:
+        """Prefixes that have every object below them, and none below two."""
+        return (ROOT, *self._plugins)
+
+    @property
+    def watched(self) -> str:
+        """The one prefix of all: a single watch keeps everything at one revision."""
+        return commonpath(list(self.roots)).rstrip("/") + "/"
+
+    def place(self, key: str) -> Place | None:
+        """Whose object a key is; None for keys that no kind of the table has."""
+        if key.startswith(ROOT):
+            return self._registry_place(key[len(ROOT) :])
+        for prefix, layout in self._plugins.items():
+            if key.startswith(prefix):
+                tail = key[len(prefix) :]
+                name = layout.name(tail)
+                return Place(layout, tail, name) if name is not None else None
+        return None
+
+    def _registry_place(self, path: str) -> Place:
+        """Core resources have no group before them."""
+        first, _, rest = path.partition("/")
+        if self._kinds.by_resource("", "v1", first) is not None:
+            return Place(_registry(first), rest, rest)
+        plural, _, name = rest.partition("/")
+        return Place(_registry(f"{first}/{plural}"), name, name)
