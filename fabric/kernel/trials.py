@@ -56,6 +56,7 @@ def _built(link: Link) -> str:
 
 def _queued(queue: Qdisc) -> str:
     _done(qdiscs.requests(queue, _LO, "add", NLM_F_CREATE | NLM_F_REPLACE))
+    _done(qdiscs.requests(queue, _LO, "delete", 0))
     return f"qdisc {queue.kind}"
 
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.kernel_contract import KernelContract
-from support.namespaces import namespaces
+from support.namespaces import held_by_threads
 
 from fabric.kernel.linux import LinuxKernel
 
@@ -16,7 +16,7 @@ class OnLinux(KernelContract):
     @pytest.fixture
     async def kernel(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinuxKernel]:
         monkeypatch.setenv("FABRIC_IPTABLES", self.flavour)
-        with namespaces("node-1", "node-2", "pod:1") as pids:
+        with held_by_threads("node-1", "node-2", "pod:1") as pids:
             kernel = LinuxKernel(pids)
             yield kernel
             kernel.close()

@@ -4,7 +4,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.kernel_contract import left_to_do, owner_of
-from support.namespaces import namespaces
+from support.namespaces import held_by_threads
 from support.netstates import NAMESPACES, states
 
 from fabric.kernel.linux import LinuxKernel
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="n
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(states, states)
 def test_linux_takes_what_the_fake_takes_and_one_plan_leads_from_any_state_to_any_other(desired, actual):
-    with namespaces(*NAMESPACES) as pids:
+    with held_by_threads(*NAMESPACES) as pids:
         asyncio.run(_go(LinuxKernel(pids), desired, actual))
 
 

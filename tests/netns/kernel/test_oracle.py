@@ -13,7 +13,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import ndmsg
 from support.kernel_cases import LAN, NODE, ROUND_TRIPS, TUNNEL, VTEP, route
 from support.kernel_contract import put
-from support.namespaces import namespaces
+from support.namespaces import held_by_threads
 from support.netstates import NAMESPACES, states
 from support.oracle import KINDS, Oracle
 
@@ -30,7 +30,7 @@ EVERYTHING = Owner("everything", KINDS, lambda obj: True)
 @contextmanager
 def second_opinion(*objects: NetObject) -> Iterator[tuple[Oracle, NetState]]:
     """Let LinuxKernel write the objects to node-1; yield pyroute2 there, and what LinuxKernel reads."""
-    with namespaces(*NAMESPACES) as pids:
+    with held_by_threads(*NAMESPACES) as pids:
         ours = asyncio.run(_write_and_read(LinuxKernel(pids), objects))
         with Oracle(pids) as oracle:
             yield oracle, ours
@@ -104,7 +104,7 @@ def test_a_tunnels_entries_are_permanent_its_own_and_never_aged():
 
 
 def test_what_pyroute2_wrote_is_what_fabric_reads():
-    with namespaces(*NAMESPACES) as pids:
+    with held_by_threads(*NAMESPACES) as pids:
         with inside(pids["node-1"]), IPRoute() as ip:
             ip.link("add", ifname="br0", kind="bridge", state="up", address=VTEP)
             (index,) = ip.link_lookup(ifname="br0")

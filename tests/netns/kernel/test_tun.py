@@ -12,7 +12,7 @@ from support.calico_cases import BLOCK_ADDRESS, CARRIED
 from support.case_contract import left_to_do, put
 from support.eventually import eventually
 from support.kernel_cases import LAN, route
-from support.namespaces import namespaces, run_inside
+from support.namespaces import held_by_threads, run_inside
 
 from fabric.errors import KernelRefused
 from fabric.kernel.linux import LinuxKernel
@@ -29,7 +29,7 @@ TUNS = Owner("tuns", frozenset((Tun,)), lambda obj: True)
 
 @pytest.fixture
 async def kernel() -> AsyncIterator[LinuxKernel]:
-    with namespaces("node-1") as pids:
+    with held_by_threads("node-1") as pids:
         kernel = LinuxKernel(pids)
         yield kernel
         kernel.close()

@@ -1,6 +1,7 @@
 import pytest
 from support.ipip_contract import IpipContract
 from support.kernel_contract import KernelContract
+from support.netem_contract import NetemContract
 
 from fabric.kernel.fake import FakeKernel
 
@@ -16,4 +17,8 @@ class TestFakeKernel(OnTheFake, KernelContract):
 
 
 class TestFakeIpip(OnTheFake, IpipContract):
+    pass
+
+
+class TestFakeNetem(OnTheFake, NetemContract):
     pass

@@ -1,0 +1,103 @@
+"""The first process of a guest: a root of its own, a run of pytest in it, and power off.
+
+The host's files are the lower layer of an overlay, whose upper one is memory: the guest reads them, and what
+it writes is gone with it. The one exception is the exchange, a directory of the host's in which the task lies
+and where results go. Started by the guest's kernel as `python guest_init.py EXCHANGE`; prints to the console.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import stat
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+_MS_RDONLY = 1
+_LINUX_REBOOT_CMD_POWER_OFF = 0x4321FEDC
+_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+    "console": (5, 1),
+    "net/tun": (10, 200),
+}
+_MODULES = "/usr/lib/uml/modules"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main(exchange: str) -> None:
+    """Carry out the task of the exchange and leave `exit` there; the guest is off afterwards."""
+    try:
+        make_root(Path("/run"), exchange)
+        code = run_task(Path("/exchange"))
+        Path("/exchange/exit").write_text(str(code))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os.sync()
+        _libc.reboot(_LINUX_REBOOT_CMD_POWER_OFF)
+
+
+def make_root(base: Path, exchange: str) -> None:
+    """Become the owner of a root that is writable and forgets, with the exchange at /exchange."""
+    mount("tmpfs", base, "tmpfs")
+    upper, work, root = base / "upper", base / "work", base / "root"
+    for directory in (upper, work, root):
+        directory.mkdir()
+    overlay = f"{_MODULES}/{os.uname().release}/kernel/fs/overlayfs/overlay.ko"
+    subprocess.run(["/usr/sbin/insmod", overlay], check=True)
+    mount("overlay", root, "overlay", f"lowerdir=/,upperdir={upper},workdir={work}")
+    (root / "exchange").mkdir()
+    mount("none", root / "exchange", "hostfs", exchange)
+    for name in ("run", "tmp", "dev"):
+        mount("tmpfs", root / name, "tmpfs", "mode=1777" if name == "tmp" else "mode=755")
+    mount("proc", root / "proc", "proc")
+    mount("sysfs", root / "sys", "sysfs")
+    mount("cgroup2", root / "sys/fs/cgroup", "cgroup2")
+    os.chroot(root)
+    os.chdir("/")
+    make_devices(Path("/dev"))
+    Path("/lib/modules").mkdir(exist_ok=True)
+    release = os.uname().release
+    Path("/lib/modules", release).symlink_to(Path(_MODULES, release))
+
+
+def make_devices(dev: Path) -> None:
+    for name in ("net", "pts", "shm"):
+        (dev / name).mkdir()
+    mount("devpts", dev / "pts", "devpts", "ptmxmode=666")
+    mount("tmpfs", dev / "shm", "tmpfs")
+    (dev / "ptmx").symlink_to("pts/ptmx")
+    (dev / "fd").symlink_to("/proc/self/fd")
+    for name, number in _DEVICES.items():
+        os.mknod(dev / name, stat.S_IFCHR | 0o666, os.makedev(*number))
+
+
+def run_task(exchange: Path) -> int:
+    """Load the modules of the task and run its command; return the command's exit code."""
+    task = json.loads((exchange / "task.json").read_text())
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    if task["modules"]:
+        subprocess.run(["modprobe", "-a", *task["modules"]], check=True, env=environment)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, env=environment)
+    return subprocess.run(task["command"], cwd=task["directory"], env=environment, check=False).returncode
+
+
+def mount(source: str, target: Path, kind: str, options: str = "") -> None:
+    """Mount a file system; OSError names the target."""
+    arguments = [text.encode() for text in (source, str(target), kind)]
+    if _libc.mount(*arguments, 0, options.encode()) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount {kind}: {os.strerror(number)}", str(target))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
