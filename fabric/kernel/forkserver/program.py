@@ -6,11 +6,13 @@ vfork (posix_spawn) copies no memory and takes a third of the time. Errors read 
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
+import sys
 
-from fabric.kernel.forkserver import echo, linux
+from fabric.kernel.forkserver import carrier, echo, linux
 from fabric.kernel.forkserver.failure import Failure
 from fabric.kernel.forkserver.files import set_title
 
@@ -45,6 +47,8 @@ _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 """By Python, and by a midwife."""
 _MESSAGE_BYTES_MAX = 4096
 _NOBODY = 65534
+_BUG = 70
+"""The exit code of one of the runtime's own programs that failed by itself (EX_SOFTWARE)."""
 
 
 class User:
@@ -89,12 +93,17 @@ def start(
     if user.confined:
         linux.confine(CAPABILITIES)
     try:
-        if first is None and user.uid == user.gid == 0 and argv[0] != echo.PROGRAM:
+        if first is None and user.uid == user.gid == 0 and not _is_own(argv[0], user):
             return _spawn(argv, env, files, {"setsid": True} if session else {"setpgroup": 0})
         return _fork(argv, env, files, user, first)
     finally:
         if user.confined:
             linux.release()
+
+
+def _is_own(name: str, user: User) -> bool:
+    """True for a program that is a fork of this process; a container cannot be a tunnel's carrier."""
+    return name == echo.PROGRAM or (name == carrier.PROGRAM and not user.confined)
 
 
 def become(argv: list[str], env: Mapping[str, str]) -> NoReturn:
@@ -166,23 +175,31 @@ def _live(
     if first is not None:
         first()
     os.setgroups([])
-    if argv[0] == echo.PROGRAM:
-        _echo(argv, env, user)
+    if _is_own(argv[0], user):
+        _go_on(argv, env, user)
     os.setgid(user.gid)
     os.setuid(user.uid)
     become(argv, env)
 
 
-def _echo(argv: list[str], env: Mapping[str, str], user: User) -> NoReturn:
-    """Go on as the echo server: without the runtime's descriptors, under its own name, and never as root.
+def _go_on(argv: list[str], env: Mapping[str, str], user: User) -> NoReturn:
+    """Go on as one of the runtime's own programs: without its descriptors, and under another name.
 
-    No ctypes here: each page that the child touches is a page of memory for each echo pod.
+    No ctypes here, and nothing that is there is looked at for garbage: each page that the child touches
+    is a page of memory for each such program. The echo server is never root.
     """
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     set_title(" ".join(argv))
-    os.setgid(user.gid or _NOBODY)
-    os.setuid(user.uid or _NOBODY)
-    echo.main(argv[1:], env)
+    gc.freeze()
+    try:
+        if argv[0] == carrier.PROGRAM:
+            carrier.main(argv[1:])
+        os.setgid(user.gid or _NOBODY)
+        os.setuid(user.uid or _NOBODY)
+        echo.main(argv[1:], env)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(_BUG)
 
 
 def _act(kind: int, *arguments: Any) -> None:
