@@ -6,8 +6,12 @@ they are made), the console and the exit code come out. Whatever else the guest 
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +30,8 @@ MEMORY = "768M"
 MODULES = ("ipip", "ipv6", "tun", "br_netfilter")
 """Loaded before any test; others are loaded by the guest when they are needed."""
 _CONSOLE_LINES_SHOWN = 60
+_END_SECONDS_MAX = 5
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -66,30 +72,38 @@ def run(tests: Sequence[str], directory: Path) -> Outcome:
 
 
 def _boot(kernel: str, exchange: Path) -> None:
-    """`timeout` ends the guest's processes, all in its group, also when this process is gone by then."""
     init = [sys.executable, "--", "-B", guest_init.__file__, str(exchange)]
     machine = [f"mem={MEMORY}", f"uml_dir={exchange}", "umid=guest", "quiet"]
     root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]
     consoles = ["con=null", "con0=null,fd:1"]
     with (exchange / "console").open("wb") as console:
-        subprocess.run(
-            [
-                "timeout",
-                "-s",
-                "KILL",
-                str(SECONDS_MAX),
-                kernel,
-                *machine,
-                *root,
-                *consoles,
-                f"init={init[0]}",
-                *init[1:],
-            ],
+        process = subprocess.Popen(
+            [kernel, *machine, *root, *consoles, f"init={init[0]}", *init[1:]],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            check=False,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
+        _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the guest's end, or end it; what it leaves of its own processes goes too."""
+    ended = os.pidfd_open(process.pid)
+    try:
+        if not select.select([ended], [], [], SECONDS_MAX)[0]:
+            process.terminate()
+            select.select([ended], [], [], _END_SECONDS_MAX)
+        # Not waited for yet: its number is nobody else's.
+        os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        os.close(ended)
+        process.wait()
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _outcome(exchange: Path) -> Outcome:
