@@ -12,6 +12,7 @@ its configuration has been read: it is up when that socket answers.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from fabric.bird.status import Status
 PROGRAM = "bird"
 UP_SECONDS_MAX = 10.0
 ASK_AGAIN_SECONDS = 0.02
+CLOCK_DOUBT_SECONDS = 0.002
+"""BIRD cuts its times to a millisecond, and its answer takes a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,15 @@ class Daemon:
             return self.config.read_text() == str(config)
         except FileNotFoundError:
             return False
+
+    def has_read(self, status: Status) -> bool:
+        """True when the daemon took its configuration after the file was put in its place.
+
+        False as well when it cannot be told: whoever died between the two steps of `reconfigure`, or read
+        the clocks in the same moment, loses nothing by one `configure` more.
+        """
+        file_age = time.time() - self.config.stat().st_mtime
+        return (status.now - status.configured).total_seconds() < file_age - CLOCK_DOUBT_SECONDS
 
     async def reconfigure(self, client: BirdClient, config: Config) -> str:
         """Make a running daemon take this configuration; return BIRD's last word.

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from calico import encapsulation
 from calico.addresses import FileAddresses, IpamAddresses
-from calico.bgp.config import bird_config
+from calico.bgp.config import bird_config, wanted_secrets
 from calico.bgp.keeper import BirdKeeper
 from calico.bgp.secrets import Secrets
 from calico.cni import Cni
@@ -166,6 +166,7 @@ class CalicoAgent:
         self._wants_carrier = self._settings.backend != "none" and site.wants_ipip and not site.has_ipip
         self._loop.want(desired)
         if self._settings.runs_bird:
+            self._secrets.want(wanted_secrets(self._book.view))
             self._bird.want(bird_config(self._book.view, site.name, self._secrets.known))
 
     def _site(self) -> Site | None:

@@ -1,0 +1,64 @@
+"""bird.conf of one node, from one moment of the datastore.
+
+Most of the file follows from resources, which seldom change and are the same for all nodes: that is a
+`Layout`, which the nodes of a process share. A node adds its own blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from calico.bgp.identity import KeptByIdentity
+from calico.bgp.layout import Layout
+from calico.bgp.peers import SecretRef
+from calico.ipam.blocks import Block
+from calico.resources.bgp_configuration import BGPConfiguration
+from calico.resources.bgp_filters import BGPFilter
+from calico.resources.bgp_peers import BGPPeer
+from calico.resources.felix import FelixConfiguration
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
+from calico.view import View
+from fabric.bird.config import Config
+from fabric.netstate.objects import IPNetwork
+
+Secrets = Mapping[SecretRef, str]
+
+
+def bird_config(view: View, node: str, secrets: Secrets) -> Config | None:
+    """What the node's BIRD is to have; None where the node runs none.
+
+    A session whose password is not among the secrets, or that bird.conf has no words for, is left out, and a
+    comment in its place says why.
+    """
+    own_blocks = _blocks_by_host(view.blocks).get(node, ())
+    return _layout(view).config(node, own_blocks, secrets)
+
+
+def wanted_secrets(view: View) -> frozenset[SecretRef]:
+    """The passwords that some session of the cluster has."""
+    return _layout(view).secrets
+
+
+def _layout(view: View) -> Layout:
+    resources = view.resources
+    nouns = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
+    return _made(*(resources.get(noun) for noun in nouns))
+
+
+def _make(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any) -> Layout:
+    return Layout(nodes or {}, pools or {}, peers or {}, filters or {}, configurations or {}, felix or {})
+
+
+_made = KeptByIdentity(_make)
+
+
+def _sorted_by_host(blocks: Mapping[IPNetwork, Block]) -> Mapping[str, tuple[IPNetwork, ...]]:
+    found: dict[str, tuple[IPNetwork, ...]] = {}
+    for cidr, block in blocks.items():
+        found[block.host] = (*found.get(block.host, ()), cidr)
+    return found
+
+
+_blocks_by_host = KeptByIdentity(_sorted_by_host)

@@ -1,0 +1,120 @@
+"""One node's BIRD, kept running with the configuration that is wanted.
+
+Level-triggered: a pass looks at what runs and at what the file says, and makes it so. A configuration that
+comes while a pass runs is the next pass's, so that a burst of them is one. A daemon outlives whoever keeps
+it: a new keeper finds it running, and leaves it alone when it already has what is wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from fabric.bird.client import BirdClient
+from fabric.bird.config import Config
+from fabric.bird.daemon import Daemon, until_up
+from fabric.errors import FabricError
+from fabric.plugin.contract import NodeContext, Program
+
+NAME = "bird"
+FOLDER = Path("run/calico")
+"""Below the node's files; BIRD finds it as /run/calico."""
+KERNEL = "kernel1"
+
+PACE_SECONDS = 0.3
+"""From one pass to the next. While a cluster starts, each new node changes every other node's file."""
+LOOK_SECONDS = 10.0
+"""How often BIRD is asked whether it is there, when nothing changes."""
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
+
+
+class BirdKeeper:
+    """Keeps one daemon; `run` is its only task, everything else just notes."""
+
+    def __init__(self, context: NodeContext, *, client: Callable[[Daemon], BirdClient] | None = None) -> None:
+        self._daemon = Daemon(context.root / FOLDER, Path("/") / FOLDER)
+        self._program = Program(NAME, self._daemon.argv, self._daemon.restart_argv)
+        self._daemons = context.daemons
+        self._bird = client(self._daemon) if client else self._daemon.client(context.facts.name)
+        self.last_error = ""
+        """Why the last pass failed; "" when it did not."""
+        self._wanted: Config | None = None
+        self._is_told = False
+        self._has: Config | None = None
+        self._must_reload = False
+        self._changed = asyncio.Event()
+
+    def want(self, config: Config | None) -> None:
+        """Have BIRD run with this configuration; None: have it end."""
+        if self._is_told and config == self._wanted:
+            return
+        self._wanted, self._is_told = config, True
+        self._changed.set()
+
+    def reload_kernel(self) -> None:
+        """Have every route offered to the kernel again.
+
+        Needed when a device came that the kernel's filter names: what BIRD could not write without it is
+        written now.
+        """
+        self._must_reload = True
+        self._changed.set()
+
+    @property
+    def is_up(self) -> bool:
+        """BIRD answered, and has the configuration that is wanted now."""
+        return self._has is not None and self._has is self._wanted
+
+    async def run(self) -> None:
+        """Run for ever; every FabricError is retried from 0.1 to 5 s."""
+        delay = 0.0
+        await self._changed.wait()
+        while True:
+            self._changed.clear()
+            try:
+                await self._pass()
+            except FabricError as error:
+                self._has, self.last_error = None, str(error)
+                delay = min(max(delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
+                await asyncio.sleep(delay)
+            else:
+                self.last_error, delay = "", 0.0
+                await self._next()
+
+    async def _next(self) -> None:
+        """Wait for a change, but not for long: BIRD may have ended."""
+        await asyncio.sleep(PACE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._changed.wait()
+
+    async def _pass(self) -> None:
+        wanted = self._wanted
+        if wanted is None:
+            await self._end()
+            return
+        await self._see_that_it_runs(wanted)
+        self._has = wanted
+        if self._must_reload:
+            await self._bird.reload(KERNEL, "out")
+            self._must_reload = False
+
+    async def _see_that_it_runs(self, wanted: Config) -> None:
+        self._daemon.folder.mkdir(parents=True, exist_ok=True)
+        if NAME not in await self._daemons.running():
+            # It will read the file by itself when it starts, and may not start with an older one.
+            self._daemon.write(wanted)
+        await self._daemons.keep(self._program)
+        status = await until_up(self._bird)
+        if not self._daemon.runs(wanted):
+            await self._daemon.reconfigure(self._bird, wanted)
+        elif not self._daemon.has_read(status):
+            await self._bird.configure()
+
+    async def _end(self) -> None:
+        self._has = None
+        await self._daemons.end(NAME)
+        for path in (self._daemon.config, self._daemon.control_socket):
+            path.unlink(missing_ok=True)

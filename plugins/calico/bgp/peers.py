@@ -1,0 +1,157 @@
+"""One BGP session of one node, as data: who is at the other end, and what the user asked of the session."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from calico.resources.bgp_peers import BGPPeerSpec
+from calico.resources.durations import seconds_of
+from calico.resources.nodes import Node
+from fabric.bird.bgp import PORT
+from fabric.netstate.objects import Family, IPAddress, IPInterface
+
+FAMILIES: tuple[Family, ...] = (4, 6)
+Kind = Literal["Mesh", "Global", "Node"]
+"""Where a session comes from: the mesh, a BGPPeer for all nodes, or one for some."""
+
+
+SECRETS_NAMESPACE = "kube-system"
+"""The namespace of calico-node, which is the one it reads Secrets of."""
+
+
+class SecretRef(NamedTuple):
+    """A password's place: a key of a Secret in `SECRETS_NAMESPACE`."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a BGPPeer, or the mesh's part of a BGPConfiguration, asks of its sessions."""
+
+    password: SecretRef | None = None
+    binds_address: bool = True
+    """The session is from the node's own address, and from no other."""
+    restart_seconds: int | None = None
+    keepalive_seconds: int | None = None
+    local_as: int | None = None
+    allow_local_as: int | None = None
+    ttl_hops: int | None = None
+    next_hop: Literal["", "self", "keep"] = ""
+    keep_external_next_hop: bool = False
+    reachable_by: IPAddress | None = None
+    filters: tuple[str, ...] = ()
+    """Names of BGPFilters, in the order in which they are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A node of the cluster that speaks BGP."""
+
+    name: str
+    ipv4: IPInterface | None
+    ipv6: IPInterface | None
+    as_number: int
+    cluster_id: str = ""
+    """Where it is a route reflector."""
+    port: int = PORT
+
+    def address(self, family: Family) -> IPAddress | None:
+        found = self.ipv4 if family == 4 else self.ipv6
+        return found.ip if found is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The other end of a session, as this node sees it."""
+
+    kind: Kind
+    address: IPAddress
+    as_number: int
+    local_as: int
+    """The AS number that this node has toward the peer."""
+    port: int = 0
+    """0: the usual one, and no part of the name."""
+    passive: bool = False
+    cluster_id: str = ""
+    """The peer's, where it is a node that reflects."""
+    wishes: Wishes = Wishes()
+
+    @property
+    def name(self) -> str:
+        """`Mesh_192_168_0_12`, `Node_192_0_2_1_port_1790`: Calico's name of the session."""
+        address = str(self.address).replace(".", "_").replace(":", "_")
+        port = f"_port_{self.port}" if self.port and self.kind != "Mesh" else ""
+        return f"{self.kind}_{address}{port}"
+
+    @property
+    def family(self) -> Family:
+        return 4 if self.address.version == 4 else 6
+
+    @property
+    def is_internal(self) -> bool:
+        return self.as_number == self.local_as
+
+
+def speaker(node: Node, as_number: int, port: int) -> Speaker | None:
+    """The node as a speaker, its own AS number before the cluster's; None where it takes no part in BGP."""
+    bgp = node.spec.bgp
+    if bgp is None or (bgp.ipv4_address is None and bgp.ipv6_address is None):
+        return None
+    return Speaker(
+        node.name,
+        bgp.ipv4_address,
+        bgp.ipv6_address,
+        bgp.as_number or as_number,
+        bgp.route_reflector_cluster_id,
+        port,
+    )
+
+
+def dials(own: IPAddress, other: IPAddress) -> bool:
+    """True where, of two nodes, the one at `own` is to call the other.
+
+    Exactly one of them does: of two that both call, one call is thrown away. It is the one whose address is
+    greater as text, which is Calico's rule for the mesh, taken here for every pair of nodes.
+    """
+    return str(other) < str(own)
+
+
+def wishes(spec: BGPPeerSpec) -> Wishes:
+    """What a BGPPeer says about its sessions."""
+    return Wishes(
+        password=secret_ref(spec.password),
+        binds_address=spec.source_address != "None",
+        restart_seconds=whole_seconds(spec.max_restart_time),
+        keepalive_seconds=max(1, whole_seconds(spec.keepalive_time) or 0) if spec.keepalive_time else None,
+        local_as=spec.local_as_number,
+        allow_local_as=spec.num_allowed_local_as_numbers,
+        ttl_hops=spec.ttl_security,
+        next_hop=_NEXT_HOPS[spec.next_hop_mode or "Auto"],
+        keep_external_next_hop=spec.keep_original_next_hop,
+        reachable_by=spec.reachable_by,
+        filters=spec.filters,
+    )
+
+
+def secret_ref(password: Mapping[str, Any] | None) -> SecretRef | None:
+    """`{"secretKeyRef": {"name": …, "key": …}}`; an empty one where it names nothing, which no Secret has."""
+    if not password:
+        return None
+    ref = password.get("secretKeyRef")
+    ref = ref if isinstance(ref, Mapping) else {}
+    return SecretRef(str(ref.get("name", "")), str(ref.get("key", "")))
+
+
+@lru_cache(maxsize=256)
+def whole_seconds(duration: str | None) -> int | None:
+    """Seconds, halves rounded up."""
+    return None if duration is None else math.floor(seconds_of(duration) + 0.5)
+
+
+_NEXT_HOPS: Mapping[str, Literal["", "self", "keep"]] = {"Auto": "", "Self": "self", "Keep": "keep"}
