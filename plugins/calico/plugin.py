@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from calico import bootstrap, topology_check
+from calico import bootstrap, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
 from calico.preview import guessed
@@ -76,7 +76,7 @@ class CalicoPlugin:
         return {name: preview(site, view) for name, site in sites.items()}
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
-        return ()
+        return served.kinds(config)
 
     def _on_node(self, key: Key, old: Object | None, new: Object | None) -> None:
         if new is None:

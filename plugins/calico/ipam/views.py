@@ -9,7 +9,12 @@ from calico.resources.allocation import BlockAffinity
 
 def block_affinities(snapshot: Snapshot) -> tuple[BlockAffinity, ...]:
     """All affinities, in the order of hosts and blocks as text."""
-    return tuple(_resource(name, state) for name, state in snapshot.affinities.items())
+    return tuple(block_affinity(name, state) for name, state in snapshot.affinities.items())
+
+
+def block_affinity(name: AffinityName, state: str) -> BlockAffinity:
+    """One affinity as a resource."""
+    return BlockAffinity.named(affinity_name(name), state=state, node=name.host, cidr=name.cidr)
 
 
 def affinity_name(name: AffinityName) -> str:
@@ -18,7 +23,3 @@ def affinity_name(name: AffinityName) -> str:
     for sign in "./:":
         cidr = cidr.replace(sign, "-")
     return f"{name.host}-{cidr}"
-
-
-def _resource(name: AffinityName, state: str) -> BlockAffinity:
-    return BlockAffinity.named(affinity_name(name), state=state, node=name.host, cidr=name.cidr)

@@ -46,6 +46,9 @@ def changed_pool(old: IPPool, new: IPPool) -> Iterator[Refusal]:
         yield Refusal("spec.cidr", "IPPool CIDR cannot be modified", new.spec.cidr)
     if old.spec.block_size != new.spec.block_size:
         yield Refusal("spec.blockSize", "IPPool BlockSize cannot be modified", new.spec.block_size)
+    if "LoadBalancer" in old.spec.allowed_uses and "LoadBalancer" not in new.spec.allowed_uses:
+        reason = "IPPool allowed use cannot be changed from LoadBalancer to Workload or Tunnel"
+        yield Refusal("spec.allowedUses", reason, ", ".join(new.spec.allowed_uses))
 
 
 def conflicting_blocks(pool: IPPool, blocks: Iterable[IPNetwork]) -> Iterator[Refusal]:

@@ -11,14 +11,30 @@ A key that a noun does not know is refused, unless the noun keeps the rest of it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from calico.resources.refusals import Refusal
 
 T = TypeVar("T")
-Reader = Callable[[Any, str, list[Refusal]], Any]
+Read = Callable[[Any, str, list[Refusal]], Any]
 """(value, path, refusals) → what the attribute holds; adds to the refusals when the value is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads one value, and says in OpenAPI's words what it takes."""
+
+    read: Read
+    schema: Mapping[str, Any]
+
+    def __call__(self, value: Any, path: str, refusals: list[Refusal]) -> Any:
+        return self.read(value, path, refusals)
+
+
+def takes(**schema: Any) -> Callable[[Read], Reader]:
+    """Make a function a reader: `@takes(type="string")`."""
+    return lambda function: Reader(function, schema)
 
 
 def key(name: str, reader: Reader, *, default: Any = MISSING, always: bool = False) -> Any:
@@ -76,6 +92,21 @@ def document(noun: Any) -> dict[str, Any]:
         elif attribute.metadata["always"] or not _is_empty(value, attribute.default):
             written[attribute.metadata["json"]] = _plain(value)
     return written
+
+
+def schema(noun: type) -> dict[str, Any]:
+    """The OpenAPI schema of what `read` takes."""
+    described: dict[str, Any] = {"type": "object", "properties": {}}
+    required = []
+    for attribute in fields(noun):
+        if "rest" in attribute.metadata:
+            described["x-kubernetes-preserve-unknown-fields"] = True
+            continue
+        name = attribute.metadata["json"]
+        described["properties"][name] = dict(attribute.metadata["reader"].schema)
+        if attribute.default is MISSING and attribute.default_factory is MISSING:
+            required.append(name)
+    return described | ({"required": required} if required else {})
 
 
 def _unknown(path: str, name: str, known: set[str], value: object) -> Refusal:

@@ -1,4 +1,7 @@
-"""The readers of fields: each takes one JSON value, and refuses what Calico refuses."""
+"""The readers of fields: each takes one JSON value, and refuses what Calico refuses.
+
+Its schema is what kubectl is told: types and bounds; the reader itself knows more than that.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
-from calico.resources.fields import Reader, read
+from calico.resources.fields import Reader, read, schema, takes
 from calico.resources.refusals import Refusal
 from calico.selector import BadSelector, Selector
 
@@ -15,14 +18,17 @@ T = TypeVar("T")
 Refusals = list[Refusal]
 
 NAME_LENGTH_MAX = 253
+ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
 _NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 AS_NUMBER_MAX = 4_294_967_295
 
 
+@takes(type="string")
 def text(value: Any, path: str, refusals: Refusals) -> str:
     return str(_typed(value, str, "a string is expected", path, refusals))
 
 
+@takes(type="string")
 def object_name(value: Any, path: str, refusals: Refusals) -> str:
     """A name that can stand in a key of the store."""
     if not isinstance(value, str) or len(value) > NAME_LENGTH_MAX or not _NAME.fullmatch(value):
@@ -31,6 +37,7 @@ def object_name(value: Any, path: str, refusals: Refusals) -> str:
     return str(value)
 
 
+@takes(type="object", **ANYTHING)
 def document_of(value: Any, path: str, refusals: Refusals) -> dict[str, Any]:
     """An object that is carried and not judged."""
     if isinstance(value, Mapping):
@@ -39,6 +46,7 @@ def document_of(value: Any, path: str, refusals: Refusals) -> dict[str, Any]:
     return {}
 
 
+@takes(type="boolean")
 def flag(value: Any, path: str, refusals: Refusals) -> bool:
     return bool(_typed(value, bool, "true or false is expected", path, refusals))
 
@@ -51,7 +59,7 @@ def number(low: int, high: int) -> Reader:
             refusals.append(Refusal(path, f"must be a whole number between {low} and {high}", value))
         return value
 
-    return reader
+    return Reader(reader, {"type": "integer", "minimum": low, "maximum": high})
 
 
 def choice(*allowed: str) -> Reader:
@@ -62,7 +70,7 @@ def choice(*allowed: str) -> Reader:
             refusals.append(Refusal(path, f"must be one of: {', '.join(allowed)}", value))
         return value
 
-    return reader
+    return Reader(reader, {"type": "string", "enum": list(allowed)})
 
 
 def listed(reader: Reader) -> Reader:
@@ -74,14 +82,15 @@ def listed(reader: Reader) -> Reader:
             return ()
         return tuple(reader(item, f"{path}[{index}]", refusals) for index, item in enumerate(items))
 
-    return list_reader
+    return Reader(list_reader, {"type": "array", "items": dict(reader.schema)})
 
 
 def nested(noun: type[T]) -> Reader:
     """An object that is a noun of its own."""
-    return lambda value, path, refusals: read(noun, value, path, refusals)
+    return Reader(lambda value, path, refusals: read(noun, value, path, refusals), schema(noun))
 
 
+@takes(type="object", additionalProperties={"type": "string"})
 def mapping(value: Any, path: str, refusals: Refusals) -> dict[str, str]:
     """Labels and annotations: text to text."""
     if isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values()):
@@ -90,11 +99,13 @@ def mapping(value: Any, path: str, refusals: Refusals) -> dict[str, str]:
     return {}
 
 
+@takes(type="string")
 def network(value: Any, path: str, refusals: Refusals) -> Any:
     """A CIDR without host bits."""
     return _parsed(ip_network, value, "must be a valid subnet such as 10.244.0.0/16", path, refusals)
 
 
+@takes(type="string")
 def masked_network(value: Any, path: str, refusals: Refusals) -> Any:
     """A CIDR, or an address (as a network of one); host bits are cut off."""
     return _parsed(
@@ -102,15 +113,18 @@ def masked_network(value: Any, path: str, refusals: Refusals) -> Any:
     )
 
 
+@takes(type="string")
 def address(value: Any, path: str, refusals: Refusals) -> Any:
     return _parsed(ip_address, value, "must be a valid IP address", path, refusals)
 
 
+@takes(type="string")
 def interface(value: Any, path: str, refusals: Refusals) -> Any:
     """An address with the prefix length of its network: 192.168.0.11/24."""
     return _parsed(ip_interface, value, "must be an IP address with its prefix length", path, refusals)
 
 
+@takes(type="string")
 def selector(value: Any, path: str, refusals: Refusals) -> Any:
     """A selector's text, as the user wrote it."""
     try:
@@ -120,6 +134,7 @@ def selector(value: Any, path: str, refusals: Refusals) -> Any:
     return value
 
 
+@takes(**{"x-kubernetes-int-or-string": True})
 def as_number(value: Any, path: str, refusals: Refusals) -> Any:
     """An AS number as an integer, a text, or in dotted form (`1.10` is 65546)."""
     found = _as_number(value)
@@ -128,6 +143,7 @@ def as_number(value: Any, path: str, refusals: Refusals) -> Any:
     return found
 
 
+@takes(type="string")
 def duration(value: Any, path: str, refusals: Refusals) -> Any:
     """Go's notation: `2m0s`, `500ms`."""
     if not isinstance(value, str) or not re.fullmatch(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0", value):
@@ -135,6 +151,7 @@ def duration(value: Any, path: str, refusals: Refusals) -> Any:
     return value
 
 
+@takes(**ANYTHING)
 def opaque(value: Any, path: str, refusals: Refusals) -> Any:
     """JSON that is carried and not judged."""
     return value

@@ -1,0 +1,58 @@
+"""What a write must satisfy beside the other resources, and what goes with a resource that is removed.
+
+calicoctl and the API server both come through here, so that neither lets in what the other refuses. As in
+Calico this is a look before the write: who writes past both at the same moment is not held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from calico.ipam.affinities import release_pool
+from calico.ipam.records import block_cidrs
+from calico.resources import datastore
+from calico.resources.consistency import changed_pool, conflicting_blocks, overlapping_pools, pools_outside
+from calico.resources.envelope import Resource
+from calico.resources.pools import IPPool
+from calico.resources.refusals import InvalidResource, Refusal
+from fabric.netstate.objects import IPNetwork
+from fabric.store.port import Store
+
+DRAIN_SECONDS = 0.5
+"""What a disabled pool gives allocations that had begun, as Calico does."""
+
+
+async def check(store: Store, pod_cidrs: Sequence[IPNetwork], new: Resource, old: Resource | None) -> None:
+    """Raise InvalidResource when `new` may not be beside the others, or not come after `old`."""
+    if isinstance(new, IPPool):
+        found = list(changed_pool(old, new)) if isinstance(old, IPPool) else []
+        if old is None:
+            found = await _new_pool(store, pod_cidrs, new)
+        if found:
+            raise InvalidResource(new.KIND, new.name, found)
+
+
+async def let_go(store: Store, resource: Resource) -> Resource:
+    """Release what hangs on a resource before it is removed; returns it as it then stands.
+
+    A pool is disabled, then nodes lose their affinities to its blocks; addresses in use stay with their pods.
+    Conflict when it is not as given.
+    """
+    if not isinstance(resource, IPPool):
+        return resource
+    if not resource.spec.disabled:
+        resource = await datastore.update(
+            store, replace(resource, spec=replace(resource.spec, disabled=True))
+        )
+        await asyncio.sleep(DRAIN_SECONDS)
+    await release_pool(store, resource.spec.cidr)
+    return resource
+
+
+async def _new_pool(store: Store, pod_cidrs: Sequence[IPNetwork], new: IPPool) -> list[Refusal]:
+    others = [pool for pool in await datastore.listed(store, IPPool) if pool.name != new.name]
+    found = (*overlapping_pools([*others, new]), *pools_outside([new], pod_cidrs))
+    own = [refusal for name, refusal in found if name == new.name]
+    return [*own, *conflicting_blocks(new, await block_cidrs(store, new.spec.family))]

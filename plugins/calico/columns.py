@@ -1,0 +1,166 @@
+"""What a table shows of each kind: calicoctl's headings, and the cells below them.
+
+`calicoctl get` prints them as they are; kubectl gets them from the API server, with the object's age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fabric.api.objects import Object
+from fabric.plugin.served import PrinterColumn
+
+Cell = Callable[[Object], str]
+
+TEXT_MAX = 80
+"""Characters of a list in a cell; more ends in dots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one kind; a heading that is in neither list can be asked for by `custom-columns`."""
+
+    narrow: tuple[str, ...]
+    wide: tuple[str, ...]
+    cells: Mapping[str, Cell]
+
+    def headings(self, *, wide: bool) -> tuple[str, ...]:
+        return self.wide if wide else self.narrow
+
+
+def printer_columns(kind: str) -> tuple[PrinterColumn, ...]:
+    """The same columns for kubectl, which prints name and age itself."""
+    columns = COLUMNS[kind]
+    wide = (heading for heading in columns.wide if heading not in columns.narrow)
+    shown = [(heading, False) for heading in columns.narrow] + [(heading, True) for heading in wide]
+    return tuple(
+        PrinterColumn(heading, columns.cells[heading], is_wide)
+        for heading, is_wide in shown
+        if heading != "NAME"
+    )
+
+
+def _at(*path: str, default: str = "") -> Cell:
+    """The value at a path, as Go prints it; `default` where there is none."""
+
+    def cell(obj: Object) -> str:
+        value: Any = obj
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is None:
+            return default
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return cell
+
+
+def _joined(*path: str, most: int = 0) -> Cell:
+    """A list with commas between; of a mapping its pairs."""
+
+    def cell(obj: Object) -> str:
+        value: Any = obj
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, dict):
+            value = sorted(f"{name}={item}" for name, item in value.items())
+        text = ",".join(map(str, value or ()))
+        return text if not most or len(text) <= most else text[: most - 3] + "..."
+
+    return cell
+
+
+def _count(*names: str) -> Cell:
+    return lambda obj: str(sum(len((obj.get("spec") or {}).get(name) or ()) for name in names))
+
+
+def _columns(narrow: str, wide: str = "", **cells: Cell) -> Columns:
+    both = {"NAME": _at("metadata", "name")} | cells
+    return Columns(tuple(narrow.split()), tuple((wide or narrow).split()), both)
+
+
+def _peer_node(obj: Object) -> str:
+    spec = obj.get("spec") or {}
+    return str(spec.get("node") or spec.get("nodeSelector") or "(global)")
+
+
+def _workload(obj: Object) -> str:
+    spec = obj.get("spec") or {}
+    return str(spec.get("workload") or spec.get("pod") or "")
+
+
+COLUMNS: Mapping[str, Columns] = {
+    "BGPConfiguration": _columns(
+        "NAME LOGSEVERITY MESHENABLED ASNUMBER",
+        LOGSEVERITY=_at("spec", "logSeverityScreen"),
+        MESHENABLED=_at("spec", "nodeToNodeMeshEnabled", default="-"),
+        ASNUMBER=_at("spec", "asNumber", default="-"),
+    ),
+    "BGPFilter": _columns(
+        "NAME NUMEXPORT NUMIMPORT",
+        NUMEXPORT=_count("exportV4", "exportV6"),
+        NUMIMPORT=_count("importV4", "importV6"),
+    ),
+    "BGPPeer": _columns(
+        "NAME PEERIP NODE ASN",
+        PEERIP=_at("spec", "peerIP"),
+        NODE=_peer_node,
+        ASN=_at("spec", "asNumber", default="0"),
+    ),
+    "BlockAffinity": _columns(
+        "NAME NODE CIDR STATE",
+        NODE=_at("spec", "node"),
+        CIDR=_at("spec", "cidr"),
+        STATE=_at("spec", "state"),
+    ),
+    "ClusterInformation": _columns(
+        "NAME CLUSTERGUID CLUSTERTYPE CALICOVERSION DATASTOREREADY",
+        CLUSTERGUID=_at("spec", "clusterGUID"),
+        CLUSTERTYPE=_at("spec", "clusterType"),
+        CALICOVERSION=_at("spec", "calicoVersion"),
+        DATASTOREREADY=_at("spec", "datastoreReady"),
+    ),
+    "FelixConfiguration": _columns("NAME"),
+    "IPAMConfiguration": _columns(
+        "NAME STRICTAFFINITY AUTOALLOCATEBLOCKS",
+        "NAME STRICTAFFINITY AUTOALLOCATEBLOCKS MAXBLOCKSPERHOST",
+        STRICTAFFINITY=_at("spec", "strictAffinity"),
+        AUTOALLOCATEBLOCKS=_at("spec", "autoAllocateBlocks"),
+        MAXBLOCKSPERHOST=_at("spec", "maxBlocksPerHost"),
+    ),
+    "IPPool": _columns(
+        "NAME CIDR SELECTOR",
+        "NAME CIDR NAT IPIPMODE VXLANMODE DISABLED DISABLEBGPEXPORT SELECTOR ASSIGNMENTMODE",
+        CIDR=_at("spec", "cidr"),
+        NAT=_at("spec", "natOutgoing", default="false"),
+        IPIPMODE=_at("spec", "ipipMode", default="Never"),
+        VXLANMODE=_at("spec", "vxlanMode", default="Never"),
+        DISABLED=_at("spec", "disabled", default="false"),
+        DISABLEBGPEXPORT=_at("spec", "disableBGPExport", default="false"),
+        SELECTOR=_at("spec", "nodeSelector"),
+        ASSIGNMENTMODE=_at("spec", "assignmentMode"),
+    ),
+    "IPReservation": _columns("NAME", "NAME CIDRS", CIDRS=_joined("spec", "reservedCIDRs", most=TEXT_MAX)),
+    "Node": _columns(
+        "NAME",
+        "NAME ASN IPV4 IPV6",
+        ASN=_at("spec", "bgp", "asNumber"),
+        IPV4=_at("spec", "bgp", "ipv4Address"),
+        IPV6=_at("spec", "bgp", "ipv6Address"),
+    ),
+    "Profile": _columns("NAME", "NAME LABELS", LABELS=_joined("spec", "labelsToApply")),
+    "WorkloadEndpoint": _columns(
+        "WORKLOAD NODE NETWORKS INTERFACE",
+        "NAME WORKLOAD NODE NETWORKS INTERFACE PROFILES NATS",
+        NAMESPACE=_at("metadata", "namespace"),
+        NODE=_at("spec", "node"),
+        ORCHESTRATOR=_at("spec", "orchestrator"),
+        WORKLOAD=_workload,
+        NETWORKS=_joined("spec", "ipNetworks"),
+        NATS=_joined("spec", "ipNATs"),
+        PROFILES=_joined("spec", "profiles"),
+        INTERFACE=_at("spec", "interfaceName"),
+    ),
+}
+"""By kind. The AS number of a node that says none is put in by whoever knows the cluster's."""

@@ -1,0 +1,176 @@
+"""Calico's kinds as the API server serves them: `kubectl get ippools` shows what calicoctl wrote, and back.
+
+Objects stand at Calico's keys and as Calico's JSON. IPAMConfiguration and BlockAffinity are views of keys of
+the IPAM. Node is Kubernetes' here, and WorkloadEndpoints are the agents' business: neither is served.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from calico import admission
+from calico.columns import printer_columns
+from calico.ipam import affinities, keys
+from calico.ipam.configuration import Configuration
+from calico.ipam.views import affinity_name, block_affinity
+from calico.resources import table
+from calico.resources.allocation import BlockAffinity, IPAMConfiguration
+from calico.resources.datastore import encode
+from calico.resources.endpoints import ClusterInformation, Profile, WorkloadEndpoint
+from calico.resources.envelope import Resource
+from calico.resources.fields import schema
+from calico.resources.nodes import Node
+from calico.resources.readers import ANYTHING
+from fabric.api.kinds import Kind
+from fabric.api.objects import Object
+from fabric.errors import Invalid
+from fabric.netstate.objects import IPNetwork
+from fabric.plugin.contract import NetworkConfig
+from fabric.plugin.served import READ_ONLY, Layout, ServedKind
+from fabric.store.port import Store
+
+T = TypeVar("T")
+NOT_SERVED: tuple[type[Resource], ...] = (Node, WorkloadEndpoint)
+READ_ONLY_NOUNS: tuple[type[Resource], ...] = (BlockAffinity, ClusterInformation, Profile)
+
+
+def kinds(config: NetworkConfig) -> Sequence[ServedKind]:
+    """Every kind that kubectl sees."""
+    return tuple(
+        _served(noun, table.kind_of(noun), config.pod_cidrs)
+        for noun in table.NOUNS.values()
+        if noun not in NOT_SERVED
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceLayout:
+    """A resource at its key, as `datastore` writes it; what others left out is filled in as it is read."""
+
+    noun: type[Resource]
+    prefix: str
+
+    def tail(self, name: str) -> str:
+        return name
+
+    def name(self, tail: str) -> str | None:
+        return tail or None
+
+    def decode(self, value: bytes, tail: str) -> Object | None:
+        resource = _readable(lambda: self.noun.from_object(json.loads(value)))
+        if resource is None:
+            return None
+        key = (resource.metadata.namespace, resource.name)
+        return resource.to_object() if "/".join(filter(None, key)) == tail else None
+
+    def encode(self, obj: Object) -> bytes:
+        return encode(self.noun.from_object(obj))
+
+
+class AffinityLayout:
+    """An affinity's key says node and block, its value the state."""
+
+    prefix = keys.HOSTS
+
+    def tail(self, name: str) -> str:
+        raise ValueError(f"{name}: affinities are written by the IPAM alone")
+
+    def name(self, tail: str) -> str | None:
+        found = keys.parse_affinity(self.prefix + tail)
+        return affinity_name(found) if found else None
+
+    def decode(self, value: bytes, tail: str) -> Object | None:
+        found = keys.parse_affinity(self.prefix + tail)
+        state = _readable(lambda: affinities.from_json(value))
+        return block_affinity(found, state).to_object() if found and state else None
+
+    def encode(self, obj: Object) -> bytes:
+        raise ValueError("affinities are written by the IPAM alone")
+
+
+class IPAMConfigurationLayout:
+    """The IPAM's settings, one key of another form, are the IPAMConfiguration `default`."""
+
+    prefix = keys.CONFIG
+
+    def tail(self, name: str) -> str:
+        return ""
+
+    def name(self, tail: str) -> str | None:
+        return "default" if not tail else None
+
+    def decode(self, value: bytes, tail: str) -> Object | None:
+        found = _readable(lambda: Configuration.from_json(value))
+        return found.resource().to_object() if found else None
+
+    def encode(self, obj: Object) -> bytes:
+        return Configuration.of(IPAMConfiguration.from_object(obj)).to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoRules:
+    """Writes through the API: what the noun says, then what the other resources say."""
+
+    noun: type[Resource]
+    pod_cidrs: Sequence[IPNetwork]
+
+    async def admit(self, store: Store, new: Object, old: Object | None) -> Object:
+        resource = self.noun.from_object(new)
+        before = _readable(lambda: self.noun.from_object(old)) if old is not None else None
+        await admission.check(store, self.pod_cidrs, resource, before)
+        admitted = resource.to_object()
+        return old if old is not None and admitted == old else admitted
+
+    async def let_go(self, store: Store, obj: Object) -> Object:
+        return (await admission.let_go(store, self.noun.from_object(obj))).to_object()
+
+
+def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) -> ServedKind:
+    properties = {"spec": schema(noun.SPEC), "status": {"type": "object", **ANYTHING}}
+    return ServedKind(
+        kind.group,
+        kind.version,
+        kind.kind,
+        kind.plural,
+        kind.namespaced,
+        kind.short_names,
+        verbs=READ_ONLY if noun in READ_ONLY_NOUNS else kind.verbs,
+        layout=_layout(noun, kind),
+        rules=CalicoRules(noun, pod_cidrs),
+        columns=printer_columns(kind.kind),
+        description=_DESCRIPTIONS[kind.kind],
+        properties=properties,
+    )
+
+
+def _layout(noun: type[Resource], kind: Kind) -> Layout:
+    if noun is BlockAffinity:
+        return AffinityLayout()
+    if noun is IPAMConfiguration:
+        return IPAMConfigurationLayout()
+    return ResourceLayout(noun, table.prefix(kind))
+
+
+def _readable(read: Callable[[], T]) -> T | None:
+    """What `read` returns, or None where somebody wrote by hand, and wrong."""
+    try:
+        return read()
+    except (Invalid, ValueError, AttributeError):
+        return None
+
+
+_DESCRIPTIONS = {
+    "BGPConfiguration": "How nodes speak BGP: `default` for all of them, `node.<name>` for one.",
+    "BGPFilter": "Which routes a BGPPeer takes and gives; the first rule that matches decides.",
+    "BGPPeer": "Who speaks BGP with whom beyond the node-to-node mesh.",
+    "BlockAffinity": "A block of addresses that belongs to a node, as the IPAM has it.",
+    "ClusterInformation": "What the cluster is: its GUID, its type, and whether the datastore is ready.",
+    "FelixConfiguration": "What Felix does on nodes: `default` for all of them, `node.<name>` for one.",
+    "IPAMConfiguration": "How the IPAM gives out blocks and addresses.",
+    "IPPool": "Addresses for pods, how packets between their nodes travel, and which nodes take from it.",
+    "IPReservation": "Addresses that the IPAM never gives out by itself.",
+    "Profile": "Rules and labels that endpoints inherit.",
+}
