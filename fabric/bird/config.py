@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from fabric.bird.bgp import Bgp, BgpTemplate
+from fabric.bird.dynamic import DynamicBgp
 from fabric.bird.language import ALL, NONE, Filter, Function, Text, block, name, string
 
 LogClass = Literal["debug", "trace", "info", "remote", "warning", "error", "auth", "fatal", "bug"]
@@ -155,7 +156,7 @@ class Static:
         return block(f"protocol static {name(self.name)}", (str(self.channel), *map(str, self.routes)))
 
 
-Block = Text | Filter | Function | Device | Direct | Kernel | Static | Bgp | BgpTemplate
+Block = Text | Filter | Function | Device | Direct | Kernel | Static | Bgp | BgpTemplate | DynamicBgp
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ def plan(
     plans = planning.plan(topology)
     if format in (Format.json, Format.yaml):
         value = [
-            {"namespace": p.name, "underlay": _steps(p.underlay), "network": _steps(p.network)} for p in plans
+            {"namespace": p.name, "underlay": _steps(p.underlay), "network": _steps(p.network)}
+            | ({"bird.conf": p.bird} if p.bird else {})
+            for p in plans
         ]
         output.data(value, format)
         return

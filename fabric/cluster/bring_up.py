@@ -61,7 +61,7 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 def requirements(topology: Topology) -> frozenset[str]:
-    """Kernel features and tools that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
+    """Features and tools that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
     chosen = specs.choose(topology, None, api_port=0, workers=1)
     plugin = registry.load(topology.network.plugin)
     links = wires.requirements(chosen.underlay.wiring())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 
 from fabric.cluster import spec as specs
 from fabric.cluster.hosts import wanted_hosts
@@ -20,6 +21,8 @@ class HostPlan:
     name: str
     underlay: Plan
     network: Plan
+    bird: str = ""
+    """What the BGP daemon of a router reads."""
 
     def __str__(self) -> str:
         text = f"namespace {self.name}\n"
@@ -27,6 +30,8 @@ class HostPlan:
             if plan:
                 lines = str(plan).rstrip("\n").split("\n")
                 text += f"  # {title}\n" + "".join(f"  {line}\n" for line in lines)
+        if self.bird:
+            text += "  # bird.conf\n" + indent(self.bird, "  ")
         return text
 
 
@@ -37,10 +42,15 @@ def plan(topology: Topology) -> list[HostPlan]:
     in order, where the plugin leaves it to chance.
     """
     spec = specs.choose(topology, None, api_port=0, workers=1)
-    wires = Underlay.of(spec).states
+    underlay = Underlay.of(spec)
     network = registry.load(spec.network.plugin).preview(spec.network.config(), spec.all_facts())
     nothing: NetState = frozenset()
     return [
-        HostPlan(name, diff(wires[name], nothing), diff(network.get(name, nothing), nothing))
+        HostPlan(
+            name,
+            diff(underlay.states[name], nothing),
+            diff(network.get(name, nothing), nothing),
+            str(underlay.birds.get(name, "")),
+        )
         for name in wanted_hosts(spec)
     ]

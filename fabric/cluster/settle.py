@@ -16,6 +16,7 @@ from fabric.api import kinds
 from fabric.api.kinds import KindTable
 from fabric.api.objects import Object, condition, condition_is, key_of
 from fabric.cluster import manifests
+from fabric.cluster.fabric_routes import FabricRoutes
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.places import Places
 from fabric.cluster.readiness import is_up, why_not_up
@@ -69,6 +70,8 @@ class Settling:
         try:
             await pods.synced()
             await self._stage("pods Running", lambda: _pods(pods.items()))
+            if self._spec.underlay.is_routed:
+                await self._stage("fabric routes", FabricRoutes(self._places, self._spec).look)
         finally:
             following.cancel()
             await asyncio.wait([following])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fabric.bird.config import Config
+from fabric.cluster.routers import BIRD_LOG
 from fabric.cluster.spec import ClusterSpec
 from fabric.netstate.objects import NetState
 from fabric.netstate.port import Owner
-from fabric.topology import routed
+from fabric.topology import routed, routers
 from fabric.topology.addressing import Addresses
+from fabric.topology.routed import Speaker
 from fabric.topology.wiring import Wiring
 
 
@@ -24,13 +27,21 @@ class Underlay:
     turns: Sequence[Sequence[str]]
     """Switches and routers in groups: no two of a group share a wire, so that no two make the same one."""
     hosts: Sequence[str]
+    speakers: Mapping[str, Speaker]
+    """What each router tells others, and whom."""
+    birds: Mapping[str, Config]
+    """What its BGP daemon reads."""
 
     @classmethod
     def of(cls, spec: ClusterSpec) -> Underlay:
         wiring = spec.underlay.wiring()
         given = spec.underlay.addresses(wiring, spec.interfaces())
         hosts = [it.name for it in wiring.devices if it.role == "host"]
-        return cls(wiring, given, routed.states(wiring, given), _turns(wiring), hosts)
+        states = routed.states(wiring, given)
+        speakers = routed.speakers(wiring, given)
+        ranges, peering = spec.underlay.ranges.ranges(), spec.underlay.host_peering
+        birds = {it: routers.config(speakers[it], ranges, peering, str(BIRD_LOG)) for it in speakers}
+        return cls(wiring, given, states, _turns(wiring), hosts, speakers, birds)
 
     def owner(self, name: str) -> Owner:
         """Return what the underlay owns in a namespace."""

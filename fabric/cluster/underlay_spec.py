@@ -18,6 +18,7 @@ from fabric.topology import addressing
 from fabric.topology.addressing import Addresses, Numbers, Ranges
 from fabric.topology.leafspine import Before
 from fabric.topology.model import Topology
+from fabric.topology.routers import HostPeering
 from fabric.topology.shapes import Shape
 from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wires import MTU, Wires, wires
@@ -81,6 +82,11 @@ class UnderlaySpec(msgspec.Struct, frozen=True):
     @property
     def is_routed(self) -> bool:
         return any(device.role == "router" for device in self.devices)
+
+    @property
+    def host_peering(self) -> HostPeering:
+        found: HostPeering = self.options.get("hostPeering", "internal")
+        return found
 
     def wiring(self) -> Wiring:
         """Return the graph as it is now: with what `fabric link` changed."""

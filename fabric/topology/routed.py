@@ -27,7 +27,7 @@ from fabric.netstate.objects import (
 from fabric.netstate.port import Owner
 from fabric.topology.addressing import Addresses, port_name
 from fabric.topology.segments import Segment, segments
-from fabric.topology.underlay import BRIDGE, DEVICE
+from fabric.topology.underlay import BRIDGE, DEVICE, port
 from fabric.topology.wiring import Link, Role, Wiring
 
 _STATIC = 4
@@ -49,6 +49,8 @@ _SYSCTLS = {
 class Neighbor:
     """One BGP session of a router's, over a wire that both are on."""
 
+    session: str
+    """Unique on the router: the device it runs over, with the neighbour's name where there may be several."""
     name: str
     address: IPAddress
     asn: int
@@ -180,14 +182,15 @@ def _across(wiring: Wiring, given: Addresses, name: str, link: Link) -> Neighbor
     if wiring.device(far).role != "router":
         return None
     there = given.ports[far, port_name(wiring, link, far)].ip
-    return Neighbor(far, there, wiring.device(far).asn, given.ports[name, device].ip, device)
+    return Neighbor(device, far, there, wiring.device(far).asn, given.ports[name, device].ip, device)
 
 
 def _beside(wiring: Wiring, given: Addresses, segment: Segment, name: str, other: str) -> Neighbor:
     """The session with a router on the same switches."""
     here, device = _on(wiring, given, segment, name)
     there, _ = _on(wiring, given, segment, other)
-    return Neighbor(other, there, wiring.device(other).asn, here, device)
+    session = f"{device}.{port(other)}"
+    return Neighbor(session, other, there, wiring.device(other).asn, here, device)
 
 
 def _on(wiring: Wiring, given: Addresses, segment: Segment, router: str) -> tuple[IPAddress, str]:

@@ -1,7 +1,7 @@
 """The underlay process: hosts are on, and wired as the spec says.
 
 It powers hosts on through the runtimes and runs one NetLoop per host. Those of switches and routers make the
-wires, both ends at once; a host's gives its own end an address and a default route.
+wires, both ends at once; a host's gives its own end an address and a default route. Every router has a BIRD.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from fabric.cluster import follow, loops
 from fabric.cluster.hosts import Hosts
 from fabric.cluster.places import Places
+from fabric.cluster.routers import Routers
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay import Underlay
 from fabric.control.netloop import NetLoop
@@ -47,6 +48,7 @@ class UnderlayProcess:
         self._hosts = Hosts(places, self._runtimes)
         self._kernel = LinuxKernel(self._hosts.pids)
         self._loops: dict[str, tuple[NetLoop, asyncio.Task[None]]] = {}
+        self._routers = Routers(places, self._runtimes)
         self._underlay: Underlay | None = None
         self._wired_for: ClusterSpec | None = None
         self._look = asyncio.Event()
@@ -94,6 +96,7 @@ class UnderlayProcess:
         self._want(underlay, underlay.hosts, tasks)
         for name in touched.intersection(underlay.hosts):
             self._loops[name][0].poke()
+        await self._routers.reconcile(underlay.birds, spec.underlay.workers)
 
     def _want(self, underlay: Underlay, names: Iterable[str], tasks: asyncio.TaskGroup) -> None:
         for name in names:

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 from support.netstates import at_once
 from support.wirings import IPV6, TWO_SITES, addressed, nodes
 
+from fabric.bird.bgp import Bgp
 from fabric.kernel.fake import FakeKernel
 from fabric.netstate.objects import Bridge, LinkUp, Qdisc, Route, Sysctl, Veth
 from fabric.netstate.plan import diff
-from fabric.topology import routed
+from fabric.topology import routed, routers
+from fabric.topology.wires import wires
 from fabric.topology.wiring import Wiring
 
 KINDS = {
@@ -110,6 +113,21 @@ def test_sessions_have_two_ends_that_know_each_other(options):
             assert [(it.name, it.asn, it.local_address) for it in back] == [
                 (speaker.name, speaker.asn, peer.address)
             ]
+
+
+@pytest.mark.parametrize("options", list(KINDS.values())[1:], ids=list(KINDS)[1:])
+def test_of_two_routers_one_dials_and_sessions_are_called_differently(options):
+    wiring, given = addressed(options, nodes(2))
+    ranges = wires(options, nodes(2), Path()).ranges
+    dials: dict[frozenset[str], list[bool]] = {}
+    for name, speaker in routed.speakers(wiring, given).items():
+        assert len({it.session for it in speaker.neighbors}) == len(speaker.neighbors)
+        blocks = routers.config(speaker, ranges, "internal").blocks
+        for session in (it for it in blocks if isinstance(it, Bgp)):
+            pair = frozenset((str(session.neighbor), str(session.options.local_address)))
+            dials.setdefault(pair, []).append(not session.options.passive)
+        assert name == speaker.name
+    assert all(sorted(it) == [False, True] for it in dials.values())
 
 
 def test_what_bird_writes_into_a_router_is_not_the_underlays():
