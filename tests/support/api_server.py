@@ -15,6 +15,7 @@ from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
 from fabric.control.clock import LoopClock
 from fabric.store.memory import MemoryStore
+from fabric.store.port import Store
 
 TOKEN = "token-of-the-test"
 
@@ -25,6 +26,7 @@ class Running:
 
     server: ApiServer
     registry: Registry
+    store: Store
     pki: Pki
     socket_path: Path
 
@@ -58,7 +60,7 @@ async def api_server(directory: Path, kinds: tuple[Kind, ...] = BUILT_IN) -> Asy
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(registry.run()), group.create_task(server.run())]
             await server.started()
-            yield Running(server, registry, pki, directory / "api.sock")
+            yield Running(server, registry, store, pki, directory / "api.sock")
             for task in tasks:
                 task.cancel()
     finally:

@@ -1,0 +1,137 @@
+"""kubectl on projectcalico.org/v3: the same resources as calicoctl's, in the same store."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+
+import pytest
+from support.api_server import api_server
+from support.calico_ipam import noon_clock, pool
+from support.kubectl import Kubectl, kubectl_1_20
+
+from calico import served
+from calico.resources import datastore
+from calico.resources.endpoints import ClusterInformation
+from calico.resources.pools import IPPool
+from fabric.api.kinds import BUILT_IN
+from fabric.plugin.contract import NetworkConfig
+
+CONFIG = NetworkConfig((ip_network("10.244.0.0/16"),), ())
+POOL = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: pool-1}
+spec: {cidr: 10.244.0.0/24, natOutgoing: true}
+"""
+PEER = """
+apiVersion: projectcalico.org/v3
+kind: BGPPeer
+metadata: {name: tor}
+spec: {peerIP: 192.0.2.1, asNumber: 65001, nodeSelector: rack == '1', ttlSecurity: 1}
+"""
+
+
+@pytest.fixture
+async def running(tmp_path):
+    async with api_server(tmp_path, (*BUILT_IN, *served.kinds(CONFIG))) as started:
+        yield started
+
+
+@pytest.fixture
+def kubectl(running, tmp_path):
+    return Kubectl(kubectl_1_20(), tmp_path / "home", running.kubeconfig)
+
+
+def rows(out: str) -> list[list[str]]:
+    return [line.split() for line in out.splitlines()]
+
+
+async def test_a_pool_is_applied_left_alone_changed_and_deleted(running, kubectl):
+    said = "ippool.projectcalico.org/pool-1"
+    assert await kubectl("apply", "-f", "-", stdin=POOL) == f"{said} created\n"
+    assert await kubectl("apply", "-f", "-", stdin=POOL) == f"{said} unchanged\n"
+    changed = POOL.replace("natOutgoing: true", "disabled: true")
+    assert await kubectl("apply", "-f", "-", stdin=changed) == f"{said} configured\n"
+    stored = await datastore.get(running.store, IPPool, "pool-1")
+    assert stored is not None and stored.spec.disabled and not stored.spec.nat_outgoing
+    assert await kubectl("delete", "ippool", "pool-1") == 'ippool.projectcalico.org "pool-1" deleted\n'
+    assert await datastore.get(running.store, IPPool, "pool-1") is None
+
+
+async def test_tables_have_calicoctls_columns(running, kubectl):
+    await datastore.create(running.store, pool(vxlan_mode="Always"), noon_clock())
+    heading, row = rows(await kubectl("get", "ippools.projectcalico.org"))
+    assert heading == ["NAME", "CIDR", "SELECTOR", "AGE"]
+    assert row[:3] == ["pool-1", "10.244.0.0/24", "all()"]
+    wide = rows(await kubectl("get", "ippools", "-o", "wide"))
+    assert wide[0][4:] == ["NAT", "IPIPMODE", "VXLANMODE", "DISABLED", "DISABLEBGPEXPORT", "ASSIGNMENTMODE"]
+    assert wide[1][4:] == ["false", "Never", "Always", "false", "false", "Automatic"]
+
+
+async def test_a_bad_pool_is_refused_with_its_fields(kubectl):
+    bad = POOL.replace("natOutgoing: true", "ipipMode: Always, vxlanMode: Always, blockSize: 40")
+    answer = await kubectl.attempt("apply", "-f", "-", stdin=bad)
+    assert answer.code == 1
+    assert 'The IPPool "pool-1" is invalid:' in answer.err
+    for said in (
+        "* spec.blockSize: '40' (IPv4 block size must be between 20 and 32)",
+        "* spec.vxlanMode: 'Always' (Cannot enable both VXLAN and IPIP on the same IPPool)",
+    ):
+        assert said in answer.err
+    outside = await kubectl.attempt("apply", "-f", "-", stdin=POOL.replace("10.244.0.0", "10.0.0.0"))
+    assert "spec.cidr" in outside.err and "outside the cluster's pod CIDR 10.244.0.0/16" in outside.err
+    unknown = await kubectl.attempt("apply", "-f", "-", stdin=POOL.replace("natOutgoing", "natOutside"))
+    assert 'unknown field "natOutside" in org.projectcalico.v3.IPPool.spec' in unknown.err
+
+
+async def test_a_peer_is_edited_patched_and_labelled(running, kubectl, tmp_path):
+    await kubectl("create", "-f", "-", stdin=PEER)
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/asNumber: 65001/asNumber: 65002/' \"$1\"\n")
+    editor.chmod(0o755)
+    kubectl.environment["KUBE_EDITOR"] = str(editor)
+    assert await kubectl("edit", "bgppeer", "tor") == "bgppeer.projectcalico.org/tor edited\n"
+    await kubectl("patch", "bgppeer", "tor", "-p", '{"spec":{"ttlSecurity":null}}')
+    await kubectl("label", "bgppeers", "tor", "rack=1")
+    found = await kubectl.json("get", "bgppeer", "tor")
+    assert found["spec"]["asNumber"] == 65002 and "ttlSecurity" not in found["spec"]
+    assert found["metadata"]["labels"] == {"rack": "1"}
+    assert rows(await kubectl("get", "bgpp", "-l", "rack=1"))[1][:5] == [
+        "tor",
+        "192.0.2.1",
+        "rack",
+        "==",
+        "'1'",
+    ]
+
+
+async def test_a_watch_sees_what_calicoctl_does(running, kubectl):
+    async with kubectl.running("get", "ippools", "-w", "--no-headers", "-o", "name") as process:
+        await datastore.create(running.store, pool(), noon_clock())
+        line = await asyncio.wait_for(process.stdout.readline(), 10)
+        assert line == b"ippool.projectcalico.org/pool-1\n"
+
+
+async def test_explain_knows_the_fields(kubectl):
+    out = await kubectl("explain", "ippool.spec")
+    assert "VERSION:  projectcalico.org/v3" in out and "blockSize\t<integer>" in out
+    assert "cidr\t<string> -required-" in out
+    about = await kubectl("explain", "bgppeer")
+    assert "Who speaks BGP with whom beyond the node-to-node mesh." in about
+
+
+async def test_some_kinds_are_read_only(running, kubectl):
+    information = ClusterInformation.named("default", cluster_type="k8s,bgp", datastore_ready=True)
+    await datastore.create(running.store, information, noon_clock())
+    assert rows(await kubectl("get", "clusterinformations"))[1][:3] == ["default", "k8s,bgp", "true"]
+    answer = await kubectl.attempt("delete", "clusterinformation", "default")
+    assert answer.code == 1 and "MethodNotAllowed" in answer.err
+
+
+async def test_discovery_lists_the_group_and_core_nodes_stay_kubernetes(kubectl):
+    out = rows(await kubectl("api-resources", "--api-group=projectcalico.org", "--no-headers"))
+    names = {row[0] for row in out}
+    assert {"ippools", "bgppeers", "felixconfigurations", "blockaffinities"} <= names
+    assert not {"nodes", "workloadendpoints"} & names
+    assert "No resources found" in (await kubectl.attempt("get", "nodes")).err
