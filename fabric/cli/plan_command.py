@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fabric.api.kinds import KindTable
 from fabric.cli import output
 from fabric.cli.output import Format, Output
-from fabric.cluster import bring_up, manifests, planning
+from fabric.cluster import bring_up, kinds, manifests, planning
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
 
@@ -29,7 +28,7 @@ def plan(
     """
     topology = load(file)
     bring_up.check_network(topology)
-    manifests.known(topology.manifests, KindTable())
+    manifests.known(topology.manifests, kinds.of_topology(topology))
     plans = planning.plan(topology)
     if format in (Format.json, Format.yaml):
         value = [

@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fabric.api.kinds import KindTable
 from fabric.api.objects import Object, key_of
 from fabric.cli import output
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output
 from fabric.cli.stages import Stages
-from fabric.cluster import bring_up, manifests, preflight
+from fabric.cluster import bring_up, kinds, manifests, preflight
 from fabric.cluster.places import image_files
 from fabric.cluster.settle import Progress, Settling
 from fabric.kernel.images import Catalogue
@@ -41,7 +40,7 @@ def up(
     began = time.monotonic()
     topology = load(file)
     bring_up.check_network(topology)
-    manifests.known(topology.manifests, KindTable())
+    manifests.known(topology.manifests, kinds.of_topology(topology))
     Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))

@@ -28,12 +28,13 @@ Applied = Callable[[int, int], None]
 
 
 def known(manifests: Iterable[Manifest], table: KindTable) -> None:
-    """Refuse kinds that the API server does not serve; BadInput names every one with its line."""
-    served = ", ".join(sorted(kind.kind for kind in table))
+    """Refuse kinds that the API server does not take; BadInput names every one with its line."""
+    taken = [kind for kind in table if "create" in kind.verbs]
+    served = ", ".join(sorted(kind.kind for kind in taken))
     problems = [
         Problem(m.where, f"no kind {m.object['kind']!r} in {m.object['apiVersion']!r}; served: {served}")
         for m in manifests
-        if table.by_kind(m.object["apiVersion"], m.object["kind"]) is None
+        if table.by_kind(m.object["apiVersion"], m.object["kind"]) not in taken
     ]
     if problems:
         raise BadInput(*problems)
@@ -119,7 +120,7 @@ def merge_patch(last: Any, wanted: Any) -> Any:
 async def _prune(client: Client, table: KindTable, wanted: set[tuple[Kind, Key]]) -> None:
     """Delete what an earlier file brought and this one does not."""
     for kind in table:
-        if kind == kinds.EVENT or "list" not in kind.verbs:
+        if kind == kinds.EVENT or not {"list", "delete"} <= set(kind.verbs):
             continue
         for obj in (await client.list(kind)).items:
             if LAST_APPLIED in annotations_of(obj) and (kind, key_of(obj)) not in wanted:

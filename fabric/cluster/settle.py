@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fabric.api import kinds
-from fabric.api.kinds import KindTable
 from fabric.api.objects import Object, condition, condition_is, key_of
 from fabric.cluster import manifests
 from fabric.cluster.fabric_routes import FabricRoutes
 from fabric.cluster.hosts import wanted_hosts
+from fabric.cluster.kinds import of_cluster
 from fabric.cluster.places import Places
 from fabric.cluster.readiness import is_up, why_not_up
 from fabric.cluster.runtimes import all_connections
@@ -149,7 +149,7 @@ class Settling:
 
         self._report(Progress("manifests", "running", total=len(brought)))
         try:
-            await manifests.apply(self.client, brought, KindTable(), applied)
+            await manifests.apply(self.client, brought, of_cluster(self._spec), applied)
         except FabricError as error:
             self._report(Progress("manifests", "failed", str(error)))
             raise

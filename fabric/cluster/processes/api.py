@@ -11,12 +11,11 @@ import logging
 import os
 import socket
 
-from fabric.api.kinds import KindTable
 from fabric.apiserver.certificates import Pki
 from fabric.apiserver.kubeconfig import kubeconfig
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
-from fabric.cluster import follow, loops
+from fabric.cluster import follow, kinds, loops
 from fabric.cluster.places import Places
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError
@@ -44,7 +43,7 @@ async def _run(places: Places) -> None:
     pki = Pki.load_or_create(places.pki, (), (str(address),))
     clock = LoopClock()
     store = await SqliteStore.open(places.store, events_max=STORE_EVENTS_MAX)
-    registry = Registry(store, KindTable(), clock)
+    registry = Registry(store, kinds.of_cluster(spec), clock)
     await registry.start()
     host = ServerConfig(
         socket_path=places.api_socket, tls=[("127.0.0.1", spec.api_port)], pki=pki, clock=clock

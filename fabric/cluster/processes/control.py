@@ -9,6 +9,7 @@ import logging
 from fabric.api import kinds
 from fabric.api.objects import Object, uid_of
 from fabric.cluster import follow, loops
+from fabric.cluster.kinds import of_cluster
 from fabric.cluster.places import Places
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
@@ -38,7 +39,8 @@ async def _run(places: Places) -> None:
     schedules = EventRecorder(client, clock, "default-scheduler")
     controls = EventRecorder(client, clock, "controller-manager")
     scheduler = Scheduler(client, informers, schedules, clock)
-    controllers = Controllers(client, informers, controls, clock)
+    table = of_cluster(follow.current(places))
+    controllers = Controllers(client, informers, controls, clock, kinds=table)
     async with asyncio.TaskGroup() as tasks:
         for part in (informers, schedules, controls, scheduler, controllers):
             tasks.create_task(part.run(), name=type(part).__name__)
@@ -52,9 +54,9 @@ async def _remove_nodes_that_left(places: Places, client: Client, nodes: Informe
     The controllers see to the pods.
     """
     store = RemoteStore(places.store_socket)
+    plugin = registry.load(follow.current(places).network.plugin)
     while True:
         spec = follow.current(places)
-        plugin = registry.load(spec.network.plugin)
         names = {node.name for node in spec.nodes}
         try:
             await plugin.retire(spec.network.config(), spec.all_facts(), store)

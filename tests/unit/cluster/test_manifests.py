@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.registry import new_registry
 
 from fabric.api import kinds
 from fabric.api.kinds import KindTable
@@ -11,6 +12,7 @@ from fabric.apiserver.registry import Registry
 from fabric.cluster import manifests
 from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, FabricError
+from fabric.plugin.served import READ_ONLY, JsonLayout, ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology.model import Manifest
 
@@ -88,3 +90,28 @@ def test_an_unknown_kind_is_refused_before_anything_is_built():
             [Manifest({"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "x"}}, "t.yaml:3")],
             KindTable(),
         )
+
+
+POOL = ServedKind("plugin.example", "v1", "Pool", "pools", False, layout=JsonLayout("/plugin/pools/"))
+SEEN = ServedKind(
+    "plugin.example", "v1", "Seen", "seens", False, layout=JsonLayout("/plugin/seens/"), verbs=READ_ONLY
+)
+
+
+def of_plugin(kind: str, name: str = "one") -> Manifest:
+    return Manifest({"apiVersion": "plugin.example/v1", "kind": kind, "metadata": {"name": name}}, "t.yaml:9")
+
+
+async def test_kinds_of_the_plugin_are_applied_and_pruned_where_they_can_be():
+    table = KindTable((*kinds.BUILT_IN, POOL, SEEN))
+    store = MemoryStore()
+    async with new_registry(store, POOL, SEEN) as registry:
+        client = LocalClient(registry)
+        await manifests.apply(client, [of_plugin("Pool"), of_plugin("Pool", "two")], table)
+        await manifests.apply(client, [of_plugin("Pool")], table)
+        assert [kv.key for kv in (await store.range("/plugin/")).kvs] == ["/plugin/pools/one"]
+
+
+def test_a_kind_that_only_the_plugin_writes_is_refused():
+    with pytest.raises(BadInput, match=r"t\.yaml:9: no kind 'Seen' in 'plugin\.example/v1'; served: .*Pool"):
+        manifests.known([of_plugin("Pool"), of_plugin("Seen")], KindTable((*kinds.BUILT_IN, POOL, SEEN)))
