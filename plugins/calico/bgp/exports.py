@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from calico import encapsulation
 from calico.bgp import filters
 from calico.resources.bgp_configuration import BGPConfigurationSpec
+from calico.resources.communities import is_community
 from calico.resources.endpoints import INTERFACE_PREFIX
 from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.pools import IPPool
@@ -58,7 +59,8 @@ def communities(configuration: BGPConfigurationSpec) -> Function:
     values = {it.name: it.value for it in configuration.communities}
     lines = []
     for advertisement in configuration.prefix_advertisements:
-        body = [filters.adding(values.get(text, text)) for text in advertisement.communities]
+        named = (values.get(text, text) for text in advertisement.communities)
+        body = [filters.adding(community) for community in named if is_community(community)]
         if body:
             lines.append(block(f"if net ~ {advertisement.cidr} then", body))
     return Function(_COMMUNITIES, "", "\n".join(lines))

@@ -11,13 +11,15 @@ which goes on as if there were no filter.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from calico.bgp import priorities
 from calico.bgp.peers import FAMILIES
 from calico.resources.bgp_filters import BGPFilter, FilterRule
+from calico.resources.communities import is_community
+from calico.resources.readers import as_number
+from calico.resources.refusals import Refusal
 from fabric.bird.language import NAME_LENGTH_MAX, Function, Unwritable, block, name, string
 from fabric.netstate.objects import Family
 
@@ -25,7 +27,6 @@ Direction = Literal["import", "export"]
 DIRECTIONS: tuple[Direction, Direction] = ("import", "export")
 
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "In": "~", "NotIn": "!~"}
-_COMMUNITY = re.compile(r"\d+(:\d+){1,2}")
 _LONGEST_PREFIX: Mapping[Family, int] = {4: 32, 6: 128}
 
 
@@ -125,14 +126,16 @@ def _operations(operations: Sequence[Any]) -> Iterator[str]:
 
 
 def _as_number(value: object) -> str:
-    if not str(value).isdecimal():
+    refusals: list[Refusal] = []
+    number = as_number(value, "", refusals)
+    if refusals:
         raise Unwritable(f"{value!r} is no AS number")
-    return str(value)
+    return str(number)
 
 
 def _tuple(community: object) -> str:
-    if not isinstance(community, str) or not _COMMUNITY.fullmatch(community):
-        raise Unwritable(f"{community!r} is no community: a:b, or a:b:c for a large one")
+    if not is_community(community):
+        raise Unwritable(f"{community!r} is no community: aa:nn, or aa:nn:mm for a large one")
     return f"({', '.join(community.split(':'))})"
 
 

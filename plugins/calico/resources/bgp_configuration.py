@@ -5,11 +5,11 @@ A field left out is None here; `effective` says what holds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from calico.resources.communities import FORM, is_community
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import (
@@ -26,8 +26,6 @@ from calico.resources.readers import (
 )
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPNetwork
-
-_COMMUNITY = re.compile(r"\d{1,5}:\d{1,5}|\d{1,10}:\d{1,10}:\d{1,10}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +110,18 @@ class BGPConfiguration(Resource):
 
     def _communities(self) -> list[Refusal]:
         named = {community.name for community in self.spec.communities}
-        bad = "must be of the form `aa:nn` or `aa:nn:mm`"
         found = [
-            Refusal(f"spec.communities[{index}].value", f"invalid community value: {bad}", community.value)
+            Refusal(f"spec.communities[{index}].value", f"invalid community value: {FORM}", community.value)
             for index, community in enumerate(self.spec.communities)
-            if not _COMMUNITY.fullmatch(community.value)
+            if not is_community(community.value)
         ]
         for index, advertisement in enumerate(self.spec.prefix_advertisements):
             found += [
                 Refusal(
-                    f"spec.prefixAdvertisements[{index}].communities", f"no such name; a value {bad}", text_
+                    f"spec.prefixAdvertisements[{index}].communities", f"no such name; a value {FORM}", text_
                 )
                 for text_ in advertisement.communities
-                if text_ not in named and not _COMMUNITY.fullmatch(text_)
+                if text_ not in named and not is_community(text_)
             ]
         return found
 

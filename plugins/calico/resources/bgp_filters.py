@@ -5,10 +5,12 @@ A route that no rule matches passes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from calico.resources import communities
 from calico.resources.envelope import Resource
 from calico.resources.fields import key
 from calico.resources.readers import (
@@ -26,6 +28,7 @@ from calico.resources.refusals import Refusal
 from fabric.netstate.objects import Family, IPNetwork
 
 OPERATORS = ("Equal", "NotEqual", "In", "NotIn")
+_INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +98,39 @@ def _refusals(path: str, family: Family, rules: tuple[FilterRule, ...]) -> Itera
             yield Refusal(f"{here}.cidr", "CIDR must be specified with MatchOperator")
         if rule.cidr is None and rule.prefix_length is not None:
             yield Refusal(f"{here}.cidr", "CIDR must be specified with PrefixLength")
+        if rule.interface and not _INTERFACE.fullmatch(rule.interface):
+            yield Refusal(
+                f"{here}.interface", "must be the name of an interface, with * for any part", rule.interface
+            )
+        yield from _matched(f"{here}.communities", rule.communities)
+        if rule.operations and rule.action != "Accept":
+            yield Refusal(f"{here}.operations", "operations may only be used with action Accept")
+        for place, operation in enumerate(rule.operations):
+            yield from _operation(f"{here}.operations[{place}]", operation)
+
+
+def _matched(path: str, given: Mapping[str, Any] | None) -> Iterator[Refusal]:
+    if given is None:
+        return
+    values = given.get("values")
+    if not isinstance(values, list) or len(values) != 1:
+        yield Refusal(f"{path}.values", "exactly one value is expected", values)
+    elif not communities.is_community(values[0]):
+        yield Refusal(f"{path}.values[0]", communities.FORM, values[0])
+
+
+def _operation(path: str, operation: Any) -> Iterator[Refusal]:
+    match operation:
+        case {"addCommunity": {"value": value}} if len(operation) == 1:
+            if not communities.is_community(value):
+                yield Refusal(f"{path}.addCommunity.value", communities.FORM, value)
+        case {"prependASPath": {"prefix": [_, *_] as numbers}} if len(operation) == 1:
+            refusals: list[Refusal] = []
+            for index, value in enumerate(numbers):
+                as_number(value, f"{path}.prependASPath.prefix[{index}]", refusals)
+            yield from refusals
+        case {"setPriority": {"value": value}} if len(operation) == 1:
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31 - 1:
+                yield Refusal(f"{path}.setPriority.value", "must be a whole number from 1 on", value)
+        case _:
+            yield Refusal(path, "must be one of: addCommunity, prependASPath, setPriority", operation)
