@@ -16,7 +16,7 @@ import sys
 import traceback
 from pathlib import Path
 
-_MS_RDONLY = 1
+_MNT_DETACH, _SYS_PIVOT_ROOT = 2, 155
 _LINUX_REBOOT_CMD_POWER_OFF = 0x4321FEDC
 _DEVICES = {
     "null": (1, 3),
@@ -61,12 +61,21 @@ def make_root(base: Path, exchange: str) -> None:
     mount("proc", root / "proc", "proc")
     mount("sysfs", root / "sys", "sysfs")
     mount("cgroup2", root / "sys/fs/cgroup", "cgroup2")
-    os.chroot(root)
-    os.chdir("/")
+    become_root(root)
     make_devices(Path("/dev"))
     Path("/lib/modules").mkdir(exist_ok=True)
     release = os.uname().release
     Path("/lib/modules", release).symlink_to(Path(_MODULES, release))
+
+
+def become_root(root: Path) -> None:
+    """Make a mount the root of all that begins here; the old one is out of sight, and lives on below it."""
+    os.chdir(root)
+    old = b"mnt"
+    if _libc.syscall(_SYS_PIVOT_ROOT, b".", old) != 0 or _libc.umount2(old, _MNT_DETACH) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"pivot_root: {os.strerror(number)}", str(root))
+    os.chdir("/")
 
 
 def make_devices(dev: Path) -> None:
