@@ -78,16 +78,17 @@ class BirdKeeper:
             except FabricError as error:
                 self._has, self.last_error = None, str(error)
                 delay = min(max(delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
-                await asyncio.sleep(delay)
+                await self._next(delay)
             else:
                 self.last_error, delay = "", 0.0
-                await self._next()
+                await self._next(LOOK_SECONDS)
 
-    async def _next(self) -> None:
-        """Wait for a change, but not for long: BIRD may have ended."""
-        await asyncio.sleep(PACE_SECONDS)
+    async def _next(self, seconds_max: float) -> None:
+        """Wait for a change, but no longer than this: BIRD may have ended, or be there now."""
+        pause = min(PACE_SECONDS, seconds_max)
+        await asyncio.sleep(pause)
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(seconds_max - pause):
                 await self._changed.wait()
 
     async def _pass(self) -> None:

@@ -126,4 +126,6 @@ def left_out(what: str, reason: str) -> str:
 
 
 def _missing(ref: SecretRef) -> str:
+    if not ref.name:
+        return "its password has no secretKeyRef"
     return f"there is no Secret {ref.name} with a key {ref.key} in {SECRETS_NAMESPACE}"

@@ -84,7 +84,7 @@ class Secrets:
         return None if secret is None else _decoded(secret, ref.key)
 
     def _say_what_is_missing(self, missing: frozenset[SecretRef]) -> None:
-        sure = frozenset(ref for ref in missing if not ref.name or ref.name in self._listed)
+        sure = frozenset(ref for ref in missing if ref.name in self._listed)
         for ref in sorted(sure - self._missing):
             log.warning(
                 "BGP sessions wait for a password: no Secret %s/%s with a key %s",

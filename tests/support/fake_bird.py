@@ -1,0 +1,61 @@
+"""A BIRD that is nothing but its files: for keepers on FakeDaemons, in virtual time."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from fabric.bird.client import BirdAway, BirdClient, BirdRefused
+from fabric.bird.daemon import Daemon
+from fabric.bird.status import Status
+from support.fake_daemons import FakeDaemons
+
+REFUSED = 8002
+
+
+class FakeBird(BirdClient):
+    """Answers while FakeDaemons has a program `bird`; reads its file when it starts, and when it is told."""
+
+    def __init__(self, daemons: FakeDaemons, daemon: Daemon) -> None:
+        super().__init__(daemon.control_socket)
+        self._daemons = daemons
+        self._file = daemon.config
+        self._seen_as = daemon.seen_as
+        self.has = ""
+        """The text of the configuration that it runs."""
+        self.calls: list[str] = []
+        self.refuses = re.compile("(?!)")
+        """Configurations in which this is found are refused."""
+        self.is_stuck = False
+        self._read_at = datetime.min
+
+    async def status(self) -> Status:
+        self._answer("status")
+        now = datetime.now()
+        return Status("2.0.12", IPv4Address("192.168.0.11"), "node-1", now, now, self._read_at, True)
+
+    async def configure(self, path: Path | None = None, *, check: bool = False, soft: bool = False) -> str:
+        self._answer("check" if check else "configure")
+        text = (self._file.parent / path.name if path else self._file).read_text()
+        if self.refuses.search(text):
+            raise BirdRefused(f"{path or self._file}:1:1 syntax error", REFUSED)
+        if not check:
+            self._take(text)
+        return "Reconfigured"
+
+    async def reload(self, protocol: str = "all", direction: str = "") -> None:
+        self._answer(f"reload {direction} {protocol}")
+
+    def _answer(self, call: str) -> None:
+        if "bird" not in self._daemons.programs or self.is_stuck:
+            self.has = ""
+            raise BirdAway("BIRD at node-1 is not running")
+        if not self.has:
+            self._take(self._file.read_text())
+        self.calls.append(call)
+
+    def _take(self, text: str) -> None:
+        """Later than the file was written, by more than clocks may differ: no real time passes here."""
+        self.has, self._read_at = text, datetime.now() + timedelta(seconds=1)

@@ -1,0 +1,198 @@
+"""The keeper of a node's BIRD: what it does when the datastore, the daemon or the keeper itself changes."""
+
+import asyncio
+import os
+import re
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from support.calico_nodes import config as network
+from support.calico_nodes import facts
+from support.dict_host import DictHost
+from support.fake_bird import FakeBird
+from support.fake_daemons import FakeDaemons
+from support.memory_api import MemoryApi
+from support.owned_task import running
+
+from calico.bgp.keeper import BirdKeeper
+from fabric.bird.config import Config
+from fabric.bird.daemon import Daemon
+from fabric.plugin.contract import NodeContext, Program
+from fabric.store.memory import MemoryStore
+
+START = 1.0
+"""Seconds in which a daemon has surely been started."""
+RESYNC = 11.0
+
+
+class Node:
+    """A node's daemons and files, and the keeper of now."""
+
+    def __init__(self, root: Path) -> None:
+        self.daemons = FakeDaemons()
+        self.root = root
+        self.keeper = self.new_keeper()
+
+    def new_keeper(self) -> BirdKeeper:
+        """As after the worker was killed: the daemon and its files are what they were."""
+        place = facts(1)
+        context = NodeContext(
+            place, network("bird"), DictHost(), self.root, MemoryStore(), MemoryApi(), self.daemons
+        )
+        self.keeper = BirdKeeper(context, client=self._client)
+        return self.keeper
+
+    def _client(self, daemon: Daemon) -> FakeBird:
+        self.file = daemon.config
+        if not hasattr(self, "bird"):
+            self.bird = FakeBird(self.daemons, daemon)
+        return self.bird
+
+    def configures(self) -> int:
+        return self.bird.calls.count("configure")
+
+
+@pytest.fixture
+def node(tmp_path) -> Node:
+    return Node(tmp_path)
+
+
+def conf(number: int) -> Config:
+    return Config(IPv4Address(f"192.168.0.{number}"))
+
+
+async def test_bird_is_started_with_its_configuration_and_is_up(node: Node):
+    async with running(node.keeper.run()):
+        assert not node.keeper.is_up
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        assert node.keeper.is_up and node.keeper.last_error == ""
+    files = ("-c", "/run/calico/bird.conf", "-s", "/run/calico/bird.ctl", "-P", "/run/calico/bird.pid")
+    argv = ("bird", "-f", *files)
+    assert node.daemons.programs == {"bird": Program("bird", argv, (*argv, "-R"))}
+    assert node.bird.has == str(conf(1)) == node.file.read_text()
+    assert node.configures() == 0, "it read the file when it started"
+
+
+async def test_nothing_happens_before_anything_is_wanted(node: Node):
+    async with running(node.keeper.run()):
+        await asyncio.sleep(60)
+    assert not node.daemons.programs
+
+
+async def test_a_change_is_checked_and_then_taken(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.keeper.want(conf(2))
+        await asyncio.sleep(START)
+        assert node.keeper.is_up
+    assert node.bird.calls[-2:] == ["check", "configure"]
+    assert node.bird.has == str(conf(2))
+
+
+async def test_the_first_of_a_burst_is_taken_at_once_and_the_others_together(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        for number in range(2, 100):
+            node.keeper.want(conf(number))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(START)
+    assert node.bird.has == str(conf(99))
+    assert 3 <= node.configures() <= 5
+
+
+async def test_when_nothing_changes_bird_is_looked_at_and_left_alone(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.bird.calls.clear()
+        await asyncio.sleep(RESYNC * 3)
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+    assert node.bird.calls == ["status"] * 3
+
+
+async def test_a_new_keeper_leaves_a_daemon_alone_that_has_what_is_wanted(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+    async with running(node.new_keeper().run()):
+        node.bird.calls.clear()
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        assert node.keeper.is_up
+        assert node.bird.calls == ["status"]
+        node.keeper.want(conf(2))
+        await asyncio.sleep(START)
+    assert node.bird.has == str(conf(2))
+
+
+async def test_a_keeper_that_died_between_writing_the_file_and_telling_bird_is_made_up_for(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+    node.file.write_text(str(conf(2)))
+    os.utime(node.file, (node.file.stat().st_mtime + 60,) * 2)
+    async with running(node.new_keeper().run()):
+        node.keeper.want(conf(2))
+        await asyncio.sleep(START)
+    assert node.bird.has == str(conf(2))
+
+
+async def test_what_bird_refuses_is_said_and_bird_goes_on_as_it_was(node: Node):
+    node.bird.refuses = re.compile(r"192\.168\.0\.2;")
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.keeper.want(conf(2))
+        await asyncio.sleep(30)
+        assert not node.keeper.is_up
+        assert "syntax error" in node.keeper.last_error
+        assert node.bird.has == str(conf(1)) == node.file.read_text()
+        assert node.bird.calls.count("check") < 15, "with a delay that grows"
+        node.keeper.want(conf(3))
+        await asyncio.sleep(6)
+        assert node.keeper.is_up and node.keeper.last_error == ""
+
+
+async def test_a_bird_that_does_not_answer_is_waited_for(node: Node):
+    node.bird.is_stuck = True
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(60)
+        assert node.keeper.last_error == "BIRD at node-1 is not running"
+        node.bird.is_stuck = False
+        await asyncio.sleep(6)
+        assert node.keeper.is_up
+
+
+async def test_a_bird_that_ended_behind_the_keeper_s_back_runs_again(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        await node.daemons.end("bird")
+        await asyncio.sleep(RESYNC)
+        assert node.keeper.is_up and "bird" in node.daemons.programs
+
+
+async def test_a_node_without_bgp_has_no_bird(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.keeper.want(None)
+        await asyncio.sleep(START)
+        assert not node.keeper.is_up
+    assert not node.daemons.programs and not node.file.exists()
+
+
+async def test_a_new_device_has_the_kernel_s_routes_offered_again(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.keeper.reload_kernel()
+        await asyncio.sleep(START)
+        assert node.bird.calls[-1] == "reload out kernel1"
+        assert node.configures() == 0
