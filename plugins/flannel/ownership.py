@@ -27,6 +27,8 @@ from flannel.net_conf import NetConf
 from flannel.vxlan import accept_ra
 
 KINDS = frozenset({Bridge, Vxlan, Address, Route, Neighbor, FdbEntry, Sysctl, Chain, Jump})
+ROUTE_PROTOCOL = 3
+"""boot: what flannel's routes have. Under Canal, the routes of pods in the same networks are Calico's."""
 _DEVICES = ("flannel.", "flannel-v6.")
 
 
@@ -49,8 +51,9 @@ def _owns(obj: NetObject, networks: frozenset[IPNetwork]) -> bool:
             return dev == BRIDGE or dev.startswith(_DEVICES)
         case Neighbor(dev=dev) | FdbEntry(dev=dev):
             return dev.startswith(_DEVICES)
-        case Route(dst=dst, table=table):
-            return table == MAIN_TABLE and any(_inside(dst, network) for network in networks)
+        case Route(dst=dst, table=table, proto=proto):
+            ours = table == MAIN_TABLE and proto == ROUTE_PROTOCOL
+            return ours and any(_inside(dst, network) for network in networks)
         case Chain(name=name):
             return name.startswith("FLANNEL-")
         case Jump(rule=rule):

@@ -120,7 +120,7 @@ def test_a_full_size_packet_passes_between_all_pods_and_one_byte_more_does_not(c
     names = [pod["name"] for pod in cluster.report["pods"]]
     for source in names:
         others = [cluster.address(name) for name in names if name != source]
-        ping = "ping -n -q -c 1 -W 5 -M do -s"
+        ping = "ping -n -c 1 -W 5 -M do -s"
         script = " && ".join(f"{ping} {fits} {address}" for address in others)
         assert cluster.exec(source, "sh", "-c", script).returncode == 0
     done = cluster.exec(names[0], *ping.split(), str(too_large), cluster.address(names[-1]))
