@@ -39,7 +39,7 @@ _REMEDIES: dict[str, str] = {
     "bridge": _MODULE.format("modprobe bridge"),
     "vxlan": _MODULE.format("modprobe vxlan") + "; without it use the backend host-gw",
     "tun": _MODULE.format("modprobe tun") + "; /dev/net/tun must be writable",
-    "ipip": _MODULE.format("modprobe ipip") + "; with tun, tunl0 is carried in user space",
+    "ipip": _MODULE.format("modprobe ipip") + "; without it tunl0 is carried in user space, over tun",
     "vlan": _MODULE.format("modprobe 8021q"),
     "netem": _MODULE.format("modprobe sch_netem") + "; without it links have no delay and no loss",
     "tbf": _MODULE.format("modprobe sch_tbf") + "; without it links have no rate",
