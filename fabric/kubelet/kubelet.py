@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from fabric.api.kinds import POD
 from fabric.api.objects import Key, Object, uid_of
@@ -19,7 +19,7 @@ from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
 from fabric.errors import FabricError
-from fabric.kernel.runtime import Runtime
+from fabric.kernel.runtime import Runtime, SandboxStatus
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, uids_on_disk
@@ -118,17 +118,32 @@ class Kubelet:
             self._controller.queue.add(uid)
 
     async def _resync(self) -> None:
+        """Look at the node's side of the pods' network often, and at everything now and then."""
+        loop = asyncio.get_running_loop()
+        pause = min(self._config.drift_seconds, self._config.resync_seconds)
+        whole_at = loop.time() + self._config.resync_seconds
         while True:
-            await asyncio.sleep(self._config.resync_seconds)
+            await asyncio.sleep(pause)
             try:
-                await self._look_again()
+                if loop.time() >= whole_at:
+                    whole_at = loop.time() + self._config.resync_seconds
+                    await self._look_again()
+                else:
+                    self._repair(await self._network.drifted_on_node(self._sandboxes()))
             except FabricError as error:
                 log.info("node %s: resync: %s", self._config.node_name, error)
 
-    async def _look_again(self) -> None:
-        drifted = await self._network.drifted(self._census.sandboxes_of(self._config.node_name))
+    def _sandboxes(self) -> Sequence[SandboxStatus]:
+        return self._census.sandboxes_of(self._config.node_name)
+
+    def _repair(self, drifted: frozenset[str]) -> None:
         if drifted:
             log.info("node %s: the network of %d pods has drifted", self._config.node_name, len(drifted))
+        for uid in drifted:
+            self._controller.queue.add(uid)
+
+    async def _look_again(self) -> None:
+        self._repair(await self._network.drifted(self._sandboxes()))
         for pod in self._pods.items():
             await self._starter.refresh(pod)
             self._controller.queue.add(uid_of(pod))

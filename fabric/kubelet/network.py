@@ -63,15 +63,25 @@ class PodNetwork:
         self._refs.pop(uid, None)
         self._drifted.discard(uid)
 
+    async def drifted_on_node(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
+        """Read the node's namespace once and return the pods for which something is missing in it."""
+        return self._noted(await self._drifted_on_node(self._living(sandboxes)))
+
     async def drifted(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
-        """Read the kernel and return the pods whose network is not what the agent says it must be."""
-        alive = {sandbox.id for sandbox in sandboxes if sandbox.alive}
-        uids = [uid for uid in self._attached if uid in alive]
+        """Read every namespace and return the pods whose network is not what the agent says it must be."""
+        uids = self._living(sandboxes)
         found = {uid for uid in uids if await self._agent.check(self._refs[uid]) != self._attached.get(uid)}
         found |= await self._drifted_on_node(uids)
         for uid in uids:
             if uid not in found and uid in self._attached and await self._has_drifted(uid):
                 found.add(uid)
+        return self._noted(found)
+
+    def _living(self, sandboxes: Iterable[SandboxStatus]) -> list[str]:
+        alive = {sandbox.id for sandbox in sandboxes if sandbox.alive}
+        return [uid for uid in self._attached if uid in alive]
+
+    def _noted(self, found: set[str]) -> frozenset[str]:
         still = found & self._attached.keys()
         self._drifted |= still
         return frozenset(still)
