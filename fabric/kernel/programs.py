@@ -62,9 +62,8 @@ def save(flavour: str, family: Family) -> tuple[str, ...]:
 def detect_flavour(pid: int) -> str:
     """Return `nft` or `legacy`: FABRIC_IPTABLES, else what `iptables` is here, if the kernel has it.
 
-    Some kernels list the tables of a flavour and take no rules; so a rule is written, in a namespace that ends
-    with the trial.
-    Namespaces of the cluster hold rules of one flavour only, and a user's `iptables -S` shows them.
+    Namespaces of the cluster hold rules of one flavour only, and a user's `iptables -S` shows them. Some
+    kernels list a flavour's tables and take no chain: one is written, in a namespace that ends with the trial.
     """
     chosen = os.environ.get("FABRIC_IPTABLES", "")
     if chosen:
