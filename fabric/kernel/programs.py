@@ -63,7 +63,7 @@ def detect_flavour(pid: int) -> str:
     """Return `nft` or `legacy`: FABRIC_IPTABLES, else what `iptables` is here, if the kernel has it.
 
     Namespaces of the cluster hold rules of one flavour only, and a user's `iptables -S` shows them. Some
-    kernels list a flavour's tables and take no chain: one is written, in a namespace that ends with the trial.
+    kernels list the tables and take no chain: one is written, in a namespace that ends with the trial.
     """
     chosen = os.environ.get("FABRIC_IPTABLES", "")
     if chosen:
