@@ -18,6 +18,7 @@ _MODULES = {
     "kubeconfig": "cluster_commands",
     "plan": "plan_command",
     "schema": "schema_command",
+    "graph": "graph_command",
     "exec": "pod_commands",
     "logs": "pod_commands",
     "images": "host_commands",

@@ -1,4 +1,4 @@
-"""A graph as text: a tree for the terminal, and DOT for graphviz. Pure: what is drawn is given.
+"""A graph as text: a tree for the terminal, DOT for graphviz, JSON for programs. Pure.
 
 A picture has the graph, the pods of each node, and BGP sessions; `fabric.topology.svg` draws the same in
 boxes and lines.
@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fabric.topology.wiring import Device, Link, Wiring, natural
 
 
 @dataclass(frozen=True, slots=True)
 class Peering:
-    """A BGP session between two routers or nodes."""
+    """A BGP session between two routers or nodes; an end that is no device is an address."""
 
     a: str
     b: str
     up: bool = True
+    why: str = ""
+    """Why it is not up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Picture:
     peerings: Sequence[Peering] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     """What stands beside a device's name: its address, say."""
+    mtu: int = 1500
+    """Of most links, which do not say it."""
+
+    def words(self, link: Link) -> str:
+        """Return what a link does, as a topology file says it; empty for a plain one."""
+        mtu = f"mtu {link.shape.mtu}" if link.shape.mtu != self.mtu else ""
+        return " ".join(filter(None, ("" if link.up else "down", mtu, str(link.shape))))
 
 
 def tree(picture: Picture) -> str:
@@ -44,7 +54,7 @@ def tree(picture: Picture) -> str:
     for root in (name for name, is_root in below.roots.items() if is_root):
         lines.append(_title(picture, picture.wiring.device(root)))
         lines += _branches(picture, below, root, "")
-    sessions = [f"{it.a} - {it.b}{'' if it.up else ' (down)'}" for it in picture.peerings]
+    sessions = [f"{it.a} - {it.b}{_state(it)}" for it in picture.peerings]
     return "".join(f"{line}\n" for line in [*lines, *(["", "BGP:"] if sessions else []), *sessions])
 
 
@@ -59,14 +69,34 @@ def dot(picture: Picture) -> str:
             lines.append(f"  {_quoted(f'pod {pod}')} [shape=plain, label={_quoted(pod)}];")
             lines.append(f"  {_quoted(device.name)} -- {_quoted(f'pod {pod}')} [style=dotted];")
     for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
-        words = f" [label={_quoted(str(link.shape))}]" if str(link.shape) else ""
-        lines.append(f"  {_quoted(link.a)} -- {_quoted(link.b)}{words};")
+        label = f"label={_quoted(found)}" if (found := picture.words(link)) else ""
+        attributes = ", ".join(filter(None, (label, "" if link.up else "color=red")))
+        ends = f"{_quoted(link.a)} -- {_quoted(link.b)}"
+        lines.append(f"  {ends}{f' [{attributes}]' if attributes else ''};")
     for it in picture.peerings:
         colour = "blue" if it.up else "red"
         lines.append(
             f"  {_quoted(it.a)} -- {_quoted(it.b)} [style=dashed, color={colour}, constraint=false];"
         )
     return "".join(f"{line}\n" for line in [*lines, "}"])
+
+
+def data(picture: Picture) -> dict[str, Any]:
+    """Return the graph as what JSON can say: devices, links with every attribute, sessions."""
+    devices = sorted(picture.wiring.devices, key=lambda it: natural(it.name))
+    links = sorted(picture.wiring.links, key=lambda it: natural(it.name))
+    return {
+        "devices": [
+            asdict(it)
+            | {"address": picture.labels.get(it.name, ""), "pods": list(picture.pods.get(it.name, ()))}
+            for it in devices
+        ],
+        "links": [
+            {"name": it.name, "a": it.a, "b": it.b, "number": it.number, "up": it.up} | asdict(it.shape)
+            for it in links
+        ],
+        "peerings": [asdict(it) for it in picture.peerings],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +140,15 @@ def _branches(picture: Picture, below: _Spanning, name: str, indent: str) -> Ite
     for index, (link, is_first) in enumerate(below.links[name], len(pods) + 1):
         last = index == count
         far = link.other(name)
-        words = f" [{link.shape}]" if str(link.shape) else ""
+        words = f" [{found}]" if (found := picture.words(link)) else ""
         title = _title(picture, picture.wiring.device(far)) if is_first else f"= {far}"
         yield f"{indent}{'└─' if last else '├─'} {title}{words}"
         if is_first:
             yield from _branches(picture, below, far, indent + ("   " if last else "│  "))
+
+
+def _state(peering: Peering) -> str:
+    return "" if peering.up else f" (down: {peering.why})" if peering.why else " (down)"
 
 
 def _title(picture: Picture, device: Device) -> str:

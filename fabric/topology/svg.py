@@ -15,6 +15,9 @@ from fabric.topology.wiring import Device, Wiring, natural
 _BOX, _HEIGHT, _GAP = 132, 40, 20
 _TIER, _POD = 120, 20
 _MARGIN = 24
+_LANE, _BESIDE = 8.0, 24.0
+"""How far parallel links, and a session from its link, are bent aside."""
+_PLAIN, _BROKEN, _SESSION = "#6b7280", "#dc2626", "#2563eb"
 _FILLS = {"host": "#dbeafe", "switch": "#e5e7eb", "router": "#fde68a"}
 Place = tuple[float, float]
 
@@ -42,19 +45,37 @@ def layout(wiring: Wiring) -> dict[str, Place]:
 def svg(picture: Picture) -> str:
     """Return the picture as one SVG document."""
     wiring, places = picture.wiring, layout(picture.wiring)
-    pods = max((len(it) for it in picture.pods.values()), default=0)
-    width = max(x for x, _ in places.values()) + _BOX / 2 + _MARGIN
-    height = max(y for _, y in places.values()) + _HEIGHT / 2 + pods * _POD + _MARGIN
+    width, height = _size(picture, places)
+    top = _top(picture, places)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}"'
-        f' viewBox="0 0 {width:g} {height:g}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{width:g}" height="{height:g}" fill="white"/>',
-        *_links(wiring, places),
+        f' viewBox="0 {top:g} {width:g} {height:g}" font-family="sans-serif" font-size="12">',
+        f'<rect y="{top:g}" width="{width:g}" height="{height:g}" fill="white"/>',
+        *_links(picture, places),
         *_peerings(picture, places),
         *(it for device in wiring.devices for it in _device(picture, device, places[device.name])),
         "</svg>",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def size(picture: Picture) -> tuple[float, float]:
+    """Return width and height of the drawing in pixels."""
+    return _size(picture, layout(picture.wiring))
+
+
+def _size(picture: Picture, places: Mapping[str, Place]) -> tuple[float, float]:
+    pods = max((len(it) for it in picture.pods.values()), default=0)
+    width = max(x for x, _ in places.values()) + _BOX / 2 + _MARGIN
+    bottom = max(y for _, y in places.values()) + _HEIGHT / 2 + pods * _POD + _MARGIN
+    return width, bottom - _top(picture, places)
+
+
+def _top(picture: Picture, places: Mapping[str, Place]) -> float:
+    """Return where the drawing begins: at 0, or above it where a curve bows over the highest row."""
+    ends = [(it.a, it.b) for it in picture.wiring.links] + [(it.a, it.b) for it in picture.peerings]
+    curves = [(*places[a], *places[b]) for a, b in ends if a in places and b in places]
+    return min([0.0, *(_middle(*it, _BESIDE)[1] - _MARGIN for it in curves)])
 
 
 def _rows(wiring: Wiring) -> list[list[str]]:
@@ -77,29 +98,45 @@ def _walk(wiring: Wiring) -> Iterator[str]:
     yield from (it.name for it in wiring.devices if it.name not in seen)
 
 
-def _links(wiring: Wiring, places: Mapping[str, Place]) -> Iterator[str]:
-    for link in sorted(wiring.links, key=lambda it: natural(it.name)):
+def _links(picture: Picture, places: Mapping[str, Place]) -> Iterator[str]:
+    for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
         (x1, y1), (x2, y2) = places[link.a], places[link.b]
-        bend = _bend(x1, y1, x2, y2, 6.0 * (link.number - 1))
-        yield f'<path d="{bend}" fill="none" stroke="#6b7280"/>'
-        if words := str(link.shape):
-            x, y = (x1 + x2) / 2, (y1 + y2) / 2
-            yield f'<text x="{x:g}" y="{y:g}" text-anchor="middle" fill="#6b7280">{escape(words)}</text>'
+        bend = _bend(x1, y1, x2, y2, _LANE * (link.number - 1))
+        colour = _PLAIN if link.up else _BROKEN
+        yield f'<path d="{bend}" fill="none" stroke="{colour}"/>'
+        if words := picture.words(link):
+            x, y = _middle(x1, y1, x2, y2, _LANE * (link.number - 1))
+            yield (
+                f'<text x="{x:g}" y="{y:g}" text-anchor="middle" font-size="10" fill="{colour}" '
+                f'stroke="white" stroke-width="3" paint-order="stroke">{escape(words)}</text>'
+            )
 
 
 def _peerings(picture: Picture, places: Mapping[str, Place]) -> Iterator[str]:
     for it in picture.peerings:
         if it.a in places and it.b in places:
-            bend = _bend(*places[it.a], *places[it.b], 24.0)
-            colour = "#2563eb" if it.up else "#dc2626"
+            bend = _bend(*places[it.a], *places[it.b], _BESIDE)
+            colour = _SESSION if it.up else _BROKEN
             yield f'<path d="{bend}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>'
 
 
-def _bend(x1: float, y1: float, x2: float, y2: float, aside: float) -> str:
-    """Return a curve between two places; one within a row bows above it, so as not to cross the boxes."""
+def _control(x1: float, y1: float, x2: float, y2: float, aside: float) -> Place:
+    """Return the point that pulls a curve: beside its middle, or above a row, the higher the wider it is."""
     if y1 == y2:
-        return f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {y1 - _TIER / 2 - aside:g} {x2:g} {y2:g}"
-    return f"M{x1:g} {y1:g} Q{(x1 + x2) / 2 + aside:g} {(y1 + y2) / 2:g} {x2:g} {y2:g}"
+        return (x1 + x2) / 2, y1 - min(_TIER, _HEIGHT + abs(x2 - x1) / 6) - aside
+    return (x1 + x2) / 2 + aside, (y1 + y2) / 2
+
+
+def _bend(x1: float, y1: float, x2: float, y2: float, aside: float) -> str:
+    """Return a curve between two places."""
+    x, y = _control(x1, y1, x2, y2, aside)
+    return f"M{x1:g} {y1:g} Q{x:g} {y:g} {x2:g} {y2:g}"
+
+
+def _middle(x1: float, y1: float, x2: float, y2: float, aside: float) -> Place:
+    """Return the middle of that curve."""
+    x, y = _control(x1, y1, x2, y2, aside)
+    return round((x1 + 2 * x + x2) / 4, 1), round((y1 + 2 * y + y2) / 4, 1)
 
 
 def _device(picture: Picture, device: Device, place: Place) -> Iterator[str]:

@@ -1,0 +1,91 @@
+"""`fabric graph`: the underlay of a file, or of a running cluster with its pods and BGP sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from fabric.cli.choice import choose, complete, need_root
+from fabric.cluster import pictures
+from fabric.cluster.pods import need_spec
+from fabric.errors import BadInput, FabricError, Problem
+from fabric.topology.drawing import Picture, data, dot, tree
+from fabric.topology.load import load
+
+
+class Form(enum.StrEnum):
+    """Values of `-o`."""
+
+    tree = "tree"
+    dot = "dot"
+    svg = "svg"
+    png = "png"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("graph")(graph)
+
+
+def graph(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="A topology file, or the name of a cluster; without it, the only cluster.",
+            autocompletion=complete,
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("-o", "--format", help="How it is drawn.")] = Form.tree,
+    output: Annotated[Path | None, typer.Option("--output", help="Write it to this file.")] = None,
+) -> None:
+    """Draw the graph of an underlay: hosts, switches, routers, links, pods, BGP sessions.
+
+    Example: fabric graph topologies/flannel-cross-subnet.yaml
+
+    Example: sudo fabric graph flannel-cross-subnet -o svg --output fabric.svg
+    """
+    if form is Form.png and output is None and sys.stdout.isatty():
+        raise BadInput(Problem("-o", "a PNG is no text; name a file: --output fabric.png"))
+    drawn = draw(picture_of(what), form)
+    if output is None:
+        sys.stdout.buffer.write(drawn)
+        return
+    try:
+        output.write_bytes(drawn)
+    except OSError as error:
+        raise FabricError(f"cannot write {output}: {error.strerror}") from None
+
+
+def picture_of(what: str | None) -> Picture:
+    """The picture of a file where there is one of that name, else of a cluster."""
+    if what is not None and ("/" in what or Path(what).is_file()):
+        return pictures.of_file(load(Path(what)))
+    places = choose(what)
+    need_root("graph")
+    return asyncio.run(pictures.of_cluster(places, need_spec(places)))
+
+
+def draw(picture: Picture, form: Form) -> bytes:
+    """The picture in that form, as the bytes of a file."""
+    match form:
+        case Form.tree:
+            return tree(picture).encode()
+        case Form.dot:
+            return dot(picture).encode()
+        case Form.json:
+            return orjson.dumps(data(picture), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        case Form.svg:
+            from fabric.topology.svg import svg
+
+            return svg(picture).encode()
+        case Form.png:
+            from fabric.topology.png import png
+
+            return png(picture)

@@ -1,0 +1,122 @@
+"""An underlay as a picture: of a file, as it would be; of a running cluster, with pods and sessions.
+
+A session is what the BIRDs of its two ends say of it: it is up when every end that knows it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fabric.api import kinds
+from fabric.api.objects import Object, key_of
+from fabric.bird.client import BirdClient
+from fabric.bird.protocols import Protocol
+from fabric.bird.reasons import reason
+from fabric.cluster import question
+from fabric.cluster import spec as specs
+from fabric.cluster.hosts import wanted_hosts
+from fabric.cluster.places import Places
+from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay import Underlay
+from fabric.errors import FabricError
+from fabric.topology.drawing import Peering, Picture
+from fabric.topology.model import Topology
+from fabric.topology.wiring import natural
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one BIRD says of one session."""
+
+    here: str
+    there: str
+    up: bool
+    why: str = ""
+
+
+def of_file(topology: Topology) -> Picture:
+    """Return what a file asks for: without pods, with the sessions between its routers."""
+    spec = specs.choose(topology, None, api_port=0, workers=1)
+    underlay = Underlay.of(spec)
+    views = [
+        View(name, it.name, up=True)
+        for name, speaker in underlay.speakers.items()
+        for it in speaker.neighbors
+    ]
+    return _picture(spec, underlay, {}, views)
+
+
+async def of_cluster(places: Places, spec: ClusterSpec) -> Picture:
+    """Return a running cluster: pods as the API has them, sessions as the BIRDs say."""
+    underlay = Underlay.of(spec)
+    pods: dict[str, list[str]] = defaultdict(list)
+    for pod in question.every(places, kinds.POD):
+        if node := pod["spec"].get("nodeName"):
+            pods[node].append(_called(pod))
+    return _picture(spec, underlay, pods, await sessions(places, spec, underlay))
+
+
+async def sessions(places: Places, spec: ClusterSpec, underlay: Underlay) -> list[View]:
+    """Ask every BIRD of the cluster; one that does not answer has no view."""
+    names = owners(underlay)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(host: str, client: BirdClient) -> list[View]:
+        async with turns:
+            try:
+                return list(_views(host, await client.protocols(), names))
+            except FabricError:
+                return []
+
+    asked = [
+        ask(host, BirdClient(socket, name=host))
+        for host in wanted_hosts(spec)
+        for socket in places.node(host).glob("run/*/bird.ctl")
+    ]
+    return [view for views in await asyncio.gather(*asked) for view in views]
+
+
+def owners(underlay: Underlay) -> dict[str, str]:
+    """Return the device that has each address of the underlay."""
+    given = underlay.addresses
+    found = {str(it.ip): name for name, it in (*given.hosts.items(), *given.loopbacks.items())}
+    return found | {str(it.ip): name for (name, _), it in given.ports.items()}
+
+
+def _views(host: str, protocols: Sequence[Protocol], names: Mapping[str, str]) -> Iterator[View]:
+    for protocol in protocols:
+        if protocol.bgp is not None and (address := protocol.bgp.neighbor_address):
+            plain = address.partition("%")[0]
+            up = protocol.bgp.is_established
+            yield View(host, names.get(plain, plain), up, reason(protocol))
+
+
+def _picture(
+    spec: ClusterSpec, underlay: Underlay, pods: Mapping[str, Sequence[str]], views: Iterable[View]
+) -> Picture:
+    given = underlay.addresses
+    loopbacks = {name: str(it.ip) for name, it in given.loopbacks.items()}
+    labels = loopbacks | {name: str(it) for name, it in given.hosts.items()}
+    return Picture(underlay.wiring, pods, peerings(views), labels, spec.underlay.mtu)
+
+
+def peerings(views: Iterable[View]) -> list[Peering]:
+    """Return one peering for each pair, in natural order."""
+    by_pair: dict[tuple[str, str], list[View]] = defaultdict(list)
+    for view in views:
+        a, b = sorted((view.here, view.there), key=natural)
+        by_pair[a, b].append(view)
+    return [
+        Peering(a, b, all(it.up for it in seen), next((it.why for it in seen if it.why), ""))
+        for (a, b), seen in sorted(by_pair.items(), key=lambda it: (natural(it[0][0]), natural(it[0][1])))
+    ]
+
+
+def _called(pod: Object) -> str:
+    key = key_of(pod)
+    return key.name if key.namespace == "default" else str(key)

@@ -1,0 +1,86 @@
+"""What `fabric graph` draws, before it is drawn."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fabric.cli import commands
+from fabric.cli.main import app
+from fabric.cluster import pictures
+from fabric.cluster.pictures import View, peerings
+from fabric.errors import BadInput, FabricError
+from fabric.topology import png as pngs
+from fabric.topology.drawing import Peering, data
+from fabric.topology.load import loads
+
+RACKS = loads(
+    "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+    "spec: {nodes: 2, network: {plugin: flannel},"
+    " underlay: {kind: leaf-spine, uplinkLinks: {mtu: 9000, rate: 1Gbit}}}\n",
+    Path("t.yaml"),
+)
+
+
+def test_a_session_is_one_line_and_up_when_both_ends_say_so():
+    views = [
+        View("spine-1", "leaf-10", up=True),
+        View("leaf-10", "spine-1", up=True),
+        View("leaf-2", "spine-1", up=False, why="Received: Bad peer AS"),
+        View("spine-1", "leaf-2", up=True),
+        View("node-1", "10.0.0.9", up=True),
+    ]
+    assert peerings(views) == [
+        Peering("10.0.0.9", "node-1"),
+        Peering("leaf-2", "spine-1", up=False, why="Received: Bad peer AS"),
+        Peering("leaf-10", "spine-1"),
+    ]
+
+
+def test_a_file_is_drawn_with_addresses_and_sessions_and_without_pods():
+    found = data(pictures.of_file(RACKS))
+    devices = {it["name"]: it for it in found["devices"]}
+    assert devices["node-2"]["address"] == "192.168.2.12/24"
+    assert devices["leaf-2"]["address"] == "172.17.0.2"
+    assert {it["mtu"] for it in found["links"] if it["b"].startswith("spine")} == {9000}
+    assert [(it["a"], it["b"]) for it in found["peerings"]] == [
+        (leaf, spine) for leaf in ("leaf-1", "leaf-2") for spine in ("spine-1", "spine-2")
+    ]
+
+
+def test_a_png_is_as_large_as_the_drawing_twice():
+    picture = pictures.of_file(RACKS)
+    drawn = pngs.png(picture)
+    assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", drawn[16:24])
+    assert (width, height) == tuple(round(2 * it) for it in pngs.size(picture))
+
+
+def test_without_a_font_a_png_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(pngs, "_FOLDERS", ())
+    with pytest.raises(FabricError, match="apt-get install fonts-dejavu-core"):
+        pngs.png(pictures.of_file(RACKS))
+
+
+@pytest.mark.parametrize(
+    "form, begins", [("tree", b"spine-1 router"), ("dot", b"graph"), ("svg", b"<svg"), ("json", b"{")]
+)
+def test_the_command_writes_each_form_to_a_file(tmp_path, form, begins):
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+        "spec: {nodes: 2, network: {plugin: flannel}, underlay: {kind: leaf-spine}}\n"
+    )
+    commands.register(app, ["graph"])
+    target = tmp_path / "drawn"
+    done = CliRunner().invoke(app, ["graph", str(file), "-o", form, "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    assert target.read_bytes().startswith(begins)
+
+
+def test_a_name_that_is_neither_file_nor_cluster_is_refused(tmp_path):
+    commands.register(app, ["graph"])
+    done = CliRunner().invoke(app, ["graph", "no-such-cluster"])
+    assert isinstance(done.exception, BadInput)
+    assert "no cluster 'no-such-cluster' on this machine" in str(done.exception)
