@@ -7,6 +7,7 @@ from typing import Any
 import jsonpatch
 
 from fabric.api.kinds import Kind
+from fabric.api.mergepatch import merge_patched
 from fabric.api.objects import Object
 from fabric.apiserver import schema, strategic
 from fabric.apiserver.refusals import details_of
@@ -54,21 +55,6 @@ def _patched(kind: Kind, obj: Object, patch: Any, patch_type: str) -> Object:
             f"{JSON_PATCH}, {MERGE} ({kind} has no merge keys)"
         )
     return strategic.merged(at, obj, patch)
-
-
-def merge_patched(target: Any, patch: Any) -> Any:
-    """RFC 7386: null removes, objects merge, all else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, dict):
-            result[name] = merge_patched(result.get(name), value)
-        else:
-            result[name] = value
-    return result
 
 
 def _json_patched(kind: Kind, obj: Object, patch: Any) -> Object:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabric.api.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT, Kind
-from fabric.apiserver.patches import APPLY, JSON_PATCH, MERGE, STRATEGIC, merge_patched, patched
+from fabric.api.mergepatch import merge_patched
+from fabric.apiserver.patches import APPLY, JSON_PATCH, MERGE, STRATEGIC, patched
 from fabric.errors import ApiError, BadRequest, UnsupportedMediaType
 
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True)
