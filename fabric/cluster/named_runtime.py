@@ -25,8 +25,11 @@ class NamedRuntime(RuntimeClient):
     def __init__(self, socket_path: Path) -> None:
         super().__init__(socket_path)
         self.pids: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
+        """The init that each node had last, also while it is off."""
         self._awaited: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._wake = asyncio.Event()
+        self._renewed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         status = await super().start_sandbox(spec)
@@ -46,6 +49,9 @@ class NamedRuntime(RuntimeClient):
         found = await super().nodes()
         for name in [name for name in self.pids if not name.startswith(_POD) and name not in found]:
             del self.pids[name]
+        for name in [name for name, pid in found.items() if self._seen.get(name, pid) != pid]:
+            self._renewed.pop(name, asyncio.Event()).set()
+        self._seen.update(found)
         self.pids.update(found)
         for name in self._awaited.keys() & found.keys():
             self._awaited.pop(name).set()
@@ -56,6 +62,10 @@ class NamedRuntime(RuntimeClient):
         if node not in self.pids:
             self._wake.set()
             await self._awaited[node].wait()
+
+    async def powered_on_again(self, node: str) -> None:
+        """Wait until the node's init is another one than it was."""
+        await self._renewed[node].wait()
 
     async def follow(self) -> None:
         """Ask for the nodes for ever, more often while somebody waits: others start and kill them."""

@@ -151,6 +151,10 @@ class NodeAgent(Protocol):
 
     def status(self) -> AgentStatus: ...
 
+    def powered_on(self) -> None:
+        """The node was off and is on again: its kernel is empty, its programs are gone. Look at all now."""
+        ...
+
     async def add(self, pod: PodRef) -> Attachment:
         """CNI ADD: allocate, and say what must be. Idempotent: a second ADD of a UID returns the same.
 

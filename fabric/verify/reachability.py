@@ -23,7 +23,7 @@ from fabric.errors import FabricError
 from fabric.verify.echo import Pinger
 
 ALL_PAIRS_MAX = 10_000
-TRIES = 8
+TRIES = 20
 WAIT_SECONDS = 0.5
 FAILURES_KEPT = 20
 

@@ -119,6 +119,12 @@ class CalicoAgent:
         )
         return down(next(filter(None, troubles), waiting))
 
+    def powered_on(self) -> None:
+        """Begin again: kernel, BIRD and carrier; pods wait until all three are there."""
+        self._was_up, self._carried = False, None
+        self._loop.poke()
+        self._bird.poke()
+
     async def add(self, pod: PodRef) -> Attachment:
         if not self._was_up and not self._is_up():
             raise FabricError(f"Calico is not up on {self._context.facts.name} yet")

@@ -95,6 +95,10 @@ class CanalAgent:
         message = "; ".join((network.message, endpoints.message))
         return AgentStatus(True, "CanalIsUp", message, {**endpoints.details, **network.details})
 
+    def powered_on(self) -> None:
+        self._network.powered_on()
+        self._endpoints.powered_on()
+
     async def add(self, pod: PodRef) -> Attachment:
         return await self._endpoints.add(pod)
 

@@ -50,6 +50,10 @@ class FlannelAgent:
         """FlannelIsUp once subnet.env is written; before that, what it waits for."""
         return self._flanneld.status() if self._flanneld else down(self._waiting_for)
 
+    def powered_on(self) -> None:
+        if self._flanneld:
+            self._flanneld.powered_on()
+
     async def add(self, pod: PodRef) -> Attachment:
         return self._cni.add(pod)
 

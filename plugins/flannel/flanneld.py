@@ -81,6 +81,10 @@ class Flanneld:
         )
         return down(next(filter(None, troubles), waiting))
 
+    def powered_on(self) -> None:
+        """Read the kernel again: whatever was in it is gone."""
+        self._loop.poke()
+
     def _on_book(self) -> None:
         self._keeper.judge(self._book)
         self._changed.set()

@@ -124,6 +124,9 @@ class WorkerProcess:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(agent.run(), name=f"agent of {node.name}")
             parts.create_task(kubelet.run(), name=f"kubelet of {node.name}")
+            while True:
+                await self._runtime.powered_on_again(node.name)
+                agent.powered_on()
 
 
 def _kubelet_config(places: Places, node: NodeSpec) -> KubeletConfig:

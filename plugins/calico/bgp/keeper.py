@@ -62,6 +62,11 @@ class BirdKeeper:
         self._must_reload = True
         self._changed.set()
 
+    def poke(self) -> None:
+        """Look again now whether it runs: the node was off, and its programs are gone."""
+        self._has = None
+        self._changed.set()
+
     @property
     def is_up(self) -> bool:
         """BIRD answered, and has the configuration that is wanted now."""
