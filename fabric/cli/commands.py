@@ -19,6 +19,7 @@ _MODULES = {
     "plan": "plan_command",
     "schema": "schema_command",
     "graph": "graph_command",
+    "link": "link_command",
     "exec": "pod_commands",
     "logs": "pod_commands",
     "images": "host_commands",

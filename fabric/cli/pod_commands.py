@@ -29,7 +29,7 @@ Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of 
 Container = Annotated[str | None, typer.Option("--container", "-c", help="Container; without it, the first.")]
 NodeName = Annotated[
     str | None,
-    typer.Option("--node", help="Run on this node, on switch or control-plane, instead of in a pod."),
+    typer.Option("--node", help="Run on this node, switch or router, or on control-plane, not in a pod."),
 ]
 ClusterName = Annotated[str | None, Cluster]
 

@@ -53,6 +53,7 @@ def svg(picture: Picture) -> str:
         f'<rect y="{top:g}" width="{width:g}" height="{height:g}" fill="white"/>',
         *_links(picture, places),
         *_peerings(picture, places),
+        *_words(picture, places),
         *(it for device in wiring.devices for it in _device(picture, device, places[device.name])),
         "</svg>",
     ]
@@ -104,11 +105,17 @@ def _links(picture: Picture, places: Mapping[str, Place]) -> Iterator[str]:
         bend = _bend(x1, y1, x2, y2, _LANE * (link.number - 1))
         colour = _PLAIN if link.up else _BROKEN
         yield f'<path d="{bend}" fill="none" stroke="{colour}"/>'
+
+
+def _words(picture: Picture, places: Mapping[str, Place]) -> Iterator[str]:
+    """Yield what links do, over all lines."""
+    for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
         if words := picture.words(link):
-            x, y = _middle(x1, y1, x2, y2, _LANE * (link.number - 1))
+            x, y = _middle(*places[link.a], *places[link.b], _LANE * (link.number - 1))
+            colour = _PLAIN if link.up else _BROKEN
             yield (
                 f'<text x="{x:g}" y="{y:g}" text-anchor="middle" font-size="10" fill="{colour}" '
-                f'stroke="white" stroke-width="3" paint-order="stroke">{escape(words)}</text>'
+                f'stroke="white" stroke-width="4" paint-order="stroke">{escape(words)}</text>'
             )
 
 
