@@ -7,6 +7,7 @@ routers are BGP's own; nothing here writes or deletes them.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ def owner(role: Role, version: int = 4) -> Owner:
     return Owner("underlay", kinds, _owns, sysctls)
 
 
+def mac_of(device: str, port: str) -> str:
+    """The MAC of a port: a network card's is the same after a power-off, and ARP entries for it stay right."""
+    digest = hashlib.sha1(f"{device}/{port}".encode(), usedforsecurity=False).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
 def _owns(obj: NetObject) -> bool:
     return not isinstance(obj, LinkUp) or obj.dev == "lo"
 
@@ -139,11 +146,21 @@ def _forwarder(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObjec
     bridged = [it for it in links if not is_router or wiring.device(it.other(name)).role == "host"]
     yield LinkUp("lo")
     if bridged or (name, BRIDGE) in given.ports:
-        yield Bridge(BRIDGE, mtu=min((it.shape.mtu for it in bridged), default=1500))
+        mtu = min((it.shape.mtu for it in bridged), default=1500)
+        yield Bridge(BRIDGE, mtu=mtu, mac=mac_of(name, BRIDGE))
     for link in links:
         here, far = port_name(wiring, link, name), link.other(name)
-        master = BRIDGE if link in bridged else None
-        yield Veth(here, port_name(wiring, link, far), far, mtu=link.shape.mtu, master=master, up=link.up)
+        there = port_name(wiring, link, far)
+        yield Veth(
+            here,
+            peer=there,
+            peer_ns=far,
+            mtu=link.shape.mtu,
+            mac=mac_of(name, here),
+            peer_mac=mac_of(far, there),
+            master=BRIDGE if link in bridged else None,
+            up=link.up,
+        )
         yield from _queue(link, here)
     for device in (BRIDGE, *(port_name(wiring, link, name) for link in links)):
         if (address := given.ports.get((name, device))) is not None:
