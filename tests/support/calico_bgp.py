@@ -60,7 +60,7 @@ def bgp_filter(name: str, **spec: Any) -> BGPFilter:
 
 
 def reflected(*more: Resource) -> View:
-    """node-1 and node-2 reflect for node-3, node-4 and node-5; the mesh is off."""
+    """node-1 and node-2 reflect for the three others; the mesh is off, unless `more` says otherwise."""
     return cluster(
         *(reflector(number) for number in (1, 2)),
         *(node(number) for number in (3, 4, 5)),
@@ -77,7 +77,13 @@ def racks() -> View:
         *(node(number, rack=2, as_number=65002) for number in (3, 4)),
         configuration(nodeToNodeMeshEnabled=False),
         peer("leaf-1", nodeSelector="rack == '1'", peerIP="192.168.1.1", asNumber=65001),
-        peer("leaf-2", nodeSelector="rack == '2'", peerIP="192.168.2.1", asNumber=64999),
+        peer(
+            "leaf-2",
+            nodeSelector="rack == '2'",
+            peerIP="192.168.2.1",
+            asNumber=64999,
+            numAllowedLocalASNumbers=1,
+        ),
     )
 
 

@@ -58,6 +58,7 @@ class Layout:
         self._peering = Peering(nodes, peers, configurations)
         self._pools = sorted(pools.values(), key=lambda pool: str(pool.spec.cidr))
         self._filters = filters
+        self._with_priorities = priorities.in_use(filters.values())
         self._felix = felix
         self._rosters: dict[frozenset[tuple[SecretRef, str]], Roster] = {}
         self._made: dict[str, tuple[tuple[IPNetwork, ...], Roster, Config]] = {}
@@ -119,7 +120,7 @@ class Layout:
             felix,
             services,
             me.ipv4,
-            with_priorities=priorities.in_use(self._filters.values()),
+            with_priorities=self._with_priorities,
         )
         yield from roster.functions(chosen)
 
@@ -138,6 +139,7 @@ class Layout:
                 persist=True,
                 graceful_restart=True,
                 merge_paths=True,
+                metric=0 if self._with_priorities else None,
             )
         yield Device()
         yield Direct(

@@ -65,7 +65,9 @@ def session(peer: Peer, own_as: int, cluster_id: str, password: str, calls: Call
         password=password,
         rr_client=True if reflects else None,
         rr_cluster_id=reflects,
-        graceful_restart_seconds=wishes.restart_seconds,
+        # `graceful restart time 0` leaves the peer to a timer of a second, and to an error besides.
+        graceful_restart="aware" if wishes.restart_seconds == 0 else None,
+        graceful_restart_seconds=wishes.restart_seconds or None,
         keepalive_seconds=wishes.keepalive_seconds,
         hold_seconds=_hold_seconds(wishes.keepalive_seconds),
         allow_local_as=wishes.allow_local_as or None,
