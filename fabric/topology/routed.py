@@ -101,7 +101,7 @@ def owner(role: Role, version: int = 4) -> Owner:
 
 
 def mac_of(device: str, port: str) -> str:
-    """The MAC of a port: a network card's is the same after a power-off, and ARP entries for it stay right."""
+    """The MAC of a port: as a network card's it stays over a power-off, so that ARP entries stay right."""
     digest = hashlib.sha1(f"{device}/{port}".encode(), usedforsecurity=False).digest()
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
