@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from calico.bgp import kernel
 from fabric.bird.client import BirdClient
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon, until_up
@@ -27,6 +28,9 @@ PACE_SECONDS = 0.3
 """From one pass to the next. While a cluster starts, each new node changes every other node's file."""
 LOOK_SECONDS = 10.0
 """How often BIRD is asked whether it is there, when nothing changes."""
+LOOK_SECONDS_TUNNEL = 2.0
+"""The same where BIRD writes routes through tunl0. A route that came while there was none was refused, and
+BIRD does not try again by itself: so it is told to."""
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 
@@ -54,11 +58,7 @@ class BirdKeeper:
         self._changed.set()
 
     def reload_kernel(self) -> None:
-        """Have every route offered to the kernel again.
-
-        Needed when a device came that the kernel's filter names: what BIRD could not write without it is
-        written now.
-        """
+        """Have every route offered to the kernel again: a device came that the kernel's filter names."""
         self._must_reload = True
         self._changed.set()
 
@@ -86,7 +86,7 @@ class BirdKeeper:
                 await self._next(delay)
             else:
                 self.last_error, delay = "", 0.0
-                await self._next(LOOK_SECONDS)
+                await self._next(LOOK_SECONDS_TUNNEL if self._uses_tunnel() else LOOK_SECONDS)
 
     async def _next(self, seconds_max: float) -> None:
         """Wait for a change, but no longer than this: BIRD may have ended, or be there now."""
@@ -98,12 +98,14 @@ class BirdKeeper:
 
     async def _pass(self) -> None:
         wanted = self._wanted
+        if not self._is_told:
+            return
         if wanted is None:
             await self._end()
             return
         await self._see_that_it_runs(wanted)
         self._has = wanted
-        if self._must_reload:
+        if self._must_reload or self._uses_tunnel():
             await self._bird.reload(KERNEL, "out")
             self._must_reload = False
 
@@ -118,6 +120,9 @@ class BirdKeeper:
             await self._daemon.reconfigure(self._bird, wanted)
         elif not self._daemon.has_read(status):
             await self._bird.configure()
+
+    def _uses_tunnel(self) -> bool:
+        return self._has is not None and kernel.uses_tunnel(self._has)
 
     async def _end(self) -> None:
         self._has = None

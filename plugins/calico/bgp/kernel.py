@@ -14,6 +14,7 @@ from calico import encapsulation
 from calico.bgp import priorities
 from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.pools import IPPool, IPPoolSpec
+from fabric.bird.config import Config
 from fabric.bird.language import Filter, block, onlink_through
 from fabric.netstate.objects import IPInterface, IPNetwork
 
@@ -39,6 +40,17 @@ def programming(
     for pool in pools:
         lines.extend(_pool(pool.spec, felix, own))
     return Filter(FILTER, "\n".join((*lines, "accept;")))
+
+
+def uses_tunnel(config: Config) -> bool:
+    """True where some route goes through tunl0: the device must be there when BIRD writes it."""
+    through = onlink_through(encapsulation.TUNL0)
+    filters = (block for block in config.blocks if isinstance(block, Filter) and block.name == FILTER)
+    return any(through in _unindented(it.body) for it in filters)
+
+
+def _unindented(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines())
 
 
 def _pool(pool: IPPoolSpec, felix: FelixConfigurationSpec, own: IPInterface | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from support.calico_bgp import classic
 from support.calico_nodes import config as network
 from support.calico_nodes import facts
 from support.dict_host import DictHost
@@ -15,6 +16,7 @@ from support.fake_daemons import FakeDaemons
 from support.memory_api import MemoryApi
 from support.owned_task import running
 
+from calico.bgp.config import bird_config
 from calico.bgp.keeper import BirdKeeper
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon
@@ -196,3 +198,11 @@ async def test_a_new_device_has_the_kernel_s_routes_offered_again(node: Node):
         await asyncio.sleep(START)
         assert node.bird.calls[-1] == "reload out kernel1"
         assert node.configures() == 0
+
+
+async def test_where_bird_writes_routes_through_a_tunnel_they_are_offered_again_and_again(node: Node):
+    made = bird_config(classic(), "node-1", {})
+    async with running(node.keeper.run()):
+        node.keeper.want(made)
+        await asyncio.sleep(10)
+    assert 4 <= node.bird.calls.count("reload out kernel1") <= 6
