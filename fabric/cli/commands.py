@@ -31,6 +31,14 @@ _MODULES = {
 def register(app: typer.Typer, arguments: Sequence[str]) -> None:
     """Hang the command that `arguments` names below the root; all of them when they name none."""
     typed = next((argument for argument in arguments if not argument.startswith("-")), "")
-    modules = [_MODULES[typed]] if typed in _MODULES else dict.fromkeys(_MODULES.values())
-    for module in modules:
+    if typed in _MODULES:
+        import_module(f"fabric.cli.{_MODULES[typed]}").register(app)
+        return
+    of_plugins = import_module("fabric.cli.plugin_commands")
+    if typed in of_plugins.installed():
+        of_plugins.register(app, typed)
+        return
+    for module in dict.fromkeys(_MODULES.values()):
         import_module(f"fabric.cli.{module}").register(app)
+    for name in of_plugins.installed():
+        of_plugins.register(app, name)

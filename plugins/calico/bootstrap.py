@@ -15,7 +15,7 @@ from calico.resources.endpoints import ClusterInformation
 from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
 from calico.settings import Settings
-from fabric import __version__
+from calico.version import VERSION
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists
 from fabric.store.port import Store
@@ -39,6 +39,6 @@ def _resources(settings: Settings) -> Iterable[Resource]:
         "default",
         cluster_guid=uuid.uuid4().hex,
         cluster_type="k8s,bgp" if settings.runs_bird else "k8s",
-        calico_version=f"fabric-{__version__}",
+        calico_version=VERSION,
         datastore_ready=True,
     )

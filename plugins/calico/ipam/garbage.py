@@ -59,7 +59,7 @@ class Collector:
         for leak in sorted(
             ripe, key=lambda leak: (leak.cidr.version, leak.cidr.network_address, leak.ordinal)
         ):
-            released += await take_back(self._store, leak.cidr, partial(_same, leak))
+            released += await take_back(self._store, leak.cidr, partial(still_leaked, leak))
         return tuple(released)
 
 
@@ -80,10 +80,10 @@ def mismatches(snapshot: Snapshot) -> Iterator[tuple[str, IPNetwork]]:
                 yield handle_id, cidr
 
 
-def _same(leak: Leak, block: Block) -> tuple[int, ...]:
+def still_leaked(leak: Leak, block: Block) -> tuple[int, ...]:
     """The leak's ordinal, if it is still the same allocation."""
     owner = block.owner(leak.ordinal)
-    same = owner is not None and owner.handle == leak.handle
+    same = owner is not None and (owner.handle or "") == leak.handle
     return (
         (leak.ordinal,)
         if same and block.sequence_numbers.get(leak.ordinal, 0) == leak.sequence_number

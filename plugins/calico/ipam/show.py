@@ -27,8 +27,8 @@ class Usage:
         return self.total - self.in_use - self.reserved
 
     def share(self, count: int) -> str:
-        """`3 (0.0045776%)`, as calicoctl prints it."""
-        return f"{count} ({100 * count / self.total:.5g}%)"
+        """`3 (0%)`, as calicoctl prints it."""
+        return f"{count:.5g} ({100 * count / self.total:.0f}%)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,14 @@ def usage(
 ) -> tuple[Usage, ...]:
     """Each pool's numbers with those of its blocks, in the order of the pools."""
     return tuple(_pool_usage(snapshot, pool, reserved) for pool in pools)
+
+
+def orphans(
+    snapshot: Snapshot, pools: Iterable[IPPool], reserved: Reserved = NOTHING_RESERVED
+) -> tuple[Usage, ...]:
+    """The numbers of blocks that lie in no pool: their pool was deleted while pods had addresses there."""
+    inside = frozenset(blocks_in([pool.spec for pool in pools], snapshot.blocks))
+    return tuple(_block_usage(snapshot, cidr, reserved) for cidr in snapshot.blocks if cidr not in inside)
 
 
 def borrowed(snapshot: Snapshot) -> Iterator[Borrowed]:

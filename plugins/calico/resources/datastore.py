@@ -37,28 +37,32 @@ async def listed(store: Store, noun: type[R], namespace: str = "") -> tuple[R, .
 
 async def create(store: Store, resource: R, clock: Clock) -> R:
     """Write a new one, with UID and time of creation; AlreadyExists when it is there."""
-    stamped = replace(
+    written = await _write(store, stamped(resource, clock), 0)
+    if written is None:
+        raise exists_already(resource)
+    return written
+
+
+def stamped(resource: R, clock: Clock) -> R:
+    """The resource as it is born: with UID and time of creation."""
+    metadata = replace(
         resource.metadata,
         uid=resource.metadata.uid or str(uuid.uuid4()),
         creation_timestamp=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         resource_version="",
     )
-    made = replace(resource, metadata=stamped)
-    written = await _write(store, made, 0)
-    if written is None:
-        raise AlreadyExists(f"resource already exists: {_title(resource)}")
-    return written
+    return replace(resource, metadata=metadata)
 
 
 async def update(store: Store, resource: R) -> R:
     """Replace one; its resource version, where it has one, must be the present one, else Conflict."""
     kv = await store.get(_key(resource))
     if kv is None:
-        raise NotFound(f"resource does not exist: {_title(resource)}")
+        raise does_not_exist(type(resource), resource.name, resource.metadata.namespace)
     wanted = resource.metadata.resource_version
     written = await _write(store, resource, int(wanted) if wanted.isdecimal() else kv.mod_revision)
     if written is None:
-        raise Conflict(f"update conflict: {_title(resource)}")
+        raise Conflict(f"update conflict: {title(resource)}")
     return written
 
 
@@ -67,9 +71,9 @@ async def delete(store: Store, noun: type[Resource], name: str, namespace: str =
     key = store_key(kind_of(noun), name, namespace)
     kv = await store.get(key)
     if kv is None:
-        raise NotFound(f"resource does not exist: {noun.KIND}({name})")
+        raise does_not_exist(noun, name, namespace)
     if not (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
-        raise Conflict(f"update conflict: {noun.KIND}({name})")
+        raise Conflict(f"update conflict: {_titled(noun, name, namespace)}")
 
 
 def decode(noun: type[R], kv: KeyValue) -> R:
@@ -84,6 +88,20 @@ def encode(resource: Resource) -> bytes:
     obj = resource.to_object()
     obj["metadata"].pop("resourceVersion", None)
     return json.dumps(obj, separators=(",", ":")).encode()
+
+
+def title(resource: Resource) -> str:
+    """The resource as errors name it: `IPPool(pool-1)`, `WorkloadEndpoint(default/…)`."""
+    return _titled(type(resource), resource.name, resource.metadata.namespace)
+
+
+def does_not_exist(noun: type[Resource], name: str, namespace: str) -> NotFound:
+    """The error; etcd has no more to say, and Calico prints that as `<nil>`."""
+    return NotFound(f"resource does not exist: {_titled(noun, name, namespace)} with error: <nil>")
+
+
+def exists_already(resource: Resource) -> AlreadyExists:
+    return AlreadyExists(f"resource already exists: {title(resource)}")
 
 
 async def _write(store: Store, resource: R, over: int) -> R | None:
@@ -105,5 +123,5 @@ def _key(resource: Resource) -> str:
     return store_key(kind_of(type(resource)), resource.name, resource.metadata.namespace)
 
 
-def _title(resource: Resource) -> str:
-    return f"{resource.KIND}({resource.name})"
+def _titled(noun: type[Resource], name: str, namespace: str) -> str:
+    return f"{noun.KIND}({namespace}/{name})" if namespace else f"{noun.KIND}({name})"

@@ -14,7 +14,7 @@ from calico.ipam.check import Use, check
 from calico.ipam.garbage import Collector
 from calico.ipam.handles import Handle, count_up
 from calico.ipam.keys import AffinityName
-from calico.ipam.show import borrowed, usage
+from calico.ipam.show import borrowed, orphans, usage
 from calico.ipam.snapshot import Snapshot, read_snapshot
 from calico.ipam.walk import Reserved
 
@@ -75,12 +75,18 @@ def test_a_finding_reads_as_a_sentence():
 def test_show_counts_per_pool_and_block():
     (numbers,) = usage(FINE, [pool()])
     assert (numbers.total, numbers.in_use, numbers.free) == (256, 1, 255)
-    assert numbers.share(numbers.in_use) == "1 (0.39062%)"
+    assert numbers.share(numbers.in_use) == "1 (0%)"
     assert [(block.cidr, block.in_use, block.free) for block in numbers.blocks] == [(CIDR, 1, 15)]
     reserved = Reserved.of([ip_network("10.244.0.0/30"), ip_network("10.244.0.128/25")])
     (numbers,) = usage(FINE, [pool()], reserved)
     assert (numbers.in_use, numbers.reserved, numbers.free) == (1, 3 + 128, 256 - 4 - 128)
     assert [(block.reserved, block.free) for block in numbers.blocks] == [(3, 12)]
+
+
+def test_show_counts_blocks_that_lost_their_pool():
+    assert orphans(FINE, [pool()]) == ()
+    (block,) = orphans(FINE, [])
+    assert (block.cidr, block.in_use, block.free) == (CIDR, 1, 15)
 
 
 def test_show_names_what_is_borrowed():

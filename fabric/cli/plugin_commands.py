@@ -1,0 +1,152 @@
+"""Commands that plugins bring: fabric finds the cluster and hands over streams; the rest is the command's.
+
+`fabric NAME --install [DIR]` writes a launcher, so that the command is called by its own name. It works on
+the cluster that FABRIC_CLUSTER names, else on the only one that runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fabric.cli import output
+from fabric.cli.choice import choose, need_root
+from fabric.cluster import follow
+from fabric.cluster.down import all_clusters
+from fabric.cluster.places import Places
+from fabric.control.clock import LoopClock
+from fabric.control.http import HttpClient
+from fabric.errors import BadInput, FabricError, Problem
+from fabric.plugin import commands
+from fabric.plugin.commands import Cluster, CommandContext
+from fabric.store.remote import RemoteStore
+
+CLUSTER_VARIABLE = "FABRIC_CLUSTER"
+LAUNCHER_FOLDER = Path("/usr/local/bin")
+_MARK = "# Written by fabric: "
+
+Words = Annotated[list[str] | None, typer.Argument(help="What the command is told.")]
+_UNPARSED = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the commands that plugins bring."""
+    return commands.installed()
+
+
+def register(app: typer.Typer, name: str) -> None:
+    """Hang the plugin's command below the root."""
+    command = commands.load(name)
+
+    def run(arguments: Words = None) -> None:
+        _run(name, command, tuple(arguments or ()))
+
+    app.command(name, help=_help(name, command), context_settings=_UNPARSED, add_help_option=False)(run)
+
+
+def _help(name: str, command: commands.Command) -> str:
+    return f"""{command.summary}
+
+    The only running cluster is meant, or the one that {CLUSTER_VARIABLE} names, or the one behind --cluster,
+    which stands before everything else. --install [DIR] writes a launcher {name} to DIR ({LAUNCHER_FOLDER}).
+
+    Example: sudo fabric {name} {command.example}
+
+    Example: sudo fabric {name} --install
+    """
+
+
+def _run(name: str, command: commands.Command, words: tuple[str, ...]) -> None:
+    if words[:1] == ("--install",):
+        output.emit(install(name, words[1:]))
+        return
+    cluster, argv = _cluster_option(words)
+    raise typer.Exit(asyncio.run(_run_in(name, command, cluster, argv)))
+
+
+async def _run_in(name: str, command: commands.Command, cluster: str | None, argv: tuple[str, ...]) -> int:
+    opened: list[Cluster] = []
+
+    def open_cluster() -> Cluster:
+        if not opened:
+            need_root(name)
+            opened.append(_opened(_running(cluster)))
+        return opened[0]
+
+    context = CommandContext(argv, sys.stdin, sys.stdout, sys.stderr, LoopClock(), open_cluster)
+    try:
+        return await command.run(context)
+    finally:
+        for each in opened:
+            await each.store.close()
+            await each.client.close()
+
+
+def _cluster_option(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Take `--cluster NAME` off the front."""
+    if words and words[0].startswith("--cluster="):
+        return words[0].removeprefix("--cluster="), words[1:]
+    if words[:1] == ("--cluster",):
+        if len(words) < 2:
+            raise BadInput(Problem("--cluster", "name the cluster behind it"))
+        return words[1], words[2:]
+    return None, words
+
+
+def _running(named: str | None) -> Places:
+    name = named or os.environ.get(CLUSTER_VARIABLE) or None
+    if name is None:
+        running = [each for each in all_clusters() if Places(each).store_socket.exists()]
+        if len(running) > 1:
+            what = f"several clusters run, name one of: {', '.join(running)}; or set {CLUSTER_VARIABLE}"
+            raise BadInput(Problem("--cluster", what))
+        name = running[0] if running else None
+    return choose(name)
+
+
+def _opened(places: Places) -> Cluster:
+    if not places.spec.exists():
+        raise FabricError(f"cluster {places.cluster} is not up; see fabric list")
+    network = follow.current(places).network
+    return Cluster(
+        name=places.cluster,
+        plugin=network.plugin,
+        config=network.config(),
+        store=RemoteStore(places.store_socket),
+        client=HttpClient.unix(places.api_socket),
+        folders=places.node,
+    )
+
+
+def install(name: str, words: Sequence[str]) -> str:
+    """Write a launcher to the folder in `words`, and say where; refuses to replace a stranger's file."""
+    if len(words) > 1:
+        raise BadInput(Problem("--install", "one folder at most"))
+    path = Path(words[0] if words else LAUNCHER_FOLDER) / name
+    if not path.parent.is_dir():
+        raise BadInput(Problem("--install", f"no folder {path.parent}"))
+    if path.exists() and _MARK not in path.read_text(errors="replace"):
+        raise FabricError(f"{path} is there and is not fabric's: remove it, or choose another folder")
+    fresh = path.with_name(f".{name}.{os.getpid()}")
+    try:
+        fresh.write_text(_launcher(name))
+        fresh.chmod(0o755)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise FabricError(
+            f"cannot write {path}: {error.strerror}; choose another folder, or use sudo"
+        ) from None
+    return f"{path} runs fabric {name}"
+
+
+def _launcher(name: str) -> str:
+    python = shlex.quote(sys.executable)
+    return f'#!/bin/sh\n{_MARK}fabric {name} --install\nexec {python} -P -m fabric {name} "$@"\n'

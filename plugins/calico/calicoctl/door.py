@@ -1,0 +1,179 @@
+"""The one way of calicoctl to the resources: rules kept, views resolved, refusals in Calico's words.
+
+IPAMConfiguration and BlockAffinity are views of the IPAM's keys; ClusterInformation is the cluster's own; a
+node that Kubernetes has cannot be deleted here, because its agent registers it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from calico import admission
+from calico.calicoctl import departure
+from calico.ipam import keys
+from calico.ipam.configuration import Configuration
+from calico.ipam.records import read
+from calico.ipam.snapshot import read_snapshot
+from calico.ipam.views import block_affinities
+from calico.resources import datastore
+from calico.resources.allocation import BlockAffinity, IPAMConfiguration
+from calico.resources.datastore import title
+from calico.resources.endpoints import ClusterInformation
+from calico.resources.envelope import Metadata, Resource
+from calico.resources.nodes import Node
+from calico.resources.table import kind_of, store_key
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
+from fabric.plugin.commands import Cluster
+from fabric.store.port import Delete, ModRevision, Put
+
+UPDATE_TRIES_MAX = 5
+RETRY_SECONDS = 0.05
+
+READ_ONLY: dict[type[Resource], str] = {
+    ClusterInformation: "resource is readonly",
+    BlockAffinity: "affinities are the IPAM's own",
+}
+
+
+class NotSupported(FabricError):
+    """An operation that there is not for this kind."""
+
+    def __init__(self, operation: str, what: str, reason: str) -> None:
+        super().__init__(f"operation {operation} is not supported on {what}: {reason}")
+
+
+class Door:
+    """Resources of one cluster."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._store = cluster.store
+        self._clock = clock
+
+    async def get(self, noun: type[Resource], name: str, namespace: str = "") -> Resource:
+        """The resource now; NotFound."""
+        found: Resource | None
+        if noun in (BlockAffinity, IPAMConfiguration):
+            every = (await self.listed(noun))[0]
+            found = next((resource for resource in every if resource.name == name), None)
+        else:
+            found = await self._read(noun, name, namespace)
+        if found is None:
+            raise datastore.does_not_exist(noun, name, namespace)
+        return found
+
+    async def listed(self, noun: type[Resource], namespace: str = "") -> tuple[Sequence[Resource], int]:
+        """All of a kind, of one namespace or of all, and a revision of the store at which they were so."""
+        revision = await self._store.revision()
+        if noun is BlockAffinity:
+            return block_affinities(await read_snapshot(self._store)), revision
+        if noun is IPAMConfiguration:
+            record = await read(self._store, keys.CONFIG, Configuration.from_json)
+            if record.value is None:
+                return (), revision
+            resource = record.value.resource()
+            version = replace(resource.metadata, resource_version=str(record.revision))
+            return (replace(resource, metadata=version),), revision
+        return await datastore.listed(self._store, noun, namespace), revision
+
+    @staticmethod
+    def refuse_read_only(operation: str, noun: type[Resource], name: str) -> None:
+        """NotSupported for a kind that is not written here."""
+        if noun in READ_ONLY:
+            raise NotSupported(operation, f"{noun.KIND}({name})", READ_ONLY[noun])
+
+    async def create(self, resource: Resource, operation: str = "create") -> Resource:
+        """Write a new one; AlreadyExists, InvalidResource."""
+        self.refuse_read_only(operation, type(resource), resource.name)
+        kept = resource.metadata
+        metadata = Metadata(
+            name=kept.name, namespace=kept.namespace, labels=kept.labels, annotations=kept.annotations
+        )
+        fresh = replace(resource, metadata=metadata)
+        with suppress(NotFound):
+            await self.get(type(fresh), fresh.name, fresh.metadata.namespace)
+            raise datastore.exists_already(fresh)
+        await admission.check(self._store, self._cluster.config.pod_cidrs, fresh, None)
+        if isinstance(fresh, IPAMConfiguration):
+            return await self._write_configuration(fresh, 0)
+        return await datastore.create(self._store, fresh, self._clock)
+
+    async def update(self, resource: Resource, operation: str = "replace") -> Resource:
+        """Replace spec and status of one that is there; labels and annotations are added to those it has.
+
+        With a resource version it must be the present one, else Conflict.
+        """
+        self.refuse_read_only(operation, type(resource), resource.name)
+        wanted = resource.metadata.resource_version
+        for _ in range(UPDATE_TRIES_MAX):
+            old = await self.get(type(resource), resource.name, resource.metadata.namespace)
+            if wanted and wanted != old.metadata.resource_version:
+                raise Conflict(f"update conflict: {title(resource)}")
+            labels = {**old.labels, **resource.labels}
+            annotations = {**old.metadata.annotations, **resource.metadata.annotations}
+            metadata = replace(old.metadata, labels=labels, annotations=annotations)
+            with suppress(Conflict):
+                new = replace(resource, metadata=metadata, status=resource.status or old.status)
+                return await self.put(new, old)
+            await asyncio.sleep(RETRY_SECONDS)
+        raise Conflict(f"update conflict: {title(resource)}")
+
+    async def apply(self, resource: Resource) -> Resource:
+        """Create it, or replace the one that is there."""
+        try:
+            return await self.create(resource, "apply")
+        except AlreadyExists:
+            return await self.update(resource, "apply")
+
+    async def put(self, new: Resource, old: Resource) -> Resource:
+        """Write `new` over `old`, which was read; Conflict when it changed since."""
+        await admission.check(self._store, self._cluster.config.pod_cidrs, new, old)
+        if isinstance(new, IPAMConfiguration):
+            return await self._write_configuration(new, int(old.metadata.resource_version))
+        return await datastore.update(self._store, new)
+
+    async def delete(
+        self, noun: type[Resource], name: str, namespace: str = "", resource_version: str = ""
+    ) -> None:
+        """Remove one with what hangs on it; NotFound, and Conflict when it is not of that version."""
+        self.refuse_read_only("delete", noun, name)
+        resource = await self.get(noun, name, namespace)
+        if resource_version and resource_version != resource.metadata.resource_version:
+            raise Conflict(f"update conflict: {title(resource)}")
+        if isinstance(resource, Node):
+            await self._let_node_go(resource)
+        if isinstance(resource, IPAMConfiguration):
+            await self._delete_configuration(resource)
+            return
+        await admission.let_go(self._store, resource)
+        await datastore.delete(self._store, noun, name, namespace)
+
+    async def _read(self, noun: type[Resource], name: str, namespace: str) -> Resource | None:
+        try:
+            return await datastore.get(self._store, noun, name, namespace)
+        except (ValueError, AttributeError) as error:
+            key = store_key(kind_of(noun), name, namespace)
+            raise FabricError(f"{key} cannot be read ({error}): repair or delete the key") from None
+
+    async def _let_node_go(self, node: Node) -> None:
+        if await departure.is_part_of(self._cluster.client, node.name):
+            reason = "the node is part of the cluster and would register again; take it out of the topology"
+            raise NotSupported("delete", title(node), reason)
+        await departure.release(self._store, self._clock, node)
+
+    async def _write_configuration(self, resource: IPAMConfiguration, over: int) -> Resource:
+        value = Configuration.of(resource).to_json()
+        result = await self._store.txn([ModRevision(keys.CONFIG, over)], [Put(keys.CONFIG, value)])
+        if not result.succeeded:
+            raise Conflict(f"update conflict: {title(resource)}")
+        version = replace(resource.metadata, resource_version=str(result.revision))
+        return replace(resource, metadata=version)
+
+    async def _delete_configuration(self, resource: IPAMConfiguration) -> None:
+        seen = ModRevision(keys.CONFIG, int(resource.metadata.resource_version))
+        if not (await self._store.txn([seen], [Delete(keys.CONFIG)])).succeeded:
+            raise Conflict(f"update conflict: {title(resource)}")

@@ -1,0 +1,180 @@
+"""ipam check: the IPAM beside what pods and tunnels really use; all that does not fit is told and counted."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from calico.calicoctl import ipam_report
+from calico.calicoctl.arguments import Arguments, Option, Usage
+from calico.calicoctl.ipam_report import Allocation
+from calico.calicoctl.session import Refused, Session, Subcommand
+from calico.ipam import check as findings
+from calico.ipam.check import Finding, Use, check
+from calico.ipam.snapshot import Snapshot, read_snapshot
+from calico.resources.datastore import listed
+from calico.resources.endpoints import WorkloadEndpoint
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
+from fabric.netstate.objects import IPAddress
+
+NODES_SHOWN_MAX = 20
+
+
+class _Telling:
+    """Prints what is checked; `shows_all` every address, `shows_problems` each thing that does not fit."""
+
+    def __init__(self, session: Session, arguments: Arguments) -> None:
+        self.say = session.say
+        self.shows_all = arguments.flag("show-all-ips")
+        self.shows_problems = self.shows_all or arguments.flag("show-problem-ips")
+        self.problems = 0
+
+    def blocks(self, snapshot: Snapshot, allocations: Sequence[Allocation]) -> None:
+        """What the IPAM has given out, block by block."""
+        self.say("Loading all IPAM blocks...")
+        self.say(f"Found {len(snapshot.blocks)} IPAM blocks.")
+        for cidr, block in snapshot.blocks.items():
+            self.say(f" IPAM block {cidr} affinity={block.affinity or '<none>'}:")
+            for one in allocations if self.shows_all else ():
+                if one.address in cidr:
+                    self.say(f"  {one.address} allocated; attrs {one.attributes}")
+        self.say(f"IPAM blocks record {len(allocations)} allocations.\n")
+
+    def pools(self, pools: Sequence[IPPool]) -> None:
+        self.say("Loading all IPAM pools...")
+        active = [pool for pool in pools if not pool.spec.disabled]
+        for pool in active:
+            self.say(f"  {pool.spec.cidr}")
+        self.say(f"Found {len(active)} active IP pools.\n")
+
+    def uses(self, tunnels: Sequence[Use], pods: Sequence[Use]) -> None:
+        """Who really has which address."""
+        for what, uses, noun in (
+            ("nodes", tunnels, "node tunnel"),
+            ("workload endpoints", pods, "workload"),
+        ):
+            self.say(f"Loading all {what}.")
+            for use in uses if self.shows_all else ():
+                self.say(f"  {use.address} belongs to {use.owner}")
+            self.say(f"Found {len(uses)} {noun} IPs.\n")
+        addresses = {use.address for use in (*tunnels, *pods)}
+        self.say(f"Workloads and nodes are using {len(addresses)} IPs.\n")
+
+    def top_nodes(self, allocations: Iterable[Allocation]) -> None:
+        self.say(f"Looking for top (up to {NODES_SHOWN_MAX}) nodes by allocations...")
+        ranked = Counter(one.node for one in allocations).most_common()
+        for node, count in ranked[:NODES_SHOWN_MAX]:
+            self.say(f"  {node} has {count} allocations")
+        if ranked:
+            median = ranked[len(ranked) // 2][1]
+            self.say(f"Node with most allocations has {ranked[0][1]}; median is {median}")
+        self.say()
+
+    def scan(self, what: str, found: Sequence[Finding], summary: str) -> None:
+        """One kind of problem: each where it is to be shown, and their number."""
+        if what:
+            self.say(f"Scanning for {what}...")
+        for finding in found if self.shows_problems else ():
+            self.say(f"  {finding.subject}: {finding.detail}")
+        self.problems += len(found)
+        self.say(f"Found {len(found)} {summary}")
+
+
+async def _check(session: Session, arguments: Arguments) -> None:
+    store = (await session.cluster()).store
+    telling = _Telling(session, arguments)
+    session.say("Checking IPAM for inconsistencies...\n")
+    snapshot = await read_snapshot(store)
+    pools, nodes = await listed(store, IPPool), await listed(store, Node)
+    tunnels = [Use(address, f"Node({node.name})") for node in nodes for address in _tunnels(node)]
+    pods = [
+        Use(network.network_address, f"Workload({endpoint.metadata.namespace}/{endpoint.name})")
+        for endpoint in await listed(store, WorkloadEndpoint)
+        for network in endpoint.spec.ip_networks
+    ]
+    allocations = ipam_report.allocations(snapshot, (*tunnels, *pods))
+    telling.blocks(snapshot, allocations)
+    telling.pools(pools)
+    telling.uses(tunnels, pods)
+    session.say("Loading all handles")
+    telling.top_nodes(allocations)
+    found = check(snapshot, pools, (*tunnels, *pods), frozenset(node.name for node in nodes))
+    _scan(telling, snapshot, found)
+    session.say(f"Check complete; found {telling.problems} problems.")
+    if arguments.flag("output"):
+        report = await ipam_report.written(store, allocations, found)
+        _write(Path(arguments.value("output")), report)
+
+
+def _scan(telling: _Telling, snapshot: Snapshot, found: Iterable[Finding]) -> None:
+    by = defaultdict(list)
+    for finding in found:
+        by[finding.category].append(finding)
+    unallocated = {finding.subject for finding in by[findings.NOT_ALLOCATED]}
+    # A pool that is disabled keeps its pods: only what nobody gave out is astray.
+    outside = [finding for finding in by[findings.OUTSIDE_POOLS] if finding.subject in unallocated]
+    astray = {finding.subject for finding in outside}
+    inside = [finding for finding in by[findings.NOT_ALLOCATED] if finding.subject not in astray]
+    telling.scan(
+        "IPs that are allocated but not actually in use",
+        by[findings.LEAKED],
+        "IPs that are allocated in IPAM but not actually in use.",
+    )
+    telling.scan(
+        "IPs that are in use by a workload or node but not allocated in IPAM",
+        outside,
+        "in-use IPs that are not in active IP pools.",
+    )
+    telling.scan(
+        "", inside, "in-use IPs that are in active IP pools but have no corresponding IPAM allocation."
+    )
+    telling.scan("", by[findings.SEVERAL_OWNERS], "in-use IPs with multiple owners.\n")
+    handles = {finding.subject for finding in by[findings.EMPTY_HANDLE]}
+    telling.scan(
+        "IPAM handles with no matching IPs",
+        by[findings.EMPTY_HANDLE],
+        f"handles with no matching IPs (and {len(snapshot.handles) - len(handles)} handles with matches).",
+    )
+    telling.scan(
+        "IPs with missing handle",
+        by[findings.MISSING_HANDLE],
+        "IPs whose handle has no matching handle resource.",
+    )
+    telling.scan(
+        "blocks with an invalid affinity", by[findings.BAD_AFFINITY], "blocks with an invalid affinity."
+    )
+
+
+def _tunnels(node: Node) -> Iterable[IPAddress]:
+    bgp, spec = node.spec.bgp, node.spec
+    ipip = bgp.ipv4_ipip_tunnel_addr if bgp is not None else None
+    found = (ipip, spec.ipv4_vxlan_tunnel_addr, spec.ipv6_vxlan_tunnel_addr)
+    return (address for address in found if address is not None)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise Refused(f"cannot write the report to {path}: {error.strerror}") from None
+
+
+SUBCOMMANDS: Sequence[Subcommand] = (
+    Subcommand(
+        Usage(
+            "ipam check",
+            "[--show-all-ips] [--show-problem-ips] [--output=<FILE>]",
+            "Check that the IPAM fits what pods and tunnels use.",
+            "With the report, ipam release gives back what leaked.",
+            (
+                Option("show-all-ips", "Print all addresses that are checked."),
+                Option("show-problem-ips", "Print what does not fit."),
+                Option("output", "Write a report to this file.", "o", "FILE"),
+            ),
+            (("Check, and keep what leaked.", "ipam check -o report.json"),),
+        ),
+        _check,
+    ),
+)

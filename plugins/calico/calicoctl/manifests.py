@@ -1,0 +1,96 @@
+"""From plain objects to resources: the kind is known, the fields are right, the namespace is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TextIO
+
+from calico.calicoctl import files
+from calico.calicoctl.arguments import Arguments, Option
+from calico.calicoctl.files import BadFile
+from calico.resources.envelope import API_VERSION, Resource
+from calico.resources.table import NOUNS, kind_named, kind_of
+from fabric.api.objects import Object
+from fabric.errors import FabricError
+
+FILE_OPTIONS = (
+    Option(
+        "filename",
+        "A file, a folder (its .json, .yaml and .yml), or\n- for standard input.",
+        "f",
+        "FILENAME",
+    ),
+    Option("recursive", "Go into the folder's folders too.", "R"),
+    Option("skip-empty", "Files that hold nothing are no error."),
+)
+NAMESPACE = Option(
+    "namespace", "Namespace of the resource; default, where its kind\nhas namespaces.", "n", "NS"
+)
+
+
+class Unsupported(FabricError):
+    """A kind, or an option for it, that there is not."""
+
+
+def noun_named(name: str) -> type[Resource]:
+    """The kind that a user means by `ippool`, `pools` …; Unsupported."""
+    kind = kind_named(name)
+    if kind is None:
+        raise Unsupported(f"resource type '{name}' is not supported")
+    return NOUNS[kind.kind]
+
+
+def loaded(arguments: Arguments, stdin: TextIO) -> list[Object]:
+    """The objects that -f names. BadFile when one cannot be read; NothingThere when a file holds none."""
+    name = arguments.value("filename")
+    found: list[Object] = []
+    for file, documents in files.documents(name, stdin, recursive=arguments.flag("recursive")):
+        objects = [obj for document in documents for obj in files.objects(document, file)]
+        if not objects and not arguments.flag("skip-empty"):
+            raise NothingThere(f"No resources specified in file {file}")
+        found += objects
+    if not found and not arguments.flag("skip-empty"):
+        raise NothingThere(f"No resources specified in directory {name}")
+    return found
+
+
+class NothingThere(FabricError):
+    """A file, or a folder, that holds no resources."""
+
+
+def noun_of(obj: Object) -> type[Resource]:
+    """The noun of an object of the present version; BadFile for any other."""
+    kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
+    noun = NOUNS.get(kind) if isinstance(kind, str) else None
+    if noun is None or version != API_VERSION:
+        raise BadFile(f"unknown resource type ({kind}) and/or version ({version})")
+    return noun
+
+
+def settled(resource: Resource, arguments: Arguments) -> Resource:
+    """The resource in the namespace that -n or the resource itself says, or in `default`."""
+    own, asked = resource.metadata.namespace, arguments.value("namespace")
+    namespace = namespace_of(type(resource), own, asked)
+    return replace(resource, metadata=replace(resource.metadata, namespace=namespace))
+
+
+def namespace_of(noun: type[Resource], own: str, asked: str) -> str:
+    """Where a resource is; Unsupported when that makes no sense."""
+    if not kind_of(noun).namespaced:
+        if own:
+            raise Unsupported(
+                "namespace should not be specified for a non-namespaced resource. "
+                f"{noun.KIND} is not a namespaced resource"
+            )
+        if asked:
+            raise Unsupported(f"{noun.KIND} is not namespaced")
+        return ""
+    if own and asked and own != asked:
+        raise Unsupported(f"resource namespace does not match client namespace. {own} != {asked}")
+    return own or asked or "default"
+
+
+def valid_kinds() -> Iterable[str]:
+    """Lines for the help: what kinds there are."""
+    return (f"  - {noun.KIND.lower()}" for noun in sorted(NOUNS.values(), key=lambda noun: noun.KIND))

@@ -1,0 +1,143 @@
+"""get: resources as tables, YAML or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from calico.calicoctl import printing
+from calico.calicoctl.arguments import Arguments, Option, Usage
+from calico.calicoctl.door import Door
+from calico.calicoctl.manifests import FILE_OPTIONS, NAMESPACE
+from calico.calicoctl.session import Refused, Session, Subcommand
+from calico.calicoctl.targets import Target, targets
+from calico.columns import COLUMNS
+from calico.resources.bgp_configuration import BGPConfiguration, effective
+from calico.resources.envelope import API_VERSION
+from calico.resources.nodes import Node
+from fabric.api.objects import Object
+from fabric.errors import FabricError, NotFound
+
+_OF_THE_CLUSTER = ("namespace", "uid", "resourceVersion", "creationTimestamp")
+"""What --export leaves out of the metadata."""
+
+Print = Callable[[Sequence[Object]], str]
+
+
+async def _get(session: Session, arguments: Arguments) -> None:
+    show = _printer(arguments)
+    wanted = targets(session, arguments)
+    door = await session.door()
+    found: list[Object] = []
+    errors: list[FabricError] = []
+    for target in wanted:
+        try:
+            found.append(await _found(door, target, arguments))
+        except FabricError as error:
+            errors.append(error)
+    if found:
+        session.write(show(found))
+    if errors:
+        raise Refused("\n".join(map(str, errors)))
+
+
+async def _found(door: Door, target: Target, arguments: Arguments) -> Object:
+    """One resource, or the list of a kind."""
+    if target.name:
+        obj = (await door.get(target.noun, target.name, target.namespace)).to_object()
+        if arguments.flag("export"):
+            meta = obj["metadata"].items()
+            obj = obj | {"metadata": {key: value for key, value in meta if key not in _OF_THE_CLUSTER}}
+        return await _as_shown(door, obj, arguments)
+    resources, revision = await door.listed(target.noun, target.namespace)
+    return {
+        "kind": f"{target.noun.KIND}List",
+        "apiVersion": API_VERSION,
+        "metadata": {"resourceVersion": str(revision)},
+        "items": [await _as_shown(door, each.to_object(), arguments) for each in resources],
+    }
+
+
+async def _as_shown(door: Door, obj: Object, arguments: Arguments) -> Object:
+    """The object; in tables the AS number of a node that says none is the cluster's, in brackets."""
+    spec = obj.get("spec") or {}
+    if obj["kind"] != Node.KIND or not spec.get("bgp") or "asNumber" in spec["bgp"]:
+        return obj
+    if arguments.value("output", "ps") in ("yaml", "yml", "json"):
+        return obj
+    try:
+        default = await door.get(BGPConfiguration, "default")
+    except NotFound:
+        default = None
+    inherited = effective(default if isinstance(default, BGPConfiguration) else None).as_number
+    return obj | {"spec": spec | {"bgp": spec["bgp"] | {"asNumber": f"({inherited})"}}}
+
+
+def _printer(arguments: Arguments) -> Print:
+    output = arguments.value("output", "ps")
+    shows_namespace = arguments.flag("all-namespaces") or bool(arguments.value("namespace"))
+    if output in ("yaml", "yml"):
+        return lambda found: printing.as_yaml(_alone(found))
+    if output == "json":
+        return lambda found: printing.as_json(_alone(found))
+    if output in ("ps", "wide"):
+        return lambda found: "".join(_table(obj, output == "wide", shows_namespace) for obj in found)
+    name, _, value = output.partition("=")
+    if name in ("go-template", "go-template-file"):
+        raise Refused(f"output format '{name}' needs Go; use -o json with a program such as jq")
+    if name != "custom-columns":
+        raise Refused(f"unrecognized output format '{output}'")
+    if not value:
+        raise Refused("need to specify at least one column")
+    headings = tuple(heading.strip() for heading in value.split(","))
+    return lambda found: "".join(_columns(obj, headings) for obj in found)
+
+
+def _alone(found: Sequence[Object]) -> Any:
+    return found[0] if len(found) == 1 else list(found)
+
+
+def _table(obj: Object, wide: bool, shows_namespace: bool) -> str:
+    columns = COLUMNS[obj["kind"].removesuffix("List")]
+    headings = columns.headings(wide=wide)
+    if shows_namespace and "NAMESPACE" in columns.cells:
+        headings = ("NAMESPACE", *headings)
+    return _columns(obj, headings)
+
+
+def _columns(obj: Object, headings: Sequence[str]) -> str:
+    """A table of one resource, or of a list, and a line to part it from the next."""
+    cells = COLUMNS[obj["kind"].removesuffix("List")].cells
+    unknown = next((heading for heading in headings if heading not in cells), None)
+    if unknown is not None:
+        raise Refused(f"Unknown heading {unknown}, valid values are: {', '.join(sorted(cells))}")
+    rows = [[cells[heading](each) for heading in headings] for each in obj.get("items", [obj])]
+    return printing.columns(headings, rows) + "\n"
+
+
+SUBCOMMANDS: Sequence[Subcommand] = (
+    Subcommand(
+        Usage(
+            "get",
+            "( <KIND> [<NAME>...] | --filename=<FILENAME> [--recursive] [--skip-empty] )\n"
+            "                [--output=<OUTPUT>] [--namespace=<NS> | --all-namespaces] [--export]",
+            "Show resources by kind and name, or by file.",
+            "Without names, all resources of the kind are shown. Several names, or a file, give a table\n"
+            "for each.\n\n"
+            "  ps               columns\n"
+            "  wide             more columns\n"
+            "  custom-columns   the columns that are named: custom-columns=NAME,CIDR\n"
+            "  yaml, json       the resources, as all commands take them",
+            (
+                *FILE_OPTIONS,
+                Option("output", "ps, wide, custom-columns=..., yaml or json [default: ps].", "o", "OUTPUT"),
+                NAMESPACE,
+                Option("all-namespaces", "Of all namespaces.", "A"),
+                Option("export", "Leave out what only this cluster gives it.\nFor named resources."),
+            ),
+            (("All pools, with all columns.", "get ippools -o wide"),),
+            words_max=None,
+        ),
+        _get,
+    ),
+)

@@ -1,0 +1,62 @@
+"""Which resources a command means: a kind with names, or what a file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calico.calicoctl.arguments import Arguments
+from calico.calicoctl.files import BadFile
+from calico.calicoctl.manifests import Unsupported, loaded, namespace_of, noun_named, noun_of
+from calico.calicoctl.session import Refused, Session
+from calico.resources.envelope import Resource
+from fabric.api.objects import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One resource, or (without a name) all of a kind."""
+
+    noun: type[Resource]
+    name: str
+    namespace: str = ""
+    """Where it is; empty for all namespaces, and for a kind that has none."""
+    resource_version: str = ""
+
+
+def targets(session: Session, arguments: Arguments) -> list[Target]:
+    """What the words, or else the file, name; Refused and Unsupported."""
+    if arguments.flag("filename"):
+        if arguments.words:
+            raise Refused("give a kind and names, or --filename, but not both")
+        try:
+            found = loaded(arguments, session.context.stdin)
+            return [_in_file(obj, arguments) for obj in found]
+        except BadFile as error:
+            raise Refused(f"failed to execute command: {error}") from None
+    if not arguments.words:
+        raise Refused("No resources specified")
+    kind, *names = arguments.words
+    noun = noun_named(kind)
+    return [Target(noun, name, _namespace(noun, name, "", arguments)) for name in names or [""]]
+
+
+def _in_file(obj: Object, arguments: Arguments) -> Target:
+    noun = noun_of(obj)
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
+        raise BadFile(f"a resource of kind {noun.KIND} has no metadata.name")
+    namespace = _namespace(noun, meta["name"], str(meta.get("namespace") or ""), arguments)
+    return Target(noun, meta["name"], namespace, str(meta.get("resourceVersion") or ""))
+
+
+def _namespace(noun: type[Resource], name: str, own: str, arguments: Arguments) -> str:
+    asked = arguments.value("namespace")
+    if not arguments.flag("all-namespaces"):
+        return namespace_of(noun, own, asked)
+    if asked:
+        raise Unsupported("cannot use both --namespace and --all-namespaces flags at the same time")
+    if not namespace_of(noun, own, ""):
+        raise Unsupported(f"{noun.KIND} is not namespaced")
+    if name:
+        raise Unsupported("cannot use --all-namespace flag for getting a single resource")
+    return ""
