@@ -76,12 +76,12 @@ def pod(
 class Cluster:
     """One cluster of a test; `close` takes it down whatever state it is in."""
 
-    def __init__(self, folder: Path, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = ()) -> None:
+    def __init__(self, folder: Path, **spec: Any) -> None:
         self.name = f"test-{uuid.uuid4().hex[:8]}"
         self.file = folder / f"{self.name}.yaml"
-        self.write(nodes=nodes, backend=backend, pods=pods)
+        self.write(**spec)
 
-    def write(self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = ()) -> None:
+    def write(self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = (), underlay: Any = None) -> None:
         """Write the topology file anew."""
         topology = {
             "apiVersion": "fabric.dev/v1",
@@ -91,6 +91,7 @@ class Cluster:
                 "nodes": nodes,
                 "network": {"plugin": "flannel", "backend": backend},
                 "manifests": list(pods),
+                **({"underlay": underlay} if underlay else {}),
             },
         }
         self.file.write_text(json.dumps(topology))

@@ -106,12 +106,15 @@ class UnderlayProcess:
             self._loops[name][0].want(underlay.states[name])
 
     async def _wired(self, names: Iterable[str]) -> None:
-        """Let these make their wires before those at the other ends look for them."""
+        """Let these make their wires before those at the other ends look for them.
+
+        A refusal is waited out: devices of a namespace that just died are in the way for a moment.
+        """
         loops = [self._loops[name][0] for name in names]
         for loop in loops:
             loop.poke()
         for _ in range(WIRING_TRIES):
-            if all(loop.settled or loop.last_error for loop in loops):
+            if all(loop.settled for loop in loops):
                 return
             await asyncio.sleep(WIRING_SECONDS)
 
