@@ -196,7 +196,7 @@ class CalicoAgent:
     def _carrier_kind(self) -> str:
         if self._state is None or not self._state.site.wants_ipip:
             return ""
-        return "the kernel's ipip" if self._state.site.has_ipip else "a TUN device (this kernel has no ipip)"
+        return "kernel" if self._state.site.has_ipip else "user space"
 
     async def _keep_carrier(self) -> None:
         """See that the carrier of tunl0 runs where the kernel has no ipip, and nowhere else."""

@@ -20,7 +20,7 @@ class Condition:
     state: NodeState
     settings: Settings
     carrier: str
-    """What carries IPIP, or nothing."""
+    """What carries IPIP: `kernel` or `user space`; empty where nothing must."""
     mtu: int
 
 
@@ -45,6 +45,7 @@ def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
     if condition.settings.runs_bird and bgp is not None:
         details["as-number"] = str(bgp.as_number or f"({DEFAULTS.as_number})")
         details["route-reflector"] = bgp.route_reflector_cluster_id
-    carrier = f"tunl0 is carried by {condition.carrier}" if "TUN" in condition.carrier else ""
+    in_user_space = condition.carrier == "user space"
+    carrier = "tunl0 is carried in user space: this kernel has no ipip" if in_user_space else ""
     message = "; ".join(filter(None, ("Calico is running on this node", carrier, *troubles)))
     return AgentStatus(True, "CalicoIsUp", message, {key: value for key, value in details.items() if value})
