@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from calico.calicoctl import printing
@@ -21,6 +22,7 @@ from fabric.api.kinds import NODE
 from fabric.api.objects import condition, condition_is
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.protocols import Protocol
+from fabric.bird.timestamps import moment
 from fabric.errors import FabricError, NotFound
 from fabric.plugin.commands import Cluster
 
@@ -40,6 +42,8 @@ class Seen:
     """Whether Calico's agent is at work there."""
     bird: Sequence[Protocol] | None
     """What its BIRD says; None when it does not answer."""
+    now: datetime = datetime.min
+    """The BIRD's clock."""
 
 
 async def _status(session: Session, arguments: Arguments) -> None:
@@ -71,7 +75,7 @@ def told(seen: Seen, *, headed: bool) -> str:
         return "\n".join(lines) + "\n"
     rows: dict[int, list[Sequence[str]]] = {4: [], 6: []}
     for protocol in seen.bird:
-        if (found := _row(protocol)) is not None:
+        if (found := _row(protocol, seen.now)) is not None:
             rows[found[0]].append(found[1])
     for family, sessions in rows.items():
         lines += ["", f"IPv{family} BGP status"]
@@ -80,7 +84,7 @@ def told(seen: Seen, *, headed: bool) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _row(protocol: Protocol) -> tuple[int, Sequence[str]] | None:
+def _row(protocol: Protocol, now: datetime) -> tuple[int, Sequence[str]] | None:
     """Family and cells of a session; None for what is no session of Calico's."""
     found = _SESSION.fullmatch(protocol.name)
     if found is None or protocol.proto != "BGP":
@@ -93,7 +97,16 @@ def _row(protocol: Protocol) -> tuple[int, Sequence[str]] | None:
     except ValueError:
         return None
     info = " ".join(protocol.info.split())
-    return family, (address, _TYPES[type_], protocol.state, protocol.since, info)
+    return family, (address, _TYPES[type_], protocol.state, _since(protocol.since, now), info)
+
+
+def _since(text: str, now: datetime) -> str:
+    """As BIRD says it by itself: the time of what is younger than 20 hours, else the day."""
+    try:
+        then = moment(text, now)
+    except ValueError:
+        return text
+    return f"{then:%H:%M:%S}" if now - then < timedelta(hours=20) else f"{then:%Y-%m-%d}"
 
 
 async def _ask(cluster: Cluster, name: str, turns: asyncio.Semaphore) -> Seen:
@@ -102,7 +115,7 @@ async def _ask(cluster: Cluster, name: str, turns: asyncio.Semaphore) -> Seen:
             return Seen(name, False, None)
         bird = BirdClient(cluster.folders(name) / SOCKET, name=f"bird of {name}")
         try:
-            return Seen(name, True, await bird.protocols())
+            return Seen(name, True, await bird.protocols(), (await bird.status()).now)
         except BirdAway:
             return Seen(name, True, None)
 
