@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
-import time
-from contextlib import contextmanager
 
 import pytest
 from support.cluster_namespaces import namespaces_of
 from support.eventually import eventually
+from support.pinging import pinging
 from support.shipped import Shipped
 
 REFLECTOR = {"route-reflector": "true"}
@@ -56,21 +54,6 @@ def up(cluster):
         yield cluster
     finally:
         cluster.close()
-
-
-@contextmanager
-def pinging(cluster, source, target):
-    """A ping every 5 ms from one pod to another; yields what tells how many were lost so far, at its end."""
-    lost = []
-    command = ("ping", "-n", "-q", "-i", "0.005", cluster.address(target))
-    with cluster.start(source, *command) as ping:
-        time.sleep(0.5)
-        yield lost
-        cluster.exec(source, "pkill", "-INT", "-x", "ping")
-        said = ping.communicate(timeout=30)[0]
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-    assert found, said
-    lost.append(int(found[1]) - int(found[2]))
 
 
 def kill_bird(cluster, node):

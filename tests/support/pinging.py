@@ -1,0 +1,27 @@
+"""A ping that runs beside a test, and counts what was lost while things were broken."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.shipped import Shipped
+
+INTERVAL = "0.005"
+
+
+@contextmanager
+def pinging(cluster: Shipped, source: str, target: str) -> Iterator[list[int]]:
+    """Ping every 5 ms from pod to pod; the list gets the number of lost packets when the body ends."""
+    lost: list[int] = []
+    command = ("ping", "-n", "-q", "-i", INTERVAL, cluster.address(target))
+    with cluster.start(source, *command) as ping:
+        time.sleep(0.5)
+        yield lost
+        cluster.exec(source, "pkill", "-INT", "-x", "ping")
+        said = ping.communicate(timeout=30)[0]
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
+    assert found, said
+    lost.append(int(found[1]) - int(found[2]))
