@@ -25,11 +25,14 @@ def need_spec(places: Places) -> ClusterSpec:
     return spec
 
 
-def worker_of(places: Places, host: str) -> int:
-    """The worker whose runtime runs that node (or the switch, …); BadInput names those there are."""
+def worker_of(places: Places, host: str, *, at: str = "--node") -> int:
+    """The worker whose runtime runs that node (or the switch, …).
+
+    BadInput names those there are, and the argument `at` which this one was given.
+    """
     hosts = wanted_hosts(need_spec(places))
     if host not in hosts:
-        raise BadInput(Problem("--node", f"no node {host!r}; there: {', '.join(sorted(hosts))}"))
+        raise BadInput(Problem(at, f"no node {host!r}; there: {', '.join(sorted(hosts))}"))
     return hosts[host]
 
 

@@ -13,9 +13,10 @@ from socket import AF_INET, AF_INET6
 from typing import Literal, get_args
 
 from fabric.kernel import netlink
-from fabric.kernel.links import Indexes
+from fabric.kernel.links import Indexes, devices, names_by_index
+from fabric.kernel.namespaces import inside
 from fabric.kernel.netlink import Request, attribute, u32
-from fabric.netstate.objects import IPAddress, NextHop, Route
+from fabric.netstate.objects import MAIN_TABLE, IPAddress, NextHop, Route
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 _RTMSG = struct.Struct("=BBBBBBBBI")
@@ -51,13 +52,25 @@ def request(obj: Route, indexes: Indexes, type: int, flags: int) -> Request:
     return Request(type, flags, body)
 
 
-def read(socket: netlink.Socket, names: Mapping[int, str]) -> Iterator[Route]:
-    """Yield every route that somebody wrote."""
+def read(socket: netlink.Socket, names: Mapping[int, str], *, with_kernel_s: bool = False) -> Iterator[Route]:
+    """Yield every route that somebody wrote; `with_kernel_s` those too that the kernel made by itself."""
     for family in (AF_INET, AF_INET6):
         for kind, body in socket.dump(RTM_GETROUTE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
-            route = _route(body, names) if kind == RTM_NEWROUTE else None
+            route = _route(body, names, with_kernel_s) if kind == RTM_NEWROUTE else None
             if route is not None:
                 yield route
+
+
+def main_table(pid: int) -> tuple[Route, ...]:
+    """What `ip route` shows in the network namespace of that process; OSError when it is gone."""
+    with inside(pid):
+        socket = netlink.Socket()
+    try:
+        names = names_by_index(devices(socket))
+        routes = tuple(read(socket, names, with_kernel_s=True))
+    finally:
+        socket.close()
+    return tuple(route for route in routes if route.table == MAIN_TABLE)
 
 
 def _legs(obj: Route, indexes: Indexes) -> bytes:
@@ -69,12 +82,12 @@ def _legs(obj: Route, indexes: Indexes) -> bytes:
     return packed
 
 
-def _route(body: bytes, names: Mapping[int, str]) -> Route | None:
+def _route(body: bytes, names: Mapping[int, str], with_kernel_s: bool) -> Route | None:
     family, length, _, _, table, proto, scope, kind, bits = _RTMSG.unpack_from(body)
     found = netlink.attributes(body, _RTMSG.size)
     table = _number(found.get(_RTA_TABLE)) or table
-    kernels_own = proto in (_PROTO_KERNEL, _PROTO_REDIRECT, _PROTO_RA) or bits & _RTM_F_CLONED
-    if table == _TABLE_LOCAL or kernels_own or kind not in _TYPE_NAMES:
+    kernels_own = not with_kernel_s and proto in (_PROTO_KERNEL, _PROTO_REDIRECT, _PROTO_RA)
+    if table == _TABLE_LOCAL or kernels_own or bits & _RTM_F_CLONED or kind not in _TYPE_NAMES:
         return None
     unicast = _TYPE_NAMES[kind] == "unicast"
     packed = found.get(_RTA_DST, bytes(4 if family == AF_INET else 16))
