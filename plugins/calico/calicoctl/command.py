@@ -57,13 +57,12 @@ async def _run(session: Session, argv: Sequence[str]) -> None:
     words = _without_universal(argv)
     subcommand = _meant(words)
     if subcommand is None:
-        group = tuple(word for word in words if not word.startswith("-"))
-        if not group or any(it.usage.name.startswith(f"{group[0]} ") for it in SUBCOMMANDS):
-            if len(group) > 1:
-                raise BadUsage(f'Unknown command: "{" ".join(group[:3])}"\n{overview(group[0])}')
-            session.say(overview(group[0] if group else ""))
-            return
-        raise BadUsage(f'Unknown command: "{group[0]}"\n{overview()}')
+        typed = " ".join(word for word in words if not word.startswith("-"))
+        if typed and not _names(typed):
+            group = typed.split()[0] if _names(typed.split()[0]) else ""
+            raise BadUsage(f'Unknown command: "{typed}"\n{overview(group)}')
+        session.say(overview(typed))
+        return
     rest = words[len(subcommand.usage.name.split()) :]
     try:
         arguments = parse(subcommand.usage, rest)
@@ -101,7 +100,7 @@ def _without_universal(argv: Sequence[str]) -> list[str]:
 
 def overview(group: str = "") -> str:
     """The help of calicoctl, or of a group such as `ipam`."""
-    shown = [it.usage for it in SUBCOMMANDS if it.usage.name.startswith(f"{group} ") or not group]
+    shown = _names(group) if group else [subcommand.usage for subcommand in SUBCOMMANDS]
     width = max(len(usage.name) for usage in shown) + 2
     lines = ["Usage:", f"  calicoctl {group + ' ' if group else ''}<command> [<args>...]", ""]
     lines += [f"    {usage.name.ljust(width)}{usage.summary}" for usage in shown]
@@ -114,6 +113,11 @@ def overview(group: str = "") -> str:
         ]
     lines.append("  See 'calicoctl <command> --help' to read about a specific subcommand.")
     return "\n".join(lines)
+
+
+def _names(group: str) -> Sequence[Usage]:
+    """The subcommands of a group."""
+    return [it.usage for it in SUBCOMMANDS if it.usage.name.startswith(f"{group} ")]
 
 
 async def _version(session: Session, arguments: Arguments) -> None:

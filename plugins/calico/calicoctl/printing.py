@@ -55,7 +55,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     tag = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    style = '"' if tag != "tag:yaml.org,2002:str" else "|" if "\n" in text else None
+    plain = tag == "tag:yaml.org,2002:str" and text.replace("\n", "").isprintable()
+    style = '"' if not plain else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
