@@ -21,13 +21,15 @@ from support.transcript import fold, matches, subnets
 
 AGAIN_SECONDS_MAX = 20.0
 COMMAND_SECONDS_MAX = 120.0
-_READS = re.compile(r"^(?:fabric (?:exec|status|logs)|kubectl get)\b(?!.*(?: del | tcpdump ))")
+_READS = re.compile(r"^(?:fabric (?:exec|status|logs|bgp|routes|graph|calicoctl (?:get|ipam|node))|kubectl get)\b(?!.*(?: del | tcpdump ))")
 
 _FABRIC = """#!/bin/sh
 command=$1
 case $command in
-exec | logs) shift; set -- "$command" --cluster {cluster} "$@" ;;
-status | kubeconfig) set -- "$@" {cluster} ;;
+exec | logs | routes) shift; set -- "$command" --cluster {cluster} "$@" ;;
+link) set -- "$@" --cluster {cluster} ;;
+graph) [ $# -gt 1 ] || set -- "$@" {cluster} ;;
+status | kubeconfig | bgp) set -- "$@" {cluster} ;;
 esac
 exec {python} -P -m fabric "$@"
 """
@@ -47,6 +49,7 @@ class PageSession:
         self._background_log = folder / "background.log"
         self._env = os.environ | {
             "COLUMNS": "100",
+            "FABRIC_CLUSTER": self.cluster,
             "PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
         }
         self._furnish()
