@@ -59,6 +59,11 @@ def objects(document: Any, name: str) -> Iterator[Object]:
         yield document
 
 
+def is_text(plain: str) -> bool:
+    """True when a scalar without quotes is read as text."""
+    return not any(re.fullmatch(pattern, plain) for pattern, _ in _SCALARS.values())
+
+
 def _manifests(folder: Path, recursive: bool) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_dir():

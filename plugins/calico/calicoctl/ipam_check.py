@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from calico.calicoctl import ipam_report
@@ -72,12 +72,12 @@ class _Telling:
             self.say(f"Node with most allocations has {ranked[0][1]}; median is {median}")
         self.say()
 
-    def scan(self, what: str, found: Sequence[Finding], summary: str) -> None:
-        """One kind of problem: each where it is to be shown, and their number."""
+    def scan(self, what: str, found: Sequence[str], summary: str) -> None:
+        """One kind of problem: a sentence for each where they are to be shown, and their number."""
         if what:
             self.say(f"Scanning for {what}...")
-        for finding in found if self.shows_problems else ():
-            self.say(f"  {finding.subject}: {finding.detail}")
+        for sentence in found if self.shows_problems else ():
+            self.say(f"  {sentence}")
         self.problems += len(found)
         self.say(f"Found {len(found)} {summary}")
 
@@ -101,49 +101,66 @@ async def _check(session: Session, arguments: Arguments) -> None:
     session.say("Loading all handles")
     telling.top_nodes(allocations)
     found = check(snapshot, pools, (*tunnels, *pods), frozenset(node.name for node in nodes))
-    _scan(telling, snapshot, found)
+    _scan(telling, snapshot, allocations, found)
     session.say(f"Check complete; found {telling.problems} problems.")
     if arguments.flag("output"):
         report = await ipam_report.written(store, allocations, found)
         _write(Path(arguments.value("output")), report)
 
 
-def _scan(telling: _Telling, snapshot: Snapshot, found: Iterable[Finding]) -> None:
+def _scan(
+    telling: _Telling, snapshot: Snapshot, allocations: Sequence[Allocation], found: Iterable[Finding]
+) -> None:
     by = defaultdict(list)
     for finding in found:
         by[finding.category].append(finding)
-    unallocated = {finding.subject for finding in by[findings.NOT_ALLOCATED]}
+    attributes = {str(one.address): one.attributes for one in allocations}
     # A pool that is disabled keeps its pods: only what nobody gave out is astray.
+    unallocated = {finding.subject for finding in by[findings.NOT_ALLOCATED]}
     outside = [finding for finding in by[findings.OUTSIDE_POOLS] if finding.subject in unallocated]
     astray = {finding.subject for finding in outside}
     inside = [finding for finding in by[findings.NOT_ALLOCATED] if finding.subject not in astray]
     telling.scan(
         "IPs that are allocated but not actually in use",
-        by[findings.LEAKED],
+        [f"{it.subject} leaked; attrs {attributes[it.subject]}" for it in by[findings.LEAKED]],
         "IPs that are allocated in IPAM but not actually in use.",
     )
     telling.scan(
         "IPs that are in use by a workload or node but not allocated in IPAM",
-        outside,
+        [f"{it.subject} in use by {it.detail} is not in any active IP pool." for it in outside],
         "in-use IPs that are not in active IP pools.",
     )
+    no_allocation = "and in active IPAM pool but has no IPAM allocation."
     telling.scan(
-        "", inside, "in-use IPs that are in active IP pools but have no corresponding IPAM allocation."
+        "",
+        [f"{it.subject} in use by {it.detail} {no_allocation}" for it in inside],
+        "in-use IPs that are in active IP pools but have no corresponding IPAM allocation.",
     )
-    telling.scan("", by[findings.SEVERAL_OWNERS], "in-use IPs with multiple owners.\n")
-    handles = {finding.subject for finding in by[findings.EMPTY_HANDLE]}
+    telling.scan(
+        "",
+        [f"{it.subject} has multiple owners: {it.detail}" for it in by[findings.SEVERAL_OWNERS]],
+        "in-use IPs with multiple owners.\n",
+    )
+    _scan_structure(telling, len(snapshot.handles), by)
+
+
+def _scan_structure(telling: _Telling, handles: int, by: Mapping[str, Sequence[Finding]]) -> None:
+    """Handles and affinities that do not fit the blocks."""
+    empty = {finding.subject for finding in by[findings.EMPTY_HANDLE]}
     telling.scan(
         "IPAM handles with no matching IPs",
-        by[findings.EMPTY_HANDLE],
-        f"handles with no matching IPs (and {len(snapshot.handles) - len(handles)} handles with matches).",
+        [f"{handle} doesn't have any active IPs." for handle in sorted(empty)],
+        f"handles with no matching IPs (and {handles - len(empty)} handles with matches).",
     )
     telling.scan(
         "IPs with missing handle",
-        by[findings.MISSING_HANDLE],
+        [f"{it.subject} has a handle that doesn't exist: {it.detail}" for it in by[findings.MISSING_HANDLE]],
         "IPs whose handle has no matching handle resource.",
     )
     telling.scan(
-        "blocks with an invalid affinity", by[findings.BAD_AFFINITY], "blocks with an invalid affinity."
+        "blocks with an invalid affinity",
+        [f"{it.subject}: {it.detail}" for it in by[findings.BAD_AFFINITY]],
+        "blocks with an invalid affinity.",
     )
 
 

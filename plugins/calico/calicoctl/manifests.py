@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TextIO
 
@@ -44,6 +44,8 @@ def noun_named(name: str) -> type[Resource]:
 def loaded(arguments: Arguments, stdin: TextIO) -> list[Object]:
     """The objects that -f names. BadFile when one cannot be read; NothingThere when a file holds none."""
     name = arguments.value("filename")
+    if not name:
+        raise NothingThere("a file is needed: --filename=<FILENAME>")
     found: list[Object] = []
     for file, documents in files.documents(name, stdin, recursive=arguments.flag("recursive")):
         objects = [obj for document in documents for obj in files.objects(document, file)]
@@ -91,6 +93,7 @@ def namespace_of(noun: type[Resource], own: str, asked: str) -> str:
     return own or asked or "default"
 
 
-def valid_kinds() -> Iterable[str]:
+def kinds_but(left_out: Collection[type[Resource]]) -> Iterable[str]:
     """Lines for the help: what kinds there are."""
-    return (f"  - {noun.KIND.lower()}" for noun in sorted(NOUNS.values(), key=lambda noun: noun.KIND))
+    names = sorted(noun.KIND.lower() for noun in NOUNS.values() if noun not in left_out)
+    return (f"  - {name}" for name in names)

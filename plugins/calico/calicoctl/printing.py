@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from calico.calicoctl import files
+
 COLUMN_MIN, PADDING = 5, 3
 _NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
 
@@ -55,7 +57,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     tag = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    plain = tag == "tag:yaml.org,2002:str" and text.replace("\n", "").isprintable()
+    reads_back = tag == "tag:yaml.org,2002:str" and files.is_text(text)
+    plain = reads_back and text.replace("\n", "").isprintable()
     style = '"' if not plain else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.door import Door
+from calico.calicoctl.door import READ_ONLY, Door
 from calico.calicoctl.files import BadFile
 from calico.calicoctl.manifests import (
     FILE_OPTIONS,
     NAMESPACE,
+    kinds_but,
     loaded,
     noun_of,
     settled,
-    valid_kinds,
 )
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.calicoctl.targets import Target, targets
@@ -170,7 +170,7 @@ def _usage(name: str, summary: str, description: str, *more: Option) -> Usage:
         name,
         f"{_BY_FILE}{flags} [--namespace=<NS>]",
         summary,
-        f"{description}\n\nValid kinds:\n" + "\n".join(valid_kinds()),
+        f"{description}\n\nValid kinds:\n" + "\n".join(kinds_but(READ_ONLY)),
         (*FILE_OPTIONS, *more, NAMESPACE),
         (
             (f"{summary.split()[0]} what pool.yaml holds.", f"{name} -f pool.yaml"),

@@ -101,7 +101,7 @@ async def test_what_leaked_is_found_named_and_released_from_the_report(ctl, tmp_
         "Found 1 IPs that are allocated in IPAM but not actually in use.",
         "Found 1 handles with no matching IPs (and 2 handles with matches).",
     ]
-    assert "  10.244.0.1: handle k8s-pod-network.pod-2, attributes " in out
+    assert "  10.244.0.1 leaked; attrs Main:k8s-pod-network.pod-2 Extra:namespace=default," in out
     assert out.endswith("Check complete; found 2 problems.\n")
     said = json.loads(report.read_text())
     assert said["clusterGUID"] == "abc" and said["datastoreLocked"] is False

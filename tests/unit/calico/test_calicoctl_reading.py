@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.calico_ipam import pool, put_resources
 from support.calicoctl import Ctl
@@ -120,6 +120,7 @@ async def test_a_folder_is_gone_through(ctl, tmp_path):
     empty.mkdir()
     assert await ctl.refuses("apply", "-f", str(empty)) == f"No resources specified in directory {empty}"
     assert await ctl.does("apply", "-f", str(empty), "--skip-empty") == "No resources specified\n"
+    assert await ctl.refuses("apply") == "a file is needed: --filename=<FILENAME>"
 
 
 async def test_what_is_no_resource_cannot_be_begun_with(ctl):
@@ -166,6 +167,7 @@ scalars = st.text(max_size=9) | st.integers() | st.booleans() | st.none()
 
 
 @settings(deadline=None)
+@example({"": "0E0"})
 @given(st.dictionaries(st.text(max_size=5), st.recursive(scalars, st.lists, max_leaves=5), max_size=3))
 def test_yaml_that_is_printed_reads_as_it_was(value):
     assert yaml.safe_load(printing.as_yaml(value)) == value
