@@ -18,7 +18,13 @@ from typing import Any
 from calico import endpoints
 from calico.addresses import NETWORK, Addresses
 from calico.resources import datastore
-from calico.resources.endpoints import EndpointPort, WorkloadEndpoint, endpoint_name, interface_name
+from calico.resources.endpoints import (
+    ClusterInformation,
+    EndpointPort,
+    WorkloadEndpoint,
+    endpoint_name,
+    interface_name,
+)
 from fabric.api.kinds import POD
 from fabric.api.objects import Object, labels_of
 from fabric.control.client import Client
@@ -59,6 +65,7 @@ class Cni:
         """Allocate, or find what was; FabricError when it cannot be now."""
         if (known := await self.check(ref)) is not None:
             return known
+        await self._check_unlocked()
         mtu = self._mtu()
         pod = await self._client.get(POD, ref.name, ref.namespace)
         found = await self._addresses.assign(ref, pod)
@@ -88,6 +95,12 @@ class Cni:
             uid = endpoint.spec.container_id
             if endpoint.spec.node == self._node and uid not in alive:
                 await self._release(uid, endpoint.metadata.namespace, endpoint.spec.pod)
+
+    async def _check_unlocked(self) -> None:
+        """FabricError while the datastore is locked: nobody is to write what a migration would miss."""
+        cluster = await datastore.get(self._store, ClusterInformation, "default")
+        if cluster is not None and cluster.spec.datastore_ready is False:
+            raise FabricError("the datastore is locked (calicoctl datastore migrate unlock)")
 
     async def _release(self, uid: str, namespace: str, name: str) -> None:
         if name:

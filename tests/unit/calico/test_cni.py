@@ -11,7 +11,7 @@ from calico.cni import Cni
 from calico.ipam.allocator import Ipam
 from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
-from calico.resources.endpoints import WorkloadEndpoint
+from calico.resources.endpoints import ClusterInformation, WorkloadEndpoint
 from fabric.api.kinds import NAMESPACE, POD
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError, NotFound
@@ -108,6 +108,18 @@ async def test_an_add_that_was_cut_before_it_kept_its_result_gets_the_same_addre
     for path in node.root.rglob("*.json"):
         path.unlink()
     assert await node.started().add(ref()) == first
+
+
+async def test_while_the_datastore_is_locked_no_pod_gets_an_address_and_those_that_have_one_keep_it(node):
+    first = await node.cni.add(ref())
+    locked = ClusterInformation.named("default", datastore_ready=False)
+    await datastore.create(node.store, locked, node.clock)
+    node.pod(2)
+    with pytest.raises(FabricError, match="the datastore is locked"):
+        await node.cni.add(ref(2))
+    assert await node.cni.add(ref()) == first
+    await node.cni.delete(ref())
+    assert not await node.endpoints()
 
 
 async def test_check_needs_no_store(node):
