@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fabric.bench.clusters import fresh_name, run_fabric
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet
 from fabric.cluster.mark import Mark
-from fabric.errors import FabricError
 
 _NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
 
@@ -92,21 +89,21 @@ def raised_neighbor_limits(entries: int) -> Iterator[None]:
 
 
 def _run(nodes: int, pods: int) -> dict[str, Any]:
-    name = f"bench-{uuid.uuid4().hex[:8]}"
+    name = fresh_name()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "topology.yaml"
         file.write_text(json.dumps(topology(name, nodes, pods)))
         slab = slab_kib()
         try:
             began = time.monotonic()
-            report = json.loads(_fabric("up", str(file), "-o", "json"))
+            report = json.loads(run_fabric("up", str(file), "-o", "json"))
             up_seconds = time.monotonic() - began
             pids = Mark(name).processes()
             weights = by_command(pids)
             slab = slab_kib() - slab
         finally:
             began = time.monotonic()
-            _fabric("down", name)
+            run_fabric("down", name)
         down_seconds = time.monotonic() - began
     return {
         "up": up_seconds,
@@ -144,15 +141,6 @@ def _pod(number: int) -> dict[str, Any]:
         "metadata": {"name": f"pod-{number}"},
         "spec": {"containers": [{"name": "pause", "image": "pause"}]},
     }
-
-
-def _fabric(*arguments: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-P", "-m", "fabric", *arguments], capture_output=True, text=True, check=False
-    )
-    if run.returncode != 0:
-        raise FabricError(f"fabric {' '.join(arguments)}: {run.stderr.strip()[-2000:]}")
-    return run.stdout
 
 
 def _median(runs: list[dict[str, Any]], key: str) -> float:

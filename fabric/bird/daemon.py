@@ -23,7 +23,8 @@ from fabric.bird.status import Status
 
 PROGRAM = "bird"
 UP_SECONDS_MAX = 10.0
-ASK_AGAIN_SECONDS = 0.02
+ASK_AGAIN_SECONDS, ASK_AGAIN_SECONDS_MAX = 0.02, 0.5
+"""Hundreds may be waited for at once, on a machine that they keep busy."""
 CLOCK_DOUBT_SECONDS = 0.002
 """BIRD cuts its times to a millisecond, and its answer takes a moment."""
 
@@ -125,13 +126,15 @@ async def until_up(client: BirdClient, *, seconds_max: float = UP_SECONDS_MAX) -
     """Wait until the daemon answers; BirdAway with the last reason when it does not in time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds_max
+    pause = ASK_AGAIN_SECONDS
     while True:
         try:
             return await client.status()
         except BirdAway:
             if loop.time() >= deadline:
                 raise
-        await asyncio.sleep(ASK_AGAIN_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, ASK_AGAIN_SECONDS_MAX)
 
 
 def _write(path: Path, text: str) -> None:

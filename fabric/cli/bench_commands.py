@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from contextlib import nullcontext
+from itertools import product
 from typing import Annotated
 
 import typer
 
+from fabric.bench import bgp as bgps
+from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
 from fabric.cli import output
 from fabric.cli.choice import need_root
@@ -16,6 +21,7 @@ from fabric.errors import BadInput, Problem
 
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
 SIZES = "2x4,4x100,10x1000"
+NODES, NODES_MIN = "10,25,50,100,200", 4
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +42,7 @@ def up(
 
     Example: sudo fabric bench up --sizes 2x4,4x100 --runs 5
     """
-    need_root("bench")
+    _prepare()
     wanted = [_size(text) for text in sizes.split(",")]
     most = max(Size.flat(nodes, pods).neighbors for nodes, pods in wanted)
     found: list[UpTimes] = []
@@ -47,6 +53,67 @@ def up(
         output.data([entry.as_json() for entry in found], format)
         return
     _print(found)
+
+
+@bench.command("bgp")
+def bgp(
+    nodes: Annotated[str, typer.Option(help="Numbers of nodes, comma between.")] = NODES,
+    mesh: Annotated[bool, typer.Option(help="Measure the full mesh.")] = True,
+    reflectors: Annotated[bool, typer.Option(help="Measure two route reflectors.")] = True,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each size; medians are shown.")] = 3,
+    silent: Annotated[
+        bool, typer.Option(help="Pull a node's cable too, which takes the hold time to notice.")
+    ] = False,
+    keepalive: Annotated[
+        int, typer.Option(min=0, help="Seconds between keepalives; three of them are the hold time. 0: 80.")
+    ] = 0,
+    tune: Annotated[
+        bool, typer.Option(help="Raise the machine's neigh.gc_thresh* while it runs, and put it back.")
+    ] = True,
+    format: Annotated[Format, Output] = Format.table,
+) -> None:
+    """Time how fast real BIRDs tell every node of every block, and forget a node that dies.
+
+    Example: sudo fabric bench bgp --nodes 10,50 --no-reflectors
+
+    Example: sudo fabric bench bgp --nodes 20 --silent --keepalive 2 --runs 1
+    """
+    _prepare()
+    wanted = [_count(text) for text in nodes.split(",")]
+    shapes = [shape for shape, asked in zip(bgps.SHAPES, (mesh, reflectors), strict=True) if asked]
+    most = Size.flat(max(wanted), max(wanted)).neighbors
+    found: list[BgpTimes] = []
+    with raised_neighbor_limits(2 * most) if tune else nullcontext():
+        for shape, count in product(shapes, wanted):
+            times = bgps.measure(
+                count, shape, runs=runs, silent=silent, keepalive_seconds=keepalive, say=_say
+            )
+            found.append(times)
+    if format in (Format.json, Format.yaml):
+        output.data([entry.as_json() for entry in found], format)
+        return
+    header = "NODES SHAPE SESSIONS CONVERGED_S CPU_S PSS_MIB KILLED_S SILENT_S HOLD_S"
+    output.table(header.split(" "), [_bgp_row(entry) for entry in found])
+
+
+def _bgp_row(entry: BgpTimes) -> tuple[object, ...]:
+    return (
+        entry.nodes,
+        entry.shape,
+        entry.sessions,
+        f"{entry.converged_seconds:.2f}",
+        f"{entry.cpu_seconds:.2f}",
+        f"{entry.pss_mib:.0f}",
+        f"{entry.killed_seconds:.3f}",
+        "" if entry.silent_seconds is None else f"{entry.silent_seconds:.2f}",
+        entry.hold_seconds,
+    )
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < NODES_MIN:
+        raise BadInput(Problem("--nodes", f"{text!r} is no number of nodes from {NODES_MIN} on"))
+    return int(text)
 
 
 def _print(found: list[UpTimes]) -> None:
@@ -76,6 +143,12 @@ def _size(text: str) -> tuple[int, int]:
     if not (cross and nodes.isdigit() and pods.isdigit() and int(nodes) and int(pods)):
         raise BadInput(Problem("--sizes", f"{text!r} is no size; write NODESxPODS, such as 4x100"))
     return int(nodes), int(pods)
+
+
+def _prepare() -> None:
+    """A bench that is told to end takes its cluster down first, and puts the machine's limits back."""
+    need_root("bench")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,7 @@ from calico.bgp import kernel
 from fabric.bird.client import BirdClient
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon, until_up
+from fabric.bird.language import Text
 from fabric.errors import FabricError
 from fabric.plugin.contract import NodeContext, Program
 
@@ -25,7 +26,13 @@ FOLDER = Path("run/calico")
 KERNEL = "kernel1"
 
 PACE_SECONDS = 0.3
-"""From one pass to the next. While a cluster starts, each new node changes every other node's file."""
+"""From one pass to the next at least."""
+QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX = 0.005, 1.0
+"""How long a new file is left alone before it is taken, because another may follow at once: while a cluster
+starts, each node that registers changes the files of all others. A small one is taken in no time; a large one
+costs BIRD more, and is dialled in vain by everybody whom it does not know yet."""
+BURST = 8
+"""A burst that does not end is interrupted after so many times that."""
 LOOK_SECONDS = 10.0
 """How often BIRD is asked whether it is there, when nothing changes."""
 LOOK_SECONDS_TUNNEL = 2.0
@@ -97,9 +104,11 @@ class BirdKeeper:
                 await self._changed.wait()
 
     async def _pass(self) -> None:
-        wanted = self._wanted
         if not self._is_told:
             return
+        if self._wanted is not self._has:
+            await self._settle()
+        wanted = self._wanted
         if wanted is None:
             await self._end()
             return
@@ -108,6 +117,19 @@ class BirdKeeper:
         if self._must_reload or self._uses_tunnel():
             await self._bird.reload(KERNEL, "out")
             self._must_reload = False
+
+    async def _settle(self) -> None:
+        """Let a burst of changes end."""
+        quiet = min(_sessions(self._wanted) * QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + BURST * quiet
+        while quiet and loop.time() < deadline:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(quiet):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
 
     async def _see_that_it_runs(self, wanted: Config) -> None:
         self._daemon.folder.mkdir(parents=True, exist_ok=True)
@@ -129,3 +151,8 @@ class BirdKeeper:
         await self._daemons.end(NAME)
         for path in (self._daemon.config, self._daemon.control_socket):
             path.unlink(missing_ok=True)
+
+
+def _sessions(config: Config | None) -> int:
+    blocks = config.blocks if config is not None else ()
+    return sum(isinstance(block, Text) and block.text.startswith("protocol bgp ") for block in blocks)

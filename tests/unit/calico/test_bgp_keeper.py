@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from support.calico_bgp import classic
+from support.calico_bgp import classic, mesh
 from support.calico_nodes import config as network
 from support.calico_nodes import facts
 from support.dict_host import DictHost
@@ -206,3 +206,15 @@ async def test_where_bird_writes_routes_through_a_tunnel_they_are_offered_again_
         node.keeper.want(made)
         await asyncio.sleep(10)
     assert 4 <= node.bird.calls.count("reload out kernel1") <= 6
+
+
+async def test_the_larger_the_mesh_the_longer_it_is_left_to_grow_before_bird_takes_it(node: Node):
+    """200 nodes register one after another, ten a second: 20 seconds of changes."""
+    whole = [bird_config(mesh(count), "node-1", {}) for count in range(1, 201)]
+    async with running(node.keeper.run()):
+        for config in whole:
+            node.keeper.want(config)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        assert node.keeper.is_up and node.bird.has == str(whole[-1])
+    assert node.configures() <= 12, "not once in 0.3 s"

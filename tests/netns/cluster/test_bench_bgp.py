@@ -1,0 +1,29 @@
+"""`fabric bench bgp` on the smallest clusters it takes: the figures are there, and nothing is left behind."""
+
+import json
+
+import pytest
+from support.clusters import fabric
+
+
+@pytest.mark.parametrize(("shape", "sessions"), [("mesh", 6), ("reflectors", 5)])
+def test_a_cluster_is_timed_and_taken_down(shape, sessions):
+    other = "--no-reflectors" if shape == "mesh" else "--no-mesh"
+    options = ("--nodes", "4", other, "--runs", "1", "--silent", "--keepalive", "1")
+    done = fabric("bench", "bgp", *options, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert (found["nodes"], found["shape"], found["sessions"]) == (4, shape, sessions)
+    assert 0.5 < found["converged_seconds"] < 10
+    assert found["killed_seconds"] < 1, "its sessions broke"
+    assert 1 < found["silent_seconds"] < 10, "three keepalives were missed"
+    assert found["cpu_seconds"] > 0 and found["pss_mib"] > 1
+    assert not [
+        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
+    ]
+
+
+@pytest.mark.parametrize("nodes", ["3", "ten", ""])
+def test_what_is_no_number_of_nodes_is_refused(nodes):
+    done = fabric("bench", "bgp", "--nodes", nodes)
+    assert done.returncode == 2 and "is no number of nodes from 4 on" in done.stderr
