@@ -153,33 +153,51 @@ class Block:
 
     @classmethod
     def from_json(cls, value: bytes) -> Block:
-        """Read `to_json`'s, or Calico's own; ValueError when it is no block."""
+        """Read `to_json`'s, or Calico's own; ValueError when it is no block, whatever it is."""
         try:
             return _block(json.loads(value))
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             raise ValueError(f"not a block: {error!r}") from error
 
 
 def _block(doc: dict[str, Any]) -> Block:
     numbers = doc.get("sequenceNumberForAllocation") or {}
-    old_host = doc.get("hostAffinity")
+    old_host = _text(doc.get("hostAffinity"))
+    cidr = ip_network(_text(doc["cidr"]) or "")
+    owners = tuple(map(_owner, doc["attributes"] or ()))
     block = Block(
-        cidr=ip_network(doc["cidr"]),
-        affinity=doc.get("affinity") or (_HOST + old_host if old_host else None),
-        claim_time=doc.get("affinityClaimTime"),
-        allocations=tuple(doc["allocations"]),
-        unallocated=tuple(doc["unallocated"] or ()),
-        owners=tuple(
-            Owner(item.get("handle_id"), item.get("secondary") or {}) for item in doc["attributes"] or ()
-        ),
+        cidr=cidr,
+        affinity=_text(doc.get("affinity")) or (_HOST + old_host if old_host else None),
+        claim_time=_text(doc.get("affinityClaimTime")),
+        allocations=tuple(None if it is None else _within(it, len(owners)) for it in doc["allocations"]),
+        unallocated=tuple(_within(ordinal, cidr.num_addresses) for ordinal in doc["unallocated"] or ()),
+        owners=owners,
         sequence_number=int(doc.get("sequenceNumber") or 0),
         sequence_numbers={int(ordinal): int(number) for ordinal, number in numbers.items()},
     )
-    if len(block.allocations) != block.cidr.num_addresses:
-        raise ValueError(f"not a block: {len(block.allocations)} allocations in {block.cidr}")
-    if any(index is not None and not 0 <= index < len(block.owners) for index in block.allocations):
-        raise ValueError(f"not a block: an allocation of {block.cidr} without attributes")
+    if len(block.allocations) != cidr.num_addresses:
+        raise ValueError(f"not a block: {len(block.allocations)} allocations in {cidr}")
+    if block.claim_time:
+        _instant(block.claim_time)
     return block
+
+
+def _owner(doc: dict[str, Any]) -> Owner:
+    attributes = doc.get("secondary") or {}
+    return Owner(_text(doc.get("handle_id")), {str(key): str(value) for key, value in attributes.items()})
+
+
+def _within(value: Any, bound: int) -> int:
+    """The index; ValueError when it is none below the bound."""
+    if type(value) is not int or not 0 <= value < bound:
+        raise ValueError(f"not a block: {value!r} is not a number from 0 to {bound - 1}")
+    return value
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"not a block: {value!r} is no text")
 
 
 def _instant(text: str) -> datetime:

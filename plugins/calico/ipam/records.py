@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from calico.ipam import keys
 from calico.ipam.blocks import Block
+from calico.resources.datastore import Unreadable
 from fabric.errors import FabricError
 from fabric.netstate.objects import Family, IPNetwork
 from fabric.store.port import KeyValue, Store
@@ -15,10 +16,8 @@ from fabric.store.port import KeyValue, Store
 T = TypeVar("T")
 TRIES_MAX = 100
 """Attempts of a read-change-write, as Calico's."""
-
-
-class Unreadable(FabricError):
-    """The store holds something that the IPAM cannot read; the message names the key."""
+NONSENSE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading the wrong JSON may raise."""
 
 
 class TooBusy(FabricError):
@@ -57,7 +56,8 @@ async def block_cidrs(store: Store, family: Family) -> tuple[IPNetwork, ...]:
 
 
 def decoded(kv: KeyValue, decode: Callable[[bytes], T]) -> T:
+    """What `decode` makes of the value; Unreadable when it cannot."""
     try:
         return decode(kv.value)
-    except ValueError as error:
+    except NONSENSE as error:
         raise Unreadable(f"{kv.key}: {error}; repair or delete the key") from error

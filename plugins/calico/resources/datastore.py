@@ -12,16 +12,21 @@ from typing import TypeVar
 
 from calico.resources.envelope import Resource
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import kind_of, parse_key, prefix, store_key
+from calico.resources.table import kind_of, prefix, store_key
+from fabric.api.objects import Object
 from fabric.control.clock import Clock
-from fabric.errors import AlreadyExists, Conflict, NotFound
+from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
 from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
 
 R = TypeVar("R", bound=Resource)
 
 
+class Unreadable(FabricError):
+    """The store holds something that somebody wrote by hand, and wrong; the message names the key."""
+
+
 async def get(store: Store, noun: type[R], name: str, namespace: str = "") -> R | None:
-    """The resource now, or None."""
+    """The resource now, or None; Unreadable when it is there and cannot be read."""
     kv = await store.get(store_key(kind_of(noun), name, namespace))
     return decode(noun, kv) if kv else None
 
@@ -66,21 +71,30 @@ async def update(store: Store, resource: R) -> R:
     return written
 
 
-async def delete(store: Store, noun: type[Resource], name: str, namespace: str = "") -> None:
-    """Remove one; NotFound when it is not there, Conflict when it changed meanwhile."""
+async def delete(
+    store: Store, noun: type[Resource], name: str, namespace: str = "", *, version: str = ""
+) -> None:
+    """Remove one; NotFound when it is not there, Conflict when it changed meanwhile, or since `version`."""
     key = store_key(kind_of(noun), name, namespace)
     kv = await store.get(key)
     if kv is None:
         raise does_not_exist(noun, name, namespace)
+    if version and str(kv.mod_revision) != version:
+        raise Conflict(f"update conflict: {_titled(noun, name, namespace)}")
     if not (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
         raise Conflict(f"update conflict: {_titled(noun, name, namespace)}")
 
 
 def decode(noun: type[R], kv: KeyValue) -> R:
-    """Read what the store holds; InvalidResource or ValueError when it cannot be read."""
-    obj = json.loads(kv.value)
-    resource = noun.from_object(obj)
-    return replace(resource, metadata=replace(resource.metadata, resource_version=str(kv.mod_revision)))
+    """Read what the store holds; Unreadable, whatever stands there and is no such resource."""
+    try:
+        resource = noun.from_object(_object(kv.value))
+    except (InvalidResource, ValueError, RecursionError) as error:
+        raise Unreadable(f"{kv.key} cannot be read ({error}): repair or delete the key") from error
+    metadata = resource.metadata
+    if kv.key != prefix(kind_of(noun), metadata.namespace) + metadata.name:
+        raise Unreadable(f"{kv.key} cannot be read (it holds {title(resource)}): repair or delete the key")
+    return replace(resource, metadata=replace(metadata, resource_version=str(kv.mod_revision)))
 
 
 def encode(resource: Resource) -> bytes:
@@ -114,9 +128,16 @@ async def _write(store: Store, resource: R, over: int) -> R | None:
 
 def _readable(noun: type[R], kv: KeyValue) -> R | None:
     try:
-        return decode(noun, kv) if parse_key(kv.key) else None
-    except (InvalidResource, ValueError, AttributeError):
+        return decode(noun, kv)
+    except Unreadable:
         return None
+
+
+def _object(value: bytes) -> Object:
+    obj = json.loads(value)
+    if not isinstance(obj, dict):
+        raise ValueError("not an object")
+    return obj
 
 
 def _key(resource: Resource) -> str:

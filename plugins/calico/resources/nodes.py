@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
-from calico.resources.readers import address, as_number, interface, listed, masked_network, nested, text
+from calico.resources.readers import (
+    address,
+    as_number,
+    interface,
+    listed,
+    masked_network,
+    nested,
+    of_family,
+    text,
+)
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPInterface, IPNetwork
 
@@ -19,10 +28,10 @@ class NodeBGP:
     """How the node takes part in BGP; a node without it takes none."""
 
     as_number: int | None = key("asNumber", as_number, default=None)
-    ipv4_address: IPInterface | None = key("ipv4Address", interface, default=None)
+    ipv4_address: IPInterface | None = key("ipv4Address", of_family(interface, 4), default=None)
     """With the prefix length of the node's network, which CrossSubnet compares."""
-    ipv6_address: IPInterface | None = key("ipv6Address", interface, default=None)
-    ipv4_ipip_tunnel_addr: IPv4Address | None = key("ipv4IPIPTunnelAddr", address, default=None)
+    ipv6_address: IPInterface | None = key("ipv6Address", of_family(interface, 6), default=None)
+    ipv4_ipip_tunnel_addr: IPv4Address | None = key("ipv4IPIPTunnelAddr", of_family(address, 4), default=None)
     route_reflector_cluster_id: str = key("routeReflectorClusterID", text, default="")
 
 
@@ -45,8 +54,12 @@ class NodeAddress:
 class NodeSpec:
     addresses: tuple[NodeAddress, ...] = key("addresses", listed(nested(NodeAddress)), default=())
     bgp: NodeBGP | None = key("bgp", nested(NodeBGP), default=None)
-    ipv4_vxlan_tunnel_addr: IPv4Address | None = key("ipv4VXLANTunnelAddr", address, default=None)
-    ipv6_vxlan_tunnel_addr: IPv6Address | None = key("ipv6VXLANTunnelAddr", address, default=None)
+    ipv4_vxlan_tunnel_addr: IPv4Address | None = key(
+        "ipv4VXLANTunnelAddr", of_family(address, 4), default=None
+    )
+    ipv6_vxlan_tunnel_addr: IPv6Address | None = key(
+        "ipv6VXLANTunnelAddr", of_family(address, 6), default=None
+    )
     vxlan_tunnel_mac: str = key("vxlanTunnelMACAddr", text, default="")
     vxlan_tunnel_mac_v6: str = key("vxlanTunnelMACAddrV6", text, default="")
     orch_refs: tuple[OrchRef, ...] = key("orchRefs", listed(nested(OrchRef)), default=())

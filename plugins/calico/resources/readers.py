@@ -134,6 +134,18 @@ def selector(value: Any, path: str, refusals: Refusals) -> Any:
     return value
 
 
+def of_family(reader: Reader, version: int) -> Reader:
+    """What `reader` takes, of one IP version."""
+
+    def family_reader(value: Any, path: str, refusals: Refusals) -> Any:
+        found = reader(value, path, refusals)
+        if found is not None and found.version != version:
+            refusals.append(Refusal(path, f"must be of IPv{version}", value))
+        return found
+
+    return Reader(family_reader, reader.schema)
+
+
 @takes(**{"x-kubernetes-int-or-string": True})
 def as_number(value: Any, path: str, refusals: Refusals) -> Any:
     """An AS number as an integer, a text, or in dotted form (`1.10` is 65546)."""

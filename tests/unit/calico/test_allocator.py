@@ -13,11 +13,12 @@ from calico.ipam.allocator import AddressTaken, Ipam, OutOfAddresses
 from calico.ipam.candidates import NoPool, Wish
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.keys import AffinityName
-from calico.ipam.records import Unreadable, read_block
+from calico.ipam.records import read_block
 from calico.ipam.snapshot import read_snapshot
 from calico.ipam.tunnels import IPIP, VXLAN, tunnel_address
 from calico.ipam.views import block_affinities
 from calico.ipam.walk import block_of
+from calico.resources.datastore import Unreadable
 from calico.resources.pools import IPReservation
 from fabric.store.port import Put
 
