@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from calico.felix.site import Site
 from calico.felix.tunnels import mac_of
-from calico.ipam.blocks import Block
+from calico.places import Place
 from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
@@ -23,15 +22,13 @@ from calico.view import View
 from fabric.netstate.objects import IPNetwork
 from fabric.plugin.contract import NodeFacts
 
-_THEN = datetime(2000, 1, 1, tzinfo=UTC)
-
 
 def guessed(
     settings: Settings, nodes: Sequence[NodeFacts], felix: FelixConfigurationSpec
 ) -> tuple[View, Mapping[str, Site]]:
     """Return the view, and every node's site in it by its name."""
     walks = [(pool, _subnets(pool)) for pool in settings.pools if not pool.spec.disabled]
-    blocks: dict[IPNetwork, Block] = {}
+    blocks: dict[IPNetwork, Place] = {}
     found: dict[str, Node] = {}
     for facts in nodes:
         node = registered(facts, settings.rules)
@@ -39,7 +36,7 @@ def guessed(
             if Selector.parse(pool.spec.node_selector).matches(facts.labels):
                 cidr = next(walk, None)
                 if cidr is not None:
-                    blocks[cidr] = Block.claimed(cidr, facts.name, _THEN)
+                    blocks[cidr] = Place(cidr, facts.name, nodes=frozenset({facts.name}))
                     node = _tunnelled(node, pool, cidr)
         found[facts.name] = node
     view = View(1, {Node: found, IPPool: {pool.name: pool for pool in settings.pools}}, blocks)

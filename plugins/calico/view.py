@@ -1,25 +1,28 @@
 """What a process knows of Calico's datastore: resources and blocks as of one revision, and how it keeps up.
 
 A snapshot first, then each change from the next revision on; when the store has forgotten that revision, a
-new snapshot. A `View` is replaced and never changed, so whoever reads one sees one moment; maps that a change
-does not touch are the same object as before, so that an identity test says what may be skipped. One `Book`
-serves all agents of a process.
+new snapshot. A `View` is replaced and never changed, so whoever reads one sees one moment. What did not
+change is the same object as before, maps and what is in them, also over a new snapshot: an identity test says
+what may be skipped. One `Book` serves all agents of a process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from calico.ipam import keys
 from calico.ipam.blocks import Block
+from calico.ipam.records import decoded
+from calico.places import Place
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
-from calico.resources.datastore import decode
+from calico.resources.datastore import Unreadable, decode
 from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
@@ -27,12 +30,16 @@ from calico.resources.pools import IPPool
 from calico.resources.table import NOUNS, parse_key
 from fabric.errors import Compacted, FabricError
 from fabric.netstate.objects import IPNetwork
-from fabric.store.port import KeyValue, Store
+from fabric.store.port import KeyValue, RangeResult, Store
 
 PREFIX = "/calico/"
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 R = TypeVar("R", bound=Resource)
+Row = type[Resource] | type[Place]
+"""A table of a view is named by what it holds."""
+_NONE: Mapping[str, Resource] = MappingProxyType({})
+"""One object, so that no resource of a kind is the same as before."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ class View:
     """All changes up to it are in here; 0: nothing was read yet."""
     resources: Mapping[type[Resource], Mapping[str, Resource]] = field(default_factory=dict)
     """By kind and name; of the kinds in `FOLLOWED` only."""
-    blocks: Mapping[IPNetwork, Block] = field(default_factory=dict)
+    blocks: Mapping[IPNetwork, Place] = field(default_factory=dict)
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -73,7 +80,7 @@ class View:
 
     def of(self, noun: type[R]) -> Mapping[str, R]:
         """All of a kind, by name."""
-        return cast(Mapping[str, R], self.resources.get(noun, {}))
+        return cast(Mapping[str, R], self.resources.get(noun, _NONE))
 
 
 FOLLOWED: frozenset[type[Resource]] = frozenset(
@@ -84,21 +91,72 @@ FOLLOWED: frozenset[type[Resource]] = frozenset(
 
 def changed(view: View, revision: int, entries: Iterable[tuple[KeyValue, bool]]) -> View:
     """Return the view after these keys were put (True) or deleted."""
-    resources = dict(view.resources)
-    blocks = view.blocks
-    fresh: set[type[Resource]] = set()
+    tables: dict[Row, dict[Any, Any]] = {}
     for kv, is_put in entries:
-        if kv.key.startswith(keys.BLOCKS):
-            cidr = keys.parse_block(kv.key)
-            if cidr is not None:
-                blocks = dict(blocks) if blocks is view.blocks else blocks
-                _enter(cast(dict[Any, Any], blocks), cidr, _block(kv) if is_put else None)
-        elif (found := parse_key(kv.key)) and (noun := NOUNS[found[0].kind]) in FOLLOWED:
-            if noun not in fresh:
-                resources[noun] = dict(resources.get(noun, {}))
-                fresh.add(noun)
-            _enter(cast(dict[Any, Any], resources[noun]), found[1].name, _read(noun, kv) if is_put else None)
-    return View(revision, resources if fresh else view.resources, blocks)
+        if (place := _place_of(kv.key)) is not None:
+            row, key = place
+            if row not in tables:
+                tables[row] = dict(_table(view, row))
+            _enter(tables[row], key, _read(row, kv) if is_put else None)
+    return _replaced(view, revision, tables)
+
+
+def relisted(view: View, found: RangeResult) -> View:
+    """Return the view of a new snapshot; what is equal in both is the old view's."""
+    tables: dict[Row, dict[Any, Any]] = {row: {} for row in (*FOLLOWED, Place)}
+    for kv in found.kvs:
+        if (place := _place_of(kv.key)) is not None:
+            row, key = place
+            value, before = _read(row, kv), _table(view, row).get(key)
+            _enter(tables[row], key, before if before == value else value)
+    return _replaced(view, found.revision, tables)
+
+
+def _place_of(key: str) -> tuple[Row, Hashable] | None:
+    """The table and the name under which a key of the store is known here; None for one that is not."""
+    if key.startswith(keys.BLOCKS):
+        cidr = keys.parse_block(key)
+        return (Place, cidr) if cidr else None
+    found = parse_key(key)
+    noun = NOUNS[found[0].kind] if found else None
+    return (noun, found[1].name) if found and noun in FOLLOWED else None
+
+
+def _table(view: View, row: Row) -> Mapping[Any, Any]:
+    return view.of(row) if issubclass(row, Resource) else view.blocks
+
+
+def _enter(table: dict[Any, Any], key: Hashable, value: Resource | Place | None) -> None:
+    """Put the value there, if it is another than the one that is there; None takes it away."""
+    if value is None:
+        table.pop(key, None)
+    elif table.get(key) != value:
+        table[key] = value
+
+
+def _replaced(view: View, revision: int, tables: Mapping[Row, Mapping[Any, Any]]) -> View:
+    """The view with these tables in place of its own, as far as they differ."""
+    news = {row: table for row, table in tables.items() if not _is_same(table, _table(view, row))}
+    blocks = news.pop(Place, view.blocks)
+    return View(revision, {**view.resources, **cast(Any, news)} if news else view.resources, blocks)
+
+
+def _is_same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    return len(one) == len(other) and all(other.get(key) is value for key, value in one.items())
+
+
+def _read(row: Row, kv: KeyValue) -> Resource | Place | None:
+    """What the key holds; one that cannot be read is told and left out: it must not stop the others."""
+    try:
+        if issubclass(row, Resource):
+            return decode(row, kv)
+        place = Place.of(decoded(kv, Block.from_json))
+        if place.cidr != keys.parse_block(kv.key):
+            raise Unreadable(f"{kv.key} holds block {place.cidr}; repair or delete the key")
+        return place
+    except Unreadable as error:
+        log.warning("left out: %s", error)
+        return None
 
 
 class Book:
@@ -121,12 +179,14 @@ class Book:
         delay = RETRY_SECONDS
         relist = True
         while True:
-            before = self.view.revision
             try:
                 if relist:
                     result = await store.range(PREFIX)
-                    self._turn(changed(View(), result.revision, ((kv, True) for kv in result.kvs)))
+                    self._turn(relisted(self.view, result))
                     relist = False
+                else:
+                    await store.revision()
+                self.last_error, delay = "", RETRY_SECONDS
                 await self._watch(store)
             except Compacted:
                 relist = True
@@ -134,12 +194,11 @@ class Book:
                 if self.last_error != str(error):
                     log.info("datastore: %s", error)
                 self.last_error = str(error)
-            delay = RETRY_SECONDS if self.view.revision > before else min(delay * 2, RETRY_SECONDS_MAX)
             await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_SECONDS_MAX)
 
     async def _watch(self, store: Store) -> None:
         async for batch in store.watch(PREFIX, from_revision=self.view.revision + 1):
-            self.last_error = ""
             if batch:
                 entries = ((event.kv, event.type == "put") for event in batch)
                 self._turn(changed(self.view, batch[-1].kv.mod_revision, entries))
@@ -150,26 +209,3 @@ class Book:
         if not same:
             for on_change in list(self._followers.values()):
                 on_change()
-
-
-def _enter(table: dict[Any, Any], key: object, value: object) -> None:
-    table.pop(key, None)
-    if value is not None:
-        table[key] = value
-
-
-def _read(noun: type[Resource], kv: KeyValue) -> Resource | None:
-    """What the key holds; one that cannot be read is told and left out: it must not stop the others."""
-    try:
-        return decode(noun, kv)
-    except (FabricError, ValueError, AttributeError) as error:
-        log.warning("%s cannot be read and is left out: %s", kv.key, error)
-        return None
-
-
-def _block(kv: KeyValue) -> Block | None:
-    try:
-        return Block.from_json(kv.value)
-    except ValueError as error:
-        log.warning("%s cannot be read and is left out: %s", kv.key, error)
-        return None

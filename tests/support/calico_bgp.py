@@ -9,6 +9,7 @@ from typing import Any
 
 from calico.bgp.peers import SecretRef
 from calico.ipam.blocks import Block
+from calico.places import Place
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
@@ -30,7 +31,7 @@ def cluster(*resources: Resource, blocks: list[Block] | None = None, revision: i
     found.setdefault(IPPool, {"pool-1": pool()})
     numbers = [int(name.rpartition("-")[2]) for name in found.get(Node, {})]
     made = [block(number) for number in numbers] if blocks is None else blocks
-    return View(revision, found, {it.cidr: it for it in made})
+    return View(revision, found, {it.cidr: Place.of(it) for it in made})
 
 
 def mesh(count: int, *resources: Resource) -> View:

@@ -9,6 +9,7 @@ from typing import Any
 from calico.felix.site import Site
 from calico.felix.tunnels import mac_of
 from calico.ipam.blocks import Block, Owner
+from calico.places import Place
 from calico.resources.felix import DEFAULTS
 from calico.resources.nodes import Node, NodeBGP
 from calico.resources.pools import IPPool
@@ -59,7 +60,7 @@ def view(nodes: list[Node], pools: list[IPPool], blocks: list[Block] | None = No
     numbers = (int(it.name.rpartition("-")[2]) for it in nodes)
     found = [block(number) for number in numbers] if blocks is None else blocks
     resources = {Node: {it.name: it for it in nodes}, IPPool: {it.name: it for it in pools}}
-    return View(1, resources, {it.cidr: it for it in found})
+    return View(1, resources, {it.cidr: Place.of(it) for it in found})
 
 
 def site(here: Node, pools: list[IPPool], *, has_ipip: bool = True) -> Site:

@@ -12,7 +12,7 @@ from typing import Any
 from calico.bgp.identity import KeptByIdentity
 from calico.bgp.layout import Layout
 from calico.bgp.peers import SecretRef
-from calico.ipam.blocks import Block
+from calico.places import Place
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
@@ -54,10 +54,10 @@ def _make(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any,
 _made = KeptByIdentity(_make)
 
 
-def _sorted_by_host(blocks: Mapping[IPNetwork, Block]) -> Mapping[str, tuple[IPNetwork, ...]]:
+def _sorted_by_host(blocks: Mapping[IPNetwork, Place]) -> Mapping[str, tuple[IPNetwork, ...]]:
     found: dict[str, tuple[IPNetwork, ...]] = {}
-    for cidr, block in blocks.items():
-        found[block.host] = (*found.get(block.host, ()), cidr)
+    for cidr, place in blocks.items():
+        found[place.host] = (*found.get(place.host, ()), cidr)
     return found
 
 

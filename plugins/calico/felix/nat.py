@@ -26,14 +26,15 @@ def set_name(name: str, family: Family) -> str:
 
 
 def desired_state(site: Site) -> NetState:
-    """The chains, sets and the jump of every family that has a pool."""
-    found = [family for family in FAMILIES if any(pool.spec.family == family for pool in site.pools)]
+    """The chains, sets and the jump of every family of the node that has a pool."""
+    pooled = {pool.spec.family for pool in site.pools}
+    found = [family for family in FAMILIES if family in pooled and site.address(family) is not None]
     return frozenset(obj for family in found for obj in _family(site, family))
 
 
 def _family(site: Site, family: Family) -> Iterator[IpSet | Chain | Jump]:
     pools = [pool.spec for pool in site.pools if pool.spec.family == family]
-    nat = [spec for spec in pools if spec.nat_outgoing and not spec.disabled]
+    nat = [spec for spec in pools if spec.nat_outgoing]  # Disabled ones too: their pods are still there.
     yield _set("all-ipam-pools", family, (str(spec.cidr) for spec in pools))
     yield _set("masq-ipam-pools", family, (str(spec.cidr) for spec in nat))
     outgoing = [_outgoing(family)] if nat else []

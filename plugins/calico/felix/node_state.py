@@ -7,13 +7,17 @@ cluster costs each node one block.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from calico.felix import nat, routes, tunnels
 from calico.felix.site import Site
-from calico.ipam.blocks import Block
+from calico.places import Place
 from calico.resources.nodes import Node
 from calico.view import View
 from fabric.netstate.objects import IPNetwork, NetState
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class NodeState:
@@ -22,48 +26,47 @@ class NodeState:
     def __init__(self, site: Site) -> None:
         self.site = site
         self._own = tunnels.own_state(site) | nat.desired_state(site)
-        self._peers: dict[str, tuple[Node, NetState]] = {}
-        self._blocks: dict[IPNetwork, tuple[Block, tuple[Node, ...], NetState]] = {}
+        self._nodes: Mapping[str, Node] = {}
+        self._places: Mapping[IPNetwork, Place] = {}
+        """Nodes and blocks of the last view; what is below was computed from them."""
+        self._peers: dict[str, NetState] = {}
+        self._blocks: dict[IPNetwork, NetState] = {}
 
     def desired_state(self, view: View) -> NetState:
         """Return all that the node must have while the datastore is as in `view`."""
-        nodes = view.nodes
-        others = {name: node for name, node in nodes.items() if name != self.site.name}
-        self._peers = {name: self._peer(name, node) for name, node in others.items()}
-        self._blocks = {cidr: self._block(cidr, block, nodes) for cidr, block in view.blocks.items()}
-        return self._own.union(
-            *(state for _, state in self._peers.values()), *(state for _, _, state in self._blocks.values())
-        )
+        nodes, places = view.nodes, view.blocks
+        renewed = _changed(self._nodes, nodes)
+        for name in renewed - {self.site.name}:
+            _put(self._peers, name, tunnels.peer_state(self.site, nodes[name]) if name in nodes else None)
+        stale = _changed(self._places, places)
+        stale |= {cidr for cidr, place in places.items() if not renewed.isdisjoint(place.nodes)}
+        for cidr in stale:
+            state = routes.block_state(self.site, places[cidr], nodes) if cidr in places else None
+            _put(self._blocks, cidr, state)
+        self._nodes, self._places = nodes, places
+        return self._own.union(*self._peers.values(), *self._blocks.values())
 
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:
         """The blocks that were this node's in the last view."""
-        own = (cidr for cidr, (block, _, _) in self._blocks.items() if block.host == self.site.name)
+        own = (cidr for cidr, place in self._places.items() if place.host == self.site.name)
         return tuple(sorted(own, key=lambda cidr: (cidr.version, int(cidr.network_address))))
 
-    @property
-    def peers(self) -> int:
-        """How many other nodes there were."""
-        return len(self._peers)
 
-    def _peer(self, name: str, node: Node) -> tuple[Node, NetState]:
-        known = self._peers.get(name)
-        if known is not None and known[0] is node:
-            return known
-        return node, tunnels.peer_state(self.site, node)
+def _changed(before: Mapping[K, V], now: Mapping[K, V]) -> set[K]:
+    """The keys whose value is another object, or in one of the two only."""
+    if before is now:
+        return set()
+    news = {key for key, value in now.items() if before.get(key) is not value}
+    return news | (before.keys() - now.keys())
 
-    def _block(
-        self, cidr: IPNetwork, block: Block, nodes: Mapping[str, Node]
-    ) -> tuple[Block, tuple[Node, ...], NetState]:
-        known = self._blocks.get(cidr)
-        if known is not None and known[0] is block:
-            ends = known[1]
-            if all(nodes.get(end.name) is end for end in ends) and len(ends) == len(
-                routes.needed(block, nodes)
-            ):
-                return known
-        ends = tuple(nodes[name] for name in sorted(routes.needed(block, nodes)))
-        return block, ends, routes.block_state(self.site, block, nodes)
+
+def _put(table: dict[K, NetState], key: K, state: NetState | None) -> None:
+    """Nothing that is needed is no entry."""
+    if state:
+        table[key] = state
+    else:
+        table.pop(key, None)
 
 
 def preview(site: Site, view: View) -> NetState:

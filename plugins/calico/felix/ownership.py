@@ -6,6 +6,7 @@ The routes and veths of pods (`cali…`) are not: the kubelet makes and repairs 
 from __future__ import annotations
 
 from calico.encapsulation import TUNL0
+from calico.endpoints import ROUTE_PROTOCOL
 from calico.felix import tunnels
 from calico.resources.endpoints import INTERFACE_PREFIX
 from fabric.netstate.objects import (
@@ -26,20 +27,20 @@ from fabric.netstate.port import Owner
 _DEVICES = frozenset({TUNL0, tunnels.device(4), tunnels.device(6)})
 
 
-def owner(route_protocol: int = 80) -> Owner:
+def owner() -> Owner:
     """The owner of everything that Felix makes on a node."""
     kinds = frozenset({Vxlan, Ipip, Tun, Address, Route, Neighbor, FdbEntry, IpSet, Chain, Jump})
-    return Owner("felix", kinds, lambda obj: _owns(obj, route_protocol))
+    return Owner("felix", kinds, _owns)
 
 
-def _owns(obj: NetObject, route_protocol: int) -> bool:
+def _owns(obj: NetObject) -> bool:
     match obj:
         case Vxlan(name=name) | Ipip(name=name) | Tun(name=name):
             return name in _DEVICES
         case Address(dev=dev) | Neighbor(dev=dev) | FdbEntry(dev=dev):
             return dev in _DEVICES
         case Route(proto=proto, dev=dev):
-            return proto == route_protocol and not (dev or "").startswith(INTERFACE_PREFIX)
+            return proto == ROUTE_PROTOCOL and not (dev or "").startswith(INTERFACE_PREFIX)
         case IpSet(name=name):
             return name.startswith("cali")
         case Chain(name=name):

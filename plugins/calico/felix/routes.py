@@ -9,48 +9,36 @@ of pools that nothing encapsulates are BIRD's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 
 from calico import encapsulation
 from calico.encapsulation import TUNL0
+from calico.endpoints import ROUTE_PROTOCOL
 from calico.felix import tunnels
 from calico.felix.site import Site, node_address, vtep_address
-from calico.ipam.blocks import Block
+from calico.places import Place
 from calico.resources.nodes import Node
 from fabric.netstate.objects import Family, IPNetwork, NetState, Route
 
 
-def block_state(site: Site, block: Block, nodes: Mapping[str, Node]) -> NetState:
-    """The routes of one block on this node."""
-    pool = encapsulation.pool_of(site.pools, block.cidr)
-    if pool is None or not encapsulation.is_felix_s(pool, site.felix):
+def block_state(site: Site, place: Place, nodes: Mapping[str, Node]) -> NetState:
+    """The routes of one block on this node; none where the node is not of the block's family."""
+    pool = encapsulation.pool_of(site.pools, place.cidr)
+    family: Family = 4 if place.cidr.version == 4 else 6
+    if pool is None or site.address(family) is None or not encapsulation.is_felix_s(pool, site.felix):
         return frozenset()
-    return frozenset((*_whole(site, block, nodes), *_borrowed(site, block, nodes)))
+    return frozenset((*_whole(site, place, nodes), *_borrowed(site, place, nodes)))
 
 
-def needed(block: Block, nodes: Mapping[str, Node]) -> frozenset[str]:
-    """The nodes that a block's routes lead to."""
-    return frozenset({block.host, *(holder for _, holder in borrowers(block))} & nodes.keys())
+def _whole(site: Site, place: Place, nodes: Mapping[str, Node]) -> Iterator[Route]:
+    if place.host == site.name:
+        if place.cidr.prefixlen < place.cidr.max_prefixlen:
+            yield Route(place.cidr, type="blackhole", proto=ROUTE_PROTOCOL)
+    elif place.host in nodes:
+        yield from _to(site, place.cidr, nodes[place.host])
 
 
-def borrowers(block: Block) -> Iterator[tuple[IPNetwork, str]]:
-    """Each address that is on another node than the block's, as a network of one."""
-    for ordinal, owner in block.allocated():
-        holder = owner.attributes.get("node", "")
-        if holder and holder != block.host:
-            yield ip_network(block.address(ordinal)), holder
-
-
-def _whole(site: Site, block: Block, nodes: Mapping[str, Node]) -> Iterator[Route]:
-    if block.host == site.name:
-        if block.cidr.prefixlen < block.cidr.max_prefixlen:
-            yield Route(block.cidr, type="blackhole", proto=_protocol(site))
-    elif block.host in nodes:
-        yield from _to(site, block.cidr, nodes[block.host])
-
-
-def _borrowed(site: Site, block: Block, nodes: Mapping[str, Node]) -> Iterator[Route]:
-    for address, holder in borrowers(block):
+def _borrowed(site: Site, place: Place, nodes: Mapping[str, Node]) -> Iterator[Route]:
+    for address, holder in place.borrowed:
         if holder != site.name and holder in nodes:
             yield from _to(site, address, nodes[holder])
 
@@ -65,15 +53,11 @@ def _to(site: Site, dst: IPNetwork, peer: Node) -> Iterator[Route]:
     match encapsulation.way(pool, own, there.ip):
         case "ipip":
             if site.wants_ipip:
-                yield Route(dst, via=there.ip, dev=TUNL0, onlink=True, proto=_protocol(site))
+                yield Route(dst, via=there.ip, dev=TUNL0, onlink=True, proto=ROUTE_PROTOCOL)
         case "vxlan":
             vtep = vtep_address(peer, family)
             if vtep is not None and site.wants_vxlan(family):
                 device = tunnels.device(family)
-                yield Route(dst, via=vtep, dev=device, onlink=True, proto=_protocol(site))
+                yield Route(dst, via=vtep, dev=device, onlink=True, proto=ROUTE_PROTOCOL)
         case "bare":
-            yield Route(dst, via=there.ip, dev=site.facts.device, proto=_protocol(site))
-
-
-def _protocol(site: Site) -> int:
-    return site.felix.device_route_protocol or 80
+            yield Route(dst, via=there.ip, dev=site.facts.device, proto=ROUTE_PROTOCOL)

@@ -8,6 +8,7 @@ address), both permanent: nothing is learned. The MAC follows from the node's na
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from ipaddress import ip_interface
 
@@ -28,6 +29,7 @@ from fabric.netstate.objects import (
 )
 
 FAMILIES: tuple[Family, ...] = (4, 6)
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def device(family: Family) -> str:
@@ -42,7 +44,9 @@ def mac_of(node: str) -> str:
 
 
 def vtep_mac(node: Node) -> str:
-    return node.spec.vxlan_tunnel_mac or mac_of(node.name)
+    """As the node registered it; where that is no MAC, the one that follows from its name."""
+    given = node.spec.vxlan_tunnel_mac
+    return given if _MAC.fullmatch(given) else mac_of(node.name)
 
 
 def own_state(site: Site) -> NetState:

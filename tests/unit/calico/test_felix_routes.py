@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.calico_nodes import block, node, pool, site, view
 
+from calico.felix import ownership
 from calico.felix.node_state import NodeState
 from calico.felix.tunnels import mac_of
-from fabric.netstate.objects import Chain, IpSet, Jump, Route, Tun
+from calico.places import Place
+from fabric.netstate.objects import Chain, FdbEntry, IpSet, Jump, Route, Tun
 from fabric.netstate.plan import diff
 
 FAR = 2
@@ -154,6 +156,36 @@ def test_what_leaves_the_pools_is_masqueraded_and_nothing_else():
     assert (jump.table, jump.chain, jump.position) == ("nat", "POSTROUTING", "append")
 
 
+def test_pods_of_a_disabled_pool_still_reach_the_outside():
+    found = wanted(racks(), [pool(nat_outgoing=True, disabled=True)])
+    (masqueraded,) = (it for it in found if isinstance(it, IpSet) and "masq" in it.name)
+    assert masqueraded.members == {"10.244.0.0/16"}
+
+
+def test_a_pool_of_a_family_that_the_node_has_not_changes_nothing_on_it():
+    four = [pool(vxlan_mode="Always", nat_outgoing=True)]
+    six = pool("fd00:10::/48", "pool-6", vxlan_mode="Always", nat_outgoing=True)
+    other = replace(block(1), cidr=ip_network("fd00:10::/122"))
+    assert wanted(racks(), [*four, six], [block(1), block(2), other]) == wanted(
+        racks(), four, [block(1), block(2)]
+    )
+
+
+def test_a_peer_whose_mac_is_no_mac_has_the_one_of_its_name():
+    here, there = node(1), node(2)
+    there = replace(there, spec=replace(there.spec, vxlan_tunnel_mac="66:zz"))
+    found = wanted([here, there], [pool(vxlan_mode="Always")])
+    assert {it.mac for it in found if isinstance(it, FdbEntry)} == {mac_of("node-2")}
+
+
+def test_all_routes_have_the_protocol_that_tells_them_felixs_whatever_is_configured():
+    here = site(node(1), [pool(vxlan_mode="Always")])
+    odd = replace(here, felix=replace(here.felix, device_route_protocol=3))
+    found = NodeState(odd).desired_state(view([node(1), node(2)], [pool(vxlan_mode="Always")]))
+    assert any(isinstance(it, Route) for it in found)
+    assert all(ownership.owner().owns(it) for it in found)
+
+
 def test_the_hash_of_a_rule_tells_its_chain_its_place_and_its_text():
     one = wanted(racks(), [pool(vxlan_mode="Always", nat_outgoing=True)])
     other = wanted(racks(), [pool(ipip_mode="Always", nat_outgoing=True)])
@@ -200,7 +232,10 @@ def test_a_new_block_of_one_peer_is_one_route_on_every_node():
     before = view(nodes, pools)
     state = NodeState(site(nodes[0], pools))
     had = state.desired_state(before)
-    more = replace(before, blocks={**before.blocks, block(9).cidr: replace(block(9), affinity="host:node-3")})
+    more = replace(
+        before,
+        blocks={**before.blocks, block(9).cidr: Place(block(9).cidr, "node-3", nodes=frozenset({"node-3"}))},
+    )
     assert {str(it) for it in state.desired_state(more) - had} == {
         "route 10.244.9.0/26 via 10.244.3.0 dev vxlan.calico proto 80 onlink"
     }
