@@ -9,6 +9,7 @@ started anew, so that all share the pages of what was imported once. A component
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -21,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from fabric.cluster import component_logs
@@ -36,6 +38,7 @@ LOOK_SECONDS = 60.0
 """How often the logs are looked at."""
 _REAP_SECONDS = 0.005
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
+_AUTOGROUP_NICE = -15
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 
 _log = logging.getLogger(__name__)
@@ -81,6 +84,7 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
     """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
     try:
         os.setsid()
+        _go_first()
         mark.join_as_supervisor()
         if os.fork() > 0:
             os._exit(0)
@@ -213,6 +217,16 @@ def recorded(places: Places) -> dict[str, tuple[int, int]]:
         alive = entry["startTime"] and start_time(entry["pid"]) == entry["startTime"]
         found[path.name] = (entry["pid"] if alive else 0, entry["restarts"])
     return found
+
+
+def _go_first() -> None:
+    """Have this session's processes come before those of nodes and pods where processors are short.
+
+    Linux shares processors out by session (sched(7), autogroup): the control plane is one session, and each
+    daemon and each pod another, so that 200 busy daemons would leave it half a percent of the machine.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_AUTOGROUP_NICE))
 
 
 def _raise_file_limit() -> None:

@@ -22,6 +22,7 @@ class FakeBird(BirdClient):
         super().__init__(daemon.control_socket)
         self._daemons = daemons
         self._file = daemon.config
+        self._control_socket = daemon.control_socket
         self._seen_as = daemon.seen_as
         self.has = ""
         """The text of the configuration that it runs."""
@@ -59,3 +60,4 @@ class FakeBird(BirdClient):
     def _take(self, text: str) -> None:
         """Later than the file was written, by more than clocks may differ: no real time passes here."""
         self.has, self._read_at = text, datetime.now() + timedelta(seconds=1)
+        self._control_socket.touch()

@@ -28,9 +28,12 @@ KERNEL = "kernel1"
 PACE_SECONDS = 0.3
 """From one pass to the next at least."""
 QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX = 0.005, 1.0
-"""How long a new file is left alone before it is taken, because another may follow at once: while a cluster
-starts, each node that registers changes the files of all others. A small one is taken in no time; a large one
-costs BIRD more, and is dialled in vain by everybody whom it does not know yet."""
+"""How long nothing must have changed before a new file is taken: while a cluster starts, each node that
+registers changes the files of all others. A small file is taken in no time; a large one costs BIRD more, and
+whoever does not know its dialler hangs up, to be dialled again each second: 20,000 sessions of that are more
+than two processors bear."""
+FIRST_QUIET_SECONDS = 0.1
+"""The least before BIRD is started: it is best started when all are known."""
 BURST = 8
 """A burst that does not end is interrupted after so many times that."""
 LOOK_SECONDS = 10.0
@@ -119,11 +122,15 @@ class BirdKeeper:
             self._must_reload = False
 
     async def _settle(self) -> None:
-        """Let a burst of changes end."""
-        quiet = min(_sessions(self._wanted) * QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX)
+        """Let a burst of changes end; as the file grows, so does the patience."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + BURST * quiet
-        while quiet and loop.time() < deadline:
+        began = loop.time()
+        least = 0.0 if self._daemon.control_socket.exists() else FIRST_QUIET_SECONDS
+        while True:
+            by_size = min(_sessions(self._wanted) * QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX)
+            quiet = max(least, by_size)
+            if loop.time() - began >= BURST * quiet:
+                return
             self._changed.clear()
             try:
                 async with asyncio.timeout(quiet):
