@@ -15,6 +15,7 @@ from fabric.cluster.pods import need_spec
 from fabric.errors import FabricError
 from fabric.verify import bgp as sessions_of
 from fabric.verify.bgp import Session
+from fabric.verify.birds import birds
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +37,10 @@ def bgp(
     """
     need_root("bgp")
     places = choose(name)
-    found = asyncio.run(sessions_of.sessions(places, need_spec(places)))
-    if not found:
+    spec = need_spec(places)
+    if not birds(places, spec):
         raise FabricError(f"no host of cluster {places.cluster} has a BGP daemon")
+    found = asyncio.run(sessions_of.sessions(places, spec))
     shown = [it for it in found if not (down and it.is_established)]
     if format in (Format.json, Format.yaml):
         output.data([it.as_json() for it in shown], format)
