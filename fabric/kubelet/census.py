@@ -134,17 +134,21 @@ class Census:
                 self._replace(sandbox, listed)
                 self._tell(sandbox)
                 if not any(container.state == "running" for container in listed):
-                    self._suspects.add(sandbox)
-                    self._suspect.set()
+                    self._doubt(sandbox)
                 return
+
+    def _doubt(self, sandbox: str) -> None:
+        """Read it soon: it may have ended, and nothing more will say so."""
+        self._suspects.add(sandbox)
+        self._suspect.set()
 
     async def _read_sandboxes(self, suspects: set[str]) -> None:
         before = dict(self._touched)
         listed = {status.id: status for status in await self.runtime.sandboxes()}
         for id in suspects & self._sandboxes.keys():
             if self._touched.get(id) != before.get(id):
-                continue
-            if id not in listed:
+                self._doubt(id)
+            elif id not in listed:
                 node = self._sandboxes[id].node
                 self._drop(id)
                 self._tell_node(node, id)
@@ -161,6 +165,8 @@ class Census:
         for id in sandboxes.keys() | self._sandboxes.keys():
             if self._touched.get(id) == before.get(id):
                 self._take(id, sandboxes.get(id), containers.get(id, []))
+            else:
+                self._doubt(id)
         self.ready = True
         self._known.set()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from support.owned_task import running
 
+from fabric.errors import FabricError
 from fabric.kernel.fake_runtime import FakeRuntime
 from fabric.kernel.runtime import ContainerSpec, NodeSpec, SandboxSpec
 from fabric.kubelet.census import Census
@@ -68,3 +70,26 @@ async def test_a_dead_pause_process_is_noticed():
         assert census.sandbox(id) is not None
         assert not census.sandbox(id).alive
         assert census.ready
+
+
+async def test_a_pause_process_that_died_while_something_was_done_to_its_pod_is_noticed_all_the_same():
+    runtime = FakeRuntime()
+    census = Census(runtime)
+    async with running(census.run()):
+        await census.known()
+        id = await pod(census, "node-1")
+        read, gate = runtime.sandboxes, asyncio.Event()
+
+        async def slow():
+            seen = await read()
+            await gate.wait()
+            return seen
+
+        runtime.sandboxes = slow
+        runtime.kill_sandbox(id)
+        await asyncio.sleep(0.2)
+        with contextlib.suppress(FabricError):
+            await census.start_container(ContainerSpec("second", id, "main", ("nginx",)))
+        gate.set()
+        await asyncio.sleep(1)
+        assert not census.sandbox(id).alive
