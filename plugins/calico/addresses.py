@@ -8,7 +8,8 @@ address (`cni.projectcalico.org/ipAddrs`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,10 @@ class Addresses(Protocol):
         """Take back what the pod has; nothing is no error."""
         ...
 
+    async def held(self) -> frozenset[str]:
+        """UIDs of pods that have an address by this node, as far as this node can tell cheaply."""
+        ...
+
 
 def handle_of(uid: str) -> str:
     """The IPAM handle of a pod."""
@@ -58,20 +63,26 @@ class IpamAddresses:
         handle = handle_of(ref.uid)
         found = await self._ipam.addresses(handle)
         if found:
-            return found
+            await self._ipam.release_addresses(found[1:], handle)  # Two agents of the node gave it one each.
+            return found[:1]
         owner = Owner(handle, {"namespace": ref.namespace, "node": self._ipam.host, "pod": ref.name})
         annotations = annotations_of(pod)
         if wanted := annotations.get(_ANNOTATION + "ipAddrs"):
-            address = _listed(wanted, "ipAddrs")[0]
-            await self._ipam.assign(ip_address(address), owner)
-            return (ip_address(address),)
-        return await self._ipam.auto_assign(owner, await self._wish(ref, annotations))
+            address = _address(wanted)
+            await self._ipam.assign(address, owner)
+            return (address,)
+        pools = await listed(self._ipam.store, IPPool)
+        return await self._ipam.auto_assign(owner, await self._wish(ref, annotations, pools), pools)
 
     async def release(self, uid: str) -> None:
         await self._ipam.release_handle(handle_of(uid))
 
-    async def _wish(self, ref: PodRef, annotations: Mapping[str, str]) -> Wish:
-        pools = await listed(self._ipam.store, IPPool)
+    async def held(self) -> frozenset[str]:
+        """Of addresses of this node's own blocks; who borrowed elsewhere is left to the collector."""
+        handles = await self._ipam.handles()
+        return frozenset(it.removeprefix(handle_of("")) for it in handles if it.startswith(handle_of("")))
+
+    async def _wish(self, ref: PodRef, annotations: Mapping[str, str], pools: tuple[IPPool, ...]) -> Wish:
         asked = annotations.get(_ANNOTATION + "ipv4pools")
         if asked:
             names = _listed(asked, "ipv4pools")
@@ -86,16 +97,23 @@ class FileAddresses:
 
     def __init__(self, root: Path, file: str) -> None:
         self._path = root / file.lstrip("/")
+        self._name = f"/{file.lstrip('/')} of the node"
         self._local = HostLocal(root, NETWORK)
 
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
-        return self._local.allocate(ref.uid, ref.device, (self._subnet(),))
+        subnet = self._subnet()
+        with _as_refusals():
+            return self._local.allocate(ref.uid, ref.device, (subnet,))
 
     async def release(self, uid: str) -> None:
-        self._local.release(uid)
+        with _as_refusals():
+            self._local.release(uid)
+
+    async def held(self) -> frozenset[str]:
+        return self._local.owners()
 
     def mtu(self) -> int:
-        """The MTU that the file names for pods."""
+        """The MTU that the file names for pods; FabricError while there is none."""
         return int(self._values()["FLANNEL_MTU"])
 
     def _subnet(self) -> IPNetwork:
@@ -105,22 +123,42 @@ class FileAddresses:
         try:
             text = self._path.read_text()
         except OSError as error:
-            raise FabricError(
-                f"/{self._path.name} of the node is not written yet: {error.strerror}"
-            ) from error
+            raise FabricError(f"{self._name} is not written yet: {error.strerror}") from error
+        except ValueError as error:
+            raise FabricError(f"{self._name} is not flannel's: {error}") from error
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         try:
             ip_interface(values["FLANNEL_SUBNET"]), int(values["FLANNEL_MTU"])
         except (KeyError, ValueError) as error:
-            raise FabricError(f"{self._path.name} of the node is not flannel's: {error}") from error
+            raise FabricError(f"{self._name} is not flannel's: {error}") from error
         return values
+
+
+@contextmanager
+def _as_refusals() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FabricError(f"the node's addresses cannot be written: {error}") from error
+
+
+def _address(text: str) -> IPAddress:
+    """The one address that a pod asks for."""
+    listed_there = _listed(text, "ipAddrs")
+    try:
+        (address,) = map(ip_address, listed_there)
+    except ValueError:
+        raise FabricError(f"annotation {_ANNOTATION}ipAddrs is {text!r}; write one IPv4 address") from None
+    if address.version != 4:
+        raise FabricError(f"annotation {_ANNOTATION}ipAddrs is {text!r}; pods have IPv4 addresses")
+    return address
 
 
 def _listed(text: str, annotation: str) -> list[str]:
     """A JSON list of texts in an annotation."""
     try:
         found: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
         return found

@@ -9,8 +9,7 @@ consumers of one computation, and none waits for another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 
 from calico import encapsulation
@@ -18,13 +17,15 @@ from calico.addresses import FileAddresses, IpamAddresses
 from calico.bgp.config import bird_config, wanted_secrets
 from calico.bgp.keeper import BirdKeeper
 from calico.bgp.secrets import Secrets
+from calico.carrier import CarrierKeeper
 from calico.cni import Cni
-from calico.encapsulation import TUNL0
 from calico.felix import ownership
 from calico.felix.node_state import NodeState
 from calico.felix.site import Site
 from calico.ipam.allocator import Ipam
+from calico.kube_labels import KubeLabels
 from calico.registration import Registration
+from calico.resources.endpoints import ClusterInformation
 from calico.resources.felix import effective
 from calico.settings import Settings
 from calico.status import Condition, down, up
@@ -33,87 +34,83 @@ from fabric.control.clock import LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.netstate.objects import NetState
-from fabric.plugin.contract import (
-    IPIP_CARRIER,
-    AgentStatus,
-    Attachment,
-    NodeContext,
-    PodRef,
-    Program,
-)
+from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 
 SETTLE_SECONDS = 0.02
 """A burst of changes is one computation."""
-CARRIER_LOOK_SECONDS = 0.05
 RESYNC_SECONDS = 5.0
-CARRIER = Program(TUNL0, (IPIP_CARRIER, TUNL0))
-
-Labels = Callable[[], Mapping[str, str]]
 
 
 class CalicoAgent:
     """One node."""
 
-    def __init__(self, context: NodeContext, settings: Settings, book: Book, kube_labels: Labels) -> None:
-        """`book` is followed by somebody else; `kube_labels` are those of the Kubernetes Node now."""
+    def __init__(self, context: NodeContext, settings: Settings, book: Book, kube: KubeLabels) -> None:
+        """`book` and `kube` are followed by somebody else, for all agents of the process."""
         self._context = context
         self._settings = settings
         self._book = book
-        self._clock = LoopClock()
-        facts = context.facts
-        self._ipam = Ipam(context.store, self._clock, facts.name, node_labels=kube_labels)
+        self._kube = kube
+        clock, facts, store = LoopClock(), context.facts, context.store
+        ipam = Ipam(store, clock, facts.name, node_labels=self._labels)
         self._file = FileAddresses(context.root, settings.subnet_file) if settings.subnet_file else None
         self._cni = Cni(
             facts.name,
             context.root,
-            context.store,
+            store,
             context.client,
-            self._clock,
-            self._file or IpamAddresses(self._ipam, context.client),
+            clock,
+            self._file or IpamAddresses(ipam, context.client),
             self._pod_mtu,
+            self._refuse_new_pods,
         )
-        ipam = None if self._file else self._ipam
+        tunnels_from = None if self._file else ipam
         self._registration = Registration(
-            context.store, self._clock, facts, settings.rules, ipam, kube_labels
+            store, clock, facts, settings.rules, tunnels_from, lambda: kube.of(facts.name)
         )
         self._loop = NetLoop(context.host, ownership.owner(), resync_seconds=RESYNC_SECONDS)
         self._secrets = Secrets(context.client, self._changed_now)
         self._bird = BirdKeeper(context)
+        self._carrier = CarrierKeeper(context.daemons)
         self._state: NodeState | None = None
-        self._carried: bool | None = None
-        self._wants_carrier = False
         self._was_up = False
         self._concern: tuple[object, object] = (None, None)
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Run for ever; every FabricError inside is retried."""
+        name = self._context.facts.name
         self._book.follow(self, self._on_book)
+        self._kube.follow(name, self, self._registration.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = (self._loop, self._registration, self._bird, self._secrets)
+                parts = (self._loop, self._registration, self._bird, self._secrets, self._carrier)
                 for part in parts:
                     tasks.create_task(part.run())
-                tasks.create_task(self._keep_carrier())
                 while True:
                     self._changed.clear()
                     self._reconcile()
                     await self._next_change()
         finally:
             self._book.leave(self)
+            self._kube.leave(name, self)
 
     def status(self) -> AgentStatus:
-        """CalicoIsUp once the kernel is as the datastore says, and BIRD runs where it shall."""
-        self._was_up = self._was_up or self._is_up()
-        troubles = (
+        """CalicoIsUp once kernel, BIRD and carrier are as the datastore says; never raises."""
+        troubles = [
             self._book.last_error,
             self._registration.last_error,
             self._loop.last_error,
             self._bird.last_error if self._settings.runs_bird else "",
-        )
+            self._carrier.last_error,
+        ]
+        try:
+            mtu = self._pod_mtu()
+        except FabricError as error:
+            troubles.append(str(error))
+            mtu = 0
+        self._was_up = self._was_up or (bool(mtu) and self._is_up())
         if self._was_up and self._state is not None:
-            condition = Condition(self._state, self._settings, self._carrier_kind(), self._pod_mtu())
-            return up(condition, troubles)
+            return up(Condition(self._state, self._settings, self._carrier_kind(), mtu), troubles)
         waiting = (
             "the node is being registered" if self._state is None else "BIRD and the kernel are being set up"
         )
@@ -121,9 +118,10 @@ class CalicoAgent:
 
     def powered_on(self) -> None:
         """Begin again: kernel, BIRD and carrier; pods wait until all three are there."""
-        self._was_up, self._carried = False, None
+        self._was_up = False
         self._loop.poke()
         self._bird.poke()
+        self._carrier.poke()
 
     async def add(self, pod: PodRef) -> Attachment:
         if not self._was_up and not self._is_up():
@@ -139,10 +137,6 @@ class CalicoAgent:
     async def collect(self, alive: frozenset[str]) -> None:
         await self._cni.collect(alive)
 
-    def relabelled(self) -> None:
-        """The Kubernetes Node has other labels."""
-        self._registration.poke()
-
     def _on_book(self) -> None:
         """Registration looks only at what concerns it: with many nodes, most changes are others' business."""
         view = self._book.view
@@ -157,10 +151,10 @@ class CalicoAgent:
 
     def _is_up(self) -> bool:
         bird = self._bird.is_up or not self._settings.runs_bird
-        return self._state is not None and self._loop.settled and bird
+        return self._state is not None and self._loop.settled and self._carrier.is_settled and bird
 
     def _reconcile(self) -> None:
-        """From the view as it is now to what is wanted in the kernel and of BIRD."""
+        """From the view as it is now to what is wanted in the kernel, of the carrier and of BIRD."""
         site = self._site()
         if site is None:
             return
@@ -169,11 +163,23 @@ class CalicoAgent:
         desired: NetState = frozenset()
         if self._settings.backend != "none":
             desired = self._state.desired_state(self._book.view)
-        self._wants_carrier = self._settings.backend != "none" and site.wants_ipip and not site.has_ipip
         self._loop.want(desired)
+        self._carrier.want(self._settings.backend != "none" and site.wants_ipip and not site.has_ipip)
         if self._settings.runs_bird:
             self._secrets.want(wanted_secrets(self._book.view))
             self._bird.want(bird_config(self._book.view, site.name, self._secrets.known))
+
+    def _labels(self) -> Mapping[str, str]:
+        """What pools select the node by: its own Node's labels; at first Kubernetes', or the topology's."""
+        facts = self._context.facts
+        node = self._book.view.nodes.get(facts.name)
+        return node.labels if node is not None else self._kube.of(facts.name) or facts.labels
+
+    def _refuse_new_pods(self) -> None:
+        """FabricError while the datastore is locked: nobody is to write what a migration would miss."""
+        cluster = self._book.view.of(ClusterInformation).get("default")
+        if cluster is not None and cluster.spec.datastore_ready is False:
+            raise FabricError("the datastore is locked (calicoctl datastore migrate unlock)")
 
     def _site(self) -> Site | None:
         """None before the datastore was read and has this node."""
@@ -197,19 +203,6 @@ class CalicoAgent:
         if self._state is None or not self._state.site.wants_ipip:
             return ""
         return "kernel" if self._state.site.has_ipip else "user space"
-
-    async def _keep_carrier(self) -> None:
-        """See that the carrier of tunl0 runs where the kernel has no ipip, and nowhere else."""
-        while True:
-            if self._wants_carrier != self._carried:
-                with suppress(FabricError):
-                    wanted = self._wants_carrier
-                    if wanted:
-                        await self._context.daemons.keep(CARRIER)
-                    else:
-                        await self._context.daemons.end(CARRIER.name)
-                    self._carried = wanted
-            await asyncio.sleep(CARRIER_LOOK_SECONDS)
 
     async def _next_change(self) -> None:
         await self._changed.wait()

@@ -1,41 +1,32 @@
 """ADD, CHECK, DEL and GC of one node, as Calico's CNI plugin has them.
 
-ADD gives the pod its address and writes its WorkloadEndpoint, the datastore's record of where it is; the
-result is kept in the node's own files, as CNI's runtimes keep it, so that CHECK needs no store and pods are
-repaired while it is away. DEL undoes it in the same order backwards, each step on its own.
+ADD gives the pod its address, writes its WorkloadEndpoint (the datastore's record of where it is), and keeps
+its result in the node's own files, so that CHECK needs no store and pods are repaired while it is away. DEL
+takes the endpoint, the address, and the file last: it is what says that something is left. Cut anywhere,
+either is completed by the next.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 
-from calico import endpoints
-from calico.addresses import NETWORK, Addresses
-from calico.resources import datastore
-from calico.resources.endpoints import (
-    ClusterInformation,
-    EndpointPort,
-    WorkloadEndpoint,
-    endpoint_name,
-    interface_name,
-)
+from calico import endpoints, workloads
+from calico.addresses import Addresses
+from calico.resources.endpoints import EndpointPort, WorkloadEndpoint, endpoint_name, interface_name
+from calico.resources.readers import NAME_LENGTH_MAX
+from calico.results import Result, Results
 from fabric.api.kinds import POD
-from fabric.api.objects import Object, labels_of
+from fabric.api.objects import Object, labels_of, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
-from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
+from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
-RESULTS = Path("var/lib/cni/results")
-WRITE_TRIES_MAX = 10
+LABEL_LENGTH_MAX = 63
 
 
 class Cni:
@@ -50,129 +41,87 @@ class Cni:
         clock: Clock,
         addresses: Addresses,
         mtu: Callable[[], int],
+        refuse_new: Callable[[], None] = lambda: None,
     ) -> None:
-        """`mtu` says what pods get; FabricError while it is not known."""
+        """`mtu` says what pods get, `refuse_new` why none may come now; both by a FabricError."""
         self._node = node
-        self._results = root / RESULTS
+        self._results = Results(root)
         self._store = store
         self._client = client
         self._clock = clock
         self._addresses = addresses
         self._mtu = mtu
+        self._refuse_new = refuse_new
         self._attached: dict[str, Attachment] = {}
 
     async def add(self, ref: PodRef) -> Attachment:
         """Allocate, or find what was; FabricError when it cannot be now."""
         if (known := await self.check(ref)) is not None:
             return known
-        await self._check_unlocked()
+        self._refuse_new()
+        name = self._endpoint_name(ref)
         mtu = self._mtu()
         pod = await self._client.get(POD, ref.name, ref.namespace)
+        if uid_of(pod) != ref.uid:
+            raise FabricError(f"pod {ref.namespace}/{ref.name} is not {ref.uid} any more but {uid_of(pod)}")
         found = await self._addresses.assign(ref, pod)
-        await self._write_endpoint(_endpoint(self._node, ref, pod, found))
-        self._keep(ref, found, mtu)
+        await workloads.write(self._store, self._clock, _endpoint(self._node, name, ref, pod, found))
+        self._results.keep(ref.uid, Result(ref.namespace, ref.name, found, mtu))
         attached = self._attached[ref.uid] = endpoints.attachment(ref, found, mtu)
         return attached
 
     async def check(self, ref: PodRef) -> Attachment | None:
-        """What must be for a pod that was added; None when nothing is known of it."""
+        """What must be for a pod that was added; None when nothing is known of it.
+
+        It is what ADD said, also after pools have changed: a pod keeps its MTU until it is made anew.
+        """
         known = self._attached.get(ref.uid)
-        if known is None and (kept := self._kept(ref.uid)) is not None:
-            known = endpoints.attachment(ref, tuple(map(ip_address, kept["ips"])), kept["mtu"])
-            self._attached[ref.uid] = known
+        if known is None and (kept := self._results.kept(ref.uid)) is not None:
+            known = self._attached[ref.uid] = endpoints.attachment(ref, kept.ips, kept.mtu)
         return known
 
     async def delete(self, ref: PodRef) -> None:
         """Release everything of the pod; nothing is no error."""
-        await self._release(ref.uid, ref.namespace, ref.name)
+        await self._release(ref.uid, ref.namespace, endpoint_name(self._node, ref.name, ref.device))
 
     async def collect(self, alive: frozenset[str]) -> None:
         """Release everything of pods that are not in `alive`."""
-        for uid in self._known() - alive:
-            kept = self._kept(uid) or {}
-            await self._release(uid, kept.get("namespace", ""), kept.get("pod", ""))
-        for endpoint in await datastore.listed(self._store, WorkloadEndpoint):
-            uid = endpoint.spec.container_id
-            if endpoint.spec.node == self._node and uid not in alive:
-                await self._release(uid, endpoint.metadata.namespace, endpoint.spec.pod)
+        for workload in await workloads.of_node(self._store, self._node):
+            if workload.uid and workload.uid not in alive:
+                await self._release(workload.uid, workload.namespace, workload.name)
+        known = self._results.uids() | self._attached.keys() | await self._addresses.held()
+        for uid in sorted(known - alive):
+            await self._release(uid)
 
-    async def _check_unlocked(self) -> None:
-        """FabricError while the datastore is locked: nobody is to write what a migration would miss."""
-        cluster = await datastore.get(self._store, ClusterInformation, "default")
-        if cluster is not None and cluster.spec.datastore_ready is False:
-            raise FabricError("the datastore is locked (calicoctl datastore migrate unlock)")
-
-    async def _release(self, uid: str, namespace: str, name: str) -> None:
+    async def _release(self, uid: str, namespace: str = "", name: str = "") -> None:
         if name:
-            await self._delete_endpoint(uid, namespace, endpoint_name(self._node, name))
+            await workloads.delete(self._store, namespace, name, uid)
         await self._addresses.release(uid)
         self._attached.pop(uid, None)
-        self._path(uid).unlink(missing_ok=True)
+        self._results.forget(uid)
 
-    async def _write_endpoint(self, endpoint: WorkloadEndpoint) -> None:
-        """Create it, or replace the one of an earlier pod of that name."""
-        for _ in range(WRITE_TRIES_MAX):
-            with suppress(AlreadyExists, Conflict, NotFound):
-                before = await datastore.get(
-                    self._store, WorkloadEndpoint, endpoint.name, endpoint.metadata.namespace
-                )
-                if before is None:
-                    await datastore.create(self._store, endpoint, self._clock)
-                else:
-                    kept = replace(before.metadata, labels=endpoint.labels)
-                    await datastore.update(self._store, replace(endpoint, metadata=kept))
-                return
-        raise FabricError(f"WorkloadEndpoint({endpoint.name}) changes faster than it can be written")
-
-    async def _delete_endpoint(self, uid: str, namespace: str, name: str) -> None:
-        """Delete it if it is this pod's, and not that of a later one of the same name."""
-        for _ in range(WRITE_TRIES_MAX):
-            with suppress(Conflict, NotFound):
-                found = await datastore.get(self._store, WorkloadEndpoint, name, namespace)
-                if found is not None and found.spec.container_id == uid:
-                    await datastore.delete(self._store, WorkloadEndpoint, name, namespace)
-                return
-        raise FabricError(f"WorkloadEndpoint({name}) changes faster than it can be deleted")
-
-    def _keep(self, ref: PodRef, addresses: tuple[IPAddress, ...], mtu: int) -> None:
-        """Write the result in one step: a reader sees all of it or none."""
-        kept = {"namespace": ref.namespace, "pod": ref.name, "ips": list(map(str, addresses)), "mtu": mtu}
-        path = self._path(ref.uid)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            fresh.write_text(json.dumps(kept))
-            fresh.replace(path)
-        except OSError as error:
-            raise FabricError(f"the node's CNI files cannot be written: {error}") from error
-
-    def _kept(self, uid: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads(self._path(uid).read_text())
-        except (OSError, ValueError):
-            return None
-        return found
-
-    def _known(self) -> frozenset[str]:
-        prefix = f"{NETWORK}-"
-        names = (path.stem for path in self._results.glob(f"{prefix}*.json"))
-        return frozenset(name.removeprefix(prefix) for name in names) | self._attached.keys()
-
-    def _path(self, uid: str) -> Path:
-        return self._results / f"{NETWORK}-{uid}.json"
+    def _endpoint_name(self, ref: PodRef) -> str:
+        name = endpoint_name(self._node, ref.name, ref.device)
+        if len(name) > NAME_LENGTH_MAX:
+            limit = f"its WorkloadEndpoint would be called {name}; at most {NAME_LENGTH_MAX} characters fit"
+            raise FabricError(f"the name of pod {ref.namespace}/{ref.name} is too long for Calico: {limit}")
+        return name
 
 
-def _endpoint(node: str, ref: PodRef, pod: Object, addresses: tuple[IPAddress, ...]) -> WorkloadEndpoint:
+def _endpoint(
+    node: str, name: str, ref: PodRef, pod: Object, addresses: tuple[IPAddress, ...]
+) -> WorkloadEndpoint:
     """The pod's WorkloadEndpoint, with what policies select by."""
     spec = pod.get("spec") or {}
     account = spec.get("serviceAccountName") or "default"
     labels = labels_of(pod) | {
         "projectcalico.org/namespace": ref.namespace,
         "projectcalico.org/orchestrator": "k8s",
-        "projectcalico.org/serviceaccount": account,
     }
+    if len(account) <= LABEL_LENGTH_MAX:
+        labels["projectcalico.org/serviceaccount"] = account
     return WorkloadEndpoint.named(
-        endpoint_name(node, ref.name, ref.device),
+        name,
         ref.namespace,
         labels=labels,
         node=node,
@@ -189,8 +138,9 @@ def _endpoint(node: str, ref: PodRef, pod: Object, addresses: tuple[IPAddress, .
 
 
 def _ports(spec: Object) -> list[EndpointPort]:
-    """Every port that a container of the pod names."""
-    found = (port for container in spec.get("containers") or () for port in container.get("ports") or ())
+    """Every port that a container of the pod gives a name, or a port of the host."""
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    found = (port for container in containers for port in container.get("ports") or ())
     return [
         EndpointPort(
             name=str(port.get("name") or ""),
@@ -198,4 +148,5 @@ def _ports(spec: Object) -> list[EndpointPort]:
             port=int(port["containerPort"]),
         )
         for port in found
+        if port.get("name") or port.get("hostPort")
     ]

@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from calico import bootstrap, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
+from calico.kube_labels import KubeLabels
 from calico.preview import guessed
 from calico.resources.felix import DEFAULTS
 from calico.retirement import Retirement
 from calico.settings import Settings, settings
 from calico.view import Book
-from fabric.api.kinds import NODE
-from fabric.api.objects import Key, Object, labels_of
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
-from fabric.control.informer import Informer
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
 from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
@@ -32,8 +30,7 @@ class CalicoPlugin:
         self._book = Book()
         self._clock = LoopClock()
         self._retirement = Retirement(self._clock)
-        self._agents: dict[str, CalicoAgent] = {}
-        self._labels: dict[str, Mapping[str, str]] = {}
+        self._kube = KubeLabels()
 
     @property
     def name(self) -> str:
@@ -56,19 +53,12 @@ class CalicoPlugin:
 
     async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
         """Follow the datastore and the Nodes' labels for all agents of this process."""
-        nodes = Informer(client, NODE)
-        nodes.on_change(self._on_node)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._book.run(store), name="calico's datastore")
-            tasks.create_task(nodes.run(), name="calico's nodes")
+            tasks.create_task(self._kube.run(client), name="calico's nodes")
 
     def agent(self, context: NodeContext) -> NodeAgent:
-        name, first = context.facts.name, context.facts.labels
-        agent = CalicoAgent(
-            context, _settings(context.config), self._book, lambda: self._labels.get(name, first)
-        )
-        self._agents[name] = agent
-        return agent
+        return CalicoAgent(context, _settings(context.config), self._book, self._kube)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """As if the nodes came up in order, each took the lowest free block, and the kernel had ipip."""
@@ -77,16 +67,6 @@ class CalicoPlugin:
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return served.kinds(config)
-
-    def _on_node(self, key: Key, old: Object | None, new: Object | None) -> None:
-        if new is None:
-            self._labels.pop(key.name, None)
-            self._agents.pop(key.name, None)
-            return
-        if self._labels.get(key.name) != labels_of(new):
-            self._labels[key.name] = labels_of(new)
-            if key.name in self._agents:
-                self._agents[key.name].relabelled()
 
 
 def _settings(config: NetworkConfig) -> Settings:

@@ -3,7 +3,8 @@
 What rules of the topology say (AS number, cluster id) holds for the first registration; later it is the
 user's. Labels follow the Kubernetes Node, as kube-controllers has it: an annotation remembers which came from
 there, so that labels set by calicoctl stay. A tunnel's address is asked of the IPAM when a pool wants the
-tunnel, and given back when none does.
+tunnel, and given back when none does. All is written at once: a Node that somebody deleted comes back with
+its tunnels, so that nobody sees it without.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from ipaddress import ip_network
 from typing import Any
 
 from calico.felix.tunnels import mac_of
-from calico.ipam.allocator import Ipam
-from calico.ipam.tunnels import IPIP, VXLAN, VXLAN_V6, tunnel_address
+from calico.ipam.allocator import Ipam, OutOfAddresses
+from calico.ipam.candidates import NoPool
+from calico.ipam.tunnels import IPIP, TUNNELS, VXLAN, VXLAN_V6, Tunnel, tunnel_address
 from calico.resources import datastore
 from calico.resources.nodes import Node, NodeAddress, NodeBGP, OrchRef
 from calico.settings import NodeRule
@@ -30,6 +32,7 @@ from fabric.plugin.contract import NodeFacts
 from fabric.store.port import Store
 
 KUBE_LABELS = "projectcalico.org/kube-labels"
+NODE_IP = "CalicoNodeIP"
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 RESYNC_SECONDS = 60.0
 
@@ -46,9 +49,9 @@ class Registration:
         facts: NodeFacts,
         rules: Sequence[NodeRule],
         ipam: Ipam | None,
-        kube_labels: Callable[[], Mapping[str, str]],
+        kube_labels: Callable[[], Mapping[str, str] | None],
     ) -> None:
-        """`ipam` is None where tunnels need no addresses of pools; `kube_labels` are the Node's now."""
+        """`ipam` is None where tunnels need no addresses of pools; `kube_labels` are None while unknown."""
         self._store = store
         self._clock = clock
         self._facts = facts
@@ -86,51 +89,59 @@ class Registration:
         """One pass: allocate what is missing, write what differs."""
         with suppress(AlreadyExists, Conflict, NotFound):
             before = await datastore.get(self._store, Node, self._facts.name)
+            node = self._labelled(before or registered(self._facts, self._rules), is_new=before is None)
+            tunnels, refusals = await self._tunnels(node.labels)
+            wanted = self._placed(node, tunnels)
             if before is None:
-                first = registered(self._facts, self._rules)
-                before = await datastore.create(self._store, self._labelled(first), self._clock)
-            wanted = self._labelled(self._placed(before, await self._tunnels()))
-            if wanted != before:
+                await datastore.create(self._store, wanted, self._clock)
+            elif wanted != before:
                 await datastore.update(self._store, wanted)
+            if refusals:
+                raise refusals[0]
             return
         self.poke()
 
-    async def _tunnels(self) -> Mapping[str, Any]:
-        if self._ipam is None:
-            return {}
-        labels = self._kube_labels()
-        return {
-            tunnel.handle(""): await tunnel_address(self._ipam, tunnel, labels)
-            for tunnel in (IPIP, VXLAN, VXLAN_V6)
-        }
+    async def _tunnels(self, labels: Mapping[str, str]) -> tuple[Mapping[Tunnel, Any], list[FabricError]]:
+        """Each tunnel's address; where the pools have none, None, and why."""
+        found: dict[Tunnel, Any] = dict.fromkeys(TUNNELS)
+        refusals: list[FabricError] = []
+        families = {address.version for address in self._facts.addresses}
+        for tunnel in TUNNELS:
+            if self._ipam is not None and tunnel.family in families:
+                try:
+                    found[tunnel] = await tunnel_address(self._ipam, tunnel, labels)
+                except (NoPool, OutOfAddresses) as refusal:
+                    refusals.append(refusal)
+        return found, refusals
 
-    def _placed(self, node: Node, tunnels: Mapping[str, Any]) -> Node:
+    def _placed(self, node: Node, tunnels: Mapping[Tunnel, Any]) -> Node:
         """The node with its own addresses, whatever somebody made of them."""
-        own: dict[str, Any] = {}
-        for address in self._facts.addresses:
-            own.setdefault(f"ipv{address.version}_address", address)
-        bgp = replace(node.spec.bgp or NodeBGP(), ipv4_ipip_tunnel_addr=tunnels.get(IPIP.handle("")), **own)
-        vtep, vtep_v6 = tunnels.get(VXLAN.handle("")), tunnels.get(VXLAN_V6.handle(""))
-        refs = node.spec.orch_refs or (OrchRef(node_name=self._facts.name, orchestrator="k8s"),)
-        listed = {str(it.address): it for it in node.spec.addresses}
-        for address in self._facts.addresses:
-            ours = NodeAddress(address=ip_network(address.ip), type="CalicoNodeIP")
-            listed.setdefault(str(ours.address), ours)
+        own: dict[str, Any] = {"ipv4_address": None, "ipv6_address": None}
+        for address in reversed(self._facts.addresses):
+            own[f"ipv{address.version}_address"] = address
+        addresses = (NodeAddress(address=ip_network(it.ip), type=NODE_IP) for it in self._facts.addresses)
+        others = (it for it in node.spec.addresses if it.type != NODE_IP)
         spec = replace(
             node.spec,
-            addresses=tuple(listed.values()),
-            bgp=bgp,
-            ipv4_vxlan_tunnel_addr=vtep,
-            ipv6_vxlan_tunnel_addr=vtep_v6,
-            vxlan_tunnel_mac=mac_of(self._facts.name) if vtep else "",
-            vxlan_tunnel_mac_v6=mac_of(self._facts.name) if vtep_v6 else "",
-            orch_refs=refs,
+            addresses=(*others, *addresses),
+            bgp=replace(node.spec.bgp or NodeBGP(), ipv4_ipip_tunnel_addr=tunnels[IPIP], **own),
+            ipv4_vxlan_tunnel_addr=tunnels[VXLAN],
+            ipv6_vxlan_tunnel_addr=tunnels[VXLAN_V6],
+            vxlan_tunnel_mac=mac_of(self._facts.name) if tunnels[VXLAN] else "",
+            vxlan_tunnel_mac_v6=mac_of(self._facts.name) if tunnels[VXLAN_V6] else "",
+            orch_refs=node.spec.orch_refs or (OrchRef(node_name=self._facts.name, orchestrator="k8s"),),
         )
         return replace(node, spec=spec)
 
-    def _labelled(self, node: Node) -> Node:
-        """The node with the Kubernetes Node's labels; those that it had from there and has no more go."""
-        kube = dict(self._kube_labels())
+    def _labelled(self, node: Node, *, is_new: bool) -> Node:
+        """The node with the Kubernetes Node's labels; those that it had from there and has no more go.
+
+        While they are not known, a new node has the topology's, and any other keeps its own.
+        """
+        kube = self._kube_labels()
+        if kube is None and not is_new:
+            return node
+        kube = dict(self._facts.labels if kube is None else kube)
         before = _remembered(node.metadata.annotations.get(KUBE_LABELS, "{}"))
         own = {key: value for key, value in node.labels.items() if before.get(key) != value}
         annotations = {**node.metadata.annotations, KUBE_LABELS: json.dumps(kube, sort_keys=True)}
@@ -140,6 +151,6 @@ class Registration:
 def _remembered(text: str) -> Mapping[str, str]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -22,6 +22,7 @@ class Condition:
     carrier: str
     """What carries IPIP: `kernel` or `user space`; empty where nothing must."""
     mtu: int
+    """Of pods; 0 while it is not known."""
 
 
 def down(why: str) -> AgentStatus:
@@ -40,7 +41,7 @@ def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
         "blocks": ", ".join(blocks[:BLOCKS_SHOWN_MAX]) + more,
         "encapsulation": ", ".join(sorted({pool.spec.encapsulation for pool in state.site.pools} - {""})),
         "ipip-carrier": condition.carrier,
-        "mtu": str(condition.mtu),
+        "mtu": str(condition.mtu or ""),
     }
     if condition.settings.runs_bird and bgp is not None:
         details["as-number"] = str(bgp.as_number or f"({DEFAULTS.as_number})")

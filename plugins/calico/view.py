@@ -23,6 +23,7 @@ from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
 from calico.resources.datastore import Unreadable, decode
+from calico.resources.endpoints import ClusterInformation
 from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
@@ -84,7 +85,7 @@ class View:
 
 
 FOLLOWED: frozenset[type[Resource]] = frozenset(
-    {Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration}
+    {Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration, ClusterInformation}
 )
 """Kinds that agents compute from; endpoints are each node's own business."""
 

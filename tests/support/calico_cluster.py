@@ -16,9 +16,9 @@ from fabric.control.clock import LoopClock
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import Address, NetState, Veth
 from fabric.plugin.contract import NodeContext, NodeFacts, PodRef
-from fabric.store.memory import MemoryStore
 from support.calico_nodes import NOON, config, facts
 from support.fake_daemons import FakeDaemons
+from support.flaky_store import FlakyStore
 from support.memory_api import MemoryApi
 
 
@@ -32,7 +32,7 @@ class CalicoCluster:
     def __init__(self, root: Path, nodes: int = 3, backend: str = "vxlan", **options: Any) -> None:
         self.root = root
         self.section = config(backend, **options)
-        self.store = MemoryStore()
+        self.store = FlakyStore()
         self.api = MemoryApi()
         self.kernel = FakeKernel("switch")
         self.plugin = CalicoPlugin()
@@ -91,7 +91,8 @@ class CalicoCluster:
 
     def new_pod(self, number: int) -> PodRef:
         """A pod that the API knows, with a namespace."""
-        self.api.put(POD, {"metadata": {"name": f"pod-{number}", "namespace": "default"}, "spec": {}})
         ref = pod(number)
+        metadata = {"name": ref.name, "namespace": ref.namespace, "uid": ref.uid}
+        self.api.put(POD, {"metadata": metadata, "spec": {}})
         self.kernel.add_namespace(ref.netns)
         return ref

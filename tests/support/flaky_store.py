@@ -18,11 +18,11 @@ class FlakyStore:
 
     def __init__(self) -> None:
         self.inner = MemoryStore()
-        self.answers_to_lose = 0
-        """So many of the next writes are carried out, but their answers are lost."""
         self.calls: list[str] = []
         """The verb and the key of each call, watches too."""
         self._down = False
+        self._calls_left: int | None = None
+        self._write_to_lose = 0
         self._broken = asyncio.Event()
 
     @property
@@ -33,8 +33,17 @@ class FlakyStore:
     @down.setter
     def down(self, down: bool) -> None:
         self._down = down
+        self._calls_left = None
         if down:
             self.break_watches()
+
+    def down_after(self, calls: int) -> None:
+        """Go away after so many calls."""
+        self._calls_left = calls
+
+    def lose_answer_of_write(self, number: int) -> None:
+        """The write of that number from now on is carried out, but its answer is lost."""
+        self._write_to_lose = number
 
     def break_watches(self) -> None:
         """End all watches, as a server does that restarts."""
@@ -53,8 +62,8 @@ class FlakyStore:
     async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
         keys = " ".join(op.key for op in success)
         result = await self._passed("txn", keys, self.inner.txn(compares, success))
-        if self.answers_to_lose:
-            self.answers_to_lose -= 1
+        self._write_to_lose -= 1
+        if not self._write_to_lose:
             raise StoreUnavailable("the answer is lost")
         return result
 
@@ -98,6 +107,10 @@ class FlakyStore:
 
     async def _passed(self, verb: str, key: str, call: Awaitable[T]) -> T:
         self.calls.append(f"{verb} {key}".rstrip())
+        if self._calls_left is not None:
+            self._calls_left -= 1
+            if self._calls_left < 0:
+                self.down = True
         if self._down:
             if asyncio.iscoroutine(call):
                 call.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +22,7 @@ from calico.ipam.records import TRIES_MAX, TooBusy, read_block, read_blocks
 from calico.ipam.search import Search
 from calico.ipam.walk import Reserved, block_of, blocks_in
 from calico.ipam.writing import give, take_back
-from calico.resources.datastore import listed
+from calico.resources.datastore import Unreadable, listed
 from calico.resources.pools import IPPool, IPReservation
 from fabric.control.clock import Clock
 from fabric.errors import FabricError
@@ -56,13 +57,17 @@ class Ipam:
         self._rng = rng or random.Random()
         self._giving = asyncio.Lock()
 
-    async def auto_assign(self, owner: Owner, wish: Wish = ANY) -> tuple[IPAddress, ...]:
+    async def auto_assign(
+        self, owner: Owner, wish: Wish = ANY, pools: tuple[IPPool, ...] | None = None
+    ) -> tuple[IPAddress, ...]:
         """Give the owner `wish.count` addresses, all or none; they are in the store when this returns.
 
-        NoPool, OutOfAddresses, or TooBusy when others were faster a hundred times.
+        `pools` are all pools, where the caller has just read them. NoPool, OutOfAddresses, or TooBusy when
+        others were faster a hundred times.
         """
         async with self._giving:
-            pools = await listed(self.store, IPPool)
+            if pools is None:
+                pools = await listed(self.store, IPPool)
             search = Search(
                 self.store,
                 self.clock,
@@ -74,8 +79,7 @@ class Ipam:
                 await read_configuration(self.store),
                 wish.count,
             )
-            await self._leave_blocks(pools, wish.family)
-            await search.run()
+            await search.run(await self._own_blocks(pools, wish.family))
             if len(search.found) == wish.count:
                 return tuple(search.found)
             await self.release_addresses(search.found, owner.handle)
@@ -114,13 +118,26 @@ class Ipam:
             found += [block.address(ordinal) for ordinal in block.ordinals_of(handle)] if block else []
         return tuple(found)
 
+    async def handles(self) -> frozenset[str]:
+        """The handles that have addresses of this node in its own blocks, as far as these can be read."""
+        found: set[str] = set()
+        for cidr in await blocks_of(self.store, self.host):
+            with suppress(Unreadable):
+                block = (await read_block(self.store, cidr)).value
+                allocated = block.allocated() if block else ()
+                owners = (owner for _, owner in allocated if owner.attributes.get("node") == self.host)
+                found |= {owner.handle for owner in owners if owner.handle is not None}
+        return frozenset(found)
+
     async def release_handle(self, handle: str) -> tuple[IPAddress, ...]:
         """Take back everything that the handle has; returns it. Nothing is wrong when it has nothing."""
         record = await read_handle(self.store, handle)
         released: list[IPAddress] = []
         for cidr in record.value.counts if record.value else ():
-            released += await take_back(self.store, cidr, lambda block: block.ordinals_of(handle))
-            await settle(self.store, handle, cidr)
+            taken = await take_back(self.store, cidr, lambda block: block.ordinals_of(handle))
+            if not taken:
+                await settle(self.store, handle, cidr)
+            released += taken
         return tuple(released)
 
     async def release_addresses(
@@ -146,13 +163,16 @@ class Ipam:
         reservations = await listed(self.store, IPReservation)
         return Reserved.of(net for one in reservations for net in one.spec.reserved_cidrs)
 
-    async def _leave_blocks(self, pools: tuple[IPPool, ...], family: Family) -> None:
-        """Give up own empty blocks of pools that do not select this node any more."""
+    async def _own_blocks(self, pools: tuple[IPPool, ...], family: Family) -> list[IPNetwork]:
+        """The blocks that this node has; empty ones of pools that do not select it any more are given up."""
         own = [cidr for cidr in await blocks_of(self.store, self.host) if cidr.version == family]
         kept = frozenset(blocks_in(selected(pools, self._node_labels()), own))
-        for cidr in own:
-            if cidr not in kept:
-                await release(self.store, self.host, cidr, only_empty=True)
+        given_up = {
+            cidr
+            for cidr in own
+            if cidr not in kept and await release(self.store, self.host, cidr, only_empty=True)
+        }
+        return [cidr for cidr in own if cidr not in given_up]
 
     async def _claim_quietly(self, cidr: IPNetwork) -> None:
         try:

@@ -53,15 +53,19 @@ async def read_handle(store: Store, handle_id: str) -> Record[Handle | None]:
 
 
 async def count_up(store: Store, handle_id: str, cidr: IPNetwork, count: int) -> int:
-    """Count more addresses in a block; returns the revision that the block's write must find unchanged."""
+    """Count more addresses in a block; returns the revision that the block's write must find unchanged.
+
+    Most handles are new, so that this is tried before the handle is read.
+    """
     key = keys.handle(handle_id)
+    handle, revision = NONE, 0
     for _ in range(TRIES_MAX):
-        record = await read_handle(store, handle_id)
-        handle = record.value or NONE
         more = handle.counting(cidr, handle.counts.get(cidr, 0) + count)
-        result = await store.txn([ModRevision(key, record.revision)], [Put(key, more.to_json())])
+        result = await store.txn([ModRevision(key, revision)], [Put(key, more.to_json())])
         if result.succeeded:
             return result.revision
+        record = await read_handle(store, handle_id)
+        handle, revision = record.value or NONE, record.revision
     raise TooBusy(f"handle {handle_id}: {TRIES_MAX} attempts to count it up met others; trying again")
 
 

@@ -41,10 +41,9 @@ class Search:
     wanted: int
     found: list[IPAddress] = field(default_factory=list)
 
-    async def run(self) -> None:
-        """Look everywhere, until enough is found or everything is full."""
-        own = [*blocks_in(self.pools, await blocks_of(self.store, self.host))]
-        for cidr in own:
+    async def run(self, own: Sequence[IPNetwork]) -> None:
+        """Look everywhere, in the node's own blocks first, until enough is found or everything is full."""
+        for cidr in blocks_in(self.pools, own):
             if self._missing:
                 await self._from_own(cidr)
         if self._missing and self.configuration.auto_allocate_blocks:

@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from support.calico_nodes import NOON, pool
-from support.memory_api import MemoryApi
+from support.calico_cni import NONE, CniNode, assert_nothing_is_left, ref, with_subnet_file
+from support.calico_nodes import pool
 
-from calico.addresses import FileAddresses, IpamAddresses, handle_of
-from calico.cni import Cni
-from calico.ipam.allocator import Ipam
 from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
-from calico.resources.endpoints import ClusterInformation, WorkloadEndpoint
 from fabric.api.kinds import NAMESPACE, POD
-from fabric.control.clock import LoopClock
 from fabric.errors import FabricError, NotFound
 from fabric.plugin.contract import PodRef
-from fabric.store.memory import MemoryStore
-
-
-def ref(number=1, uid=""):
-    uid = uid or f"uid-{number}"
-    return PodRef("default", f"pod-{number}", uid, f"pod:{uid}")
-
-
-class Node:
-    """node-1 with one pool, and its CNI as often as its worker is started."""
-
-    def __init__(self, root):
-        self.root = root
-        self.store = MemoryStore()
-        self.api = MemoryApi()
-        self.clock = LoopClock(NOON)
-        self.cni = self.started()
-
-    def started(self):
-        addresses = IpamAddresses(Ipam(self.store, self.clock, "node-1"), self.api)
-        return Cni("node-1", self.root, self.store, self.api, self.clock, addresses, lambda: 1450)
-
-    def pod(self, number=1, **metadata):
-        ports = [{"name": "http", "containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}]
-        spec = {"serviceAccountName": "robot", "containers": [{"ports": ports}]}
-        meta = {"name": f"pod-{number}", "namespace": "default", "labels": {"app": "web"}} | metadata
-        return self.api.put(POD, {"metadata": meta, "spec": spec})
-
-    async def endpoints(self):
-        return await datastore.listed(self.store, WorkloadEndpoint)
-
-    async def addresses_of(self, uid):
-        return await Ipam(self.store, self.clock, "node-1").addresses(handle_of(uid))
 
 
 @pytest.fixture
 async def node(tmp_path):
-    found = Node(tmp_path)
+    found = CniNode(tmp_path)
     await datastore.create(found.store, pool(), found.clock)
     found.pod()
     return found
@@ -91,7 +53,7 @@ async def test_its_endpoint_says_what_policies_select_by(node):
     assert [(port.name, port.protocol, port.port) for port in spec.ports] == [
         ("http", "TCP", 80),
         ("", "UDP", 53),
-    ]
+    ], "ports that have a name, or one of the host"
     assert (spec.ip_networks, spec.container_id) == ((found.ips[0].network,), "uid-1")
 
 
@@ -108,18 +70,6 @@ async def test_an_add_that_was_cut_before_it_kept_its_result_gets_the_same_addre
     for path in node.root.rglob("*.json"):
         path.unlink()
     assert await node.started().add(ref()) == first
-
-
-async def test_while_the_datastore_is_locked_no_pod_gets_an_address_and_those_that_have_one_keep_it(node):
-    first = await node.cni.add(ref())
-    locked = ClusterInformation.named("default", datastore_ready=False)
-    await datastore.create(node.store, locked, node.clock)
-    node.pod(2)
-    with pytest.raises(FabricError, match="the datastore is locked"):
-        await node.cni.add(ref(2))
-    assert await node.cni.add(ref()) == first
-    await node.cni.delete(ref())
-    assert not await node.endpoints()
 
 
 async def test_check_needs_no_store(node):
@@ -140,12 +90,35 @@ async def test_delete_gives_back_everything_and_may_come_twice(node):
     assert not list(node.root.rglob("*.json"))
 
 
-async def test_a_later_pod_of_the_same_name_keeps_its_endpoint_when_the_earlier_goes(node):
+async def test_what_an_add_and_a_delete_cost_at_the_store(node):
     await node.cni.add(ref())
-    await node.cni.add(ref(uid="uid-9"))
-    await node.cni.delete(ref())
-    (endpoint,) = await node.endpoints()
-    assert endpoint.spec.container_id == "uid-9"
+    node.pod(2)
+    node.store.calls.clear()
+    await node.cni.add(ref(2))
+    assert [call.split()[0] for call in node.store.calls] == [
+        "get",  # the handle: has it an address already?
+        "range",  # pools
+        "range",  # reservations
+        "get",  # IPAM's configuration
+        "range",  # own affinities
+        "get",  # the affinity
+        "get",  # the block
+        "txn",  # the handle counts
+        "txn",  # the block gives
+        "txn",  # the endpoint
+    ]
+    node.store.calls.clear()
+    await node.cni.delete(ref(2))
+    assert len(node.store.calls) == 8, node.store.calls
+
+
+async def test_a_name_that_no_endpoint_can_have_is_told_before_anything_is_given(node):
+    name = "a-" * 100 + "a"
+    node.api.put(POD, {"metadata": {"name": name, "namespace": "default", "uid": "uid-7"}, "spec": {}})
+    with pytest.raises(FabricError, match=r"is too long for Calico: .* at most 253 characters fit"):
+        await node.cni.add(PodRef("default", name, "uid-7", "pod:uid-7"))
+    await node.cni.delete(PodRef("default", name, "uid-7", "pod:uid-7"))
+    await assert_nothing_is_left(node)
 
 
 async def test_collect_frees_what_no_pod_has_also_after_a_restart_and_without_files(node):
@@ -172,6 +145,10 @@ async def test_annotations_of_the_pod_name_a_pool_or_an_address(node):
         ("ipv4pools", "special", "write it as"),
         ("ipv4pools", '["none"]', "no IPPool 'none'; there are: pool-1"),
         ("ipAddrs", "[]", "write it as"),
+        ("ipAddrs", '["nonsense"]', "write one IPv4 address"),
+        ("ipAddrs", '["10.244.0.1", "10.244.0.2"]', "write one IPv4 address"),
+        ("ipAddrs", '["fd00::1"]', "pods have IPv4 addresses"),
+        ("ipAddrs", "[" * 100_000, "write it as"),
     ],
 )
 async def test_a_wrong_annotation_is_told(node, key, text, words):
@@ -196,15 +173,36 @@ async def test_a_pod_that_the_api_does_not_know_gets_nothing(node):
     assert not (await read_snapshot(node.store)).blocks
 
 
-async def test_with_another_network_the_subnet_comes_from_that_networks_file(node, tmp_path):
-    addresses = FileAddresses(tmp_path, "/run/flannel/subnet.env")
-    cni = Cni("node-1", tmp_path, node.store, node.api, node.clock, addresses, addresses.mtu)
-    with pytest.raises(FabricError, match="not written yet"):
-        await cni.add(ref())
-    file = tmp_path / "run/flannel/subnet.env"
-    file.parent.mkdir(parents=True)
-    file.write_text("FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.7.1/24\nFLANNEL_MTU=1450\n")
-    found = await cni.add(ref())
+async def test_with_another_network_the_subnet_comes_from_that_networks_file(tmp_path):
+    node, _ = with_subnet_file(tmp_path)
+    found = await node.cni.add(ref())
     assert (str(found.ips[0]), found.mtu) == ("10.244.7.2/32", 1450)
-    await cni.delete(ref())
-    assert str((await cni.add(ref())).ips[0]) == "10.244.7.3/32"
+    await node.cni.delete(ref())
+    assert str((await node.cni.add(ref())).ips[0]) == "10.244.7.3/32"
+
+
+async def test_a_subnet_files_addresses_are_given_back_when_the_pod_is_gone_and_nothing_else_tells(tmp_path):
+    node, addresses = with_subnet_file(tmp_path)
+    assert await addresses.assign(ref(), {})
+    await node.cni.collect(NONE)
+    assert not [path.name for path in tmp_path.rglob("10.244.7.*")]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "/run/flannel/subnet.env of the node is not written yet: No such file"),
+        (b"FLANNEL_SUBNET=10.244.7.1/24", "is not flannel's: 'FLANNEL_MTU'"),
+        (b"FLANNEL_SUBNET=here\nFLANNEL_MTU=1450", "is not flannel's: 'here'"),
+        (b"\xff\xfe", "is not flannel's: 'utf-8'"),
+    ],
+)
+async def test_a_subnet_file_that_cannot_be_used_is_told(tmp_path, text, words):
+    node, addresses = with_subnet_file(tmp_path)
+    (tmp_path / "run/flannel/subnet.env").unlink()
+    if text is not None:
+        (tmp_path / "run/flannel/subnet.env").write_bytes(text)
+    with pytest.raises(FabricError, match=words):
+        await node.cni.add(ref())
+    with pytest.raises(FabricError, match=words):
+        addresses.mtu()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
-from support.calico_ipam import WatchedStore, calls_left, noon_clock, owner, pool, put_resources
+from support.calico_ipam import WatchedStore, noon_clock, owner, pool, put_resources
+from support.deaths import Coin, died
 
 from calico.ipam.allocator import Ipam
 from calico.ipam.candidates import Wish
@@ -18,37 +18,11 @@ POOL = pool(cidr="10.244.0.0/29", block_size=30)
 HANDLE = "k8s-pod-network.pod-1"
 
 
-class Coin(random.Random):
-    """Always dies before the call, or always after; calls take no time."""
-
-    def __init__(self, before: bool) -> None:
-        super().__init__(0)
-        self._before = before
-
-    def random(self) -> float:
-        return 0.0 if self._before else 1.0
-
-    def choice(self, seq):
-        return seq[0]
-
-
 async def world(before: bool):
     store = WatchedStore(Coin(before))
     await put_resources(store, POOL)
     clock = noon_clock()
     return store, *(Ipam(store, clock, host) for host in ("node-1", "node-2"))
-
-
-async def died(work, calls: int) -> bool:
-    """Run the work in a task that dies at that store call; True when it did."""
-
-    async def live():
-        calls_left.set(calls)
-        await work
-
-    task = asyncio.create_task(live())
-    await asyncio.gather(task, return_exceptions=True)
-    return task.cancelled()
 
 
 async def sound(store, *handles: str) -> None:

@@ -1,29 +1,28 @@
-"""A node in the datastore: what it says of itself, what stays the user's, what is left when it is gone."""
+"""A node in the datastore: what it says of itself, and what stays the user's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 
 import pytest
 from support.calico_nodes import NOON, config, facts, pool
 
 from calico import bootstrap
-from calico.addresses import handle_of
-from calico.ipam.allocator import Ipam
-from calico.ipam.blocks import Owner
-from calico.ipam.snapshot import read_snapshot
+from calico.ipam.allocator import Ipam, OutOfAddresses
 from calico.ipam.tunnels import IPIP
 from calico.registration import Registration
 from calico.resources import datastore
-from calico.resources.endpoints import ClusterInformation, WorkloadEndpoint, endpoint_name
+from calico.resources.endpoints import ClusterInformation
 from calico.resources.felix import FelixConfiguration
-from calico.resources.nodes import Node
-from calico.resources.pools import IPPool
-from calico.retirement import Retirement
+from calico.resources.nodes import Node, NodeAddress
+from calico.resources.pools import IPPool, IPReservation
+from calico.resources.table import kind_of, store_key
 from calico.settings import NodeRule, settings
 from fabric.control.clock import LoopClock
+from fabric.errors import FabricError
 from fabric.store.memory import MemoryStore
+from fabric.store.port import Put
 
 RULES = (NodeRule(as_number=65001),)
 
@@ -111,6 +110,77 @@ async def test_labels_follow_the_kubernetes_node_and_others_stay(place):
     assert (await place.node()).labels == {"rack": "1", "route-reflector": "true"}
 
 
+async def test_a_new_node_is_written_once_with_all_that_it_has(place):
+    await place.make(pool(vxlan_mode="Always"))
+    before = await place.store.revision()
+    await place.registration().reconcile()
+    key = store_key(kind_of(Node), "node-1")
+    kv = await place.store.get(key)
+    assert kv.version == 1 and (await place.node()).spec.ipv4_vxlan_tunnel_addr is not None
+    assert kv.mod_revision > before + 1, "the tunnel's address comes first"
+
+
+async def test_a_tunnel_for_which_there_is_no_address_holds_up_nothing_else_and_is_told(place):
+    await place.make(pool("10.244.0.0/32", vxlan_mode="Always", block_size=32))
+    await place.registration(1).reconcile()
+    await place.make(IPReservation.named("all", reserved_cidrs=(ip_network("10.244.0.0/32"),)))
+    with pytest.raises(OutOfAddresses):
+        await place.registration(2).reconcile()
+    assert (await place.node(2)).labels == {"zone": "a"}
+    place.labels = {"zone": "b"}
+    with pytest.raises(OutOfAddresses):
+        await place.registration(2).reconcile()
+    node = await place.node(2)
+    assert (node.labels, node.spec.ipv4_vxlan_tunnel_addr) == ({"zone": "b"}, None)
+
+
+async def test_while_the_kubernetes_nodes_labels_are_unknown_the_nodes_own_stay(place):
+    place.labels = {"zone": "a", "route-reflector": "true"}
+    await place.registration().reconcile()
+    before = await place.store.revision()
+    place.labels = None
+    await place.registration().reconcile()
+    assert await place.store.revision() == before
+    place.labels = {"zone": "a"}
+    await place.registration().reconcile()
+    assert (await place.node()).labels == {"zone": "a"}
+
+
+async def test_a_node_registers_before_kubernetes_has_it_with_the_topologys_labels(place):
+    place.labels = None
+    first = replace(facts(1), labels={"rack": "1"})
+    registration = Registration(place.store, place.clock, first, RULES, None, lambda: place.labels)
+    await registration.reconcile()
+    assert (await place.node()).labels == {"rack": "1"}
+    place.labels = {"zone": "a"}
+    await registration.reconcile()
+    assert (await place.node()).labels == {"zone": "a"}, (
+        "what came from there is theirs"
+    )
+
+
+async def test_addresses_that_the_node_has_no_more_go_and_others_stay(place):
+    await place.registration().reconcile()
+    node = await place.node()
+    more = [
+        NodeAddress(address=ip_network("192.168.0.99"), type="CalicoNodeIP"),
+        NodeAddress(address=ip_network("203.0.113.7"), type="ExternalIP"),
+    ]
+    bgp = replace(node.spec.bgp, ipv6_address=ip_interface("fd00::1/64"))
+    spec = replace(node.spec, addresses=(*node.spec.addresses, *more), bgp=bgp)
+    await datastore.update(place.store, replace(node, spec=spec))
+    await place.registration().reconcile()
+    spec = (await place.node()).spec
+    assert sorted(str(it.address) for it in spec.addresses) == ["192.168.0.11/32", "203.0.113.7/32"]
+    assert spec.bgp.ipv6_address is None
+
+
+async def test_a_node_whose_key_somebody_spoilt_is_told_and_left_to_him(place):
+    await place.store.txn([], [Put(store_key(kind_of(Node), "node-1"), b"no json")])
+    with pytest.raises(FabricError, match=r"nodes/node-1 cannot be read \(.*\): repair or delete the key"):
+        await place.registration().reconcile()
+
+
 async def test_the_topologys_resources_are_written_once_and_are_the_users_from_then_on(place):
     section = settings(config(ipipMode="Always"))[0]
     await bootstrap.write(place.store, place.clock, section)
@@ -127,32 +197,3 @@ async def test_a_bootstrap_that_was_cut_is_finished_by_the_next(place):
     await place.make(*section.pools)
     await bootstrap.write(place.store, place.clock, section)
     assert await datastore.get(place.store, ClusterInformation, "default") is not None
-
-
-async def test_a_node_that_left_gives_back_all_that_it_held(place):
-    await place.make(pool(vxlan_mode="Always"))
-    for number in (1, 2):
-        await place.registration(number).reconcile()
-        ipam = Ipam(place.store, place.clock, f"node-{number}")
-        await ipam.auto_assign(Owner(handle_of(f"uid-{number}"), {"node": f"node-{number}"}))
-        name = endpoint_name(f"node-{number}", f"pod-{number}")
-        await place.make(
-            WorkloadEndpoint.named(
-                name, "default", node=f"node-{number}", pod=f"pod-{number}", container_id=f"uid-{number}"
-            )
-        )
-    await Retirement(place.clock).retire([facts(1)], place.store)
-    assert [it.name for it in await datastore.listed(place.store, Node)] == ["node-1"]
-    assert [it.spec.pod for it in await datastore.listed(place.store, WorkloadEndpoint)] == ["pod-1"]
-    snapshot = await read_snapshot(place.store)
-    assert {name.host for name in snapshot.affinities} == {"node-1"}
-    assert {block.host for block in snapshot.blocks.values()} == {"node-1"}
-    assert all("2" not in handle for handle in snapshot.handles)
-
-
-async def test_retirement_leaves_the_living_alone(place):
-    await place.make(pool(vxlan_mode="Always"))
-    await place.registration().reconcile()
-    before = await place.store.revision()
-    await Retirement(place.clock).retire([facts(1)], place.store)
-    assert await place.store.revision() == before

@@ -1,0 +1,104 @@
+"""WorkloadEndpoints in the datastore: which pod is where, written by the pod's node and nobody else.
+
+The key says namespace, node and pod, the value which pod of that name it is. Both are read leniently: what
+somebody spoilt by hand still says by its key whose it is, and is written over or left alone, never believed.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from calico.resources import datastore
+from calico.resources.endpoints import WorkloadEndpoint, endpoint_parts
+from calico.resources.table import kind_of, parse_key, prefix, store_key
+from fabric.control.clock import Clock
+from fabric.errors import AlreadyExists, FabricError
+from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
+
+WRITE_TRIES_MAX = 10
+_ROOT = prefix(kind_of(WorkloadEndpoint))
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One endpoint, as far as can be told."""
+
+    namespace: str
+    name: str
+    node: str
+    """Empty where the name is no endpoint's."""
+    uid: str
+    """Of the pod (containerID); empty where the value does not say."""
+
+
+async def listed(store: Store) -> tuple[Workload, ...]:
+    """All of the cluster."""
+    found = (await store.range(_ROOT)).kvs
+    return tuple(workload for kv in found if (workload := _workload(kv)) is not None)
+
+
+async def of_node(store: Store, node: str) -> tuple[Workload, ...]:
+    """Those of one node; others' are passed over unread."""
+    start = node.replace("-", "--") + "-"
+    found = ((kv, kv.key.rpartition("/")[2]) for kv in (await store.range(_ROOT)).kvs)
+    own = (_workload(kv) for kv, name in found if name.startswith(start))
+    return tuple(workload for workload in own if workload is not None and workload.node == node)
+
+
+async def write(store: Store, clock: Clock, endpoint: WorkloadEndpoint) -> None:
+    """Create it, or replace what stands there: the endpoint of an earlier pod of that name, or nonsense."""
+    key = store_key(kind_of(WorkloadEndpoint), endpoint.name, endpoint.metadata.namespace)
+    for _ in range(WRITE_TRIES_MAX):
+        with suppress(AlreadyExists):
+            await datastore.create(store, endpoint, clock)
+            return
+        kv = await store.get(key)
+        if kv is not None and await _replace(store, clock, kv, endpoint):
+            return
+    raise FabricError(f"WorkloadEndpoint({endpoint.name}) changes faster than it can be written")
+
+
+async def delete(store: Store, namespace: str, name: str, uid: str) -> None:
+    """Delete it if it is that pod's, and not that of a later one of the same name; none is no error."""
+    key = store_key(kind_of(WorkloadEndpoint), name, namespace)
+    for _ in range(WRITE_TRIES_MAX):
+        kv = await store.get(key)
+        if kv is None or _uid(kv) != uid:
+            return
+        if (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
+            return
+    raise FabricError(f"WorkloadEndpoint({name}) changes faster than it can be deleted")
+
+
+async def _replace(store: Store, clock: Clock, kv: KeyValue, endpoint: WorkloadEndpoint) -> bool:
+    try:
+        metadata = replace(datastore.decode(WorkloadEndpoint, kv).metadata, labels=endpoint.labels)
+    except datastore.Unreadable:
+        metadata = datastore.stamped(endpoint, clock).metadata
+    put = Put(kv.key, datastore.encode(replace(endpoint, metadata=metadata)))
+    return (await store.txn([ModRevision(kv.key, kv.mod_revision)], [put])).succeeded
+
+
+def _workload(kv: KeyValue) -> Workload | None:
+    found = parse_key(kv.key)
+    if found is None:
+        return None
+    _, key = found
+    return Workload(key.namespace, key.name, _node(key.name), _uid(kv))
+
+
+def _node(name: str) -> str:
+    try:
+        return endpoint_parts(name)[0]
+    except ValueError:
+        return ""
+
+
+def _uid(kv: KeyValue) -> str:
+    try:
+        uid = json.loads(kv.value)["spec"]["containerID"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    return uid if isinstance(uid, str) else ""
