@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fabric.errors import FabricError
 from fabric.kernel.runtime import DaemonSpec, Runtime
 from fabric.plugin.contract import Program
 
@@ -22,7 +23,10 @@ class NodeDaemons:
         self._logs = root / LOGS
 
     async def keep(self, program: Program) -> int:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FabricError(f"{self._node}: /{LOGS} cannot be made: {error.strerror}") from error
         log_path = self._logs / f"{program.name}.log"
         spec = DaemonSpec(self._node, program.name, program.argv, program.restart_argv, log_path)
         return (await self._runtime.start_daemon(spec)).pid

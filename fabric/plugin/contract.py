@@ -149,7 +149,9 @@ class NodeAgent(Protocol):
         """Run for ever: acquire, compute, apply, repair. A FabricError inside is retried, not raised."""
         ...
 
-    def status(self) -> AgentStatus: ...
+    def status(self) -> AgentStatus:
+        """What it says of itself now. Asked often; never raises."""
+        ...
 
     def powered_on(self) -> None:
         """The node was off and is on again: its kernel is empty, its programs are gone. Look at all now."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from calico.agent import CalicoAgent
 from calico.felix import ownership
 from calico.plugin import CalicoPlugin
 from calico.resources import datastore
@@ -15,7 +14,7 @@ from fabric.api.kinds import NODE, POD
 from fabric.control.clock import LoopClock
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import Address, NetState, Veth
-from fabric.plugin.contract import NodeContext, NodeFacts, PodRef
+from fabric.plugin.contract import NetworkPlugin, NodeContext, NodeFacts, PodRef
 from support.calico_nodes import NOON, config, facts
 from support.fake_daemons import FakeDaemons
 from support.flaky_store import FlakyStore
@@ -29,13 +28,21 @@ def pod(number: int) -> PodRef:
 class CalicoCluster:
     """`agents[0]` is node-1's; `host(1)` is its namespace, `daemons[0]` its programs."""
 
-    def __init__(self, root: Path, nodes: int = 3, backend: str = "vxlan", **options: Any) -> None:
+    def __init__(
+        self,
+        root: Path,
+        nodes: int = 3,
+        backend: str = "vxlan",
+        *,
+        plugin: NetworkPlugin | None = None,
+        **options: Any,
+    ) -> None:
         self.root = root
         self.section = config(backend, **options)
         self.store = FlakyStore()
         self.api = MemoryApi()
         self.kernel = FakeKernel("switch")
-        self.plugin = CalicoPlugin()
+        self.plugin: Any = plugin or CalicoPlugin()
         self.facts = [facts(number + 1) for number in range(nodes)]
         self.daemons = [FakeDaemons() for _ in self.facts]
         for node in self.facts:
@@ -50,7 +57,7 @@ class CalicoCluster:
         host.tamper_add(replace(eth0, up=True))
         host.tamper_add(Address(node.addresses[0], "eth0"))
 
-    def agent(self, number: int) -> CalicoAgent:
+    def agent(self, number: int) -> Any:
         """A new agent for the node, as after a restart of its worker."""
         node = self.facts[number - 1]
         context = NodeContext(
@@ -62,9 +69,7 @@ class CalicoCluster:
             self.api,
             self.daemons[number - 1],
         )
-        made = self.plugin.agent(context)
-        assert isinstance(made, CalicoAgent)
-        return made
+        return self.plugin.agent(context)
 
     def host(self, number: int) -> FakeHost:
         return self.kernel.host(f"node-{number}")
