@@ -21,7 +21,11 @@ from support.transcript import fold, matches, subnets
 
 AGAIN_SECONDS_MAX = 20.0
 COMMAND_SECONDS_MAX = 120.0
-_READS = re.compile(r"^(?:fabric (?:exec|status|logs|bgp|routes|graph|calicoctl (?:get|ipam|node))|kubectl get)\b(?!.*(?: del | tcpdump ))")
+_READS = re.compile(
+    r"^(?:fabric (?:exec|status|logs|bgp|routes|graph|calicoctl (?:get|ipam|node))|kubectl get)\b"
+    r"(?!.*(?: del | tcpdump ))"
+)
+
 
 _FABRIC = """#!/bin/sh
 command=$1
