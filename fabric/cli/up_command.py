@@ -20,7 +20,10 @@ from fabric.cluster.settle import Progress, Settling
 from fabric.kernel.images import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
-from fabric.verify.reachability import Matrix, pod_reachability
+from fabric.verify.reachability import Matrix, PodEnded, pod_reachability
+
+AGAIN_SECONDS = 0.1
+"""Until pods are looked at again of which one ended when they were about to be checked."""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +70,16 @@ async def _settle(
             stages.show(Progress("reachability", "running", done=done, total=total))
 
         checked(0, 0)
-        matrix = await pod_reachability(begun.places, begun.spec, pods, checked)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                matrix = await pod_reachability(begun.places, begun.spec, pods, checked)
+                break
+            except PodEnded:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
+            pods = await settling.pods()
         failed = matrix.first_failure
         state: Literal["done", "failed"] = "failed" if failed else "done"
         stages.show(Progress("reachability", state, failed, matrix.reached, matrix.total))

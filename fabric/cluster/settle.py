@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fabric.api import kinds
-from fabric.api.objects import Object, condition, condition_is, key_of
+from fabric.api.objects import Object, condition, condition_is, key_of, uid_of
 from fabric.cluster import manifests
 from fabric.cluster.fabric_routes import FabricRoutes
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.kinds import of_cluster
 from fabric.cluster.places import Places
 from fabric.cluster.readiness import is_up, why_not_up
-from fabric.cluster.runtimes import all_connections
+from fabric.cluster.runtimes import all_connections, sandbox_pids
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.client import Client
 from fabric.control.http import HttpClient
@@ -65,13 +65,18 @@ class Settling:
         await self._stage("nodes Ready", self._nodes)
         await self._stage("network", self._network)
         await self._manifests(brought)
+        pods = await self.pods()
+        if self._spec.underlay.is_routed:
+            await self._stage("fabric routes", FabricRoutes(self._places, self._spec).look)
+        return pods
+
+    async def pods(self) -> list[Object]:
+        """Wait until all pods are Running, and return them."""
         pods = Informer(self.client, kinds.POD)
         following = asyncio.ensure_future(pods.run())
         try:
             await pods.synced()
-            await self._stage("pods Running", lambda: _pods(pods.items()))
-            if self._spec.underlay.is_routed:
-                await self._stage("fabric routes", FabricRoutes(self._places, self._spec).look)
+            await self._stage("pods Running", lambda: self._pods(pods))
         finally:
             following.cancel()
             await asyncio.wait([following])
@@ -143,6 +148,17 @@ class Settling:
         why = (condition(late[0], "NetworkUnavailable") or {}).get("message", "") if late else ""
         return len(nodes) - len(late), len(nodes), f"{late[0]['metadata']['name']}: {why}" if late else ""
 
+    async def _pods(self, found: Informer) -> tuple[int, int, str]:
+        """Once all are up by the API, runtimes are asked: a node that just died is known there first."""
+        pods = list(found.items())
+        done, total, missing = _pods(pods)
+        if missing:
+            return done, total, missing
+        alive = await sandbox_pids(self._places, self._spec.workers)
+        running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+        gone = [pod["metadata"]["name"] for pod in running if uid_of(pod) not in alive]
+        return total - len(gone), total, _some("ended, and is started again", gone)
+
     async def _manifests(self, brought: Sequence[Manifest]) -> None:
         def applied(done: int, total: int) -> None:
             self._report(Progress("manifests", "running", done=done, total=total))
@@ -156,7 +172,7 @@ class Settling:
         self._report(Progress("manifests", "done", done=len(brought), total=len(brought)))
 
 
-async def _pods(found: Iterable[Object]) -> tuple[int, int, str]:
+def _pods(found: Iterable[Object]) -> tuple[int, int, str]:
     pods = list(found)
     late = [pod for pod in pods if not is_up(pod)]
     text = f"{late[0]['metadata']['name']}: {why_not_up(late[0])}" if late else ""

@@ -67,6 +67,10 @@ class Matrix:
         }
 
 
+class PodEnded(FabricError):
+    """The API has not heard yet that a pod ended: wait until it runs again, and check then."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     name: str
@@ -78,7 +82,7 @@ class _Target:
 async def pod_reachability(
     places: Places, spec: ClusterSpec, pods: Sequence[Object], progress: Progress = lambda done, total: None
 ) -> Matrix:
-    """Ping between the pods that have an address and run; FabricError when their sandboxes are not found."""
+    """Ping between the pods that have an address and run; PodEnded when one of them is no more."""
     pids = await sandbox_pids(places, spec.workers)
     targets = [_target(pod, pids) for pod in pods if _runs(pod)]
     return await asyncio.to_thread(_check, targets, progress)
@@ -91,7 +95,10 @@ def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     addresses = [target.address for target in targets]
-    pinger = Pinger([target.pid for target in targets], 6 if ":" in addresses[0] else 4)
+    try:
+        pinger = Pinger([target.pid for target in targets], 6 if ":" in addresses[0] else 4)
+    except OSError as error:
+        raise PodEnded(f"a pod ended while the check began ({error}); see fabric status") from error
     reached = 0
 
     def answered(count: int) -> None:
@@ -153,5 +160,5 @@ def _runs(pod: Object) -> bool:
 def _target(pod: Object, pids: dict[str, int]) -> _Target:
     name = str(key_of(pod))
     if uid_of(pod) not in pids:
-        raise FabricError(f"pod {name} is Running, but no runtime knows its sandbox; see fabric status")
+        raise PodEnded(f"pod {name} is Running, but no runtime knows its sandbox; see fabric status")
     return _Target(name, pod["status"]["podIP"], pod["spec"]["nodeName"], pids[uid_of(pod)])
