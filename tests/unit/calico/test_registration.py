@@ -154,9 +154,7 @@ async def test_a_node_registers_before_kubernetes_has_it_with_the_topologys_labe
     assert (await place.node()).labels == {"rack": "1"}
     place.labels = {"zone": "a"}
     await registration.reconcile()
-    assert (await place.node()).labels == {"zone": "a"}, (
-        "what came from there is theirs"
-    )
+    assert (await place.node()).labels == {"zone": "a"}, "what came from there is theirs"
 
 
 async def test_addresses_that_the_node_has_no_more_go_and_others_stay(place):
