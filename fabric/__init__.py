@@ -3,7 +3,7 @@
 The floors, from the bottom: errors, api (nouns), netstate (a host's network as data),
 kernel | control | store, plugin (the contract of a network plugin), the components of a
 cluster (apiserver, scheduler, controllers, kubelet, topology), cluster (puts them together),
-bench | verify (look at a running one), cli. A floor imports only floors below it.
+verify and bench (look at a running one), cli. A floor imports only floors below it.
 """
 
 __version__ = "0.1.0"

@@ -85,6 +85,8 @@ class FakeNamespace:
     def _put_link(self, link: Link) -> None:
         old = self.objects.get(link.key)
         if isinstance(link, Veth):
+            if isinstance(old, Veth) and (link.peer, link.peer_ns) != (old.peer, old.peer_ns):
+                strictness.refuse(errno.EEXIST)
             if old is None:
                 self._put_peer(link)
             link = replace(link, peer_mac=link.peer_mac or _mac(link.peer_ns, link.peer))
