@@ -31,7 +31,8 @@ from fabric.topology.addressing import port_name
 from fabric.topology.underlay import BRIDGE
 from fabric.topology.wiring import Device, Link
 
-IPERF_PORT, IPERF_SECONDS, IPERF_TRIES = 5201, 5, 20
+IPERF_PORT, IPERF_SECONDS = 5201, 5
+IPERF_TRIES, IPERF_WAIT_SECONDS = 20, 0.1
 _CLASSES: dict[str, type[Shelled]] = {"host": Host, "switch": Switch, "router": Router}
 
 
@@ -97,11 +98,18 @@ class Net:
         """Measure between two, or between the first and the last, with iperf3: [server's rate, client's]."""
         client, server = hosts or [self.hosts[0], self.hosts[-1]]
         output("*** Iperf: testing", l4Type, "bandwidth between", client, "and", server, "\n")
-        server.cmd(f"iperf3 -s -1 -D -p {IPERF_PORT}")
         udp = f"-u -b {udpBw}" if l4Type == "UDP" else ""
         ask = f"iperf3 -J -c {server.IP()} -p {IPERF_PORT} -t {IPERF_SECONDS} {udp}"
-        wait = f'for i in $(seq {IPERF_TRIES}); do out=$({ask}) && break; sleep 0.1; done; echo "$out"'
-        result = _rates(client.cmd(wait))
+        why, result = "", list[str]()
+        for _ in range(IPERF_TRIES):
+            # A server ends with its first client, also with one that gave up before it was answered.
+            server.cmd(f"iperf3 -s -1 -D -p {IPERF_PORT}")
+            why, result = _rates(client.cmd(ask))
+            if result:
+                break
+            client.cmd(f"sleep {IPERF_WAIT_SECONDS}")
+        if not result:
+            error(f"iperf3: {why}\n")
         output(f"*** Results: {[udpBw] * bool(udp) + result}\n")
         return result
 
@@ -144,18 +152,17 @@ class Net:
         return node
 
 
-def _rates(said: str) -> list[str]:
-    """What iperf3 measured at the server and at the client, as iperf prints it."""
+def _rates(said: str) -> tuple[str, list[str]]:
+    """What iperf3 measured at the server and at the client, as iperf prints it; or why it could not."""
     try:
-        end = json.loads(said[said.index("{") :])["end"]
-        found = [
-            end.get(side, end.get("sum", {}))["bits_per_second"] for side in ("sum_received", "sum_sent")
-        ]
+        answer = json.loads(said[said.index("{") :])
+        if "error" in answer:
+            return str(answer["error"]), []
+        end = answer["end"]
+        sides = [end.get(side) or end["sum"] for side in ("sum_received", "sum_sent")]
+        return "", [_rate(side["bits_per_second"]) for side in sides]
     except (ValueError, KeyError):
-        lines = said.strip().splitlines()
-        error(f"iperf3: {lines[-1] if lines else 'no answer'}\n")
-        return []
-    return [_rate(bits) for bits in found]
+        return said.strip() or "no answer", []
 
 
 def _rate(bits: float) -> str:
