@@ -20,11 +20,16 @@ from pathlib import Path
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.config import Config
 from fabric.bird.status import Status
+from fabric.errors import FabricError
 
 PROGRAM = "bird"
 UP_SECONDS_MAX = 10.0
 ASK_AGAIN_SECONDS, ASK_AGAIN_SECONDS_MAX = 0.02, 0.5
 """Hundreds may be waited for at once, on a machine that they keep busy."""
+NUDGES_SECONDS = (1.05, 1.2, 1.5, 2.0)
+"""When to ask a BIRD that has new sessions anything at all. What a session is to send when it comes up is put
+off in BIRD 2.0.12 until something else happens, which in a quiet network is up to two seconds; a question is
+something. Sessions come up 0.75 to 1 s after their start, where `connect delay time` is 1."""
 CLOCK_DOUBT_SECONDS = 0.002
 """BIRD cuts its times to a millisecond, and its answer takes a moment."""
 
@@ -135,6 +140,16 @@ async def until_up(client: BirdClient, *, seconds_max: float = UP_SECONDS_MAX) -
                 raise
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, ASK_AGAIN_SECONDS_MAX)
+
+
+async def nudge(client: BirdClient) -> None:
+    """Ask a BIRD that was just started at the moments when its sessions come up."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for seconds in NUDGES_SECONDS:
+        await asyncio.sleep(began + seconds - loop.time())
+        with suppress(FabricError):
+            await client.status()
 
 
 def _write(path: Path, text: str) -> None:

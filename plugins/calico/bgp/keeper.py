@@ -15,7 +15,7 @@ from pathlib import Path
 from calico.bgp import kernel
 from fabric.bird.client import BirdClient
 from fabric.bird.config import Config
-from fabric.bird.daemon import Daemon, until_up
+from fabric.bird.daemon import NUDGES_SECONDS, Daemon, until_up
 from fabric.bird.language import Text
 from fabric.errors import FabricError
 from fabric.plugin.contract import NodeContext, Program
@@ -58,6 +58,8 @@ class BirdKeeper:
         self._is_told = False
         self._has: Config | None = None
         self._must_reload = False
+        self._nudges: list[float] = []
+        """When BIRD is to be asked next, because it has new sessions: see `NUDGES_SECONDS`."""
         self._changed = asyncio.Event()
 
     def want(self, config: Config | None) -> None:
@@ -100,11 +102,17 @@ class BirdKeeper:
 
     async def _next(self, seconds_max: float) -> None:
         """Wait for a change, but no longer than this: BIRD may have ended, or be there now."""
-        pause = min(PACE_SECONDS, seconds_max)
-        await asyncio.sleep(pause)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds_max - pause):
-                await self._changed.wait()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds_max
+        await asyncio.sleep(min(PACE_SECONDS, seconds_max))
+        while not self._changed.is_set() and loop.time() < until:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(min((until, *self._nudges))):
+                    await self._changed.wait()
+            if self._nudges and loop.time() >= self._nudges[0]:
+                del self._nudges[0]
+                with suppress(FabricError):
+                    await self._bird.status()
 
     async def _pass(self) -> None:
         if not self._is_told:
@@ -116,6 +124,9 @@ class BirdKeeper:
             await self._end()
             return
         await self._see_that_it_runs(wanted)
+        if self._has is not wanted:
+            now = asyncio.get_running_loop().time()
+            self._nudges = [now + seconds for seconds in NUDGES_SECONDS]
         self._has = wanted
         if self._must_reload or self._uses_tunnel():
             await self._bird.reload(KERNEL, "out")
