@@ -191,7 +191,7 @@ class NetworkPlugin(Protocol):
         ...
 
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
-        """Kernel features it needs, by doctor's names: `vxlan`, `iptables`, `ipset`, `ipip|tun` (either)."""
+        """Kernel features it needs, by doctor's names: `vxlan`, `ipset`, `ipip|tun` (either); or `bird`."""
         ...
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:

@@ -40,10 +40,11 @@ class CalicoPlugin:
         return topology_check.problems(config, nodes)
 
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
-        wanted = {pool.spec.encapsulation for pool in _settings(config).pools}
+        found = _settings(config)
+        wanted = {pool.spec.encapsulation for pool in found.pools}
         devices = {"ipip": "ipip|tun", "vxlan": "vxlan"}
-        found = {feature for name, feature in devices.items() if name in wanted}
-        return frozenset(found | {"iptables", "ipset"})
+        needed = {feature for name, feature in devices.items() if name in wanted}
+        return frozenset(needed | {"iptables", "ipset"} | ({"bird"} if found.runs_bird else set()))
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))

@@ -137,9 +137,10 @@ def test_a_node_registers_with_what_the_rules_that_select_it_say():
 @pytest.mark.parametrize(
     "section, features",
     [
-        (config(ipipMode="Always"), {"ipip|tun", "iptables", "ipset"}),
-        (config(vxlanMode="Always"), {"vxlan", "iptables", "ipset"}),
-        (config(ipipMode="Never"), {"iptables", "ipset"}),
+        (config(ipipMode="Always"), {"ipip|tun", "iptables", "ipset", "bird"}),
+        (config(vxlanMode="Always"), {"vxlan", "iptables", "ipset", "bird"}),
+        (config(ipipMode="Never", vxlanMode="Never"), {"iptables", "ipset", "bird"}),
+        (config("vxlan"), {"vxlan", "iptables", "ipset"}),
     ],
 )
 def test_what_the_kernel_must_have_follows_from_the_pools(section, features):
