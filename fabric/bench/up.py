@@ -76,12 +76,12 @@ def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, say: Callab
 
 @contextmanager
 def raised_neighbor_limits(entries: int) -> Iterator[None]:
-    """Let the machine have that many ARP entries while the body runs, then put its limits back."""
+    """Let the machine have that many ARP entries, or more, while the body runs; then put its limits back."""
     limits = {name: _NEIGHBORS / name for name in ("gc_thresh1", "gc_thresh2", "gc_thresh3")}
     before = {name: path.read_text() for name, path in limits.items()}
     try:
-        for path in limits.values():
-            path.write_text(str(entries))
+        for name, path in limits.items():
+            path.write_text(str(max(entries, int(before[name]))))
         yield
     finally:
         for name, path in limits.items():
