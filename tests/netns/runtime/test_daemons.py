@@ -170,7 +170,8 @@ async def test_a_program_that_comes_later_is_started_then(lab: Lab):
     program = lab.files / "late"
     program.write_text("#!/bin/sh\nexec sleep 3000\n")
     program.chmod(0o755)
-    assert words((await lab.is_back(status)).pid) == ["sleep", "3000"]
+    pid = (await lab.is_back(status)).pid
+    await eventually(lambda: words(pid) == ["sleep", "3000"])
 
 
 async def test_a_log_that_cannot_be_opened_is_told_and_tried_again(lab: Lab):
