@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from ipaddress import ip_network
 
 from fabric.kernel import netlink
@@ -102,4 +103,10 @@ def _changes(data: bytes) -> Iterator[tuple[bool, IPNetwork]]:
         _, bits, _, _, _, protocol, _, type_, _ = _RTMSG.unpack_from(body)
         if protocol == BIRD and type_ == _UNICAST:
             found = netlink.attributes(body, _RTMSG.size)
-            yield kind == _RTM_NEWROUTE, ip_network((found.get(_RTA_DST, bytes(4)), bits))
+            yield kind == _RTM_NEWROUTE, _network(found.get(_RTA_DST, bytes(4)), bits)
+
+
+@cache
+def _network(packed: bytes, length: int) -> IPNetwork:
+    """Each network once: all kernels tell of the same ones."""
+    return ip_network((packed, length))
