@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from fabric.errors import StoreUnavailable
@@ -16,8 +17,10 @@ T = TypeVar("T")
 class FlakyStore:
     """Passes everything on to `inner`, unless it is told not to; implements Store."""
 
-    def __init__(self) -> None:
+    def __init__(self, rng: random.Random | None = None) -> None:
+        """With `rng` calls travel, so that others get in between any two of them."""
         self.inner = MemoryStore()
+        self._rng = rng
         self.calls: list[str] = []
         """The verb and the key of each call, watches too."""
         self._down = False
@@ -51,24 +54,24 @@ class FlakyStore:
         self._broken = asyncio.Event()
 
     async def get(self, key: str) -> KeyValue | None:
-        return await self._passed("get", key, self.inner.get(key))
+        return await self._passed("get", key, lambda: self.inner.get(key))
 
     async def range(
         self, prefix: str, *, start_after: str = "", limit: int = 0, revision: int = 0
     ) -> RangeResult:
         options: Any = {"start_after": start_after, "limit": limit, "revision": revision}
-        return await self._passed("range", prefix, self.inner.range(prefix, **options))
+        return await self._passed("range", prefix, lambda: self.inner.range(prefix, **options))
 
     async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
         keys = " ".join(op.key for op in success)
-        result = await self._passed("txn", keys, self.inner.txn(compares, success))
+        result = await self._passed("txn", keys, lambda: self.inner.txn(compares, success))
         self._write_to_lose -= 1
         if not self._write_to_lose:
             raise StoreUnavailable("the answer is lost")
         return result
 
     async def watch(self, prefix: str, *, from_revision: int = 0) -> AsyncIterator[Sequence[StoreEvent]]:
-        await self._passed("watch", prefix, asyncio.sleep(0))
+        await self._passed("watch", prefix, lambda: asyncio.sleep(0))
         batches = self.inner.watch(prefix, from_revision=from_revision)
         broken = asyncio.ensure_future(self._broken.wait())
         try:
@@ -85,34 +88,34 @@ class FlakyStore:
             broken.cancel()
 
     async def grant(self, ttl_seconds: int) -> int:
-        return await self._passed("grant", "", self.inner.grant(ttl_seconds))
+        return await self._passed("grant", "", lambda: self.inner.grant(ttl_seconds))
 
     async def keep_alive(self, lease: int) -> int:
-        return await self._passed("keep_alive", "", self.inner.keep_alive(lease))
+        return await self._passed("keep_alive", "", lambda: self.inner.keep_alive(lease))
 
     async def revoke(self, lease: int) -> None:
-        await self._passed("revoke", "", self.inner.revoke(lease))
+        await self._passed("revoke", "", lambda: self.inner.revoke(lease))
 
     async def time_to_live(self, lease: int) -> int:
-        return await self._passed("time_to_live", "", self.inner.time_to_live(lease))
+        return await self._passed("time_to_live", "", lambda: self.inner.time_to_live(lease))
 
     async def revision(self) -> int:
-        return await self._passed("revision", "", self.inner.revision())
+        return await self._passed("revision", "", lambda: self.inner.revision())
 
     async def compact(self, revision: int) -> None:
-        await self._passed("compact", "", self.inner.compact(revision))
+        await self._passed("compact", "", lambda: self.inner.compact(revision))
 
     async def close(self) -> None:
         await self.inner.close()
 
-    async def _passed(self, verb: str, key: str, call: Awaitable[T]) -> T:
+    async def _passed(self, verb: str, key: str, call: Callable[[], Awaitable[T]]) -> T:
         self.calls.append(f"{verb} {key}".rstrip())
         if self._calls_left is not None:
             self._calls_left -= 1
             if self._calls_left < 0:
                 self.down = True
+        if self._rng is not None:
+            await asyncio.sleep(self._rng.choice((0.0, 0.01, 0.01, 0.02)))
         if self._down:
-            if asyncio.iscoroutine(call):
-                call.close()
             raise StoreUnavailable("the store is away")
-        return await call
+        return await call()

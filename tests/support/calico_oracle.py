@@ -1,0 +1,76 @@
+"""What must be true of Calico's nodes once all is quiet, judged from outside: the model test's oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from typing import Any
+
+from calico.felix.node_state import NodeState
+from calico.felix.site import Site
+from calico.ipam.check import OUTSIDE_POOLS, Use, check
+from calico.ipam.snapshot import read_snapshot
+from calico.ipam.tunnels import IPIP, VXLAN
+from calico.resources import datastore
+from calico.resources.endpoints import WorkloadEndpoint
+from calico.resources.felix import DEFAULTS
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
+from calico.results import Results
+from calico.view import View, relisted
+from fabric.netstate.objects import Route
+from support.calico_world import CalicoWorld
+
+
+async def judge(world: CalicoWorld) -> None:
+    """Each address is one living pod's and none is left over; kernels are as a fresh computation has them."""
+    assert world.held.keys() == world.pods.keys(), "every living pod has its address"
+    endpoints = await datastore.listed(world.store.inner, WorkloadEndpoint)
+    assert {it.spec.container_id for it in endpoints} == world.pods.keys()
+    nodes = await datastore.listed(world.store.inner, Node)
+    assert {it.name for it in nodes} == {f"node-{number}" for number in world.present}
+    await _judge_addresses(world, nodes)
+    view = relisted(View(), await world.store.inner.range("/calico/"))
+    for number in world.present:
+        _judge_node(world, number, view)
+        _judge_ways(world, number, view)
+
+
+async def _judge_addresses(world: CalicoWorld, nodes: tuple[Node, ...]) -> None:
+    uses = [Use(address, uid) for uid, addresses in world.held.items() for address in addresses]
+    for node in nodes:
+        assert node.spec.bgp is not None
+        tunnels = {IPIP: node.spec.bgp.ipv4_ipip_tunnel_addr, VXLAN: node.spec.ipv4_vxlan_tunnel_addr}
+        uses += [Use(it, tunnel.handle(node.name)) for tunnel, it in tunnels.items() if it is not None]
+    snapshot = await read_snapshot(world.store.inner)
+    pools = await datastore.listed(world.store.inner, IPPool)
+    found = check(snapshot, pools, uses, frozenset(node.name for node in nodes))
+    assert not [finding for finding in found if finding.category != OUTSIDE_POOLS]
+
+
+def _judge_node(world: CalicoWorld, number: int, view: View) -> None:
+    node = view.nodes[f"node-{number}"]
+    site = Site(world.facts[number - 1], node, tuple(view.pools.values()), DEFAULTS, has_ipip=False)
+    assert world.felix_state(number) == NodeState(site).desired_state(view)
+    assert ("tunl0" in world.daemons[number - 1].programs) == site.wants_ipip
+    assert Results(world.root / node.name).uids() == {uid for uid, _ in world.pods_of(number)}
+    status = world.running_agents[number].status()
+    assert status.ready and status.message.count(";") == site.wants_ipip, status.message
+
+
+def _judge_ways(world: CalicoWorld, number: int, view: View) -> None:
+    """What goes to a pod of another node goes into that node's tunnel, borrowed addresses too."""
+    for uid, (where, _) in world.pods.items():
+        for address in world.held[uid] if where != number else ():
+            way = max(_routes(world, number, address), key=lambda route: route.dst.prefixlen)
+            assert way.via == _vtep(view, where)
+
+
+def _routes(world: CalicoWorld, number: int, address: IPv4Address) -> Iterator[Route]:
+    for obj in world.felix_state(number):
+        if isinstance(obj, Route) and address in obj.dst:
+            yield obj
+
+
+def _vtep(view: View, number: int) -> Any:
+    return view.nodes[f"node-{number}"].spec.ipv4_vxlan_tunnel_addr
