@@ -44,9 +44,8 @@ class CalicoWorld(CalicoCluster):
 
     def __init__(self, root: Path, seed: int, nodes: int = 4) -> None:
         self.rng = random.Random(seed)
-        super().__init__(
-            root, nodes, "vxlan", ipPools=[{"name": POOL, "cidr": "10.244.0.0/28", "blockSize": 29}]
-        )
+        pool_1 = {"name": POOL, "cidr": "10.244.0.0/28", "blockSize": 29, "vxlanMode": "Always"}
+        super().__init__(root, nodes, "vxlan", ipPools=[pool_1])
         self.facts = [facts(number + 1, rack=1 + number % 2) for number in range(nodes)]
         self.store = FlakyStore(self.rng)
         self.plugins = [CalicoPlugin() for _ in range(WORKERS)]
