@@ -19,8 +19,9 @@ _POLL_SECONDS = 0.05
 def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
     """Hold the lock at `path`; FabricError when somebody else keeps it for longer than `seconds_max`.
 
-    The lock dies with its process. Its file is removed when it is let go, so a holder makes sure
-    that the file it locked is still the one at the path.
+    The lock dies with its process, whatever that process has forked: it is a record lock, which belongs
+    to a process and not to an open file. Its file is removed when it is let go, so a holder makes sure that
+    the file it locked is still the one at the path.
     """
     deadline = time.monotonic() + seconds_max
     while (file := _try(path)) is None:
@@ -44,7 +45,7 @@ def _try(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file).st_ino == path.stat().st_ino:
             return file
     except (BlockingIOError, FileNotFoundError):

@@ -109,6 +109,7 @@ class PodRef:
     """The pod of an ADD, CHECK or DEL."""
 
     namespace: str
+    """Empty, as the name, in the DEL of a pod of which only the UID is known any more."""
     name: str
     uid: str
     """Stands for CNI_CONTAINERID."""

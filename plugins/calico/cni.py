@@ -81,8 +81,14 @@ class Cni:
         return known
 
     async def delete(self, ref: PodRef) -> None:
-        """Release everything of the pod; nothing is no error."""
-        await self._release(ref.uid, ref.namespace, endpoint_name(self._node, ref.name, ref.device))
+        """Release everything of the pod; nothing is no error. Its UID is enough."""
+        if ref.name and ref.namespace:
+            await self._release(ref.uid, ref.namespace, endpoint_name(self._node, ref.name, ref.device))
+            return
+        for workload in await workloads.of_node(self._store, self._node):
+            if workload.uid == ref.uid:
+                await self._release(ref.uid, workload.namespace, workload.name)
+        await self._release(ref.uid)
 
     async def collect(self, alive: frozenset[str]) -> None:
         """Release everything of pods that are not in `alive`."""

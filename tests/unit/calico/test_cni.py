@@ -90,6 +90,17 @@ async def test_delete_gives_back_everything_and_may_come_twice(node):
     assert not list(node.root.rglob("*.json"))
 
 
+async def test_a_pod_of_which_only_the_uid_is_known_gives_back_everything(node):
+    """The kubelet knows no more of one that the API forgot while neither of its processes ran."""
+    node.pod(2)
+    for number in (1, 2):
+        await node.cni.add(ref(number))
+    await node.started().delete(PodRef("", "", "uid-1", "pod:uid-1"))
+    assert [endpoint.spec.pod for endpoint in await node.endpoints()] == ["pod-2"]
+    assert not await node.addresses_of("uid-1")
+    assert [path.stem for path in node.root.rglob("*.json")] == ["k8s-pod-network-uid-2"]
+
+
 async def test_what_an_add_and_a_delete_cost_at_the_store(node):
     await node.cni.add(ref())
     node.pod(2)
