@@ -14,9 +14,11 @@ import stat
 import subprocess
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-_MNT_DETACH, _SYS_PIVOT_ROOT = 2, 155
+_MS_BIND, _MNT_DETACH, _SYS_PIVOT_ROOT = 0x1000, 2, 155
 _LINUX_REBOOT_CMD_POWER_OFF = 0x4321FEDC
 _DEVICES = {
     "null": (1, 3),
@@ -35,8 +37,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def main(exchange: str) -> None:
     """Carry out the task of the exchange and leave `exit` there; the guest is off afterwards."""
     try:
-        make_root(Path("/run"), exchange)
-        code = run_task(Path("/exchange"))
+        task = json.loads(Path(exchange, "task.json").read_text())
+        make_root(Path("/run"), exchange, task["directory"])
+        code = run_task(task)
         Path("/exchange/exit").write_text(str(code))
     except BaseException:
         traceback.print_exc()
@@ -45,19 +48,26 @@ def main(exchange: str) -> None:
         _libc.reboot(_LINUX_REBOOT_CMD_POWER_OFF)
 
 
-def make_root(base: Path, exchange: str) -> None:
-    """Become the owner of a root that is writable and forgets, with the exchange at /exchange."""
+def make_root(base: Path, exchange: str, checkout: str) -> None:
+    """Become the owner of a root that is writable and forgets, with the exchange at /exchange.
+
+    The checkout is where the host has it, also when that is below /tmp, which is empty besides.
+    """
     mount("tmpfs", base, "tmpfs")
-    upper, work, root = base / "upper", base / "work", base / "root"
-    for directory in (upper, work, root):
+    upper, work, root, kept = base / "upper", base / "work", base / "root", base / "kept"
+    for directory in (upper, work, root, kept):
         directory.mkdir()
     overlay = f"{_MODULES}/{os.uname().release}/kernel/fs/overlayfs/overlay.ko"
     subprocess.run(["/usr/sbin/insmod", overlay], check=True)
     mount("overlay", root, "overlay", f"lowerdir=/,upperdir={upper},workdir={work}")
     (root / "exchange").mkdir()
     mount("none", root / "exchange", "hostfs", exchange)
+    seen = root / checkout.lstrip("/")
+    mount(str(seen), kept, flags=_MS_BIND)
     for name in ("run", "tmp", "dev"):
         mount("tmpfs", root / name, "tmpfs", "mode=1777" if name == "tmp" else "mode=755")
+    seen.mkdir(parents=True, exist_ok=True)
+    mount(str(kept), seen, flags=_MS_BIND)
     mount("proc", root / "proc", "proc")
     mount("sysfs", root / "sys", "sysfs")
     mount("cgroup2", root / "sys/fs/cgroup", "cgroup2")
@@ -89,9 +99,8 @@ def make_devices(dev: Path) -> None:
         os.mknod(dev / name, stat.S_IFCHR | 0o666, os.makedev(*number))
 
 
-def run_task(exchange: Path) -> int:
+def run_task(task: Mapping[str, Any]) -> int:
     """Load the modules of the task and run its command; return the command's exit code."""
-    task = json.loads((exchange / "task.json").read_text())
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
     if task["modules"]:
@@ -100,12 +109,12 @@ def run_task(exchange: Path) -> int:
     return subprocess.run(task["command"], cwd=task["directory"], env=environment, check=False).returncode
 
 
-def mount(source: str, target: Path, kind: str, options: str = "") -> None:
+def mount(source: str, target: Path, kind: str = "", options: str = "", flags: int = 0) -> None:
     """Mount a file system; OSError names the target."""
     arguments = [text.encode() for text in (source, str(target), kind)]
-    if _libc.mount(*arguments, 0, options.encode()) != 0:
+    if _libc.mount(*arguments, flags, options.encode()) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"mount {kind}: {os.strerror(number)}", str(target))
+        raise OSError(number, f"mount {kind or source}: {os.strerror(number)}", str(target))
 
 
 if __name__ == "__main__":
