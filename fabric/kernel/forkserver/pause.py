@@ -26,6 +26,10 @@ _ANSWER_SECONDS_MAX = 20.0
 _FIELDS = ("hostname", "host_network", "ipv6")
 
 
+class Gone(Failure):
+    """A midwife had ended before it could be asked."""
+
+
 class Midwife:
     """The runtime's end of one: asked, it answers before anything else is done."""
 
@@ -36,11 +40,13 @@ class Midwife:
         """How often; whoever looks twice and sees the same may send it away."""
 
     def start(self, spec: dict[str, Any]) -> Process:
-        """Return the pause process of a new sandbox; Failure when there is none."""
+        """Return the pause process of a new sandbox; Failure when there is none, Gone when it was not asked."""
         self.asked += 1
         try:
             self.end.send(json.dumps({key: spec[key] for key in _FIELDS if key in spec}).encode())
             text, fds, _, _ = socket.recv_fds(self.end, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        except BrokenPipeError:
+            raise Gone("the node's helper ends again and again") from None
         except OSError as error:
             raise Failure(f"the node's helper does not start a pause process: {error}") from error
         if not fds:
@@ -51,7 +57,8 @@ class Midwife:
 class Pauses:
     """Starts pause processes; keeps a midwife on each of the nodes that were last asked for.
 
-    One that fails is not asked again.
+    One that fails is not asked again. One that was killed a moment ago, which the runtime has not seen yet,
+    is not missed: another is asked.
     """
 
     def __init__(self, ground: Ground, poll: Poll, mark: int) -> None:
@@ -62,7 +69,12 @@ class Pauses:
 
     def start(self, spec: dict[str, Any], node: Process) -> Process:
         """Start a sandbox's pause process with the mark as its standard input; Failure or OSError."""
-        midwife = self._midwives.pop(node.pid, None) or self._call(node)
+        try:
+            return self._ask(self._midwives.pop(node.pid, None) or self._call(node), spec, node)
+        except Gone:
+            return self._ask(self._call(node), spec, node)
+
+    def _ask(self, midwife: Midwife, spec: dict[str, Any], node: Process) -> Process:
         self._midwives[node.pid] = midwife
         try:
             return midwife.start(spec)

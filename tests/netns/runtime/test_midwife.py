@@ -54,6 +54,19 @@ async def test_pods_are_started_after_it_was_killed(shell: PodShell):
     assert all(sandbox.alive for sandbox in await shell.client.sandboxes())
 
 
+async def test_one_that_was_killed_before_the_runtime_can_know_is_not_missed(shell: PodShell):
+    """The runtime is stopped meanwhile: the next pod waits at its socket, beside the news of the death."""
+    for number in range(10):
+        await start(shell, f"before-{number}")
+        (pid,) = midwives(shell)
+        os.kill(shell.process.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        later = asyncio.create_task(start(shell, f"after-{number}"))
+        await asyncio.sleep(0.05)
+        os.kill(shell.process.pid, signal.SIGCONT)
+        await later
+
+
 async def test_it_dies_with_the_runtime_and_the_pods_live_on(shell: PodShell):
     await start(shell, "pod-2")
     pids = [sandbox.pid for sandbox in await shell.client.sandboxes()]
