@@ -40,7 +40,7 @@ class Midwife:
         """How often; whoever looks twice and sees the same may send it away."""
 
     def start(self, spec: dict[str, Any]) -> Process:
-        """Return the pause process of a new sandbox; Failure when there is none, Gone when it was not asked."""
+        """Return the pause process of a new sandbox; Failure when there is none, Gone when none was asked."""
         self.asked += 1
         try:
             self.end.send(json.dumps({key: spec[key] for key in _FIELDS if key in spec}).encode())
