@@ -69,8 +69,9 @@ class Pauses:
 
     def start(self, spec: dict[str, Any], node: Process) -> Process:
         """Start a sandbox's pause process with the mark as its standard input; Failure or OSError."""
+        known = self._midwives.pop(node.pid, None)
         try:
-            return self._ask(self._midwives.pop(node.pid, None) or self._call(node), spec, node)
+            return self._ask(known or self._call(node), spec, node)
         except Gone:
             return self._ask(self._call(node), spec, node)
 
