@@ -91,8 +91,8 @@ class Daemon:
     def runs(self, config: Config) -> bool:
         """True when the file says just this; a daemon that took it needs not be told again."""
         try:
-            return self.config.read_text() == str(config)
-        except FileNotFoundError:
+            return self.config.read_bytes() == str(config).encode()
+        except OSError:
             return False
 
     def has_read(self, status: Status) -> bool:

@@ -26,7 +26,7 @@ from calico.ipam.allocator import Ipam
 from calico.kube_labels import KubeLabels
 from calico.registration import Registration
 from calico.resources.endpoints import ClusterInformation
-from calico.resources.felix import effective
+from calico.resources.felix import FelixConfigurationSpec, effective
 from calico.settings import Settings
 from calico.status import Condition, down, up
 from calico.view import Book
@@ -83,8 +83,8 @@ class CalicoAgent:
         self._kube.follow(name, self, self._registration.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = (self._loop, self._registration, self._bird, self._secrets, self._carrier)
-                for part in parts:
+                own = (self._loop, self._registration, self._bird, self._secrets, self._carrier, self._cni)
+                for part in own:
                     tasks.create_task(part.run())
                 while True:
                     self._changed.clear()
@@ -187,17 +187,20 @@ class CalicoAgent:
         node = view.nodes.get(facts.name)
         if not view.revision or node is None or node.spec.bgp is None:
             return None
-        configurations = (view.felix_configurations.get(name) for name in ("default", f"node.{facts.name}"))
         pools = tuple(pool for _, pool in sorted(view.pools.items()))
         bare = replace(node, metadata=replace(node.metadata, resource_version=""))
-        return Site(facts, bare, pools, effective(*configurations), "ipip" in self._context.features)
+        return Site(facts, bare, pools, self._felix(), "ipip" in self._context.features)
+
+    def _felix(self) -> FelixConfigurationSpec:
+        found = self._book.view.felix_configurations
+        return effective(found.get("default"), found.get(f"node.{self._context.facts.name}"))
 
     def _pod_mtu(self) -> int:
         if self._context.config.mtu:
             return self._context.config.mtu
         if self._file is not None:
             return self._file.mtu()
-        return encapsulation.pod_mtu(self._context.facts.mtu, self._book.view.pools.values())
+        return encapsulation.pod_mtu(self._context.facts.mtu, self._book.view.pools.values(), self._felix())
 
     def _carrier_kind(self) -> str:
         if self._state is None or not self._state.site.wants_ipip:

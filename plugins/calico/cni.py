@@ -4,10 +4,15 @@ ADD gives the pod its address, writes its WorkloadEndpoint (the datastore's reco
 its result in the node's own files, so that CHECK needs no store and pods are repaired while it is away. DEL
 takes the endpoint, the address, and the file last: it is what says that something is left. Cut anywhere,
 either is completed by the next.
+
+An endpoint that somebody deletes comes back: an address without one would be taken for a leak, and given to
+another pod.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -21,12 +26,16 @@ from fabric.api.kinds import POD
 from fabric.api.objects import Object, labels_of, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
-from fabric.errors import FabricError
+from fabric.errors import FabricError, NotFound
 from fabric.netstate.objects import IPAddress
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
 LABEL_LENGTH_MAX = 63
+RESTORE_SECONDS = 300.0
+"""How often endpoints are missed: a third of the grace after which an address without one is given back."""
+
+log = logging.getLogger(__name__)
 
 
 class Cni:
@@ -53,6 +62,16 @@ class Cni:
         self._mtu = mtu
         self._refuse_new = refuse_new
         self._attached: dict[str, Attachment] = {}
+        self._ending: set[str] = set()
+
+    async def run(self) -> None:
+        """For ever: look after the endpoints of this node's pods."""
+        while True:
+            await asyncio.sleep(RESTORE_SECONDS)
+            try:
+                await self.restore()
+            except FabricError as refusal:
+                log.info("%s: endpoints cannot be looked after now: %s", self._node, refusal)
 
     async def add(self, ref: PodRef) -> Attachment:
         """Allocate, or find what was; FabricError when it cannot be now."""
@@ -99,12 +118,42 @@ class Cni:
         for uid in sorted(known - alive):
             await self._release(uid)
 
+    async def restore(self) -> None:
+        """Write again what endpoints are missing of pods that were added and are the API's still."""
+        for uid in sorted(self._results.uids()):
+            result = self._results.kept(uid)
+            if result is None:
+                continue
+            ref = PodRef(result.namespace, result.pod, uid, f"pod:{uid}")
+            if not await workloads.is_there(self._store, ref.namespace, self._endpoint_name(ref)):
+                await self._restore(ref, result)
+
+    async def _restore(self, ref: PodRef, result: Result) -> None:
+        try:
+            pod = await self._client.get(POD, ref.name, ref.namespace)
+        except NotFound:
+            return
+        if uid_of(pod) != ref.uid or self._is_ending(ref.uid):
+            return
+        name = self._endpoint_name(ref)
+        endpoint = _endpoint(self._node, name, ref, pod, result.ips)
+        await workloads.write(self._store, self._clock, endpoint)
+        if self._is_ending(ref.uid):
+            await workloads.delete(self._store, ref.namespace, name, ref.uid)
+
+    def _is_ending(self, uid: str) -> bool:
+        return uid in self._ending or self._results.kept(uid) is None
+
     async def _release(self, uid: str, namespace: str = "", name: str = "") -> None:
-        if name:
-            await workloads.delete(self._store, namespace, name, uid)
-        await self._addresses.release(uid)
-        self._attached.pop(uid, None)
-        self._results.forget(uid)
+        self._ending.add(uid)
+        try:
+            if name:
+                await workloads.delete(self._store, namespace, name, uid)
+            await self._addresses.release(uid)
+            self._attached.pop(uid, None)
+            self._results.forget(uid)
+        finally:
+            self._ending.discard(uid)
 
     def _endpoint_name(self, ref: PodRef) -> str:
         name = endpoint_name(self._node, ref.name, ref.device)

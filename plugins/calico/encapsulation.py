@@ -53,6 +53,11 @@ def overhead(pool: IPPoolSpec) -> int:
     return VXLAN_OVERHEAD[pool.family] if pool.encapsulation == "vxlan" else 0
 
 
-def pod_mtu(underlay: int, pools: Iterable[IPPool]) -> int:
-    """MTU of every pod: what passes by any of the ways that packets may take."""
-    return underlay - max((overhead(pool.spec) for pool in pools if not pool.spec.disabled), default=0)
+def pod_mtu(underlay: int, pools: Iterable[IPPool], felix: FelixConfigurationSpec) -> int:
+    """MTU of every pod: what passes by any of the ways that packets may take.
+
+    An ipipMTU or vxlanMTU that Felix is given counts in place of what the underlay leaves.
+    """
+    given = {"ipip": felix.ipip_mtu, "vxlan": felix.vxlan_mtu}
+    ways = (pool.spec for pool in pools if not pool.spec.disabled)
+    return min((given.get(way.encapsulation) or underlay - overhead(way) for way in ways), default=underlay)

@@ -66,27 +66,32 @@ class Registration:
         self._wake.set()
 
     async def run(self) -> None:
-        """For ever: at the start, after `poke`, every minute; a refusal is retried after 0.1 s to 5 s."""
+        """For ever: at the start, after `poke`, every minute.
+
+        A refusal, or another who writes the Node too, is retried after 0.1 s to 5 s.
+        """
         delay = RETRY_SECONDS
         while True:
             self._wake.clear()
             try:
-                await self.reconcile()
+                is_done = await self.reconcile()
             except FabricError as error:
                 if self.last_error != str(error):
                     log.info("%s: registration: %s", self._facts.name, error)
-                self.last_error = str(error)
+                self.last_error, is_done = str(error), False
+            else:
+                self.last_error = ""
+            if not is_done:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, RETRY_SECONDS_MAX)
             else:
-                self.last_error = ""
                 delay = RETRY_SECONDS
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RESYNC_SECONDS):
                         await self._wake.wait()
 
-    async def reconcile(self) -> None:
-        """One pass: allocate what is missing, write what differs."""
+    async def reconcile(self) -> bool:
+        """One pass: allocate what is missing, write what differs. False when another wrote the Node too."""
         with suppress(AlreadyExists, Conflict, NotFound):
             before = await datastore.get(self._store, Node, self._facts.name)
             node = self._labelled(before or registered(self._facts, self._rules), is_new=before is None)
@@ -98,8 +103,8 @@ class Registration:
                 await datastore.update(self._store, wanted)
             if refusals:
                 raise refusals[0]
-            return
-        self.poke()
+            return True
+        return False
 
     async def _tunnels(self, labels: Mapping[str, str]) -> tuple[Mapping[Tunnel, Any], list[FabricError]]:
         """Each tunnel's address; where the pools have none, None, and why."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from calico.addresses import NETWORK
+from calico.ipam.records import NONSENSE
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress
 
@@ -55,7 +56,7 @@ class Results:
         """None when there is none that can be read."""
         try:
             return _read(json.loads(self._path(uid, "json").read_text()))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, *NONSENSE):
             return None
 
     def forget(self, uid: str) -> None:

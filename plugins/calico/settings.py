@@ -18,17 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from calico.resources.envelope import API_VERSION, Resource
 from calico.resources.fields import key, read
 from calico.resources.nodes import Node
 from calico.resources.pools import BLOCK_SIZE_DEFAULT, IPPool
-from calico.resources.readers import address, as_number, selector
+from calico.resources.readers import address, as_number, of_family, selector
 from calico.resources.refusals import InvalidResource, Refusal
 from calico.resources.table import NOUNS
 from calico.selector import Selector
-from fabric.netstate.objects import Family, IPAddress, IPNetwork
+from fabric.netstate.objects import Family, IPNetwork
 from fabric.plugin.contract import NetworkConfig
 
 BACKENDS = ("bird", "vxlan", "none")
@@ -44,7 +45,9 @@ class NodeRule:
 
     node_selector: str = key("nodeSelector", selector, default="all()")
     as_number: int | None = key("asNumber", as_number, default=None)
-    route_reflector_cluster_id: IPAddress | None = key("routeReflectorClusterID", address, default=None)
+    route_reflector_cluster_id: IPv4Address | None = key(
+        "routeReflectorClusterID", of_family(address, 4), default=None
+    )
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         return Selector.parse(self.node_selector).matches(labels)

@@ -11,6 +11,7 @@ from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
 from calico.resources.consistency import isolated_nodes, overlapping_pools, peering, pools_outside
+from calico.resources.felix import FelixConfiguration, effective
 from calico.resources.nodes import Node, NodeBGP
 from calico.settings import Finding, NodeRule, Settings, finding, settings
 from fabric.plugin.contract import NetworkConfig, NodeFacts
@@ -100,7 +101,13 @@ def _mtu(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> 
     if found.backend == "none":
         return
     least = max((MTU_MIN[pool.spec.family] for pool in found.pools), default=MTU_MIN[4])
-    most = min((encapsulation.pod_mtu(facts.mtu, found.pools) for facts in nodes), default=0)
+    felix = {it.name: it for it in found.resources if isinstance(it, FelixConfiguration)}
+
+    def most_of(facts: NodeFacts) -> int:
+        what = effective(felix.get("default"), felix.get(f"node.{facts.name}"))
+        return encapsulation.pod_mtu(facts.mtu, found.pools, what)
+
+    most = min(map(most_of, nodes), default=0)
     if nodes and most < least:
         yield "mtu", f"the pools' encapsulation leaves pods an MTU of {most}; at least {least} is needed"
     elif nodes and config.mtu and not least <= config.mtu <= most:

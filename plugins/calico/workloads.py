@@ -47,6 +47,11 @@ async def of_node(store: Store, node: str) -> tuple[Workload, ...]:
     return tuple(workload for workload in own if workload is not None and workload.node == node)
 
 
+async def is_there(store: Store, namespace: str, name: str) -> bool:
+    """True when there is an endpoint of that name, whatever it says."""
+    return await store.get(store_key(kind_of(WorkloadEndpoint), name, namespace)) is not None
+
+
 async def write(store: Store, clock: Clock, endpoint: WorkloadEndpoint) -> None:
     """Create it, or replace what stands there: the endpoint of an earlier pod of that name, or nonsense."""
     key = store_key(kind_of(WorkloadEndpoint), endpoint.name, endpoint.metadata.namespace)

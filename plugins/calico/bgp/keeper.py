@@ -85,14 +85,14 @@ class BirdKeeper:
         return self._has is not None and self._has is self._wanted
 
     async def run(self) -> None:
-        """Run for ever; every FabricError is retried from 0.1 to 5 s."""
+        """Run for ever; a refusal, of BIRD or of the node's file system, is retried from 0.1 to 5 s."""
         delay = 0.0
         await self._changed.wait()
         while True:
             self._changed.clear()
             try:
                 await self._pass()
-            except FabricError as error:
+            except (FabricError, OSError) as error:
                 self._has, self.last_error = None, str(error)
                 delay = min(max(delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
                 await self._next(delay)

@@ -26,6 +26,8 @@ from fabric.bird.config import Block, Channel, Config, Device, Direct, Log, Stat
 from fabric.bird.language import Text, by_filter
 from fabric.netstate.objects import IPNetwork
 
+ROSTERS_KEPT = 4
+"""One for each set of passwords that agents know: a changed Secret does not reach all in one moment."""
 NOT_DIRECT = ("-cali*", "-kube-ipvs*")
 """Devices whose addresses are no networks: pods' ends, and the addresses of services."""
 
@@ -84,7 +86,9 @@ class Layout:
         passwords = {ref: secrets[ref] for ref in self.secrets if ref in secrets}
         key = frozenset(passwords.items())
         if key not in self._rosters:
-            self._rosters = {key: Roster(self._peering, self._filters, passwords)}
+            while len(self._rosters) >= ROSTERS_KEPT:
+                del self._rosters[next(iter(self._rosters))]
+            self._rosters[key] = Roster(self._peering, self._filters, passwords)
         return self._rosters[key]
 
     def _config(self, me: Speaker, own_blocks: tuple[IPNetwork, ...], roster: Roster) -> Config:

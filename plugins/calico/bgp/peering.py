@@ -22,12 +22,12 @@ from calico.bgp.peers import (
     Speaker,
     Wishes,
     dials,
+    restart_seconds,
     speaker,
-    whole_seconds,
     wishes,
 )
 from calico.bgp.peers import secret_ref as ref_of
-from calico.resources.bgp_configuration import BGPConfiguration, BGPConfigurationSpec
+from calico.resources.bgp_configuration import DEFAULTS, BGPConfiguration, BGPConfigurationSpec
 from calico.resources.bgp_configuration import effective as effective_bgp
 from calico.resources.bgp_peers import BGPPeer, peer_endpoint
 from calico.resources.nodes import Node
@@ -83,7 +83,7 @@ class Peering:
     @cached_property
     def speakers(self) -> Mapping[str, Speaker]:
         """Every node that takes part in BGP, by name."""
-        as_number = self._default.as_number or 0
+        as_number = self._default.as_number or DEFAULTS.as_number or 0
         found = (
             speaker(node, as_number, self.configuration(name).listen_port or PORT)
             for name, node in sorted(self._nodes.items())
@@ -109,18 +109,19 @@ class Peering:
     def mesh_wishes(self) -> Wishes:
         return Wishes(
             password=ref_of(self._default.node_mesh_password),
-            restart_seconds=whole_seconds(self._default.node_mesh_max_restart_time),
+            restart_seconds=restart_seconds(self._default.node_mesh_max_restart_time),
         )
 
     def mesh(self, family: Family, local_as: int) -> tuple[tuple[IPAddress, Peer, Peer], ...]:
         """Each member as a peer of one with this AS number: its address, the peer to be dialled, and the one
-        that dials; sorted as `dials` compares."""
-        found = []
+        that dials; sorted as `dials` compares. Of two that say one address, as while a node gets another
+        name, the last counts."""
+        found = {}
         for member in self.mesh_members:
             address = member.address(family)
             if address is not None:
-                found.append((address, *_both(member, address, local_as, self.mesh_wishes)))
-        return tuple(sorted(found, key=lambda entry: str(entry[0])))
+                found[address] = (address, *_both(member, address, local_as, self.mesh_wishes))
+        return tuple(sorted(found.values(), key=lambda entry: str(entry[0])))
 
     @property
     def secrets(self) -> frozenset[SecretRef]:
@@ -183,7 +184,7 @@ class Peering:
                 address=address,
                 as_number=selected.resource.spec.as_number or 0,
                 local_as=local_as,
-                port=port or (_unusual(there.port) if selected.remote and there else 0),
+                port=_unusual(port) or (_unusual(there.port) if selected.remote and there else 0),
                 passive=there is not None and not dials(own, address),
                 cluster_id=there.cluster_id if there else "",
                 wishes=selected.wishes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from calico.bgp import timers
 from calico.resources.bgp_peers import BGPPeerSpec
 from calico.resources.durations import seconds_of
 from calico.resources.nodes import Node
@@ -99,14 +100,23 @@ class Peer:
 
 
 def speaker(node: Node, as_number: int, port: int) -> Speaker | None:
-    """The node as a speaker, its own AS number before the cluster's; None where it takes no part in BGP."""
+    """The node as a speaker, its own AS number before the cluster's; None where it takes no part in BGP.
+
+    A link-local address is none that others can dial: it says nothing of the link.
+    """
     bgp = node.spec.bgp
-    if bgp is None or (bgp.ipv4_address is None and bgp.ipv6_address is None):
+    if bgp is None:
+        return None
+    ipv4, ipv6 = (
+        it if it is not None and not it.ip.is_link_local else None
+        for it in (bgp.ipv4_address, bgp.ipv6_address)
+    )
+    if ipv4 is None and ipv6 is None:
         return None
     return Speaker(
         node.name,
-        bgp.ipv4_address,
-        bgp.ipv6_address,
+        ipv4,
+        ipv6,
         bgp.as_number or as_number,
         bgp.route_reflector_cluster_id,
         port,
@@ -127,8 +137,8 @@ def wishes(spec: BGPPeerSpec) -> Wishes:
     return Wishes(
         password=secret_ref(spec.password),
         binds_address=spec.source_address != "None",
-        restart_seconds=whole_seconds(spec.max_restart_time),
-        keepalive_seconds=max(1, whole_seconds(spec.keepalive_time) or 0) if spec.keepalive_time else None,
+        restart_seconds=restart_seconds(spec.max_restart_time),
+        keepalive_seconds=_keepalive_seconds(spec.keepalive_time),
         local_as=spec.local_as_number,
         allow_local_as=spec.num_allowed_local_as_numbers,
         ttl_hops=spec.ttl_security,
@@ -149,9 +159,19 @@ def secret_ref(password: Mapping[str, Any] | None) -> SecretRef | None:
 
 
 @lru_cache(maxsize=256)
-def whole_seconds(duration: str | None) -> int | None:
-    """Seconds, halves rounded up."""
-    return None if duration is None else math.floor(seconds_of(duration) + 0.5)
+def restart_seconds(duration: str | None) -> int | None:
+    """Seconds, halves rounded up; no more than BGP can say."""
+    return None if duration is None else min(_rounded(duration), timers.RESTART_SECONDS_MAX)
+
+
+@lru_cache(maxsize=256)
+def _keepalive_seconds(duration: str | None) -> int | None:
+    most = timers.HOLD_SECONDS_MAX // timers.HOLD_PER_KEEPALIVE
+    return min(max(1, _rounded(duration)), most) if duration else None
+
+
+def _rounded(duration: str) -> int:
+    return math.floor(seconds_of(duration) + 0.5)
 
 
 _NEXT_HOPS: Mapping[str, Literal["", "self", "keep"]] = {"Auto": "", "Self": "self", "Keep": "keep"}

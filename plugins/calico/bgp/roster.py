@@ -122,7 +122,7 @@ class Roster:
 
 def left_out(what: str, reason: str) -> str:
     """The comment that stands where a session would."""
-    return f"# {what} is left out: {' '.join(reason.split())}"
+    return " ".join(f"# {what} is left out: {reason}".split())
 
 
 def _missing(ref: SecretRef) -> str:

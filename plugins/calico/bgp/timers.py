@@ -20,3 +20,7 @@ that BIRD's own 240 s would cut it off."""
 
 HOLD_PER_KEEPALIVE = 3
 """Keepalives that may be lost before a peer is taken for dead (RFC 4271, 10)."""
+
+HOLD_SECONDS_MAX = 65535
+RESTART_SECONDS_MAX = 4095
+"""What the fields of BGP's messages hold (RFC 4271, 4.2, and RFC 4724, 3): 16 bits, and 12."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -43,10 +44,13 @@ async def read_block(store: Store, cidr: IPNetwork) -> Record[Block | None]:
 
 
 async def read_blocks(store: Store, family: Family) -> dict[IPNetwork, Record[Block]]:
-    """All blocks of a family, by CIDR."""
-    kvs = (await store.range(keys.blocks(family))).kvs
-    found = (Record(decoded(kv, Block.from_json), kv.mod_revision) for kv in kvs)
-    return {record.value.cidr: record for record in found}
+    """All blocks of a family that can be read, by CIDR."""
+    found: dict[IPNetwork, Record[Block]] = {}
+    for kv in (await store.range(keys.blocks(family))).kvs:
+        with suppress(Unreadable):
+            block = decoded(kv, Block.from_json)
+            found[block.cidr] = Record(block, kv.mod_revision)
+    return found
 
 
 async def block_cidrs(store: Store, family: Family) -> tuple[IPNetwork, ...]:

@@ -18,6 +18,7 @@ from calico.ipam.configuration import Configuration
 from calico.ipam.records import TRIES_MAX, Record, TooBusy, block_cidrs, read_block, read_blocks
 from calico.ipam.walk import Reserved, Walk, blocks_in
 from calico.ipam.writing import give
+from calico.resources.datastore import Unreadable
 from calico.resources.pools import IPPoolSpec
 from fabric.control.clock import Clock
 from fabric.netstate.objects import Family, IPAddress, IPNetwork
@@ -42,14 +43,23 @@ class Search:
     found: list[IPAddress] = field(default_factory=list)
 
     async def run(self, own: Sequence[IPNetwork]) -> None:
-        """Look everywhere, in the node's own blocks first, until enough is found or everything is full."""
+        """Look everywhere, in the node's own blocks first, until enough is found or everything is full.
+
+        What somebody spoilt by hand is passed over; Unreadable names it when there was nothing else.
+        """
+        spoilt: Unreadable | None = None
         for cidr in blocks_in(self.pools, own):
-            if self._missing:
-                await self._from_own(cidr)
+            try:
+                if self._missing:
+                    await self._from_own(cidr)
+            except Unreadable as error:
+                spoilt = error
         if self._missing and self.configuration.auto_allocate_blocks:
             await self._from_new()
         if self._missing and not self.configuration.strict_affinity:
             await self._from_others()
+        if spoilt is not None and not self.found:
+            raise spoilt
 
     @property
     def _missing(self) -> int:

@@ -18,6 +18,7 @@ from calico.resources.readers import (
     document_of,
     duration,
     flag,
+    interface_pattern,
     listed,
     nested,
     network,
@@ -74,8 +75,11 @@ class BGPConfigurationSpec:
     """`{"secretKeyRef": {"name": …, "key": …}}`."""
     node_mesh_max_restart_time: str | None = key("nodeMeshMaxRestartTime", duration, default=None)
     bind_mode: str | None = key("bindMode", choice("None", "NodeIP"), default=None)
-    ignored_interfaces: tuple[str, ...] = key("ignoredInterfaces", listed(text), default=())
-    program_cluster_routes: str | None = key("programClusterRoutes", text, default=None)
+    ignored_interfaces: tuple[str, ...] = key("ignoredInterfaces", listed(interface_pattern), default=())
+    program_cluster_routes: str | None = key(
+        "programClusterRoutes", choice("Enabled", "EnabledNoEncapOnly", "Disabled"), default=None
+    )
+    """Carried for tools: FelixConfiguration's alone decides."""
     rest: Mapping[str, Any] = rest()
 
 
@@ -106,6 +110,8 @@ class BGPConfiguration(Resource):
         if self.name != "default" and spec.as_number is not None:
             reason = "Cannot set ASNumber on a non default BGP Configuration."
             found.append(Refusal("spec.asNumber", reason, spec.as_number))
+        if spec.as_number == 0:
+            found.append(Refusal("spec.asNumber", "must be between 1 and 4294967295", spec.as_number))
         return found + self._communities()
 
     def _communities(self) -> list[Refusal]:

@@ -5,7 +5,6 @@ A route that no rule matches passes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,18 +16,17 @@ from calico.resources.readers import (
     as_number,
     choice,
     document_of,
+    interface_pattern,
     listed,
     nested,
     network,
     number,
     opaque,
-    text,
 )
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import Family, IPNetwork
 
 OPERATORS = ("Equal", "NotEqual", "In", "NotIn")
-_INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class FilterRule:
     prefix_length: PrefixLength | None = key("prefixLength", nested(PrefixLength), default=None)
     match_operator: str = key("matchOperator", choice(*OPERATORS), default="")
     source: str = key("source", choice("RemotePeers"), default="")
-    interface: str = key("interface", text, default="")
+    interface: str = key("interface", interface_pattern, default="")
     """May hold `*`."""
     peer_type: str = key("peerType", choice("eBGP", "iBGP"), default="")
     communities: Mapping[str, Any] | None = key("communities", document_of, default=None)
@@ -98,15 +96,25 @@ def _refusals(path: str, family: Family, rules: tuple[FilterRule, ...]) -> Itera
             yield Refusal(f"{here}.cidr", "CIDR must be specified with MatchOperator")
         if rule.cidr is None and rule.prefix_length is not None:
             yield Refusal(f"{here}.cidr", "CIDR must be specified with PrefixLength")
-        if rule.interface and not _INTERFACE.fullmatch(rule.interface):
-            yield Refusal(
-                f"{here}.interface", "must be the name of an interface, with * for any part", rule.interface
-            )
+        yield from _lengths(f"{here}.prefixLength", rule)
         yield from _matched(f"{here}.communities", rule.communities)
         if rule.operations and rule.action != "Accept":
             yield Refusal(f"{here}.operations", "operations may only be used with action Accept")
         for place, operation in enumerate(rule.operations):
             yield from _operation(f"{here}.operations[{place}]", operation)
+
+
+def _lengths(path: str, rule: FilterRule) -> Iterator[Refusal]:
+    """A pattern that no route can match is a mistake, and BIRD takes none."""
+    if rule.cidr is None or rule.prefix_length is None:
+        return
+    least, most = rule.prefix_length.min or 0, rule.prefix_length.max
+    longest = rule.cidr.max_prefixlen
+    if least > longest:
+        yield Refusal(f"{path}.min", f"must be between 0 and {longest}", least)
+    if most is not None and not max(least, rule.cidr.prefixlen) <= most <= longest:
+        reason = f"must be at least min, and between {rule.cidr.prefixlen} and {longest} as cidr is"
+        yield Refusal(f"{path}.max", reason, most)
 
 
 def _matched(path: str, given: Mapping[str, Any] | None) -> Iterator[Refusal]:

@@ -81,7 +81,7 @@ class BGPPeer(Resource):
         if not spec.peer_ip:
             yield Refusal("spec.peerIP", "PeerIP or PeerSelector must be specified")
         elif peer_endpoint(spec.peer_ip) is None:
-            reason = "must be an IP address, 192.0.2.1:179 or [2001:db8::1]:179"
+            reason = "must be an IP address that is not link-local, 192.0.2.1:179 or [2001:db8::1]:179"
             yield Refusal("spec.peerIP", reason, spec.peer_ip)
         if not spec.as_number:
             reason = f"ASNumber must be specified with PeerIP, between 1 and {2**32 - 1}"
@@ -89,13 +89,18 @@ class BGPPeer(Resource):
 
 
 def peer_endpoint(peer_ip: str) -> tuple[IPAddress, int] | None:
-    """The address and port that `peerIP` means (port 0: the one the peers listen on), or None."""
+    """The address and port that `peerIP` means (port 0: the one the peers listen on), or None.
+
+    A link-local address needs its interface, which a BGPPeer has no field for.
+    """
     host, port = peer_ip, "0"
     if peer_ip.startswith("["):
         host, _, port = peer_ip[1:].partition("]:")
     elif peer_ip.count(":") == 1:
         host, _, port = peer_ip.partition(":")
     try:
-        return (ip_address(host), int(port)) if port.isdecimal() and int(port) < 1 << 16 else None
+        address_ = ip_address(host)
     except ValueError:
         return None
+    is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 1 << 16
+    return (address_, int(port)) if is_port and not address_.is_link_local else None

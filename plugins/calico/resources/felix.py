@@ -38,7 +38,10 @@ class FelixConfigurationSpec:
     mtu_iface_pattern: str | None = key("mtuIfacePattern", text, default=None)
     device_route_protocol: int | None = key("deviceRouteProtocol", number(1, 255), default=None)
     remove_external_routes: bool | None = key("removeExternalRoutes", flag, default=None)
-    program_cluster_routes: str | None = key("programClusterRoutes", text, default=None)
+    program_cluster_routes: str | None = key(
+        "programClusterRoutes", choice("Enabled", "EnabledIPIPOnly", "Disabled"), default=None
+    )
+    """Disabled: BIRD writes the routes of IPIP pools too. The others are one here."""
     nat_outgoing_address: str | None = key("natOutgoingAddress", text, default=None)
     nat_outgoing_exclusions: str | None = key(
         "natOutgoingExclusions", choice("IPPoolsOnly", "IPPoolsAndHostIPs"), default=None

@@ -80,6 +80,6 @@ class Node(Resource):
             found.append(Refusal("spec.bgp", "no BGP IP address and subnet specified"))
         if bgp is not None and (cluster_id := bgp.route_reflector_cluster_id):
             refusals: list[Refusal] = []
-            address(cluster_id, "spec.bgp.routeReflectorClusterID", refusals)
+            of_family(address, 4)(cluster_id, "spec.bgp.routeReflectorClusterID", refusals)
             found += refusals
         return found

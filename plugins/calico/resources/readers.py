@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
+from calico.resources.durations import is_duration
 from calico.resources.fields import Reader, read, schema, takes
 from calico.resources.refusals import Refusal
 from calico.selector import BadSelector, Selector
@@ -19,6 +20,7 @@ Refusals = list[Refusal]
 
 NAME_LENGTH_MAX = 253
 ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
+_INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 AS_NUMBER_MAX = 4_294_967_295
 
@@ -157,9 +159,17 @@ def as_number(value: Any, path: str, refusals: Refusals) -> Any:
 
 @takes(type="string")
 def duration(value: Any, path: str, refusals: Refusals) -> Any:
-    """Go's notation: `2m0s`, `500ms`."""
-    if not isinstance(value, str) or not re.fullmatch(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+|0", value):
+    """Go's notation: `2m0s`, `500ms`; no longer than Go can say, 292 years."""
+    if not isinstance(value, str) or not is_duration(value):
         refusals.append(Refusal(path, "must be a duration such as 2m0s", value))
+    return value
+
+
+@takes(type="string")
+def interface_pattern(value: Any, path: str, refusals: Refusals) -> Any:
+    """The name of an interface, in which `*` is any part."""
+    if not isinstance(value, str) or not _INTERFACE.fullmatch(value):
+        refusals.append(Refusal(path, "must be the name of an interface, with * for any part", value))
     return value
 
 

@@ -13,6 +13,7 @@ from calico.addresses import handle_of
 from calico.ipam.allocator import Ipam
 from calico.plugin import CalicoPlugin
 from calico.resources import datastore
+from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from fabric.errors import FabricError
@@ -182,6 +183,16 @@ async def test_pods_hang_on_their_node_and_are_let_go(cluster):
         await cluster.agents[0].delete(ref)
         ipam = Ipam(cluster.store, cluster.plugin._clock, "node-1")
         assert not await ipam.addresses(handle_of(ref.uid))
+
+
+async def test_an_mtu_that_felix_is_given_is_the_devices_and_the_pods(cluster):
+    await cluster.prepare()
+    await cluster.put(FelixConfiguration.named("node.node-1", vxlan_mtu=1400))
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        found = [(await cluster.agents[n - 1].add(cluster.new_pod(n))).mtu for n in (1, 2)]
+        assert found == [1400, 1450]
+        assert [it.mtu for n in (1, 2) for it in of_type(cluster, n, Vxlan)] == found
 
 
 async def test_where_the_kernel_has_no_ipip_a_carrier_serves_tunl0(tmp_path):

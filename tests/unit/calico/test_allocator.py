@@ -227,8 +227,8 @@ async def test_a_tunnel_keeps_its_address_while_a_pool_wants_the_tunnel():
     assert await tunnel_address(one, VXLAN, {}) in ipip.spec.cidr
 
 
-async def test_a_key_that_cannot_be_read_is_named():
-    (one,) = await ipams(hosts=["node-1"])
+async def test_a_block_that_cannot_be_read_is_named_when_there_is_no_other():
+    (one,) = await ipams(pool(cidr="10.244.0.0/28"), hosts=["node-1"])
     (address,) = await add(one, "pod-1")
     key = f"/calico/ipam/v2/assignment/ipv4/block/{block_of(pool().spec, address)}".replace("/28", "-28")
     await super(WatchedStore, one.store).txn([], [Put(key, b"{}")])

@@ -155,6 +155,26 @@ async def test_a_keeper_that_died_between_writing_the_file_and_telling_bird_is_m
     assert node.bird.has == str(conf(2))
 
 
+async def test_a_file_that_somebody_spoilt_is_written_over(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        node.file.write_bytes(b"\xff\xfe")
+        await asyncio.sleep(RESYNC)
+        assert node.file.read_text() == str(conf(1)) and node.keeper.is_up
+
+
+async def test_where_no_file_can_be_written_that_is_told_and_tried_again(node: Node):
+    (node.file.parent / "bird.conf.new").mkdir(parents=True)
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(START)
+        assert not node.keeper.is_up and "bird.conf.new" in node.keeper.last_error
+        (node.file.parent / "bird.conf.new").rmdir()
+        await asyncio.sleep(6)
+        assert node.keeper.is_up and node.keeper.last_error == ""
+
+
 async def test_what_bird_refuses_is_said_and_bird_goes_on_as_it_was(node: Node):
     node.bird.refuses = re.compile(r"192\.168\.0\.2;")
     async with running(node.keeper.run()):

@@ -11,6 +11,7 @@ from calico.resources import datastore
 from fabric.api.kinds import NAMESPACE, POD
 from fabric.errors import FabricError, NotFound
 from fabric.plugin.contract import PodRef
+from fabric.store.port import Delete
 
 
 @pytest.fixture
@@ -99,6 +100,37 @@ async def test_a_pod_of_which_only_the_uid_is_known_gives_back_everything(node):
     assert [endpoint.spec.pod for endpoint in await node.endpoints()] == ["pod-2"]
     assert not await node.addresses_of("uid-1")
     assert [path.stem for path in node.root.rglob("*.json")] == ["k8s-pod-network-uid-2"]
+
+
+async def test_an_endpoint_that_somebody_deleted_comes_back(node):
+    await node.cni.add(ref())
+    before = await node.endpoints()
+    key = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/node--1-k8s-pod--1-eth0"
+    await node.store.txn([], [Delete(key)])
+    again = node.started()
+    await again.restore()
+    (found,) = await node.endpoints()
+    assert (found.spec, found.labels) == (before[0].spec, before[0].labels)
+    node.store.calls.clear()
+    await again.restore()
+    assert [call.split()[0] for call in node.store.calls] == ["get"], "one look at each, and no write"
+
+
+async def test_the_endpoint_of_a_pod_that_goes_does_not_come_back(node, monkeypatch):
+    """DEL comes while the API is asked for the pod."""
+    await node.cni.add(ref())
+    key = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/node--1-k8s-pod--1-eth0"
+    await node.store.txn([], [Delete(key)])
+    ask = node.api.get
+
+    async def asked(*what):
+        pod = await ask(*what)
+        await node.cni.delete(ref())
+        return pod
+
+    monkeypatch.setattr(node.api, "get", asked)
+    await node.cni.restore()
+    await assert_nothing_is_left(node)
 
 
 async def test_what_an_add_and_a_delete_cost_at_the_store(node):

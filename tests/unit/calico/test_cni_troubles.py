@@ -144,6 +144,8 @@ async def test_a_write_whose_answer_is_lost_is_found_done(node, verb):
         '{"namespace": "", "pod": "pod-1", "ips": ["10.244.0.1"], "mtu": 1450}',
         '{"namespace": "default", "pod": "pod-1", "ips": ["nonsense"], "mtu": 1450}',
         '{"namespace": "default", "pod": "pod-1", "ips": [], "mtu": 1450}',
+        '{"namespace": "default", "pod": "pod-1", "ips": ["10.244.0.1"], "mtu": 1e400}',
+        "[" * 100_000,
     ],
 )
 async def test_a_result_that_cannot_be_read_is_as_good_as_none(node, text):
@@ -171,6 +173,16 @@ async def test_an_endpoint_that_somebody_spoilt_is_written_over_by_add_and_left_
     await node.cni.collect(NONE)
     assert not await node.addresses_of("uid-9")
     assert (await node.store.get(key)).value == value
+
+
+async def test_a_block_that_somebody_spoilt_is_passed_over(node):
+    first = (await node.cni.add(ref())).ips[0]
+    (kv,) = (await node.store.range("/calico/ipam/v2/assignment/")).kvs
+    await node.store.txn([], [Put(kv.key, b"{}")])
+    node.pod(2)
+    other = (await node.cni.add(ref(2))).ips[0]
+    assert int(other.ip) >> 6 != int(first.ip) >> 6
+    assert (await node.store.get(kv.key)).value == b"{}", "it is for him to repair who spoilt it"
 
 
 async def test_two_addresses_that_two_agents_gave_are_one_again(node):

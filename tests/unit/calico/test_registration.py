@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 import pytest
 from support.calico_nodes import NOON, config, facts, pool
+from support.owned_task import running
 
 from calico import bootstrap
 from calico.ipam.allocator import Ipam, OutOfAddresses
@@ -20,7 +22,7 @@ from calico.resources.pools import IPPool, IPReservation
 from calico.resources.table import kind_of, store_key
 from calico.settings import NodeRule, settings
 from fabric.control.clock import LoopClock
-from fabric.errors import FabricError
+from fabric.errors import Conflict, FabricError
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Put
 
@@ -171,6 +173,21 @@ async def test_addresses_that_the_node_has_no_more_go_and_others_stay(place):
     spec = (await place.node()).spec
     assert sorted(str(it.address) for it in spec.addresses) == ["192.168.0.11/32", "203.0.113.7/32"]
     assert spec.bgp.ipv6_address is None
+
+
+async def test_another_who_writes_the_node_all_the_time_is_met_with_growing_pauses(place, monkeypatch):
+    await place.registration().reconcile()
+    place.labels = {"zone": "b"}
+    tries = []
+
+    async def meets_another(*_):
+        tries.append(asyncio.get_running_loop().time())
+        raise Conflict("Node(node-1)")
+
+    monkeypatch.setattr(datastore, "update", meets_another)
+    async with running(place.registration().run()):
+        await asyncio.sleep(1)
+        assert [round(at - tries[0], 1) for at in tries] == [0, 0.1, 0.3, 0.7]
 
 
 async def test_a_node_whose_key_somebody_spoilt_is_told_and_left_to_him(place):
