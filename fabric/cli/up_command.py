@@ -48,7 +48,7 @@ def up(
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))
-    judgement = preflight.check(topology, bring_up.requirements(topology))
+    judgement = preflight.check(topology, bring_up.requirements(topology), bring_up.neighbors(topology))
     stages.show(Progress("preflight", "done"))
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -69,6 +69,12 @@ def requirements(topology: Topology) -> frozenset[str]:
     return plugin.requirements(chosen.network.config()) | links | daemons | {"cgroup2"}
 
 
+def neighbors(topology: Topology) -> int:
+    """ARP entries that the network itself has all the time."""
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    return registry.load(topology.network.plugin).neighbors(chosen.network.config(), chosen.all_facts())
+
+
 def begin(topology: Topology, features: Collection[str] = ()) -> Begun:
     """Ask for the cluster and see that a supervisor runs; returns before anything is up.
 

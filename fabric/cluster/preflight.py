@@ -28,6 +28,7 @@ FILES_PER_POD, FILES_BASE = 6, 500
 OPTIONAL = frozenset({"ipip", "tun", "netem"})
 """Features that a cluster can be without, and whose presence it wants to know."""
 LINKS_SHOWN_MAX = 3
+_ARP = "ARP entries, one pool for all namespaces"
 _THRESHOLD = "net.ipv4.neigh.default.gc_thresh3"
 _TOOLS = {
     "iptables-save": "iptables",
@@ -65,8 +66,10 @@ class Judgement:
     """Those of the optional ones that this kernel has."""
 
 
-def check(topology: Topology, required: frozenset[str]) -> Judgement:
+def check(topology: Topology, required: frozenset[str], neighbors: int = 0) -> Judgement:
     """Judge the host for a topology; FabricError names everything that is missing, with its remedy.
+
+    `neighbors`: ARP entries that the network itself has all the time.
 
     `required` has features by doctor's names (of `ipip|tun` one must be there), and tools that only some
     topologies need: `bird`.
@@ -76,10 +79,12 @@ def check(topology: Topology, required: frozenset[str]) -> Judgement:
     missing = [words for choice in sorted(required) if (words := _missing(choice, features, wiring))]
     tools = _TOOLS | {tool: package for tool, package in _SOME_TOOLS.items() if tool in required}
     missing += [str(finding) for finding in _tools(tools) if finding.level == "error"]
+    size = Size.of(wiring, sum(manifest.object["kind"] == "Pod" for manifest in topology.manifests))
+    most = _at_least(_THRESHOLD, _ARP, neighbors, _more_neighbors(size), "the network alone")
+    missing += [str(most)] if most.level != "ok" else []
     if missing:
         raise FabricError("this host lacks what the topology needs:\n  " + "\n  ".join(missing))
-    pods = sum(manifest.object["kind"] == "Pod" for manifest in topology.manifests)
-    warnings = [finding for finding in _limits(Size.of(wiring, pods)) if finding.level != "ok"]
+    warnings = [finding for finding in _limits(size) if finding.level != "ok"]
     return Judgement(warnings, frozenset(it for it in OPTIONAL if it in features and features[it].present))
 
 
@@ -116,12 +121,7 @@ def _tools(wanted: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _limits(size: Size) -> Iterator[Finding]:
-    yield _at_least(
-        _THRESHOLD,
-        "ARP entries, one pool for all namespaces",
-        size.neighbors,
-        f"sudo sysctl -w {_THRESHOLD}={_round_up(size.neighbors)}",
-    )
+    yield _at_least(_THRESHOLD, _ARP, size.neighbors, _more_neighbors(size))
     if size.ports > BRIDGE_PORTS_MAX:
         what = f"a bridge has {BRIDGE_PORTS_MAX} ports; needed: {size.ports}"
         yield Finding("bridge ports", "error", what, "use more nodes with fewer pods each")
@@ -151,14 +151,18 @@ def _limits(size: Size) -> Iterator[Finding]:
     )
 
 
-def _at_least(name: str, of: str, needed: int, remedy: str) -> Finding:
+def _more_neighbors(size: Size) -> str:
+    return f"sudo sysctl -w {_THRESHOLD}={_round_up(size.neighbors)}"
+
+
+def _at_least(name: str, of: str, needed: int, remedy: str, who: str = "this") -> Finding:
     path = Path("/proc/sys") / name.replace(".", "/")
     try:
         value = int(path.read_text().split()[0])
     except (OSError, ValueError):
         return Finding(name, "ok", "not limited by this kernel")
     if value < needed:
-        return Finding(name, "warning", f"{value} {of}; this needs {needed}", remedy)
+        return Finding(name, "warning", f"{value} {of}; {who} needs {needed}", remedy)
     return Finding(name, "ok", f"{value} {of}; {needed} needed")
 
 

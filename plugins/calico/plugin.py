@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from calico import bootstrap, served, topology_check
 from calico.agent import CalicoAgent
+from calico.bgp.neighbors import neighbors
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
 from calico.preview import guessed
@@ -45,6 +46,9 @@ class CalicoPlugin:
         devices = {"ipip": "ipip|tun", "vxlan": "vxlan"}
         needed = {feature for name, feature in devices.items() if name in wanted}
         return frozenset(needed | {"iptables", "ipset"} | ({"bird"} if found.runs_bird else set()))
+
+    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+        return neighbors(_settings(config), nodes)
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))

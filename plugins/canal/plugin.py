@@ -49,6 +49,11 @@ class CanalPlugin:
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
         return self._flannel.requirements(_flannels(config)) | self._calico.requirements(_calicos(config))
 
+    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+        return self._flannel.neighbors(_flannels(config), nodes) + self._calico.neighbors(
+            _calicos(config), nodes
+        )
+
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await self._flannel.prepare(_flannels(config), store, client)
         await self._calico.prepare(_calicos(config), store, client)

@@ -33,6 +33,9 @@ class FlannelPlugin:
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 
+    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+        return 0
+
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
         return BACKENDS[_conf(config).backend].features
 

@@ -43,6 +43,16 @@ def test_a_feature_that_nobody_asks_for_may_be_missing(features):
     preflight.check(TOPOLOGY, frozenset({"veth"}))
 
 
+def test_more_neighbors_than_the_kernel_keeps_are_an_error_before_anything_is_built(features):
+    """A mesh whose neighbours push each other out never comes up; what pods may need is a warning."""
+    name = "net.ipv4.neigh.default.gc_thresh3"
+    limit = int(Path("/proc/sys", *name.split(".")).read_text())
+    preflight.check(TOPOLOGY, frozenset({"vxlan"}), limit)
+    words = f"{name}: {limit} ARP entries, .*; the network alone needs {limit + 1}; sudo sysctl -w {name}="
+    with pytest.raises(FabricError, match=words):
+        preflight.check(TOPOLOGY, frozenset({"vxlan"}), limit + 1)
+
+
 def test_of_two_ways_one_is_enough(features):
     features["ipip"] = Feature("ipip", False, "Operation not supported", "modprobe ipip")
     features["tun"] = Feature("tun", True, "/dev/net/tun", "")
