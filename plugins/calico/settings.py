@@ -154,14 +154,14 @@ def _pool(
 ) -> Iterator[IPPool]:
     at["IPPool", name] = path
     try:
-        yield IPPool.from_object({"metadata": {"name": name}, "spec": spec})
+        yield IPPool.from_manifest({"metadata": {"name": name}, "spec": spec})
     except InvalidResource as error:
         findings += [finding(path, refusal) for refusal in error.refusals]
 
 
 def finding(path: str, refusal: Refusal) -> Finding:
     """A refusal of a resource as one of the section, where the resource stands at `path`."""
-    field = refusal.path.removeprefix("spec.")
+    field = refusal.path.removeprefix("spec.").removeprefix("metadata.")
     if path == "options" and field not in POOL_KEYS:
         return "plugin", f"the pool of podCIDR: {field} = {refusal.value!s} ({refusal.reason})"
     if "resources" in path:
@@ -185,7 +185,7 @@ def _resources(
             findings.append((path, f"{what}; nodes register themselves (options.nodes)"))
             continue
         try:
-            resource = noun.from_object(obj)
+            resource = noun.from_manifest(obj)
         except InvalidResource as error:
             findings += [finding(path, refusal) for refusal in error.refusals]
             continue

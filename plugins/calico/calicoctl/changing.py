@@ -57,7 +57,7 @@ async def _changed(
         kept = {key: obj["metadata"][key] for key in _OF_THE_STORE if key in obj["metadata"]}
         meta = {**(changed.get("metadata") or {}), **kept}
         try:
-            await door.put(noun.from_object({**changed, "metadata": meta}), old)
+            await door.put(noun.from_manifest({**changed, "metadata": meta}, obj), old)
             return
         except Conflict:
             await asyncio.sleep(RETRY_SECONDS)

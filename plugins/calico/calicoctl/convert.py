@@ -58,7 +58,7 @@ def converted(obj: Object) -> Object:
 
 def _check(obj: Object) -> None:
     try:
-        NOUNS[obj["kind"]].from_object(obj)
+        NOUNS[obj["kind"]].from_manifest(obj)
     except FabricError as error:
         raise Refused(
             f"Converted manifest resource(s) failed validation: {error}\n"

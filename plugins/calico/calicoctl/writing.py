@@ -114,7 +114,7 @@ async def _each(
     door = await session.door()
     for obj in found:
         try:
-            await act(door, settled(noun_of(obj).from_object(obj), arguments))
+            await act(door, settled(noun_of(obj).from_manifest(obj), arguments))
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)
@@ -128,7 +128,7 @@ async def _validate(session: Session, arguments: Arguments) -> None:
     outcome = Outcome([obj["kind"] for obj in found])
     for obj in found:
         try:
-            settled(noun_of(obj).from_object(obj), arguments)
+            settled(noun_of(obj).from_manifest(obj), arguments)
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)

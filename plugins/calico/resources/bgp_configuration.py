@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from calico.resources import carried
 from calico.resources.communities import FORM, is_community
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
@@ -80,7 +81,7 @@ class BGPConfigurationSpec:
         "programClusterRoutes", choice("Enabled", "EnabledNoEncapOnly", "Disabled"), default=None
     )
     """Carried for tools: FelixConfiguration's alone decides."""
-    rest: Mapping[str, Any] = rest()
+    rest: Mapping[str, Any] = rest(carried.BGP_CONFIGURATION)
 
 
 DEFAULTS = BGPConfigurationSpec(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from calico.resources import carried
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import (
@@ -54,7 +55,7 @@ class WorkloadEndpointSpec:
     interface_name: str = key("interfaceName", text, default="")
     mac: str = key("mac", text, default="")
     ports: tuple[EndpointPort, ...] = key("ports", listed(nested(EndpointPort)), default=())
-    rest: Mapping[str, Any] = rest()
+    rest: Mapping[str, Any] = rest(carried.WORKLOAD_ENDPOINT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

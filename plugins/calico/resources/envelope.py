@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from calico.resources.fields import document, key, read, rest
-from calico.resources.readers import document_of, mapping, object_name, text
+from calico.resources import carried
+from calico.resources.fields import document, key, read, rest, strangers, unknown
+from calico.resources.readers import document_of, mapping, object_name, subdomain, text
 from calico.resources.refusals import InvalidResource, Refusal
 from fabric.api.objects import Object
 
 GROUP, VERSION = "projectcalico.org", "v3"
 API_VERSION = f"{GROUP}/{VERSION}"
+_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Metadata:
     creation_timestamp: str | None = key("creationTimestamp", text, default=None)
     labels: Mapping[str, str] = key("labels", mapping, default={})
     annotations: Mapping[str, str] = key("annotations", mapping, default={})
-    rest: Mapping[str, Any] = rest()
+    rest: Mapping[str, Any] = rest(carried.METADATA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,30 @@ class Resource:
             if not refusals:
                 return found
         raise InvalidResource(cls.KIND, metadata.name if metadata else "", refusals)
+
+    @classmethod
+    def from_manifest(cls, obj: Object, before: Object | None = None) -> Self:
+        """Read what a user writes: more strict than `from_object`, by which the store must stay readable.
+
+        Refused too are keys that Calico does not have and names that kubectl would not take, unless they were
+        there `before` the change.
+        """
+        found = [*cls._slips(obj, before or {})]
+        try:
+            resource = cls.from_object(obj)
+        except InvalidResource as error:
+            raise InvalidResource(cls.KIND, error.name, [*error.refusals, *found]) from None
+        if before is None:
+            subdomain(resource.name, "metadata.name", found)
+        if found:
+            raise InvalidResource(cls.KIND, resource.name, found)
+        return resource
+
+    @classmethod
+    def _slips(cls, obj: Object, before: Object) -> Iterator[Refusal]:
+        yield from (unknown("", name, _KEYS, found) for name, found in obj.items() if name not in _KEYS)
+        yield from strangers(Metadata, obj.get("metadata"), "metadata", before.get("metadata"))
+        yield from strangers(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
 
     def refusals(self) -> list[Refusal]:
         """What is wrong between the fields of this one resource."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from calico.resources import carried
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import choice, duration, flag, number, text
@@ -50,7 +51,7 @@ class FelixConfigurationSpec:
         "allowVXLANPacketsFromWorkloads", flag, default=None
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
-    rest: Mapping[str, Any] = rest()
+    rest: Mapping[str, Any] = rest(carried.FELIX_CONFIGURATION)
 
 
 DEFAULTS = FelixConfigurationSpec(

@@ -5,18 +5,22 @@
         reserved_cidrs: tuple[IPNetwork, ...] = key("reservedCIDRs", listed(network), default=())
 
 `read` collects every refusal of a document before it gives up; `document` writes back what `read` takes.
-A key that a noun does not know is refused, unless the noun keeps the rest of its document (`rest()`).
+A key that a noun does not know is refused, unless the noun keeps the rest of its document (`rest()`): then
+`strangers` has those that nobody knows, for the doors through which users write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from calico.resources.refusals import Refusal
 
 T = TypeVar("T")
+ALLOWED_SHOWN_MAX = 40
+"""FelixConfiguration has more than a reader reads."""
 Read = Callable[[Any, str, list[Refusal]], Any]
 """(value, path, refusals) → what the attribute holds; adds to the refusals when the value is wrong."""
 
@@ -48,9 +52,12 @@ def key(name: str, reader: Reader, *, default: Any = MISSING, always: bool = Fal
     return field(default=default, metadata=metadata)
 
 
-def rest() -> Any:
-    """The attribute that keeps all keys that no other attribute names."""
-    return field(default_factory=dict, metadata={"rest": True})
+def rest(carried: str) -> Any:
+    """The attribute that keeps all keys that no other attribute names.
+
+    `carried` are those that Calico has too, parted by spaces: they are kept and not judged.
+    """
+    return field(default_factory=dict, metadata={"rest": True, "carried": carried.split()})
 
 
 def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | None:
@@ -74,12 +81,28 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
             given[attribute.name] = attribute.metadata["reader"](found, here, refusals)
         elif attribute.default is MISSING and attribute.default_factory is MISSING:
             refusals.append(Refusal(here, "must be specified"))
-    unknown = {name: found for name, found in value.items() if name not in known}
+    others = {name: found for name, found in value.items() if name not in known}
     if rest_name:
-        given[rest_name] = unknown
+        given[rest_name] = others
     else:
-        refusals.extend(_unknown(path, name, known, found) for name, found in unknown.items())
+        refusals.extend(unknown(path, name, known, found) for name, found in others.items())
     return noun(**given) if len(refusals) == before else None
+
+
+def strangers(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
+    """What `read` keeps and Calico does not have; keys that were there `before` are not this writer's."""
+    rests = [it for it in fields(noun) if "rest" in it.metadata]
+    if not rests or not isinstance(value, Mapping):
+        return
+    known = {it.metadata["json"] for it in fields(noun) if it not in rests}.union(
+        rests[0].metadata["carried"]
+    )
+    there = before if isinstance(before, Mapping) else {}
+    yield from (
+        unknown(path, name, known, found)
+        for name, found in value.items()
+        if name not in known and name not in there
+    )
 
 
 def document(noun: Any) -> dict[str, Any]:
@@ -100,7 +123,8 @@ def schema(noun: type) -> dict[str, Any]:
     required = []
     for attribute in fields(noun):
         if "rest" in attribute.metadata:
-            described["x-kubernetes-preserve-unknown-fields"] = True
+            anything = {"x-kubernetes-preserve-unknown-fields": True}
+            described["properties"] |= dict.fromkeys(attribute.metadata["carried"], anything)
             continue
         name = attribute.metadata["json"]
         described["properties"][name] = dict(attribute.metadata["reader"].schema)
@@ -109,9 +133,13 @@ def schema(noun: type) -> dict[str, Any]:
     return described | ({"required": required} if required else {})
 
 
-def _unknown(path: str, name: str, known: set[str], value: object) -> Refusal:
-    allowed = ", ".join(sorted(known))
-    return Refusal(f"{path}.{name}" if path else name, f"unknown field (allowed: {allowed})", value)
+def unknown(path: str, name: str, known: Collection[str], value: object) -> Refusal:
+    """The refusal of a key that is not among the known ones: the nearest of them, or what they are."""
+    folded = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(str(name).lower(), folded, 1)
+    allowed = f" (allowed: {', '.join(sorted(known))})" if len(known) <= ALLOWED_SHOWN_MAX else ""
+    hint = f"; did you mean {folded[close[0]]}?" if close else allowed
+    return Refusal(f"{path}.{name}" if path else str(name), f"unknown field{hint}", value)
 
 
 def _is_empty(value: object, default: object) -> bool:

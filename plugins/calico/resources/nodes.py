@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar
 
+from calico.resources import carried
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import (
@@ -63,7 +64,7 @@ class NodeSpec:
     vxlan_tunnel_mac: str = key("vxlanTunnelMACAddr", text, default="")
     vxlan_tunnel_mac_v6: str = key("vxlanTunnelMACAddrV6", text, default="")
     orch_refs: tuple[OrchRef, ...] = key("orchRefs", listed(nested(OrchRef)), default=())
-    rest: Mapping[str, Any] = rest()
+    rest: Mapping[str, Any] = rest(carried.NODE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ NAME_LENGTH_MAX = 253
 ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
 _INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 AS_NUMBER_MAX = 4_294_967_295
 
 
@@ -35,6 +36,18 @@ def object_name(value: Any, path: str, refusals: Refusals) -> str:
     """A name that can stand in a key of the store."""
     if not isinstance(value, str) or len(value) > NAME_LENGTH_MAX or not _NAME.fullmatch(value):
         reason = "must consist of letters, digits, '-', '_' or '.', and begin and end with a letter or digit"
+        refusals.append(Refusal(path, reason, value))
+    return str(value)
+
+
+@takes(type="string")
+def subdomain(value: Any, path: str, refusals: Refusals) -> str:
+    """A name as Kubernetes and Calico take it: RFC 1123, in lower case."""
+    if not isinstance(value, str) or len(value) > NAME_LENGTH_MAX or not _SUBDOMAIN.fullmatch(value):
+        reason = (
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+            "and must start and end with an alphanumeric character"
+        )
         refusals.append(Refusal(path, reason, value))
     return str(value)
 

@@ -35,6 +35,7 @@ class InvalidResource(Invalid):
             for r in refusals
         ]
         super().__init__(message, details={"kind": kind, "name": name, "causes": causes})
+        self.name = name
         self.refusals = tuple(refusals)
 
 

@@ -240,3 +240,13 @@ async def test_where_there_is_no_calico_it_says_so():
     assert await Ctl().refuses("get", "nodes") == (
         "cluster lab has no Calico datastore: its network plugin is calico"
     )
+
+
+@pytest.mark.parametrize("verb", ["create", "apply", "replace", "validate"])
+async def test_a_slip_in_a_key_is_refused_by_each_way_in(ctl, verb):
+    slip = HEAD.format("BGPConfiguration", "default", "{nodeToNodeMeshEnable: false}")
+    said = await ctl.refuses(verb, "-f", "-", stdin=slip)
+    assert "BGPConfiguration.spec.nodeToNodeMeshEnable = 'false'" in said
+    assert "did you mean nodeToNodeMeshEnabled?" in said
+    assert "IPPool.specc" in await ctl.refuses(verb, "-f", "-", stdin=POOL + "specc: {}\n")
+    assert "metadata.name = 'A_b'" in await ctl.refuses(verb, "-f", "-", stdin=POOL.replace("pool-1", "A_b"))

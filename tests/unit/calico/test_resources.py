@@ -93,7 +93,11 @@ def test_empty_fields_of_a_pool_are_their_defaults_as_in_go():
             "expected == at column 6",
         ),
         ({"cidr": "10.244.0.0/16", "natOutgoing": "yes"}, "spec.natOutgoing", "true or false is expected"),
-        ({"cidr": "10.244.0.0/16", "blocksize": 26}, "spec.blocksize", "unknown field (allowed: allowedUses"),
+        (
+            {"cidr": "10.244.0.0/16", "blocksize": 26},
+            "spec.blocksize",
+            "unknown field; did you mean blockSize?",
+        ),
         (
             {"cidr": "10.244.0.0/16", "allowedUses": ["Pod"]},
             "spec.allowedUses[0]",

@@ -24,7 +24,8 @@ from calico.resources.table import NOUNS
 from fabric.api.objects import Object
 from fabric.apiserver import openapi, tables
 from fabric.apiserver.local import LocalClient
-from fabric.errors import AlreadyExists, Conflict, Invalid, NotFound
+from fabric.apiserver.options import WriteOptions
+from fabric.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound
 from fabric.plugin.contract import NetworkConfig
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Put
@@ -107,6 +108,34 @@ async def test_bad_pools_are_refused_with_the_fields_path(client, store):
             await client.create(POOL, obj("IPPool", "pool-2", **spec))
         ((where, what),) = causes(caught)
         assert where == field and message in what
+
+
+async def test_a_field_that_calico_does_not_have_is_unknown_and_one_of_its_own_is_carried(store):
+    strict = WriteOptions(field_validation="Strict")
+    async with new_registry(store, *KINDS.values()) as registry:
+        for kind, name, slip in (
+            ("BGPConfiguration", "default", {"nodeToNodeMeshEnable": False}),
+            ("BGPPeer", "tor", {"peerSelector": "all()", "nodeSelectr": "all()"}),
+            ("FelixConfiguration", "default", {"wireguardEnable": True}),
+        ):
+            with pytest.raises(
+                BadRequest, match=f'strict decoding error: unknown field "spec.{[*slip][-1]}"'
+            ):
+                await registry.create(KINDS[kind], "", obj(kind, name, **slip), strict)
+        felix = obj("FelixConfiguration", "default", bpfLogFilters={"all": "tcp"}, healthPort=9099)
+        made = await registry.create(KINDS["FelixConfiguration"], "", felix, strict)
+        assert made["spec"] == felix["spec"]
+
+
+async def test_what_a_newer_calico_wrote_outlives_a_label_by_kubectl(client, store):
+    kind = KINDS["BGPConfiguration"]
+    newer = obj("BGPConfiguration", "default", ofTomorrow={"a": 1})
+    await store.txn(
+        [], [Put(KEY.replace("ippools/pool-1", "bgpconfigurations/default"), json.dumps(newer).encode())]
+    )
+    await asyncio.sleep(0.1)
+    await client.patch(kind, "default", {"metadata": {"labels": {"a": "b"}}})
+    assert (await client.get(kind, "default"))["spec"] == {"ofTomorrow": {"a": 1}}
 
 
 async def test_pools_that_come_at_the_same_moment_do_not_overlap(client):

@@ -107,6 +107,17 @@ def test_keys_of_the_default_pool_are_those_of_an_ippool():
             "options.resources",
             "no BGPPeer selects it",
         ),
+        (
+            config(resources=[resource("BGPConfiguration", nodeToNodeMeshEnable=False)]),
+            "options.resources.0.spec.nodeToNodeMeshEnable",
+            "did you mean nodeToNodeMeshEnabled?",
+        ),
+        (
+            config(resources=[resource("BGPFilter", "f") | {"specc": {}}]),
+            "options.resources.0.specc",
+            "did you mean spec?",
+        ),
+        (config(ipPools=[{"name": "A_b", "cidr": "10.244.0.0/16"}]), "options.ipPools.0.name", "RFC 1123"),
         (config(mtu=1500), "mtu", "from 576 to 1450"),
         (config("none"), "options.subnetFile", "where pods' addresses come from"),
         (config(subnetFile="/run/flannel/subnet.env"), "options.subnetFile", "other backends have pools"),
