@@ -149,7 +149,8 @@ class Registration:
         kube = dict(self._facts.labels if kube is None else kube)
         before = _remembered(node.metadata.annotations.get(KUBE_LABELS, "{}"))
         own = {key: value for key, value in node.labels.items() if before.get(key) != value}
-        annotations = {**node.metadata.annotations, KUBE_LABELS: json.dumps(kube, sort_keys=True)}
+        compact = json.dumps(kube, sort_keys=True, separators=(",", ":"))
+        annotations = {**node.metadata.annotations, KUBE_LABELS: compact}
         return replace(node, metadata=replace(node.metadata, labels=own | kube, annotations=annotations))
 
 

@@ -109,7 +109,9 @@ async def test_labels_follow_the_kubernetes_node_and_others_stay(place):
     await datastore.update(place.store, replace(node, metadata=more))
     place.labels = {"rack": "1"}
     await place.registration().reconcile()
-    assert (await place.node()).labels == {"rack": "1", "route-reflector": "true"}
+    node = await place.node()
+    assert node.labels == {"rack": "1", "route-reflector": "true"}
+    assert node.metadata.annotations["projectcalico.org/kube-labels"] == '{"rack":"1"}', "as Go writes it"
 
 
 async def test_a_new_node_is_written_once_with_all_that_it_has(place):
