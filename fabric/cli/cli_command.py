@@ -29,6 +29,8 @@ def cli(
 ) -> None:
     """Type Mininet's commands: `node-1 ping pod-2`, pingall, net, links, iperf, link A B down, dump, nodes.
 
+    With -c, or with lines on standard input, the exit code is 1 when the last command failed.
+
     Example: sudo fabric cli two-nodes
 
     Example: sudo fabric cli two-nodes -c pingall -c "iperf pod-1 pod-3"
@@ -47,9 +49,11 @@ def cli(
     try:
         net = Net(places, spec, shells, asyncio.run(_pids(places, spec.workers)))
         lines: Iterable[str] | None = command or (None if sys.stdin.isatty() else sys.stdin)
-        CommandLine.open(net, lines)
+        content = CommandLine.open(net, lines)
     finally:
         shells.close()
+    if not content:
+        raise typer.Exit(1)
 
 
 async def _pids(places: Places, workers: int) -> dict[str, int]:

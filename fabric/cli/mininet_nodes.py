@@ -74,6 +74,7 @@ class Shelled(Node):  # type: ignore[misc]
     def add(self, device: str, ip: str = "") -> Port:
         """Give it an interface; the first is the one whose address it is known by."""
         port = Port(self, device, ip)
+        self.ports[port] = len(self.intfs)
         self.intfs[len(self.intfs)] = port
         self.nameToIntf[port.name] = port
         return port
