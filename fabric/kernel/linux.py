@@ -92,7 +92,7 @@ class LinuxHost(Host):
         self._turn = asyncio.Lock()
         self._socket: Socket | None = None
         self._pid = 0
-        self._reader = Reader(name, NamespaceIds(kernel.pids))
+        self._reader = Reader(name, NamespaceIds(name, kernel.pids))
 
     @property
     def name(self) -> str:

@@ -1,7 +1,8 @@
 """Which namespace holds the far end of a veth: the kernel's numbers for it, turned into our names.
 
 A namespace numbers the others that it knows of (RTM_GETNSID). The number of a living namespace does not
-change, so an answer holds for as long as the same process stands behind the name.
+change, so an answer holds for as long as the same processes stand behind both names: that of the numbered
+one, and that of the one whose numbers they are.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ _NETNSA_NSID, _NETNSA_PID = 1, 2
 
 
 class NamespaceIds:
-    """The names of the namespaces that one namespace knows by number."""
+    """The names of the namespaces that one namespace, `own`, knows by number."""
 
-    def __init__(self, pids: Mapping[str, int]) -> None:
+    def __init__(self, own: str, pids: Mapping[str, int]) -> None:
+        self._own = own
         self._pids = pids
+        self._seen_from = 0
         self._known: dict[int, tuple[str, int]] = {}
         self._strangers: dict[str, int] = {}
         """Names that had no number here when last asked, with the pid asked about."""
@@ -28,6 +31,9 @@ class NamespaceIds:
     def names(self, socket: netlink.Socket, ids: Iterable[int]) -> dict[int, str]:
         """Return the name of each id; an id of a namespace outside the cluster is left out."""
         wanted = set(ids)
+        seen_from = self._pids.get(self._own, 0)
+        if seen_from != self._seen_from:
+            self._known, self._strangers, self._seen_from = {}, {}, seen_from
         self._known = {id: held for id, held in self._known.items() if self._pids.get(held[0]) == held[1]}
         if not wanted <= self._known.keys():
             self._ask(socket, [name for name in self._unasked() if name not in self._strangers])

@@ -66,6 +66,19 @@ async def test_the_hosts_own_namespace_stays_as_it_was(pids: dict[str, int], ker
     assert host_state() == before
 
 
+async def test_a_namespace_that_came_again_numbers_the_others_anew(pids: dict[str, int], kernel: LinuxKernel):
+    """A node that was off and on may know its neighbours by each other's numbers of before."""
+    far = ("node-2", "pod:1")
+    for turn, order in enumerate((far, far[::-1])):
+        host = kernel.host("node-1")
+        for name in order:
+            await put(host, Veth(f"to-{name[:4]}", f"eth{turn}", name))
+        found = await host.read(Owner("all", frozenset({Veth}), lambda obj: True))
+        assert {(it.name, it.peer_ns) for it in found} == {(f"to-{name[:4]}", name) for name in far}
+        release_namespace(pids["node-1"])
+        pids["node-1"] = hold_namespace()
+
+
 async def test_what_stands_there_reads_like_a_real_node(pids: dict[str, int], kernel: LinuxKernel):
     host = kernel.host("node-1")
     await put(
