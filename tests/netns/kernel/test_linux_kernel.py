@@ -72,9 +72,9 @@ async def test_a_namespace_that_came_again_numbers_the_others_anew(pids: dict[st
     for turn, order in enumerate((far, far[::-1])):
         host = kernel.host("node-1")
         for name in order:
-            await put(host, Veth(f"to-{name[:4]}", f"eth{turn}", name))
+            await put(host, Veth(f"to-{name[:3]}", f"eth{turn}", name))
         found = await host.read(Owner("all", frozenset({Veth}), lambda obj: True))
-        assert {(it.name, it.peer_ns) for it in found} == {(f"to-{name[:4]}", name) for name in far}
+        assert {(it.name, it.peer_ns) for it in found} == {(f"to-{name[:3]}", name) for name in far}
         release_namespace(pids["node-1"])
         pids["node-1"] = hold_namespace()
 
