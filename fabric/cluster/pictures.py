@@ -1,12 +1,13 @@
 """An underlay as a picture: of a file, as it would be; of a running cluster, with pods and sessions.
 
-A session is what the BIRDs of its two ends say of it: it is up when every end that knows it says so.
+A session is what the BIRDs of its two ends say of it: it is up when every end that knows it says so. Over
+each of two parallel links goes a session of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,9 +23,10 @@ from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay import Underlay
 from fabric.errors import FabricError
+from fabric.topology.addressing import port_name
 from fabric.topology.drawing import Peering, Picture
 from fabric.topology.model import Topology
-from fabric.topology.wiring import natural
+from fabric.topology.wiring import Wiring, natural
 
 AT_ONCE = 16
 
@@ -37,14 +39,17 @@ class View:
     there: str
     up: bool
     why: str = ""
+    link: int = 0
+    """Of parallel links, the number of the one it goes over; 0 where there is one way."""
 
 
 def of_file(topology: Topology) -> Picture:
     """Return what a file asks for: without pods, with the sessions between its routers."""
     spec = specs.choose(topology, None, api_port=0, workers=1)
     underlay = Underlay.of(spec)
+    ports = _parallel(underlay.wiring)
     views = [
-        View(name, it.name, up=True)
+        View(name, it.name, up=True, link=ports.get((name, it.device), 0))
         for name, speaker in underlay.speakers.items()
         for it in speaker.neighbors
     ]
@@ -81,19 +86,28 @@ async def sessions(places: Places, spec: ClusterSpec, underlay: Underlay) -> lis
     return [view for views in await asyncio.gather(*asked) for view in views]
 
 
-def owners(underlay: Underlay) -> dict[str, str]:
-    """Return the device that has each address of the underlay."""
-    given = underlay.addresses
-    found = {str(it.ip): name for name, it in (*given.hosts.items(), *given.loopbacks.items())}
-    return found | {str(it.ip): name for (name, _), it in given.ports.items()}
+def owners(underlay: Underlay) -> dict[str, tuple[str, int]]:
+    """Return the device that has each address of the underlay, and the number of its link, as in `View`."""
+    given, links = underlay.addresses, _parallel(underlay.wiring)
+    found = {str(it.ip): (name, 0) for name, it in (*given.hosts.items(), *given.loopbacks.items())}
+    return found | {
+        str(it.ip): (name, links.get((name, port), 0)) for (name, port), it in given.ports.items()
+    }
 
 
-def _views(host: str, protocols: Sequence[Protocol], names: Mapping[str, str]) -> Iterator[View]:
+def _parallel(wiring: Wiring) -> dict[tuple[str, str], int]:
+    """Return the number of the link at each port (device, name), where it has others beside it."""
+    pairs = Counter(frozenset((it.a, it.b)) for it in wiring.links)
+    beside = [it for it in wiring.links if pairs[frozenset((it.a, it.b))] > 1]
+    return {(name, port_name(wiring, it, name)): it.number for it in beside for name in (it.a, it.b)}
+
+
+def _views(host: str, protocols: Sequence[Protocol], names: Mapping[str, tuple[str, int]]) -> Iterator[View]:
     for protocol in protocols:
         if protocol.bgp is not None and (address := protocol.bgp.neighbor_address):
             plain = address.partition("%")[0]
-            up = protocol.bgp.is_established
-            yield View(host, names.get(plain, plain), up, reason(protocol))
+            there, link = names.get(plain, (plain, 0))
+            yield View(host, there, protocol.bgp.is_established, reason(protocol), link)
 
 
 def _picture(
@@ -106,15 +120,18 @@ def _picture(
 
 
 def peerings(views: Iterable[View]) -> list[Peering]:
-    """Return one peering for each pair, in natural order."""
-    by_pair: dict[tuple[str, str], list[View]] = defaultdict(list)
+    """Return one peering for each pair and link, in natural order."""
+    found: dict[tuple[str, str, int], list[View]] = defaultdict(list)
     for view in views:
         a, b = sorted((view.here, view.there), key=natural)
-        by_pair[a, b].append(view)
-    return [
-        Peering(a, b, all(it.up for it in seen), next((it.why for it in seen if it.why), ""))
-        for (a, b), seen in sorted(by_pair.items(), key=lambda it: (natural(it[0][0]), natural(it[0][1])))
-    ]
+        found[a, b, view.link].append(view)
+    order = sorted(found.items(), key=lambda it: (natural(it[0][0]), natural(it[0][1]), it[0][2]))
+    return [Peering(a, b, all(it.up for it in seen), _why(seen)) for (a, b, _), seen in order]
+
+
+def _why(seen: Sequence[View]) -> str:
+    why = next((it.why for it in seen if it.why), "")
+    return f"link {seen[0].link}: {why}" if why and seen[0].link else why
 
 
 def _called(pod: Object) -> str:

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from fabric.cli import commands
 from fabric.cli.main import app
 from fabric.cluster import pictures
+from fabric.cluster import spec as specs
 from fabric.cluster.pictures import View, peerings
+from fabric.cluster.underlay import Underlay
 from fabric.errors import BadInput, FabricError
 from fabric.topology import png as pngs
 from fabric.topology.drawing import Peering, data
@@ -36,6 +38,38 @@ def test_a_session_is_one_line_and_up_when_both_ends_say_so():
         Peering("leaf-2", "spine-1", up=False, why="Received: Bad peer AS"),
         Peering("leaf-10", "spine-1"),
     ]
+
+
+TWO_CABLES = loads(
+    "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+    "spec: {nodes: 1, network: {plugin: flannel},"
+    " underlay: {kind: leaf-spine, racks: 1, spines: 1, uplinks: 2}}\n",
+    Path("t.yaml"),
+)
+
+
+def test_each_of_two_parallel_links_has_a_session_of_its_own():
+    assert pictures.of_file(TWO_CABLES).peerings == [Peering("leaf-1", "spine-1")] * 2
+    views = [
+        View("spine-1", "leaf-1", up=False, why="no answer", link=2),
+        View("spine-1", "leaf-1", up=True, link=1),
+        View("leaf-1", "spine-1", up=True, link=1),
+        View("leaf-1", "spine-1", up=False, why="Hold timer expired", link=2),
+    ]
+    assert peerings(views) == [
+        Peering("leaf-1", "spine-1"),
+        Peering("leaf-1", "spine-1", up=False, why="link 2: no answer"),
+    ]
+
+
+def test_both_ends_of_a_session_know_its_link_by_the_others_address():
+    underlay = Underlay.of(specs.choose(TWO_CABLES, None, api_port=0, workers=1))
+    names = pictures.owners(underlay)
+    for speaker in underlay.speakers.values():
+        far = {names[str(it.address)]: names[str(it.local_address)][1] for it in speaker.neighbors}
+        assert {link for _, link in far} == {1, 2} == set(far.values())
+        assert all(there == here for (_, there), here in far.items())
+    assert names["172.17.0.1"] == ("leaf-1", 0)
 
 
 def test_a_file_is_drawn_with_addresses_and_sessions_and_without_pods():
