@@ -7,6 +7,7 @@ own, whether or not `up` lives to see it. `settle` only watches, and applies the
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ def check_network(topology: Topology) -> None:
 
 
 def _steps(path: str) -> Iterator[str | int]:
-    """A dotted path as a document has it: `ipPools.0.cidr` leads through a list."""
-    yield from (int(step) if step.isdigit() else step for step in path.split("."))
+    """A path as a document has it: `ipPools[0].cidr`, or `ipPools.0.cidr`, leads through a list."""
+    yield from (int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path))
 
 
 def requirements(topology: Topology) -> frozenset[str]:

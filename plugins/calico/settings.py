@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
+from calico.resources.allocation import BlockAffinity
+from calico.resources.endpoints import ClusterInformation, Profile, WorkloadEndpoint
 from calico.resources.envelope import API_VERSION, Resource
 from calico.resources.fields import key, read
 from calico.resources.nodes import Node
@@ -37,6 +39,15 @@ POOL_KEYS = ("ipipMode", "vxlanMode", "blockSize", "natOutgoing")
 OPTIONS = (*POOL_KEYS, "ipPools", "nodes", "resources", "subnetFile")
 Finding = tuple[str, str]
 """(path below `network`, what is wrong)."""
+_OWN = "this kind Calico writes itself"
+NOT_WRITTEN: Mapping[type[Resource], str] = {
+    Node: "nodes register themselves (options.nodes)",
+    BlockAffinity: _OWN,
+    ClusterInformation: _OWN,
+    Profile: _OWN,
+    WorkloadEndpoint: _OWN,
+}
+"""Kinds that are no resources to begin with, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +135,7 @@ def _pools(
         findings.append(("options.ipPools", "a list of pools is expected, each with its cidr"))
         return
     for index, value in enumerate(listed):
-        path = f"options.ipPools.{index}"
+        path = f"options.ipPools[{index}]"
         if not isinstance(value, dict):
             findings.append((path, "an object is expected, with its cidr"))
             continue
@@ -163,10 +174,10 @@ def finding(path: str, refusal: Refusal) -> Finding:
     """A refusal of a resource as one of the section, where the resource stands at `path`."""
     field = refusal.path.removeprefix("spec.").removeprefix("metadata.")
     if path == "options" and field not in POOL_KEYS:
-        return "plugin", f"the pool of podCIDR: {field} = {refusal.value!s} ({refusal.reason})"
+        return "plugin", f"the pool of podCIDR: {field}: {refusal.said}"
     if "resources" in path:
         field = refusal.path
-    return f"{path}.{field}", f"{field} = {refusal.value!s} ({refusal.reason})"
+    return f"{path}.{field}", refusal.said
 
 
 def _resources(
@@ -177,12 +188,13 @@ def _resources(
         findings.append(("options.resources", f"a list of {API_VERSION} objects is expected"))
         return
     for index, obj in enumerate(listed):
-        path = f"options.resources.{index}"
+        path = f"options.resources[{index}]"
         noun = NOUNS.get(str(obj.get("kind"))) if isinstance(obj, dict) else None
-        if noun is None or noun is Node or obj.get("apiVersion") != API_VERSION:
-            kinds = ", ".join(sorted(set(NOUNS) - {"Node"}))
+        if noun is None or noun in NOT_WRITTEN or obj.get("apiVersion") != API_VERSION:
+            kinds = ", ".join(sorted(name for name, it in NOUNS.items() if it not in NOT_WRITTEN))
             what = f"an object of {API_VERSION} is expected, of a kind among {kinds}"
-            findings.append((path, f"{what}; nodes register themselves (options.nodes)"))
+            why = NOT_WRITTEN.get(noun or Node, NOT_WRITTEN[Node])
+            findings.append((path, f"{what}; {why}"))
             continue
         try:
             resource = noun.from_manifest(obj)
@@ -201,19 +213,21 @@ def _rules(config: NetworkConfig, findings: list[Finding]) -> Iterator[NodeRule]
     for index, value in enumerate(listed):
         refusals: list[Refusal] = []
         rule = read(NodeRule, value, "", refusals)
-        findings += [
-            (f"options.nodes.{index}.{it.path}".rstrip("."), f"{it.path} = {it.value!s} ({it.reason})")
-            for it in refusals
-        ]
+        findings += [(f"options.nodes[{index}].{it.path}".rstrip("."), it.said) for it in refusals]
         if rule is not None:
             yield rule
 
 
 def _subnet_file(config: NetworkConfig, backend: str, findings: list[Finding]) -> str:
     found = config.options.get("subnetFile", "")
-    if (backend == "none") != bool(found) or not isinstance(found, str):
-        what = "backend none needs options.subnetFile, which says where pods' addresses come from"
-        findings.append(("options.subnetFile", f"{what}; other backends have pools"))
+    if not isinstance(found, str):
+        findings.append(("options.subnetFile", "the name of a file is expected"))
+    elif backend == "none" and not found:
+        what = "backend none needs this file of the node, which says where pods' addresses come from"
+        findings.append(("options.subnetFile", what))
+    elif backend != "none" and found:
+        what = f"with backend {backend} pods' addresses come from pools: leave it out, or take backend none"
+        findings.append(("options.subnetFile", what))
     return str(found)
 
 

@@ -13,6 +13,7 @@ from calico.resources.bgp_peers import BGPPeer
 from calico.resources.consistency import isolated_nodes, overlapping_pools, peering, pools_outside
 from calico.resources.felix import FelixConfiguration, effective
 from calico.resources.nodes import Node, NodeBGP
+from calico.resources.refusals import Refusal
 from calico.settings import Finding, NodeRule, Settings, finding, settings
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 
@@ -62,15 +63,19 @@ def _pools(found: Settings, config: NetworkConfig) -> Iterator[Finding]:
         yield "options.ipPools", "no pool is enabled; pods need one that is"
     if found.backend == "vxlan":
         for pool in found.pools:
-            if pool.spec.encapsulation != "vxlan" or pool.spec.vxlan_mode != "Always":
-                what = f"{pool.name}: backend vxlan runs no BGP, so that a pool must have vxlanMode Always"
-                yield found.at["IPPool", pool.name] + ".vxlanMode", what
+            spec = pool.spec
+            if spec.encapsulation == "vxlan" and spec.vxlan_mode == "Always":
+                continue
+            reason = f"{pool.name}: backend vxlan runs no BGP, so that a pool must have vxlanMode Always"
+            ipip, vxlan = ("spec.ipipMode", spec.ipip_mode), ("spec.vxlanMode", spec.vxlan_mode)
+            path, value = ipip if spec.encapsulation == "ipip" else vxlan
+            yield finding(found.at["IPPool", pool.name], Refusal(path, reason, value))
 
 
 def _nodes(found: Settings, nodes: Sequence[NodeFacts]) -> Iterator[Finding]:
     for index, rule in enumerate(found.rules):
         if nodes and not any(rule.selects(facts.labels) for facts in nodes):
-            yield f"options.nodes.{index}.nodeSelector", f"{rule.node_selector} selects none of the nodes"
+            yield f"options.nodes[{index}].nodeSelector", f"{rule.node_selector} selects none of the nodes"
     families = {pool.spec.family for pool in found.pools}
     for facts in nodes:
         missing = families - {address.version for address in facts.addresses}

@@ -79,15 +79,18 @@ class Resource:
         Refused too are keys that Calico does not have and names that kubectl would not take, unless they were
         there `before` the change.
         """
-        found = [*cls._slips(obj, before or {})]
+        found: list[Refusal] = []
         try:
             resource = cls.from_object(obj)
+            name = resource.name
         except InvalidResource as error:
-            raise InvalidResource(cls.KIND, error.name, [*error.refusals, *found]) from None
-        if before is None:
-            subdomain(resource.name, "metadata.name", found)
+            name = error.name
+            found += error.refusals
+        if before is None and name and all(it.path != "metadata.name" for it in found):
+            subdomain(name, "metadata.name", found)
+        found += cls._slips(obj, before or {})
         if found:
-            raise InvalidResource(cls.KIND, resource.name, found)
+            raise InvalidResource(cls.KIND, name, found)
         return resource
 
     @classmethod

@@ -22,6 +22,7 @@ USES = ("Workload", "Tunnel", "LoadBalancer")
 USES_DEFAULT = ("Workload", "Tunnel")
 BLOCK_SIZE_DEFAULT: dict[Family, int] = {4: 26, 6: 122}
 BLOCK_SIZES: dict[Family, range] = {4: range(20, 33), 6: range(116, 129)}
+_SIZES = "must be a whole number: from 20 to 32 for IPv4, from 116 to 128 for IPv6"
 _LINK_LOCAL = {4: ip_network("169.254.0.0/16"), 6: ip_network("fe80::/10")}
 
 
@@ -33,7 +34,7 @@ class IPPoolSpec:
     nat_outgoing: bool = key("natOutgoing", flag, default=False)
     disabled: bool = key("disabled", flag, default=False)
     disable_bgp_export: bool = key("disableBGPExport", flag, default=False)
-    block_size: int = key("blockSize", number(0, 128), default=0)
+    block_size: int = key("blockSize", number(0, 128, _SIZES), default=0)
     """Prefix length of the blocks; 0 becomes 26, for IPv6 122."""
     node_selector: str = key("nodeSelector", selector, default="all()")
     namespace_selector: str = key("namespaceSelector", selector, default="")

@@ -66,12 +66,13 @@ def flag(value: Any, path: str, refusals: Refusals) -> bool:
     return bool(_typed(value, bool, "true or false is expected", path, refusals))
 
 
-def number(low: int, high: int) -> Reader:
-    """A whole number within both bounds."""
+def number(low: int, high: int, reason: str = "") -> Reader:
+    """A whole number within both bounds; `reason` for one that has closer bounds later."""
+    why = reason or f"must be a whole number between {low} and {high}"
 
     def reader(value: Any, path: str, refusals: Refusals) -> Any:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            refusals.append(Refusal(path, f"must be a whole number between {low} and {high}", value))
+            refusals.append(Refusal(path, why, value))
         return value
 
     return Reader(reader, {"type": "integer", "minimum": low, "maximum": high})
@@ -142,8 +143,10 @@ def interface(value: Any, path: str, refusals: Refusals) -> Any:
 @takes(type="string")
 def selector(value: Any, path: str, refusals: Refusals) -> Any:
     """A selector's text, as the user wrote it."""
+    if not isinstance(value, str):
+        return text(value, path, refusals)
     try:
-        Selector.parse(text(value, path, refusals))
+        Selector.parse(value)
     except BadSelector as error:
         refusals.append(Refusal(path, f"invalid selector: {error}", value))
     return value

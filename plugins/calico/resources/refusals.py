@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fabric.errors import Invalid
+
+_SHOWN_CHARACTERS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,16 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.path} = '{_text(self.value)}' ({self.reason})"
+
+    @property
+    def said(self) -> str:
+        """The value as JSON, and what is wrong with it, where the path is said already."""
+        if self.value is None or self.value == "":
+            return self.reason
+        shown = json.dumps(self.value, ensure_ascii=False, default=str)
+        if len(shown) > _SHOWN_CHARACTERS_MAX:
+            shown = shown[: _SHOWN_CHARACTERS_MAX - 1] + "…"
+        return f"{shown} ({self.reason})"
 
 
 class InvalidResource(Invalid):

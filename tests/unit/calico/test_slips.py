@@ -43,8 +43,8 @@ def test_what_a_user_writes_has_no_key_and_no_name_that_calico_has_not(given, pa
 
 def test_slips_are_told_together_with_what_else_is_wrong():
     with pytest.raises(InvalidResource) as raised:
-        BGPPeer.from_manifest(obj("BGPPeer", "tor", peerIP="192.0.2.1", asn=1))
-    assert [it.path for it in raised.value.refusals] == ["spec.asNumber", "spec.asn"]
+        BGPPeer.from_manifest(obj("BGPPeer", "To_r", peerIP="192.0.2.1", asn=1))
+    assert [it.path for it in raised.value.refusals] == ["spec.asNumber", "metadata.name", "spec.asn"]
 
 
 def test_fields_of_calico_that_fabric_has_no_use_for_are_carried():

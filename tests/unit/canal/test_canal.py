@@ -70,5 +70,5 @@ async def test_what_was_given_is_given_back_by_delete_and_by_collect(cluster):
 def test_options_of_either_plugin_are_refused_where_they_are_the_others(cluster):
     section = config("vxlan", ipipMode="Always", resources=[{"kind": "IPPool"}])
     paths = [path for path, _ in CanalPlugin().problems(section, cluster.facts)]
-    assert paths == ["options.ipipMode", "options.resources.0"]
+    assert paths == ["options.ipipMode", "options.resources[0]"]
     assert CanalPlugin().requirements(cluster.section) == {"vxlan", "iptables", "ipset"}
