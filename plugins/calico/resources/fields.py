@@ -152,7 +152,7 @@ def _is_empty(value: object, default: object) -> bool:
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return document(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}

@@ -210,6 +210,7 @@ def test_each_kind_refuses_what_calico_refuses(kind, name, spec, path):
             interfaceName="cali0123456789a",
         ),
         obj("Profile", "kns.default", ingress=[{"action": "Allow"}], labelsToApply={"pcns.a": "b"}),
+        obj("Profile", "kns.other", ingress=[{"action": "Allow", "source": {"nets": ["10.0.0.0/8"]}}]),
         obj("ClusterInformation", clusterType="k8s", datastoreReady=True),
     ],
 )
