@@ -18,7 +18,8 @@ from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Host, Owner
 
 RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 10.0
+RETRY_SECONDS_MAX = 2.0
+"""What was refused because a cable was pulled may be possible at any moment again, and nobody says when."""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class NetLoop:
     async def run(self) -> None:
         """Keep the state for ever.
 
-        A FabricError is retried after 0.1 s, doubling to 10 s, and at once when a new state is wanted.
+        A FabricError is retried after 0.1 s, doubling to 2 s, and at once when a new state is wanted.
         """
         delay = RETRY_SECONDS
         while True:
