@@ -130,7 +130,7 @@ def _reason(protocol: Protocol, bgp: BgpSession, drops: Md5Drops) -> str:
     if not bgp.is_neighbor_restarting:
         return why
     left = f" for {bgp.restart_timer.left_seconds:.0f} s more" if bgp.restart_timer else ""
-    return f"{why}; its routes are kept{left}"
+    return "; ".join(filter(None, (why, f"its routes are kept{left}")))
 
 
 def _is_down(protocol: Protocol) -> bool:
