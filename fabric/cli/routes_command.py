@@ -75,13 +75,13 @@ def _destination(text: str | None) -> IPAddress | IPNetwork | None:
 def _explain(node: str, address: IPAddress, table: Table, format: Format) -> None:
     """Say which of a host's routes a packet to this address takes, and why not the others."""
     found = table.matching(address)
-    if not found and address not in table.own:
+    if not found and not table.is_own(address):
         raise FabricError(f"{node} has no route to {address}: it answers that the network is unreachable")
     if format in (Format.json, Format.yaml):
         matching = [line.as_json() for line in found]
-        output.data({"address": str(address), "isOwn": address in table.own, "routes": matching}, format)
+        output.data({"address": str(address), "isOwn": table.is_own(address), "routes": matching}, format)
         return
-    if address in table.own:
+    if table.is_own(address):
         output.emit(f"{address} is {node}'s own address: packets to it stay there")
         return
     winner, *others = found

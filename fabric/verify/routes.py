@@ -118,9 +118,13 @@ class Table:
 
     lines: tuple[Line, ...]
     own: frozenset[IPAddress]
-    """The host's addresses: packets to them go nowhere."""
+    """The addresses of the host's devices: packets to them go nowhere."""
     trouble: str = ""
     """Why BIRD's part is missing, where there is a daemon that does not answer."""
+
+    def is_own(self, address: IPAddress) -> bool:
+        """Whether the local table keeps packets to it here; of 127.0.0.0/8 that is all, on lo."""
+        return address in self.own or address.is_loopback
 
     def inside(self, network: IPNetwork) -> tuple[Line, ...]:
         """The routes to this network and to networks in it."""

@@ -6,6 +6,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from fabric.bird.routes import Route as BirdRoute
+from fabric.cli import routes_command
+from fabric.cli.output import Format
 from fabric.netstate.objects import NextHop, Route
 from fabric.verify.bird_choice import why_lost
 from fabric.verify.routes import Line, Table
@@ -68,6 +70,26 @@ def test_the_longer_prefix_wins_and_then_the_lower_metric():
     assert won == [felix, block, whole]
     assert not table.matching(ip_address("192.0.2.1"))
     assert [line.route for line in table.inside(ip_network("10.244.0.0/16"))] == [block, whole, felix]
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("192.168.0.11", True),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("192.168.0.12", False),
+        ("128.0.0.1", False),
+    ],
+)
+def test_packets_to_own_addresses_and_to_loopback_stay_whatever_the_routes_say(address, own, capsys):
+    routes = (Route(ip_network("0.0.0.0/0"), via=ip_address("192.168.0.1"), dev="eth0"),)
+    table = Table(tuple(map(Line, routes)), frozenset({ip_address("192.168.0.11")}))
+    assert table.is_own(ip_address(address)) is own
+    routes_command._explain("node-1", ip_address(address), table, Format.table)
+    stays = f"{address} is node-1's own address: packets to it stay there"
+    assert (stays in capsys.readouterr().out) is own
 
 
 def test_every_way_of_a_route_is_a_next_hop():
