@@ -55,7 +55,9 @@ def shaped(now: Shape, words: Iterable[str]) -> Shape:
     value: dict[str, Any] = {}
     for word in words:
         key, sign, text = word.rstrip(",").partition("=")
-        if not sign or key not in _NONE:
+        if not sign and key in _NONE:
+            raise BadInput(Problem(word, f"no value; write {key}=VALUE, or {key}=none to take it away"))
+        if key not in _NONE:
             raise BadInput(Problem(word, f"not an attribute of a link; allowed: {'=…, '.join(_NONE)}=…"))
         value[key] = _NONE[key] if text == "none" else text
     try:

@@ -78,7 +78,8 @@ def test_attributes_add_up_and_none_takes_one_away(places):
     "words, message",
     [
         (["speed=1"], "speed=1: not an attribute of a link; allowed: mtu=…, rate="),
-        (["mtu"], "mtu: not an attribute"),
+        (["speed"], "speed: not an attribute of a link; allowed: mtu=…, rate="),
+        (["rate"], "rate: no value; write rate=VALUE, or rate=none to take it away"),
         (["mtu=70000"], "mtu=70000: mtu is '70000'; allowed: 1280 to 65535"),
         (["rate=fast"], "rate=fast: rate is 'fast'; write it as 100Mbit"),
         (["queue=red"], "queue=red: queue is 'red'; allowed: tbf, htb"),
