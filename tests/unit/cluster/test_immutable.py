@@ -60,7 +60,7 @@ def running(tmp_path, monkeypatch, request):
         ("10.244.0.0/16", "10.245.0.0/16", 6, "podCIDR"),
         ("vxlan", "host-gw", 9, "network.backend"),
         ("    backend: vxlan\n", "    backend: vxlan\n    mtu: 1400\n", 10, "network.mtu"),
-        ("    backend: vxlan\n", "    backend: vxlan\n    options: {VNI: 5}\n", 10, "network.options"),
+        ("    backend: vxlan\n", "    backend: vxlan\n    options: {VNI: 5}\n", 10, "network.options.VNI"),
     ],
 )
 def test_what_cannot_change_is_refused_by_line(running, old, new, line, path):
@@ -68,6 +68,53 @@ def test_what_cannot_change_is_refused_by_line(running, old, new, line, path):
     with pytest.raises(BadInput, match=rf"t\.yaml:{line}: spec\.{path} is .*fabric down t"):
         bring_up.begin(topology(TEXT.replace(old, new)))
     assert running.spec.read_bytes() == before
+
+
+OPTIONS = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {name: t}
+spec:
+  nodes: 2
+  network:
+    plugin: calico
+    options:
+      ipipMode: CrossSubnet
+      natOutgoing: true
+      nodes:
+        - {asNumber: 65000}
+        - {nodeSelector: "rack == '1'", asNumber: 65001}
+"""
+
+
+@pytest.mark.parametrize("running", [OPTIONS], indirect=True)
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "ipipMode: CrossSubnet",
+            "ipipMode: Always",
+            "9: spec.network.options.ipipMode is Always, and the running cluster has CrossSubnet",
+        ),
+        ("      natOutgoing: true\n", "", "8: .natOutgoing is not set, and the running cluster has true"),
+        (
+            "nodes:\n",
+            "blockSize: 28\n      nodes:\n",
+            "11: .blockSize is 28, and the running cluster does not set it",
+        ),
+        ("65001}", "65002}", "13: .nodes[1].asNumber is 65002, and the running cluster has 65001"),
+        (
+            "        - {asNumber: 65000}\n",
+            "        - {asNumber: 64999}\n        - {asNumber: 65000}\n",
+            '12: .nodes[0] is {"asNumber": 64999}, and the running cluster does not set it',
+        ),
+    ],
+)
+def test_of_the_options_only_what_differs_is_told(running, old, new, said):
+    line, _, what = said.replace(": .", ": spec.network.options.").partition(": ")
+    with pytest.raises(BadInput) as refused:
+        bring_up.begin(topology(OPTIONS.replace(old, new)))
+    assert str(refused.value) == f"t.yaml:{line}: {what}; take it down first: fabric down t"
 
 
 @pytest.mark.parametrize("running", [RACKS], indirect=True)
