@@ -1,8 +1,12 @@
-"""Which cluster a command means: the one that is named, or the only one there is."""
+"""Which cluster a command means: the one that is named, that FABRIC_CLUSTER names, or the only one there is.
+
+Of several the only one that runs is meant, but for what removes one.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,37 +15,45 @@ from fabric.cluster.down import all_clusters
 from fabric.cluster.places import Places
 from fabric.errors import BadInput, FabricError, Problem
 
+CLUSTER_VARIABLE = "FABRIC_CLUSTER"
+_HELP = f"Name of the cluster; without it, the one of {CLUSTER_VARIABLE}, or the only one."
+
 
 def complete(incomplete: str) -> list[str]:
     """Shell completion: names of clusters on this machine."""
     return [name for name in all_clusters() if name.startswith(incomplete)]
 
 
-Cluster = typer.Option(
-    "--cluster", help="Name of the cluster; without it, the only one.", autocompletion=complete
-)
-
-Name = Annotated[
-    str | None,
-    typer.Argument(help="Name of the cluster; without it, the only one.", autocompletion=complete),
-]
+Cluster = typer.Option("--cluster", help=_HELP, autocompletion=complete)
+Name = Annotated[str | None, typer.Argument(help=_HELP, autocompletion=complete)]
 
 
-def choose(name: str | None) -> Places:
-    """The cluster's places; BadInput when the name fits none, or when none is named and there are several."""
+def choose(name: str | None, *, running: bool = True) -> Places:
+    """The cluster's places; BadInput when the name fits none, or when none is named and there are several.
+
+    `running`: of several, one that alone runs is meant.
+    """
     clusters = all_clusters()
+    where = "argument" if name is not None else CLUSTER_VARIABLE
     if name is None:
-        if len(clusters) == 1:
-            return Places(clusters[0])
-        if not clusters:
-            raise FabricError(
-                "no cluster on this machine; start one: sudo fabric up topologies/two-nodes.yaml"
-            )
-        raise BadInput(Problem("argument", f"several clusters are here, name one of: {', '.join(clusters)}"))
+        name = os.environ.get(CLUSTER_VARIABLE) or _only(clusters, running=running)
     if name not in clusters:
         known = ", ".join(clusters) or "none"
-        raise BadInput(Problem("argument", f"no cluster {name!r} on this machine; there: {known}"))
+        raise BadInput(Problem(where, f"no cluster {name!r} on this machine; there: {known}"))
     return Places(name)
+
+
+def _only(clusters: Sequence[str], *, running: bool) -> str:
+    if not clusters:
+        raise FabricError("no cluster on this machine; start one: sudo fabric up topologies/two-nodes.yaml")
+    left = list(clusters)
+    if running and len(clusters) > 1:
+        left = [each for each in clusters if Places(each).store_socket.exists()] or left
+    if len(left) > 1:
+        names = ", ".join(left)
+        what = f"several clusters are here, name one of: {names}; or set {CLUSTER_VARIABLE}"
+        raise BadInput(Problem("argument", what))
+    return left[0]
 
 
 def need_root(what: str) -> None:

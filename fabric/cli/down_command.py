@@ -27,7 +27,7 @@ def down(
     if all_ and name is not None:
         raise BadInput(Problem("argument", "give a name or --all, not both"))
     need_root("down")
-    names = downs.all_clusters() if all_ else [choose(name).cluster]
+    names = downs.all_clusters() if all_ else [choose(name, running=False).cluster]
     for each in names:
         downs.down(each)
         output.emit(f"Cluster {each} is down.")

@@ -1,7 +1,7 @@
 """Commands that plugins bring: fabric finds the cluster and hands over streams; the rest is the command's.
 
-`fabric NAME --install [DIR]` writes a launcher, so that the command is called by its own name. It works on
-the cluster that FABRIC_CLUSTER names, else on the only one that runs.
+`fabric NAME --install [DIR]` writes a launcher, so that the command is called by its own name. Which
+cluster it works on is decided in `choice`, as for fabric's own commands.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import Annotated
 import typer
 
 from fabric.cli import output
-from fabric.cli.choice import choose, need_root
+from fabric.cli.choice import CLUSTER_VARIABLE, choose, need_root
 from fabric.cluster import follow
-from fabric.cluster.down import all_clusters
 from fabric.cluster.places import Places
 from fabric.control.clock import LoopClock
 from fabric.control.http import HttpClient
@@ -28,7 +27,6 @@ from fabric.plugin import commands
 from fabric.plugin.commands import Cluster, CommandContext
 from fabric.store.remote import RemoteStore
 
-CLUSTER_VARIABLE = "FABRIC_CLUSTER"
 LAUNCHER_FOLDER = Path("/usr/local/bin")
 _MARK = "# Written by fabric: "
 
@@ -77,7 +75,7 @@ async def _run_in(name: str, command: commands.Command, cluster: str | None, arg
     def open_cluster() -> Cluster:
         if not opened:
             need_root(name)
-            opened.append(_opened(_running(cluster)))
+            opened.append(_opened(choose(cluster)))
         return opened[0]
 
     context = CommandContext(argv, sys.stdin, sys.stdout, sys.stderr, LoopClock(), open_cluster)
@@ -98,17 +96,6 @@ def _cluster_option(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]
             raise BadInput(Problem("--cluster", "name the cluster behind it"))
         return words[1], words[2:]
     return None, words
-
-
-def _running(named: str | None) -> Places:
-    name = named or os.environ.get(CLUSTER_VARIABLE) or None
-    if name is None:
-        running = [each for each in all_clusters() if Places(each).store_socket.exists()]
-        if len(running) > 1:
-            what = f"several clusters run, name one of: {', '.join(running)}; or set {CLUSTER_VARIABLE}"
-            raise BadInput(Problem("--cluster", what))
-        name = running[0] if running else None
-    return choose(name)
 
 
 def _opened(places: Places) -> Cluster:

@@ -30,12 +30,10 @@ class Echo:
 
 @pytest.fixture
 def said(monkeypatch, tmp_path):
-    """Run `fabric echo` with these words; no cluster is on the machine but those that a test makes."""
+    """Run `fabric echo` with these words."""
     monkeypatch.setattr(installed, "load", lambda name: Echo())
-    monkeypatch.setattr(plugin_commands, "all_clusters", lambda: ["one", "two"])
     monkeypatch.setenv("FABRIC_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("FABRIC_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.delenv("FABRIC_CLUSTER", raising=False)
     app = typer.Typer()
     app.callback()(lambda: None)
     plugin_commands.register(app, "echo")
@@ -58,23 +56,13 @@ def test_only_a_cluster_in_front_is_fabrics(said):
     assert isinstance(said("--cluster").exception, BadInput)
 
 
-def test_the_cluster_is_the_one_that_is_named_or_the_only_one_that_runs(said, monkeypatch):
+def test_the_cluster_is_chosen_as_for_fabrics_own_commands(said, monkeypatch):
     meant = []
     monkeypatch.setattr(plugin_commands, "choose", lambda name: meant.append(name) or Places(name or "none"))
     monkeypatch.setattr(plugin_commands, "need_root", lambda what: None)
     said("cluster")
-    for name in ("one", "two"):
-        Places(name).make()
-    Places("two").store_socket.touch()
-    said("cluster")
     said("--cluster", "one", "cluster")
-    monkeypatch.setenv("FABRIC_CLUSTER", "three")
-    said("cluster")
-    monkeypatch.delenv("FABRIC_CLUSTER")
-    Places("one").store_socket.touch()
-    error = said("cluster").exception
-    assert meant == [None, "two", "one", "three"]
-    assert "several clusters run, name one of: one, two; or set FABRIC_CLUSTER" in str(error)
+    assert meant == [None, "one"]
 
 
 def test_a_cluster_without_a_spec_is_not_up(said, monkeypatch):
