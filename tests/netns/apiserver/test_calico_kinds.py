@@ -85,6 +85,18 @@ async def test_a_bad_pool_is_refused_with_its_fields(kubectl):
     assert 'unknown field "natOutside" in org.projectcalico.v3.IPPool.spec' in unknown.err
 
 
+async def test_a_slip_is_refused_and_a_field_of_calicos_own_is_carried(kubectl):
+    head = "apiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{name: default}}\nspec: {}\n"
+    slip = head.format("BGPConfiguration", "{nodeToNodeMeshEnable: false}")
+    answer = await kubectl.attempt("apply", "-f", "-", stdin=slip)
+    where = "org.projectcalico.v3.BGPConfiguration.spec"
+    assert answer.code == 1 and f'unknown field "nodeToNodeMeshEnable" in {where}' in answer.err
+    felix = head.format("FelixConfiguration", "{bpfLogFilters: {all: tcp}, healthPort: 9099}")
+    await kubectl("apply", "-f", "-", stdin=felix)
+    found = await kubectl.json("get", "felixconfiguration", "default")
+    assert found["spec"] == {"bpfLogFilters": {"all": "tcp"}, "healthPort": 9099}
+
+
 async def test_a_peer_is_edited_patched_and_labelled(running, kubectl, tmp_path):
     await kubectl("create", "-f", "-", stdin=PEER)
     editor = tmp_path / "editor"

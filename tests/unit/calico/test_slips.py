@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from calico.resources.bgp_configuration import BGPConfiguration
@@ -66,3 +68,8 @@ def test_what_a_newer_calico_wrote_stays_readable_and_changeable():
     assert BGPConfiguration.from_manifest(changed, stored).to_object() == changed
     with pytest.raises(InvalidResource, match=r"spec\.ofToday"):
         BGPConfiguration.from_manifest(obj("BGPConfiguration", ofTomorrow=True, ofToday=True), stored)
+
+
+def test_a_value_is_shown_as_json_has_it():
+    with pytest.raises(InvalidResource, match=re.escape("""specc = '{"on": true}' (unknown field""")):
+        BGPConfiguration.from_manifest(obj("BGPConfiguration") | {"specc": {"on": True}})
