@@ -43,7 +43,7 @@ def bgp(
     found = asyncio.run(sessions_of.sessions(places, spec))
     shown = [it for it in found if not (down and it.is_established)]
     if format in (Format.json, Format.yaml):
-        output.data([it.as_json() for it in shown], format)
+        output.data(output.camel([it.as_json() for it in shown]), format)
         return
     wide = format is Format.wide
     if shown:

@@ -12,11 +12,14 @@ import orjson
 import typer
 
 from fabric.cli.choice import choose, complete, need_root
+from fabric.cli.output import camel
 from fabric.cluster import pictures
 from fabric.cluster.pods import need_spec
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.topology.drawing import Picture, data, dot, tree
 from fabric.topology.load import load
+
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 class Form(enum.StrEnum):
@@ -80,7 +83,7 @@ def draw(picture: Picture, form: Form) -> bytes:
         case Form.dot:
             return dot(picture).encode()
         case Form.json:
-            return orjson.dumps(data(picture), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(camel(data(picture)), option=_OPTIONS)
         case Form.svg:
             from fabric.topology.svg import svg
 

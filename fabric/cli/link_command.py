@@ -116,7 +116,8 @@ def _change(what: str, cluster: str | None, a: str, b: str, number: int, alter: 
 
 
 def _as_json(it: Link) -> dict[str, object]:
-    return {"a": it.a, "b": it.b, "number": it.number, "up": it.up} | asdict(it.shape)
+    shape: dict[str, object] = output.camel(asdict(it.shape))
+    return {"a": it.a, "b": it.b, "number": it.number, "up": it.up} | shape
 
 
 def _row(it: Link) -> tuple[str, str, str, int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -33,6 +33,18 @@ def data(value: Any, format: Format) -> None:
         emit(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
     else:
         emit(yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).rstrip())
+
+
+def camel(value: Any) -> Any:
+    """The value with keys as Kubernetes writes them: `delay_us` is delayUs, `local_as` is localAs."""
+    if isinstance(value, Mapping):
+        return {_camel(key): camel(each) for key, each in value.items()}
+    return [camel(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _camel(key: str) -> str:
+    first, *others = key.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
