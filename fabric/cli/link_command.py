@@ -10,6 +10,7 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.completion import devices, far_ends
 from fabric.cli.output import Format, Output
 from fabric.cluster import links
 from fabric.cluster.pods import need_spec
@@ -17,8 +18,8 @@ from fabric.errors import BadInput, Problem
 from fabric.topology.wiring import Link, natural
 
 link = typer.Typer(help="Change the links of a running cluster.", no_args_is_help=True)
-A = Annotated[str, typer.Argument(help="One device: a node, switch or router.")]
-B = Annotated[str, typer.Argument(help="The device at the other end.")]
+A = Annotated[str, typer.Argument(help="One device: a node, switch or router.", autocompletion=devices)]
+B = Annotated[str, typer.Argument(help="The device at the other end.", autocompletion=far_ends)]
 Number = Annotated[int, typer.Option("--number", min=0, help="Of parallel links, which; 0 is all of them.")]
 ClusterName = Annotated[str | None, Cluster]
 
@@ -76,8 +77,12 @@ def reset(a: A, b: B, number: Number = 0, cluster: ClusterName = None) -> None:
 
 @link.command()
 def show(
-    a: Annotated[str | None, typer.Argument(help="Only the links of this device.")] = None,
-    b: Annotated[str | None, typer.Argument(help="Only those that lead to this one.")] = None,
+    a: Annotated[
+        str | None, typer.Argument(help="Only the links of this device.", autocompletion=devices)
+    ] = None,
+    b: Annotated[
+        str | None, typer.Argument(help="Only those that lead to this one.", autocompletion=far_ends)
+    ] = None,
     format: Annotated[Format, Output] = Format.table,
     cluster: ClusterName = None,
 ) -> None:

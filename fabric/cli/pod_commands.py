@@ -15,6 +15,7 @@ import typer
 from fabric.api.objects import Object
 from fabric.cli import terminal
 from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.completion import devices
 from fabric.cluster import logs as container_logs
 from fabric.cluster import pods
 from fabric.cluster.places import Places
@@ -29,7 +30,11 @@ Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of 
 Container = Annotated[str | None, typer.Option("--container", "-c", help="Container; without it, the first.")]
 NodeName = Annotated[
     str | None,
-    typer.Option("--node", help="Run on this node, switch or router, or on control-plane, not in a pod."),
+    typer.Option(
+        "--node",
+        help="Run on this node, switch or router, or on control-plane, not in a pod.",
+        autocompletion=devices,
+    ),
 ]
 ClusterName = Annotated[str | None, Cluster]
 

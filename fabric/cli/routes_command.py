@@ -10,6 +10,7 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.completion import devices
 from fabric.cli.output import Format, Output
 from fabric.cluster import pods
 from fabric.errors import BadInput, FabricError, Problem
@@ -23,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def routes(
-    node: Annotated[str, typer.Argument(help="A node, switch or router, or control-plane.")],
+    node: Annotated[
+        str, typer.Argument(help="A node, switch or router, or control-plane.", autocompletion=devices)
+    ],
     destination: Annotated[
         str | None,
         typer.Argument(
