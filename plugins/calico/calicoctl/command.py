@@ -66,13 +66,13 @@ async def _run(session: Session, argv: Sequence[str]) -> None:
     rest = words[len(subcommand.usage.name.split()) :]
     try:
         arguments = parse(subcommand.usage, rest)
+        if arguments.flag("help"):
+            session.say(str(subcommand.usage))
+        else:
+            await subcommand.run(session, arguments)
     except BadUsage as error:
         said = f"Invalid option: 'calicoctl {' '.join(words)}' ({error})."
         raise BadUsage(f"{said} Use flag '--help' to read about a specific subcommand.") from None
-    if arguments.flag("help"):
-        session.say(str(subcommand.usage))
-    else:
-        await subcommand.run(session, arguments)
 
 
 def _meant(words: Sequence[str]) -> Subcommand | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TextIO
 
 from calico.calicoctl import files
-from calico.calicoctl.arguments import Arguments, Option
+from calico.calicoctl.arguments import Arguments, BadUsage, Option
 from calico.calicoctl.files import BadFile
 from calico.resources.envelope import API_VERSION, Resource
 from calico.resources.table import NOUNS, kind_named, kind_of
@@ -42,10 +42,11 @@ def noun_named(name: str) -> type[Resource]:
 
 
 def loaded(arguments: Arguments, stdin: TextIO) -> list[Object]:
-    """The objects that -f names. BadFile when one cannot be read; NothingThere when a file holds none."""
+    """The objects that -f names. BadUsage without it, BadFile when one cannot be read, NothingThere when
+    a file holds none."""
     name = arguments.value("filename")
     if not name:
-        raise NothingThere("a file is needed: --filename=<FILENAME>")
+        raise BadUsage("a file is needed: --filename=<FILENAME>")
     found: list[Object] = []
     for file, documents in files.documents(name, stdin, recursive=arguments.flag("recursive")):
         objects = [obj for document in documents for obj in files.objects(document, file)]

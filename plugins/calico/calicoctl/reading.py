@@ -8,7 +8,7 @@ from typing import Any
 from calico.calicoctl import printing
 from calico.calicoctl.arguments import Arguments, Option, Usage
 from calico.calicoctl.door import Door
-from calico.calicoctl.manifests import FILE_OPTIONS, NAMESPACE
+from calico.calicoctl.manifests import FILE_OPTIONS, NAMESPACE, Unsupported
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.calicoctl.targets import Target, targets
 from calico.columns import COLUMNS
@@ -26,7 +26,10 @@ Print = Callable[[Sequence[Object]], str]
 
 async def _get(session: Session, arguments: Arguments) -> None:
     show = _printer(arguments)
-    wanted = targets(session, arguments)
+    try:
+        wanted = targets(session, arguments)
+    except Unsupported as error:
+        raise Refused(f"failed to get resources: {error}") from None
     door = await session.door()
     found: list[Object] = []
     errors: list[FabricError] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calico.calicoctl.arguments import Arguments
+from calico.calicoctl.arguments import Arguments, BadUsage
 from calico.calicoctl.files import BadFile
 from calico.calicoctl.manifests import Unsupported, loaded, namespace_of, noun_named, noun_of
 from calico.calicoctl.session import Refused, Session
@@ -24,7 +24,7 @@ class Target:
 
 
 def targets(session: Session, arguments: Arguments) -> list[Target]:
-    """What the words, or else the file, name; Refused and Unsupported."""
+    """What the words, or else the file, name; BadUsage, Refused and Unsupported."""
     if arguments.flag("filename"):
         if arguments.words:
             raise Refused("give a kind and names, or --filename, but not both")
@@ -34,7 +34,7 @@ def targets(session: Session, arguments: Arguments) -> list[Target]:
         except BadFile as error:
             raise Refused(f"failed to execute command: {error}") from None
     if not arguments.words:
-        raise Refused("No resources specified")
+        raise BadUsage("a kind is needed, or --filename=<FILENAME>")
     kind, *names = arguments.words
     noun = noun_named(kind)
     return [Target(noun, name, _namespace(noun, name, "", arguments)) for name in names or [""]]

@@ -98,8 +98,13 @@ async def test_namespaces_of_a_kind_that_has_them(ctl):
 async def test_kinds_are_named_as_calicoctl_names_them(ctl):
     for name in ("ippool", "IPPools", "ipp", "pool"):
         assert "pool-1" in await ctl.does("get", name)
-    assert await ctl.refuses("get", "pods") == "resource type 'pods' is not supported"
-    assert await ctl.refuses("get") == "No resources specified"
+    assert await ctl.refuses("get", "pods") == (
+        "failed to get resources: resource type 'pods' is not supported"
+    )
+    assert await ctl.refuses("get") == (
+        "Invalid option: 'calicoctl get' (a kind is needed, or --filename=<FILENAME>). "
+        "Use flag '--help' to read about a specific subcommand."
+    )
 
 
 async def test_a_folder_is_gone_through(ctl, tmp_path):
@@ -120,7 +125,7 @@ async def test_a_folder_is_gone_through(ctl, tmp_path):
     empty.mkdir()
     assert await ctl.refuses("apply", "-f", str(empty)) == f"No resources specified in directory {empty}"
     assert await ctl.does("apply", "-f", str(empty), "--skip-empty") == "No resources specified\n"
-    assert await ctl.refuses("apply") == "a file is needed: --filename=<FILENAME>"
+    assert "'calicoctl apply' (a file is needed: --filename=<FILENAME>)" in await ctl.refuses("apply")
 
 
 async def test_what_is_no_resource_cannot_be_begun_with(ctl):
