@@ -47,7 +47,8 @@ class Picture:
 def tree(picture: Picture) -> str:
     """Return the graph as a tree from the highest tier down; a device is drawn in full where it comes first.
 
-    Each further link to it is a line `= name`; pods stand below their node, sessions at the end.
+    Each further link to it is a line `= name`, with its number if it is a parallel one; pods stand below
+    their node, sessions at the end.
     """
     below = _spanning(picture.wiring)
     lines: list[str] = []
@@ -140,8 +141,9 @@ def _branches(picture: Picture, below: _Spanning, name: str, indent: str) -> Ite
     for index, (link, is_first) in enumerate(below.links[name], len(pods) + 1):
         last = index == count
         far = link.other(name)
-        words = f" [{found}]" if (found := picture.words(link)) else ""
-        title = _title(picture, picture.wiring.device(far)) if is_first else f"= {far}"
+        words = f" [link {found}]" if (found := picture.words(link)) else ""
+        which = f" (link {link.number})" if link.number > 1 else ""
+        title = _title(picture, picture.wiring.device(far)) if is_first else f"= {far}{which}"
         yield f"{indent}{'└─' if last else '├─'} {title}{words}"
         if is_first:
             yield from _branches(picture, below, far, indent + ("   " if last else "│  "))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -7,6 +8,7 @@ from support.wirings import TWO_SITES, addressed, nodes, wired
 from fabric.topology import routed
 from fabric.topology.drawing import Peering, Picture, dot, tree
 from fabric.topology.svg import layout, svg
+from fabric.topology.wiring import Wiring
 
 PODS = {"node-1": ["default/pod-1", "default/pod-10", "default/pod-2"], "node-2": ["default/pod-3"]}
 
@@ -61,6 +63,14 @@ def test_no_two_boxes_overlap_and_every_device_is_drawn_once(options):
     for device in wiring.devices:
         full = [line for line in lines if line.lstrip("│├└─ ").split(" ")[0] == device.name]
         assert len(full) == 1
+
+
+def test_a_tree_says_of_a_link_that_it_is_down_and_which_of_two_it_is():
+    wiring = wired({"kind": "leaf-spine", "racks": 1, "spines": 1, "uplinks": 2}, 1)
+    links = [replace(it, up=it.number != 1 or it.b != "spine-1") for it in wiring.links]
+    lines = tree(Picture(Wiring(wiring.devices, links))).splitlines()
+    assert "├─ leaf-1 router AS 65001 [link down]" in lines
+    assert "└─ = leaf-1 (link 2)" in lines
 
 
 def test_names_that_mean_something_to_xml_or_dot_are_quoted():
