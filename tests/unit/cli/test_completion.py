@@ -14,7 +14,7 @@ from fabric.cluster.places import Places
 from fabric.topology.load import loads
 
 RACKS = loads(
-    "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
+    "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: racks}\n"
     "spec: {nodes: 2, network: {plugin: flannel}, underlay: {kind: leaf-spine}}\n",
     Path("t.yaml"),
 )
@@ -22,16 +22,17 @@ RACKS = loads(
 
 @pytest.fixture
 def offered(tmp_path):
-    """What is offered for the last word, on a machine with one cluster `t` of two racks."""
+    """What is offered for the last word where the cluster `racks` is meant; others may run beside it."""
     environment = os.environ | {
         "FABRIC_RUN_DIR": str(tmp_path / "run"),
         "FABRIC_STATE_DIR": str(tmp_path / "state"),
+        "FABRIC_CLUSTER": "racks",
         "_FABRIC_COMPLETE": "complete_bash",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FABRIC_RUN_DIR", "FABRIC_STATE_DIR"):
             patch.setenv(name, environment[name])
-        places = Places("t")
+        places = Places("racks")
         places.make()
         specs.write(places.spec, specs.choose(RACKS, None, api_port=1, workers=1))
 
@@ -53,12 +54,12 @@ def offered(tmp_path):
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        ("fabric link down --cluster t le", ["leaf-1", "leaf-2"]),
+        ("fabric link down --cluster racks le", ["leaf-1", "leaf-2"]),
         ("fabric link set leaf-1 ", ["control-plane", "node-1", "spine-1", "spine-2"]),
-        ("fabric link show --cluster t leaf-2 sp", ["spine-1", "spine-2"]),
+        ("fabric link show --cluster racks leaf-2 sp", ["spine-1", "spine-2"]),
         ("fabric routes no", ["node-1", "node-2"]),
         ("fabric exec --node spine-", ["spine-1", "spine-2"]),
-        ("fabric bgp ", ["t"]),
+        ("fabric bgp rack", ["racks"]),
         ("fabric routes --cluster nowhere no", []),
     ],
 )
