@@ -199,11 +199,13 @@ class World(RuleBasedStateMachine):
 
     async def _let_go(self) -> None:
         for obj in await self._all(CONFIG_MAP):
-            if HELD in (obj["metadata"].get("finalizers") or ()):
-                rest = [f for f in obj["metadata"]["finalizers"] if f != HELD]
-                meta = {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": rest}
-                namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-                await self.plane.client.patch(CONFIG_MAP, name, {"metadata": meta}, namespace=namespace)
+            while HELD in ((meta := obj["metadata"]).get("finalizers") or ()):
+                rest = [finalizer for finalizer in meta["finalizers"] if finalizer != HELD]
+                try:
+                    freed = obj | {"metadata": meta | {"finalizers": rest}}
+                    obj = await self.plane.client.update(CONFIG_MAP, freed)
+                except Conflict:
+                    obj = await self.plane.client.get(CONFIG_MAP, meta["name"], meta["namespace"])
 
     # The machinery.
 
