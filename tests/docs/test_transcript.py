@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.transcript import fold, matches, subnets
+from support.transcript import fold, matches, moved, subnets
 
 TABLE = """NAMESPACE   POD     IP            NODE
 default     pod-1   10.244.67.2   node-1
@@ -47,3 +47,11 @@ def test_times_and_macs_and_process_ids_are_folded():
     assert fold("lladdr 0a:58:0a:f4:43:01 DELAY", {}) == fold("lladdr 0a:58:0a:f4:05:01 REACHABLE", {})
     assert fold("api     902   0", {}) == fold("api   10902   0", {})
     assert fold("api     902   0", {}) != fold("api     902   1", {})
+
+
+def test_subnets_of_a_page_become_those_of_the_cluster_all_at_once():
+    said = {"node-1": "10.244.47.", "node-2": "10.244.30."}
+    real = {"node-1": "10.244.19.", "node-2": "10.244.47."}
+    command = "ip route get 10.244.30.2 from 10.244.47.2"
+    assert moved(command, said, real) == "ip route get 10.244.47.2 from 10.244.19.2"
+    assert moved(command, said, {}) == command

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from support.pages import TOP, Said
-from support.transcript import fold, matches, subnets
+from support.transcript import fold, matches, moved, subnets
 
 AGAIN_SECONDS_MAX = 20.0
 COMMAND_SECONDS_MAX = 120.0
@@ -113,9 +113,7 @@ class PageSession:
     def _real_command(self, command: str) -> str:
         if self._topology:
             command = command.replace(self._topology, self.cluster)
-        for node, subnet in self._said.items():
-            command = command.replace(subnet, self._real.get(node, subnet))
-        return command
+        return moved(command, self._said, self._real)
 
     def _is(self, said: Said, printed: str) -> bool:
         self._real |= subnets(printed)

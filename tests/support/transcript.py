@@ -41,6 +41,17 @@ def subnets(text: str) -> dict[str, str]:
     return {node: subnet for subnet, node in _PODS.findall(folded)}
 
 
+def moved(text: str, said: Mapping[str, str], real: Mapping[str, str]) -> str:
+    """The text with each node's subnet as it really is in place of that which a page says, all at once.
+
+    One after the other they could meet: what is one node's on the page may be another's in truth.
+    """
+    to = {subnet: real[node] for node, subnet in said.items() if node in real}
+    if not to:
+        return text
+    return re.sub("|".join(map(re.escape, to)), lambda found: to[found[0]], text)
+
+
 def fold(text: str, known: Mapping[str, str]) -> str:
     """The text without what differs from run to run; `known` names the nodes' subnets."""
     for node, subnet in known.items():
