@@ -135,6 +135,7 @@ class Cni:
             return
         if uid_of(pod) != ref.uid or self._is_ending(ref.uid):
             return
+        self._refuse_new()
         name = self._endpoint_name(ref)
         endpoint = _endpoint(self._node, name, ref, pod, result.ips)
         await workloads.write(self._store, self._clock, endpoint)

@@ -116,6 +116,21 @@ async def test_an_endpoint_that_somebody_deleted_comes_back(node):
     assert [call.split()[0] for call in node.store.calls] == ["get"], "one look at each, and no write"
 
 
+async def test_while_no_pod_may_come_no_endpoint_comes_back(node, monkeypatch):
+    """As while the datastore is locked, and somebody carries over what is in it."""
+    await node.cni.add(ref())
+    key = "/calico/resources/v3/projectcalico.org/workloadendpoints/default/node--1-k8s-pod--1-eth0"
+    await node.store.txn([], [Delete(key)])
+
+    def refuse():
+        raise FabricError("the datastore is locked")
+
+    monkeypatch.setattr(node.cni, "_refuse_new", refuse)
+    with pytest.raises(FabricError, match="locked"):
+        await node.cni.restore()
+    assert not await node.endpoints()
+
+
 async def test_the_endpoint_of_a_pod_that_goes_does_not_come_back(node, monkeypatch):
     """DEL comes while the API is asked for the pod."""
     await node.cni.add(ref())
