@@ -14,7 +14,6 @@ from fabric.cluster.places import Places
 from fabric.cluster.pods import need_spec
 from fabric.cluster.runtimes import all_connections, sandbox_pids
 from fabric.cluster.shells import Shells
-from fabric.errors import FabricError
 
 
 def register(app: typer.Typer) -> None:
@@ -35,15 +34,11 @@ def cli(
 
     Example: sudo fabric cli two-nodes -c pingall -c "iperf pod-1 pod-3"
     """
+    from fabric.cli.mininet_line import CommandLine
+    from fabric.cli.mininet_net import Net
+
     need_root("cli")
     places = choose(name)
-    try:
-        from fabric.cli.mininet_line import CommandLine
-        from fabric.cli.mininet_net import Net
-    except ImportError as error:
-        if not (error.name or "").startswith("mininet"):
-            raise
-        raise FabricError("fabric cli needs Mininet: pip install 'pod-fabric[mininet]'") from None
     spec = need_spec(places)
     shells = Shells(places)
     try:

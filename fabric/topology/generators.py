@@ -10,24 +10,18 @@ import inspect
 import itertools
 import json
 import math
-import os
 import random
-import resource
-import signal
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
+from fabric.topology.child import NoAnswer, answer_of
 from fabric.topology.wiring import LINKS_MAX, ROUTERS_MAX, natural
 
-SECONDS_MAX = 5
 SEED = 1
 """Of a random graph whose file names no other: the same file is the same graph."""
-MEMORY_MAX = 256 << 20
-"""Bytes that a generator may use beyond what its process has."""
 Edges = list[tuple[int, int]]
 
 
@@ -37,9 +31,10 @@ def vertices_of(name: str, arguments: Mapping[str, Any]) -> tuple[Edges, dict[in
     LookupError: there is no such generator; ValueError: it does not take these arguments, or grows too large.
     """
     build = _OWN.get(name) or _networkx(name)
-    answer = json.loads(_built_once(build, json.dumps(arguments)) or "null")
-    if answer is None:
-        raise ValueError(_too_large())
+    try:
+        answer = json.loads(_built_once(build, json.dumps(arguments)))
+    except NoAnswer as failure:
+        raise ValueError(f"{_too_large()} ({failure})") from None
     if "error" in answer:
         raise ValueError(answer["error"])
     return [(a, b) for a, b in answer["edges"]], dict(enumerate(answer["tiers"]))
@@ -99,7 +94,7 @@ def _networkx(name: str) -> Callable[..., Any]:
 @cache
 def _built_once(build: Callable[..., Any], arguments: str) -> bytes:
     """Remembered, because one `fabric up` asks more than once."""
-    return _in_child(lambda: _built(build, json.loads(arguments)))
+    return answer_of(lambda: _built(build, json.loads(arguments)).encode())
 
 
 def _built(build: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
@@ -124,24 +119,3 @@ def _built(build: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
 
 def _too_large() -> str:
     return f"more than {ROUTERS_MAX} routers or {LINKS_MAX} links"
-
-
-def _in_child(work: Callable[[], str]) -> bytes:
-    """Return what `work` returns in a child of bounded time and memory; empty when it ended early."""
-    readable, writable = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(SECONDS_MAX)
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_MAX,) * 2)
-            with os.fdopen(writable, "wb") as answers:
-                answers.write(work().encode())
-        finally:
-            os._exit(0)
-    os.close(writable)
-    with os.fdopen(readable, "rb") as answers:
-        answer = answers.read()
-    os.waitpid(pid, 0)
-    return answer

@@ -1,7 +1,8 @@
 """A Mininet `Topo` class as an underlay: its hosts are the nodes, its switches bridges, its links links.
 
 Only the description is read (`Topo.hosts`, `switches`, `links` with bw, delay, jitter and loss):
-Mininet builds nothing. The file that defines the class is Python, and runs as whoever runs fabric.
+Mininet builds nothing. The file that defines the class is Python; it runs as whoever runs fabric, in a child
+process of bounded time and memory (`child`), and what comes back is data.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
+import orjson
+
+from fabric.topology.child import NoAnswer, answer_of
 from fabric.topology.document import Path
 from fabric.topology.model import NodeEntry
 from fabric.topology.shapes import Shape, shape
@@ -19,7 +23,12 @@ from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wiring import Device, Link, Unwirable, Wiring, natural
 
 _AT: Path = ("underlay", "topo")
+_ARGUMENTS: Path = ("underlay", "arguments")
 _MODULE = "fabric_mininet_topo"
+_READ = ("bw", "delay", "jitter", "loss", "use_htb")
+"""The options of TCLink that are carried over."""
+_answers: dict[tuple[str, int, str], dict[str, Any]] = {}
+"""What a file said, by class, time of change and arguments: one `fabric up` asks more than once."""
 
 
 def from_mininet(
@@ -29,15 +38,17 @@ def from_mininet(
 
     A host that is called as a node is that node; the others become the remaining nodes, in natural order.
     """
-    topo = _instance(_class(options["topo"], folder), options.get("arguments", {}))
-    hosts = sorted(map(str, topo.hosts()), key=natural)
-    switches = sorted(map(str, topo.switches()), key=natural)
+    topo = _description(options["topo"], folder, options.get("arguments", {}))
+    hosts = sorted(topo["hosts"], key=natural)
+    switches = sorted(topo["switches"], key=natural)
+    if not switches:
+        raise Unwirable((_AT, "the Topo has no switch"))
     names = _node_names(hosts, [node.name for node in nodes]) | {it: it for it in switches}
     devices = [Device(CONTROL_PLANE, "host"), *(Device(node.name, "host") for node in nodes)]
     devices += [Device(it, "switch", tier=1) for it in switches]
     links: list[Link] = []
     seen: set[frozenset[str]] = set()
-    for a, b, info in topo.links(sort=True, withInfo=True):
+    for a, b, info in topo["links"]:
         if frozenset((a, b)) in seen:
             raise Unwirable(
                 (_AT, f"two links between {a} and {b}; a bridge would send frames round for ever")
@@ -45,41 +56,77 @@ def from_mininet(
         seen.add(frozenset((a, b)))
         if a in names and b in names:
             links.append(Link(names[a], names[b], _shape(a, b, info, default)))
-    if not switches:
-        raise Unwirable((_AT, "the Topo has no switch"))
     return Wiring(devices, [Link(CONTROL_PLANE, switches[0], default), *links])
 
 
-def _class(topo: str, folder: FilePath) -> type:
-    """Return the class that `file.py:Class` names."""
+def _description(topo: str, folder: FilePath, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hosts, switches and links of the class that `file.py:Class` names."""
     file, _, name = topo.rpartition(":")
     path = folder / file
-    try:
-        from mininet.topo import Topo
-    except ImportError:
-        what = "needs Mininet's Topo class: pip install 'pod-fabric[mininet]'"
-        raise Unwirable((("underlay", "kind"), f"mininet {what}")) from None
     if not path.is_file():
         raise Unwirable((_AT, f"no file {str(path)!r}; write topo as file.py:Class"))
-    spec = importlib.util.spec_from_file_location(_MODULE, path)
-    assert spec is not None and spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
+    key = (f"{path.resolve()}:{name}", path.stat().st_mtime_ns, orjson.dumps(arguments).decode())
+    if key not in _answers:
+        try:
+            _answers[key] = orjson.loads(answer_of(lambda: orjson.dumps(_read(path, name, arguments))))
+        except NoAnswer as failure:
+            raise Unwirable((_AT, f"{path} gives no Topo: {failure}")) from None
+    said = _answers[key]
+    if "error" in said:
+        raise Unwirable((_ARGUMENTS if said["inArguments"] else _AT, said["error"]))
+    return said
+
+
+def _read(path: FilePath, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the file and build the Topo, in the child; `sys.exit` is an error like any other."""
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise Unwirable((_AT, f"{path} cannot be run: {type(error).__name__}: {error}")) from error
+        found = _class(path, name)
+    except BaseException as error:
+        return _refused(f"{path} cannot be run: {type(error).__name__}: {error}")
+    if isinstance(found, str):
+        return _refused(found)
+    called = f"{name}(**arguments)"
+    try:
+        topo = found(**arguments)
+    except BaseException as error:
+        return _refused(f"{called}: {type(error).__name__}: {error}", in_arguments=True)
+    if not hasattr(topo, "g"):
+        what = "does not call super().__init__(), which makes the graph; define build() instead"
+        return _refused(f"{path}: {name}.__init__ {what}")
+    try:
+        links = [[str(a), str(b), _options(info)] for a, b, info in topo.links(sort=True, withInfo=True)]
+        return {
+            "hosts": list(map(str, topo.hosts())),
+            "switches": list(map(str, topo.switches())),
+            "links": links,
+        }
+    except BaseException as error:
+        return _refused(f"{path}: {name} cannot be read: {type(error).__name__}: {error}")
+
+
+def _class(path: FilePath, name: str) -> type | str:
+    """Return the class, or what is wrong with the file."""
+    from mininet.topo import Topo
+
+    spec = importlib.util.spec_from_file_location(_MODULE, path)
+    if spec is None or spec.loader is None:
+        return f"{path} is no Python file; write topo as file.py:Class"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     found = getattr(module, name, None)
     if not (inspect.isclass(found) and issubclass(found, Topo)):
-        raise Unwirable((_AT, f"{path} has no Topo class {name!r}"))
+        return f"{path} has no Topo class {name!r}"
     return found
 
 
-def _instance(topo: type, arguments: Mapping[str, Any]) -> Any:
-    try:
-        return topo(**arguments)
-    except Exception as error:
-        what = f"{topo.__name__}(**arguments): {type(error).__name__}: {error}"
-        raise Unwirable((("underlay", "arguments"), what)) from error
+def _options(info: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return what is read of a link's options, as text."""
+    found = {key: info[key] for key in _READ if info.get(key) is not None and (key != "loss" or info[key])}
+    return {key: bool(value) if key == "use_htb" else str(value) for key, value in found.items()}
+
+
+def _refused(what: str, *, in_arguments: bool = False) -> dict[str, Any]:
+    return {"error": " ".join(what.split()), "inArguments": in_arguments}
 
 
 def _node_names(hosts: Sequence[str], nodes: Sequence[str]) -> dict[str, str]:
@@ -94,12 +141,10 @@ def _node_names(hosts: Sequence[str], nodes: Sequence[str]) -> dict[str, str]:
 def _shape(a: str, b: str, info: Mapping[str, Any], default: Shape) -> Shape:
     """Return the shape of TCLink's options: bw in Mbit/s, delay and jitter with units, loss in percent."""
     value: dict[str, Any] = {}
-    if info.get("bw") is not None:
+    if "bw" in info:
         value["rate"] = f"{info['bw']}Mbit"
-    for key in ("delay", "jitter"):
-        if info.get(key) is not None:
-            value[key] = str(info[key])
-    if info.get("loss"):
+    value |= {key: info[key] for key in ("delay", "jitter") if key in info}
+    if "loss" in info:
         value["loss"] = f"{info['loss']}%"
     if info.get("use_htb"):
         value["queue"] = "htb"

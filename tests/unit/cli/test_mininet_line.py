@@ -8,9 +8,6 @@ import subprocess
 import sys
 
 import pytest
-
-pytest.importorskip("mininet")
-
 from mininet.log import lg
 
 from fabric.cli.mininet_line import CommandLine

@@ -1,15 +1,14 @@
-"""A Mininet Topo class as an underlay; without Mininet, a stand-in with the methods that are read."""
+"""A Mininet Topo class as an underlay, and what its file may do without harm."""
 
 from __future__ import annotations
 
-import builtins
-import sys
-import types
+import runpy
 from pathlib import Path
 
 import pytest
 from support.wirings import nodes
 
+from fabric.topology.child import NoAnswer, answer_of
 from fabric.topology.wires import wires
 from fabric.topology.wiring import Unwirable
 
@@ -40,44 +39,8 @@ class Twice(Topo):
 """
 
 
-class StandIn:
-    """What is read of mininet.topo.Topo (2.3)."""
-
-    def __init__(self, **params: object) -> None:
-        self._hosts: list[str] = []
-        self._switches: list[str] = []
-        self._links: list[tuple[str, str, dict[str, object]]] = []
-        self.build(**params)
-
-    def addHost(self, name: str) -> str:
-        self._hosts.append(name)
-        return name
-
-    def addSwitch(self, name: str) -> str:
-        self._switches.append(name)
-        return name
-
-    def addLink(self, a: str, b: str, **options: object) -> None:
-        self._links.append((a, b, options))
-
-    def hosts(self) -> list[str]:
-        return self._hosts
-
-    def switches(self) -> list[str]:
-        return self._switches
-
-    def links(self, sort: bool, withInfo: bool) -> list[tuple[str, str, dict[str, object]]]:
-        assert sort and withInfo
-        return sorted(self._links, key=lambda it: it[:2])
-
-
-@pytest.fixture(params=["stand-in", "mininet"])
-def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    if request.param == "stand-in":
-        module = types.ModuleType("mininet.topo")
-        module.Topo = StandIn
-        monkeypatch.setitem(sys.modules, "mininet", types.ModuleType("mininet"))
-        monkeypatch.setitem(sys.modules, "mininet.topo", module)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "topo.py").write_text(TOPO)
     return tmp_path
 
@@ -124,14 +87,41 @@ def test_a_topo_that_cannot_be_an_underlay_is_refused(folder, options, words):
         wires({"kind": "mininet", **options}, nodes(2), folder)
 
 
-def test_without_mininet_the_message_says_what_to_install(monkeypatch, tmp_path):
-    real = builtins.__import__
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("class Tree(Topo):\n    def __init__(self): self.depth = 3", r"does not call super\(\).__init__"),
+        ("class Tree(Topo):\n    def build(self): raise SystemExit('no')", "SystemExit: no"),
+        ("import sys\nsys.exit(3)", "cannot be run: SystemExit: 3"),
+        ("import os\nos._exit(0)", "ended early"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "ended early"),
+        ("class Tree(Topo):\n    def build(self): self.addHost(self.nothing)", "AttributeError"),
+        ("class Tree(Topo):\n    def hosts(self): raise KeyError('h1')", "cannot be read: KeyError"),
+        ("class Tree(Topo):\n    def build(self): self.all = bytearray(1 << 30)", "MemoryError"),
+    ],
+    ids=str,
+)
+def test_whatever_a_file_does_is_one_line_of_error(folder, body, words):
+    (folder / "odd.py").write_text(f"from mininet.topo import Topo\n{body}\n")
+    with pytest.raises(Unwirable, match=words):
+        wires({"kind": "mininet", "topo": "odd.py:Tree"}, nodes(2), folder)
 
-    def absent(name, *rest):
-        if name.startswith("mininet"):
-            raise ImportError(name)
-        return real(name, *rest)
 
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(Unwirable, match=r"pip install 'pod-fabric\[mininet\]'"):
-        wires({"kind": "mininet", "topo": "topo.py:Tree"}, nodes(2), tmp_path)
+def test_a_file_that_never_ends_is_ended_with_all_that_it_started(monkeypatch, folder):
+    left = folder / "pid"
+    (folder / "odd.py").write_text(
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(left)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(NoAnswer, match="longer than 1 s"):
+        answer_of(lambda: runpy.run_path(str(folder / "odd.py")) and b"", seconds_max=1.0)
+    state = Path(f"/proc/{left.read_text()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_what_a_file_prints_is_not_in_the_way_of_what_is_read(folder, capfd):
+    (folder / "loud.py").write_text(f"print('hello')\n{TOPO}")
+    wires({"kind": "mininet", "topo": "loud.py:Tree"}, nodes(2), folder)
+    assert capfd.readouterr().out == ""
