@@ -21,12 +21,12 @@ from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.routes import main_table
-from fabric.kernel.runtime import DaemonStatus
-from fabric.kernel.runtime_client import RuntimeClient
 from fabric.netstate.objects import IPNetwork, NetObject, Route
 from fabric.netstate.plan import diff
 from fabric.netstate.port import Owner
 from fabric.plugin.contract import Program
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import DaemonStatus
 from fabric.topology.underlay import SWITCH
 from fabric.verify import bgp as sessions_of
 from fabric.verify import birds

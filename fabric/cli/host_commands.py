@@ -10,7 +10,7 @@ from fabric.cli import output
 from fabric.cli.output import Format, Output
 from fabric.cluster import preflight
 from fabric.cluster.places import image_files
-from fabric.kernel.images import Catalogue, Listed
+from fabric.kubelet.catalogue import Catalogue, Listed
 
 
 def register(app: typer.Typer) -> None:

@@ -21,7 +21,7 @@ from fabric.cluster import pods
 from fabric.cluster.places import Places
 from fabric.cluster.runtimes import connection
 from fabric.errors import BadInput, FabricError, Problem
-from fabric.kernel.runtime import StartError
+from fabric.runtime.contract import StartError
 
 NOT_FOUND = 127
 """What a shell answers for a program that is not there."""

@@ -12,7 +12,7 @@ import termios
 import tty
 from collections.abc import Iterator
 
-from fabric.kernel.runtime import ExecSession
+from fabric.runtime.contract import ExecSession
 
 READ_BYTES = 1 << 16
 _DRAIN_SECONDS_MAX = 1.0

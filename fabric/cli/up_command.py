@@ -17,7 +17,7 @@ from fabric.cli.stages import Stages
 from fabric.cluster import bring_up, kinds, manifests, preflight
 from fabric.cluster.places import image_files
 from fabric.cluster.settle import Progress, Settling
-from fabric.kernel.images import Catalogue
+from fabric.kubelet.catalogue import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
 from fabric.verify.reachability import Matrix, PodEnded, pod_reachability

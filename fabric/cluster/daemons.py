@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import DaemonSpec, Runtime
 from fabric.plugin.contract import Program
+from fabric.runtime.contract import DaemonSpec, Runtime
 
 LOGS = Path("var/log/daemons")
 """Below a node's private files: `<program>.log` has what it wrote to stdout and stderr."""

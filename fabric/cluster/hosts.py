@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
-from fabric.kernel.runtime import Mount, NodeSpec, Runtime
+from fabric.runtime.contract import Mount, NodeSpec, Runtime
 from fabric.topology.underlay import CONTROL_PLANE
 
 AT_ONCE = 8

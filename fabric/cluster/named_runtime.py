@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import SandboxSpec, SandboxStatus
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import SandboxSpec, SandboxStatus
 
 LOOK_SECONDS, WAITING_SECONDS = 1.0, 0.03
 _POD = "pod:"

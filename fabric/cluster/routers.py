@@ -17,8 +17,8 @@ from fabric.bird.daemon import Daemon
 from fabric.cluster.daemons import NodeDaemons
 from fabric.cluster.places import Places
 from fabric.errors import FabricError
-from fabric.kernel.runtime import Runtime
 from fabric.plugin.contract import Program
+from fabric.runtime.contract import Runtime
 
 BIRD = "bird"
 INSIDE = Path("/run/bird")

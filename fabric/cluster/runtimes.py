@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fabric.cluster.places import Places
 from fabric.errors import FabricError
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
 
 CONNECT_SECONDS_MAX = 5.0
 

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Sequence
 
 from fabric.cluster.places import Places
-from fabric.kernel.runtime import ExecSession
-from fabric.kernel.runtime_client import RuntimeClient
-from fabric.kernel.runtime_exec import RemoteExec
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.client_exec import RemoteExec
+from fabric.runtime.contract import ExecSession
 
 
 class Shells:

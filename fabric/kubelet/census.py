@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import ContainerSpec, ContainerStatus, Runtime, SandboxSpec, SandboxStatus
+from fabric.runtime.contract import ContainerSpec, ContainerStatus, Runtime, SandboxSpec, SandboxStatus
 
 RETRY_SECONDS = 0.1
 RETRY_SECONDS_MAX = 5.0

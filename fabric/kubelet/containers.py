@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
-from fabric.kernel.images import Image
-from fabric.kernel.runtime import ContainerSpec, Mount
+from fabric.kubelet.catalogue import Image
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.images import image_id
 from fabric.kubelet.podspec import host_network, hostname, spec_of
@@ -26,6 +25,7 @@ from fabric.kubelet.records import (
     container_id,
 )
 from fabric.kubelet.refusals import ConfigError
+from fabric.runtime.contract import ContainerSpec, Mount
 
 
 def container_spec(

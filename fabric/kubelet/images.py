@@ -10,8 +10,8 @@ from typing import Protocol
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
-from fabric.kernel.images import Image
 from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.catalogue import Image
 from fabric.kubelet.records import Waiting
 
 

@@ -19,7 +19,6 @@ from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
 from fabric.errors import FabricError
-from fabric.kernel.runtime import Runtime, SandboxStatus
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, uids_on_disk
@@ -35,6 +34,7 @@ from fabric.kubelet.statuswriter import StatusWriter
 from fabric.kubelet.stopping import Stopper
 from fabric.netstate.port import Kernel
 from fabric.plugin.contract import NodeAgent
+from fabric.runtime.contract import Runtime, SandboxStatus
 
 RETRY_SECONDS = 0.1
 RETRY_SECONDS_MAX = 10.0

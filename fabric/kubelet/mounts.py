@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
-from fabric.kernel.runtime import Mount
 from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
@@ -22,6 +21,7 @@ from fabric.kubelet.payload import publish
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.refusals import MountFailed
 from fabric.kubelet.volumes import contents, has_content
+from fabric.runtime.contract import Mount
 
 log = logging.getLogger(__name__)
 

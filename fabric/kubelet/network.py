@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
-from fabric.kernel.runtime import SandboxStatus
 from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
 from fabric.netstate.port import Kernel, Owner
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
+from fabric.runtime.contract import SandboxStatus
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.api.objects import Object, parse_timestamp
-from fabric.kernel.runtime import ContainerStatus
+from fabric.runtime.contract import ContainerStatus
 
 LABEL_UID = "io.kubernetes.pod.uid"
 LABEL_NAME = "io.kubernetes.pod.name"

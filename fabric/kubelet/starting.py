@@ -14,9 +14,8 @@ from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import Events
 from fabric.errors import FabricError
-from fabric.kernel.images import Image
-from fabric.kernel.runtime import ContainerStatus, Mount, RuntimeRefused, SandboxSpec
 from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.catalogue import Image
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, PodFiles
 from fabric.kubelet.containers import container_spec
@@ -33,6 +32,7 @@ from fabric.kubelet.refs import pod_ref
 from fabric.kubelet.refusals import ConfigError, CreateFailed, MountFailed
 from fabric.kubelet.sources import SourceCache
 from fabric.kubelet.volumes import volume_references
+from fabric.runtime.contract import ContainerStatus, Mount, RuntimeRefused, SandboxSpec
 
 CONFIG_RETRY_SECONDS = 10.0
 

@@ -22,10 +22,10 @@ from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.config import Config
 from fabric.bird.protocols import Protocol
 from fabric.cluster.daemons import NodeDaemons
-from fabric.kernel.runtime import Mount, NodeSpec
-from fabric.kernel.runtime_client import RuntimeClient
 from fabric.netstate.objects import Family
 from fabric.plugin.contract import NodeContext
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import Mount, NodeSpec
 from fabric.store.memory import MemoryStore
 from support.calico_nodes import config, facts
 from support.dict_host import DictHost

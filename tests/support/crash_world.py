@@ -16,13 +16,13 @@ from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError, NotFound
 from fabric.kernel.fake import FakeKernel
-from fabric.kernel.fake_program import Program
-from fabric.kernel.runtime import NodeSpec
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig, uids_on_disk
 from fabric.kubelet.kubelet import Kubelet
 from fabric.kubelet.podspec import is_terminal
 from fabric.netstate.objects import Bridge, Veth
+from fabric.runtime.contract import NodeSpec
+from fabric.runtime.fake_program import Program
 from fabric.store.memory import MemoryStore
 from support.one_node import EPOCH, NODE_NAME, FakeAgent, FakeCatalogue, SharedFate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import DaemonSpec, DaemonStatus, NodeSpec, Runtime, RuntimeRefused
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, NodeSpec, Runtime, RuntimeRefused
 from support.eventually import eventually
 
 FOR_EVER = ("sleep", "1000")

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fabric.kernel.runtime import DaemonSpec, DaemonStatus, NodeSpec
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, NodeSpec
 from support.daemon_contract import daemon
 from support.eventually import eventually
 from support.namespaces import run_inside

@@ -16,14 +16,14 @@ from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
 from fabric.kernel.fake import FakeKernel
-from fabric.kernel.fake_runtime import FakeRuntime
-from fabric.kernel.images import Image
-from fabric.kernel.runtime import NodeSpec, SandboxSpec, SandboxStatus
+from fabric.kubelet.catalogue import Image
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
 from fabric.plugin.contract import AgentStatus, Attachment, PodRef
+from fabric.runtime.contract import NodeSpec, SandboxSpec, SandboxStatus
+from fabric.runtime.fake import FakeRuntime
 from support.memory_api import MemoryApi
 
 EPOCH = 1.8e9

@@ -7,8 +7,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from fabric.kernel.runtime import ContainerSpec, ContainerStatus, NodeSpec, SandboxSpec
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import ContainerSpec, ContainerStatus, NodeSpec, SandboxSpec
 from support.runtime_contract import ended
 from support.runtime_process import RuntimeProcess
 

@@ -18,15 +18,15 @@ from fabric.apiserver.registry import Registry
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError, NotFound
-from fabric.kernel.images import Catalogue
 from fabric.kernel.linux import LinuxKernel
-from fabric.kernel.runtime import Mount, NodeSpec, SandboxSpec, SandboxStatus
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
 from fabric.netstate.objects import Address, Bridge
 from fabric.netstate.plan import diff
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import Mount, NodeSpec, SandboxSpec, SandboxStatus
 from fabric.store.memory import MemoryStore
 from support.eventually import eventually
 from support.one_node import NODE_NAME, FakeAgent

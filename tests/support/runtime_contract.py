@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import (
+from fabric.runtime.contract import (
     ContainerSpec,
     ContainerStatus,
     NodeSpec,

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fabric.kernel.forkserver.command import command
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.command import command
 
 _MAIN = "main()"
 _JOIN = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'

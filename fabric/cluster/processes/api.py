@@ -20,7 +20,7 @@ from fabric.cluster.places import Places
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError
 from fabric.kernel.namespaces import inside
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
 from fabric.store.server import StoreServer
 from fabric.store.sqlite import SqliteStore
 from fabric.topology.underlay import CONTROL_PLANE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from fabric.cluster.places import Places
-from fabric.kernel.forkserver.command import command
+from fabric.runtime.command import command
 
 
 def run(places: Places, index: int) -> None:

@@ -20,7 +20,7 @@ from fabric.cluster.underlay import Underlay
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
 
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 0.03
 """How long a host may be dead before it is noticed; how soon a runtime that is away is asked again."""

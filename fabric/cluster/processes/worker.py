@@ -21,8 +21,8 @@ from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
 from fabric.errors import FabricError
-from fabric.kernel.images import Catalogue
 from fabric.kernel.linux import LinuxKernel
+from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet

@@ -12,7 +12,7 @@ from support.runtime_contract import ended, status
 from support.runtime_process import connected
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import ContainerSpec, SandboxSpec
+from fabric.runtime.contract import ContainerSpec, SandboxSpec
 
 
 async def test_the_living_are_adopted_with_all_that_was_known(shell: PodShell):

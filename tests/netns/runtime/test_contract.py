@@ -10,7 +10,7 @@ from support.daemon_contract import DaemonContract
 from support.runtime_contract import RuntimeContract
 from support.runtime_process import running
 
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
 
 pytestmark = pytest.mark.netns
 

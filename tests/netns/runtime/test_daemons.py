@@ -18,8 +18,8 @@ from support.runtime_process import RuntimeProcess, connected, running
 
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon
-from fabric.kernel.runtime import DaemonSpec, DaemonStatus, Mount, NodeSpec, Runtime
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, Mount, NodeSpec, Runtime
 
 NAMESPACES = ("net", "uts", "ipc", "mnt", "pid")
 GLIBC_LEAVES = 0x7FFFFFFF
@@ -107,6 +107,7 @@ async def test_it_inherits_nothing(lab: Lab):
     its = state(started.pid)
     assert (int(its["SigBlk"], 16), int(its["SigIgn"], 16) & GLIBC_LEAVES) == (0, 0)
     assert os.getsid(started.pid) == os.getpgid(started.pid) == started.pid
+    await eventually(lambda: environment(started.pid))  # exec tells before it has put it there.
     assert environment(started.pid) == [
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME=/root",

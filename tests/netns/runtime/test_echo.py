@@ -11,7 +11,7 @@ from support.eventually import eventually
 from support.pod_shell import PodShell
 from support.runtime_contract import ended
 
-from fabric.kernel.images import Catalogue
+from fabric.kubelet.catalogue import Catalogue
 
 
 @pytest.fixture

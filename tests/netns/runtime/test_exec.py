@@ -9,7 +9,7 @@ import pytest
 from support.eventually import eventually
 from support.pod_shell import PodShell
 
-from fabric.kernel.runtime import StartError
+from fabric.runtime.contract import StartError
 
 
 async def test_a_program_runs_beside_the_containers_and_in_its_root(shell: PodShell):

@@ -15,7 +15,7 @@ from support.capture import Capture, mark
 from support.eventually import eventually
 from support.ipip_lab import IpipLab, ipip_lab
 
-from fabric.kernel.runtime import DaemonSpec
+from fabric.runtime.contract import DaemonSpec
 
 POD_1, POD_2, POD_3 = (f"10.244.{n}.5" for n in (1, 2, 3))
 NODE_1, NODE_2, NODE_3 = (f"192.168.0.1{n}" for n in (1, 2, 3))

@@ -8,7 +8,7 @@ import pytest
 from support.eventually import eventually
 from support.pod_shell import PodShell, mounts_of
 
-from fabric.kernel.runtime import NodeSpec, SandboxSpec
+from fabric.runtime.contract import NodeSpec, SandboxSpec
 
 
 def namespace(pid: int, kind: str) -> str:

@@ -10,11 +10,11 @@ from support.pod_shell import PodShell
 from support.runtime_contract import RuntimeContract
 from support.runtime_process import running
 
-from fabric.kernel.runtime_client import RuntimeClient
+from fabric.runtime.client import RuntimeClient
 
 PRELUDE = """
 import os
-from fabric.kernel.forkserver import linux
+from fabric.runtime.processes import linux
 def refuse(namespace):
     raise OSError(22, os.strerror(22))
 linux.proc_of = refuse

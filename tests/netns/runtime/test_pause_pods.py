@@ -14,8 +14,8 @@ from support.runtime_contract import ended
 from support.runtime_process import connected
 
 from fabric.errors import FabricError
-from fabric.kernel.images import Catalogue
-from fabric.kernel.runtime import Mount, SandboxSpec
+from fabric.kubelet.catalogue import Catalogue
+from fabric.runtime.contract import Mount, SandboxSpec
 
 PAUSE = Catalogue.default().resolve("pause").argv
 

@@ -10,7 +10,7 @@ from support.pod_shell import PodShell, is_on_host
 from support.runtime_contract import ended
 
 from fabric.errors import FabricError
-from fabric.kernel.runtime import Mount, NodeSpec
+from fabric.runtime.contract import Mount, NodeSpec
 
 
 async def test_what_a_container_writes_is_not_on_the_host(shell: PodShell):

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.namespaces import namespaces
 
-from fabric.kernel.forkserver.routes import Routes
 from fabric.kernel.namespaces import inside
+from fabric.runtime.builtin.routes import Routes
 
 GATEWAYS = [IPv4Address(f"192.168.0.{n}") for n in range(12, 16)]
 BITS = 10

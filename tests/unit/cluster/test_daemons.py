@@ -6,9 +6,9 @@ import pytest
 
 from fabric.cluster.daemons import NodeDaemons
 from fabric.errors import FabricError
-from fabric.kernel.fake_runtime import FakeRuntime
-from fabric.kernel.runtime import NodeSpec
 from fabric.plugin.contract import Program
+from fabric.runtime.contract import NodeSpec
+from fabric.runtime.fake import FakeRuntime
 
 BIRD = Program("bird", ("bird", "-f"), ("bird", "-f", "-R"))
 

@@ -6,7 +6,7 @@ import pytest
 from fabric.cluster import spec as specs
 from fabric.cluster.hosts import Hosts, wanted_hosts
 from fabric.cluster.places import Places
-from fabric.kernel.fake_runtime import FakeRuntime
+from fabric.runtime.fake import FakeRuntime
 from fabric.topology.load import loads
 from fabric.topology.model import NodeEntry
 

@@ -8,9 +8,9 @@ import contextlib
 from support.owned_task import running
 
 from fabric.errors import FabricError
-from fabric.kernel.fake_runtime import FakeRuntime
-from fabric.kernel.runtime import ContainerSpec, NodeSpec, SandboxSpec
 from fabric.kubelet.census import Census
+from fabric.runtime.contract import ContainerSpec, NodeSpec, SandboxSpec
+from fabric.runtime.fake import FakeRuntime
 
 
 async def pod(census: Census, node: str) -> str:

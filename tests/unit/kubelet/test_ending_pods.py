@@ -8,7 +8,7 @@ import pytest
 from support.one_node import OneNode, after
 
 from fabric.api.kinds import POD
-from fabric.kernel.fake_program import Program
+from fabric.runtime.fake_program import Program
 
 STUBBORN = {"nginx": Program(ignores=frozenset({signal.SIGTERM}))}
 

@@ -6,7 +6,7 @@ import pytest
 from support.one_node import OneNode, after, container
 
 from fabric.api.objects import condition_is
-from fabric.kernel.fake_program import Program
+from fabric.runtime.fake_program import Program
 
 
 @pytest.fixture

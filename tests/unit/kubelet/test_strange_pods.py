@@ -9,7 +9,7 @@ from support.one_node import OneNode, after, container
 
 from fabric.api.kinds import CONFIG_MAP, POD
 from fabric.api.objects import condition
-from fabric.kernel.runtime import RuntimeRefused
+from fabric.runtime.contract import RuntimeRefused
 
 LONG = "n" * 253
 

@@ -9,7 +9,7 @@ from support.one_node import OneNode, after, container
 
 from fabric.api.kinds import CONFIG_MAP, SECRET
 from fabric.api.objects import Object
-from fabric.kernel.images import Image
+from fabric.kubelet.catalogue import Image
 
 
 @pytest.fixture

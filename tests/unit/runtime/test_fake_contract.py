@@ -6,7 +6,7 @@ import pytest
 from support.daemon_contract import DaemonContract
 from support.runtime_contract import RuntimeContract
 
-from fabric.kernel.fake_runtime import FakeRuntime
+from fabric.runtime.fake import FakeRuntime
 
 
 class TestFakeRuntime(RuntimeContract, DaemonContract):

@@ -8,9 +8,7 @@ import signal
 import pytest
 
 from fabric.errors import FabricError
-from fabric.kernel.fake_program import Program
-from fabric.kernel.fake_runtime import FakeRuntime
-from fabric.kernel.runtime import (
+from fabric.runtime.contract import (
     ContainerSpec,
     ContainerStatus,
     DaemonSpec,
@@ -18,6 +16,8 @@ from fabric.kernel.runtime import (
     SandboxSpec,
     StartError,
 )
+from fabric.runtime.fake import FakeRuntime
+from fabric.runtime.fake_program import Program
 
 
 async def pod(runtime: FakeRuntime, *argv: str) -> ContainerStatus:

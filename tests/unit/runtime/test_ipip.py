@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, UDP, defragment
 from scapy.packet import Raw
 
-from fabric.kernel.forkserver import ipip
-from fabric.kernel.forkserver.carrier import PROGRAM
 from fabric.plugin.contract import IPIP_CARRIER
+from fabric.runtime.builtin import ipip
+from fabric.runtime.builtin.carrier import PROGRAM
 
 POD_1, POD_2 = "10.244.1.5", "10.244.2.5"
 NODE_1, NODE_2 = "192.168.0.11", "192.168.0.12"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fabric.kernel.forkserver.logs import LOG_BYTES_MAX, open_to_append, shorten
+from fabric.runtime.containers.logs import LOG_BYTES_MAX, open_to_append, shorten
 
 
 def test_a_log_that_is_too_long_is_cut_under_its_writer(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fabric.kernel.forkserver.polling import Poll
+from fabric.runtime.polling import Poll
 
 
 def ready_pipe() -> int:

@@ -1,0 +1,103 @@
+"""One client's connection: requests come in, answers and news go out, all without waiting."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from fabric.runtime.polling import READ, WRITE
+from fabric.runtime.wire import Frames, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabric.runtime.polling import Poll
+    from fabric.runtime.wire import Message
+
+    Request = Callable[["Connection", Message], None]
+
+_READ_BYTES_MAX = 64 * 1024
+_WAITING_BYTES_MAX = 32 << 20
+"""Of answers that a client does not read; beyond, it is cut off and has to come again."""
+FDS_MAX = 3
+
+
+class Connection:
+    """Calls `request(connection, message)` for each that comes; `on_close` functions at the end."""
+
+    def __init__(self, end: socket.socket, poll: Poll, request: Request) -> None:
+        self.fds: list[int] = []
+        """Descriptors that came with the requests and that nobody has taken yet."""
+        self.on_close: list[Callable[[], None]] = []
+        self._end = end
+        self._poll = poll
+        self._request = request
+        self._frames = Frames()
+        self._waiting = bytearray()
+        self._open = True
+        end.setblocking(False)
+        poll.watch(end.fileno(), self._ready)
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send, or keep for later; descriptors go along only when nothing waits."""
+        if not self._open:
+            return
+        data = pack(message)
+        if fds and not self._waiting:
+            sent = socket.send_fds(self._end, [data], list(fds))
+            data = data[sent:]
+        self._waiting += data
+        self._flush()
+        if len(self._waiting) > _WAITING_BYTES_MAX:
+            self.close()
+
+    def take_fds(self) -> list[int]:
+        """Return what came along; they are the caller's to close."""
+        fds, self.fds = self.fds, []
+        return fds
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._poll.forget(self._end.fileno())
+        self._end.close()
+        for fd in self.take_fds():
+            os.close(fd)
+        for call in self.on_close:
+            call()
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if self._open and events & ~WRITE:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._end, _READ_BYTES_MAX, FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        self.fds += fds
+        try:
+            messages = self._frames.feed(data)
+        except ValueError:
+            data, messages = b"", []
+        for message in messages:
+            self._request(self, message)
+        if not data or len(self.fds) > FDS_MAX:
+            self.close()
+
+    def _flush(self) -> None:
+        try:
+            while self._waiting:
+                del self._waiting[: self._end.send(self._waiting)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        self._poll.change(self._end.fileno(), READ | WRITE if self._waiting else READ)

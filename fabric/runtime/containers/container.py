@@ -1,0 +1,90 @@
+"""One container's process: the runtime goes where it is to run, builds its root, and starts it there."""
+
+from __future__ import annotations
+
+import os
+
+from fabric.runtime.namespaces import roots
+from fabric.runtime.processes import linux, program
+from fabric.runtime.processes.files import close_all
+from fabric.runtime.processes.process import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from fabric.runtime.namespaces.cell import Cell
+    from fabric.runtime.namespaces.root_template import Ground
+
+    Spec = dict[str, Any]
+
+_POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
+_VOLUME = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
+
+
+def start(
+    spec: Spec, pause: Process, ground: Ground, files: Sequence[int], cell: Cell | None = None
+) -> Process:
+    """Start it, in the cell or in a root of its own, with `files` as descriptors 0, 1 and 2.
+
+    Failure or OSError when it cannot be.
+    """
+    uid, gid = spec.get("uid", 0), spec.get("gid", 0)
+    env = program.environment(spec.get("env", {}), uid)
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(files)]
+    user = program.User(uid, gid, confined=True)
+    first = None
+    with ground:
+        if cell is not None:
+            cell.enter()
+            linux.setns(pause.fd, _POD)
+        else:
+            first = None if _enter(spec, pause, ground) else _last_mounts
+            program.enter_directory(spec.get("cwd", "/"))
+        pid = program.start(spec["argv"], env, actions, user, first, session=cell is None)
+    return Process.born(pid)
+
+
+def _enter(spec: Spec, pause: Process, ground: Ground) -> bool:
+    """Go into the pod's namespaces and a new root; return whether /proc could be mounted from here."""
+    root = spec.get("root")
+    given = linux.open_tree(root) if root else -1
+    proc = _proc_of(pause)
+    trees = roots.Trees(spec.get("mounts", ()), _VOLUME)
+    try:
+        ground.enter_copy()
+        devices = linux.open_tree("/devices")
+        if given >= 0:
+            linux.move_mount(given, "/lower")
+        roots.enter(ground, ("/lower",) if root else ("/layer", "/host"))
+        linux.setns(pause.fd, _POD)
+        roots.mount_sys(read_only=True)
+        roots.mount_devices(devices)
+        os.close(devices)
+        if proc >= 0:
+            roots.mount_proc(proc)
+            roots.protect_proc()
+        trees.attach()
+    finally:
+        trees.close()
+        close_all((given, proc))
+    if spec.get("read_only_root", False):
+        roots.make_read_only()
+    return proc >= 0
+
+
+def _proc_of(pause: Process) -> int:
+    """Return a detached /proc of the pod's, or -1 where only the pod can make it (before Linux 6.17)."""
+    namespace = os.open(f"/proc/{pause.pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return linux.proc_of(namespace)
+    except OSError:
+        return -1
+    finally:
+        os.close(namespace)
+
+
+def _last_mounts() -> None:
+    roots.mount_proc(-1)
+    roots.protect_proc()

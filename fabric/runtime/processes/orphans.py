@@ -1,0 +1,51 @@
+"""Processes that the runtime started and was killed before it wrote them down.
+
+Each process has a file of the records' directory as its standard input or output: a container its FIFOs, by
+which it is known, and all others one mark. Those that no record names are ended: whoever asked for them
+asks again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from fabric.runtime.processes.process import start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fabric.runtime.processes.records import Records
+
+    Identity = tuple[int, int]
+
+_NONE = (0, 0)
+
+
+def end_unnamed(records: Records) -> list[int]:
+    """Kill every process that no record names, remove its FIFOs; return the pids."""
+    fifos = records.unnamed()
+    of_fifos = {_identity(path) for path in fifos} - {_NONE}
+    mark = _identity(records.mark_path)
+    named = records.named()
+    ended = []
+    for pid in _pids():
+        stdin, stdout = (_identity(f"/proc/{pid}/fd/{fd}") for fd in (0, 1))
+        is_marked = stdin == mark != _NONE and (pid, start_time(pid)) not in named
+        if is_marked or of_fifos & {stdin, stdout}:
+            ended.append(pid)
+            os.kill(pid, signal.SIGKILL)
+    for path in fifos:
+        os.unlink(path)
+    return ended
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def _identity(path: str) -> Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return _NONE
+    return (status.st_dev, status.st_ino)
