@@ -1,12 +1,13 @@
 """Two kinds of error: the world said no (`FabricError`), and our own bugs (anything else).
 
-A loop retries a `FabricError` with back-off and says so in status and events; any other
-exception ends its process, and the supervisor starts that again. A message says what was
-wrong, where, and what to do.
+A loop retries a `FabricError` with back-off and says so in status and events. Any other exception parks the
+key that it met (`fabric.control.parking`); outside a key it ends its process, and the supervisor starts that
+again. A message says what was wrong, where, and what to do.
 """
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 
@@ -32,6 +33,37 @@ class BadInput(FabricError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+class OutOfResources(FabricError):
+    """The machine has no more of something: disk, descriptors, processes or memory."""
+
+
+_EXHAUSTED = {
+    errno.ENOSPC: "the disk is full: free some of it",
+    errno.EDQUOT: "the disk quota is used up: free some of it",
+    errno.EMFILE: "this process has no file descriptors left: raise `ulimit -n`",
+    errno.ENFILE: "the machine has no file descriptors left: raise fs.file-max",
+    errno.EAGAIN: "no process or thread can be started: raise `ulimit -u` or kernel.pid_max",
+    errno.ENOMEM: "the machine has no memory left",
+}
+
+
+def refusal_in(error: BaseException) -> FabricError | None:
+    """Return the world's refusal that `error` is, or None for a bug.
+
+    An exhausted resource is a refusal too; so is a group of nothing but refusals, of which the first is told.
+    """
+    match error:
+        case FabricError():
+            return error
+        case OSError() if error.errno in _EXHAUSTED:
+            where = f" ({error.filename})" if error.filename else ""
+            return OutOfResources(f"{error.strerror}{where}: {_EXHAUSTED[error.errno]}")
+        case BaseExceptionGroup():
+            refusals = [refusal_in(each) for each in error.exceptions]
+            return refusals[0] if all(refusals) else None
+    return None
 
 
 class KernelRefused(FabricError):

@@ -1,7 +1,7 @@
-"""The loop around a reconcile: level-triggered, retried with back-off, ended by a bug.
+"""A controller reconciles keys: level-triggered, and a key that fails never stops the others.
 
-An event only names a key; reconcile reads the rest itself. A `FabricError` is the world saying
-no: the key comes back after a delay that doubles with each failure in a row.
+An event only names a key; reconcile reads the rest itself. A `FabricError` is the world saying no: the key
+comes back after a delay that doubles with each failure in a row. Any other exception parks the key.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from fabric.control import parking
+from fabric.control.backoff import LONG, Backoff
 from fabric.control.workqueue import WorkQueue
-from fabric.errors import FabricError
+from fabric.errors import FabricError, refusal_in
 
 K = TypeVar("K", bound=Hashable)
 
@@ -32,19 +34,20 @@ class Controller(Generic[K]):
         reconcile: Callable[[K], Awaitable[None]],
         *,
         workers: int = 1,
-        retry_seconds: float = 0.1,
-        retry_seconds_max: float = 60.0,
+        backoff: Backoff = LONG,
+        on_park: Callable[[K, Exception], None] | None = None,
     ) -> None:
+        """`on_park` is told of each key that is parked, to write an Event on its object; must not raise."""
         self.name = name
         self.queue: WorkQueue[K] = WorkQueue()
         self._reconcile = reconcile
         self._workers = workers
-        self._retry_seconds = retry_seconds
-        self._retry_seconds_max = retry_seconds_max
-        self._delays: dict[K, float] = {}
+        self._backoff = backoff
+        self._on_park = on_park
+        self._failures: dict[K, int] = {}
 
     async def run(self) -> None:
-        """Work for ever with `workers` keys at a time; a bug in reconcile ends it, as an exception group."""
+        """Work for ever with `workers` keys at a time; a bug ends it only where parking is off."""
         async with asyncio.TaskGroup() as workers:
             for number in range(self._workers):
                 workers.create_task(self._work(), name=f"{self.name}-{number}")
@@ -56,15 +59,26 @@ class Controller(Generic[K]):
     async def _reconcile_next(self, key: K) -> None:
         try:
             await self._reconcile(key)
-        except FabricError as error:
-            self._retry_later(key, error)
+        except Exception as error:
+            refusal = refusal_in(error)
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            if refusal is None:
+                self._park(key, error, failures)
+            else:
+                self._retry_later(key, refusal, failures)
         else:
-            self._delays.pop(key, None)
+            self._failures.pop(key, None)
         finally:
             self.queue.done(key)
 
-    def _retry_later(self, key: K, error: FabricError) -> None:
-        delay = self._delays.get(key, self._retry_seconds)
-        self._delays[key] = min(delay * 2, self._retry_seconds_max)
+    def _retry_later(self, key: K, error: FabricError, failures: int) -> None:
+        delay = self._backoff.seconds(failures)
         log.info("%s: %s: %s (again in %.1f s)", self.name, key, error, delay)
+        self.queue.add_after(key, delay)
+
+    def _park(self, key: K, bug: Exception, failures: int) -> None:
+        delay = parking.BACKOFF.seconds(failures)
+        parking.park(log, self.name, key, bug, delay)
+        if self._on_park is not None:
+            self._on_park(key, bug)
         self.queue.add_after(key, delay)

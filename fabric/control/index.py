@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Hashable, Iterable
 
 from fabric.api.objects import Key, Object
+from fabric.control import parking
+
+log = logging.getLogger(__name__)
 
 
 class Index:
@@ -20,8 +24,7 @@ class Index:
 
     def replace(self, key: Key, old: Object | None, new: Object | None) -> None:
         """Note that the object of the key was `old` and is `new`; None is absence."""
-        before = set(self.of(old)) if old is not None else set()
-        after = set(self.of(new)) if new is not None else set()
+        before, after = self._values(key, old), self._values(key, new)
         for value in before - after:
             keys = self._keys[value]
             del keys[key]
@@ -29,3 +32,11 @@ class Index:
                 del self._keys[value]
         for value in after - before:
             self._keys.setdefault(value, {})[key] = None
+
+    def _values(self, key: Key, obj: Object | None) -> set[Hashable]:
+        """The values of an object; one that `of` cannot digest has none."""
+        try:
+            return set(self.of(obj)) if obj is not None else set()
+        except Exception as bug:
+            parking.park(log, "index", key, bug)
+            return set()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Key, Object, key_of, resource_version_of, uid_of
+from fabric.control import parking
 from fabric.control.client import Client, ObjectList, WatchEvent
 from fabric.control.index import Index
 from fabric.errors import FabricError
@@ -81,12 +82,12 @@ class Informer:
     def on_change(self, notify: Notify) -> None:
         """Call `notify(key, old, new)` on each change: None is absence. It names a key, and decides nothing.
 
-        Objects already there are told at once as new. Must not block; an exception in it is a bug
-        and ends the informer.
+        Objects already there are told at once as new. Must not block; what an exception in it cannot digest
+        is parked: logged, and told again with the object's next change.
         """
         self._handlers.append(notify)
         for key, obj in tuple(self._objects.items()):
-            notify(key, None, obj)
+            self._tell(notify, key, None, obj)
 
     async def synced(self) -> None:
         """Wait until the first list is in the cache and was told to the handlers."""
@@ -163,4 +164,10 @@ class Informer:
         for index in self._indexes.values():
             index.replace(key, old, new)
         for notify in self._handlers:
+            self._tell(notify, key, old, new)
+
+    def _tell(self, notify: Notify, key: Key, old: Object | None, new: Object | None) -> None:
+        try:
             notify(key, old, new)
+        except Exception as bug:
+            parking.park(log, f"informer of {self.kind}", key, bug)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from itertools import groupby
+from socket import socket as AnySocket
 
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
@@ -91,6 +92,13 @@ class FakeHost(Host):
                 continue
             for step in steps:
                 self._carry_out(space, step)
+
+    async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
+        """A socket of the test's own namespace: the fake carries no packets."""
+        self._space("socket")
+        opened = AnySocket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
 
     def refuse_next(self, which: Callable[[Step], bool]) -> None:
         """Refuse the next step that `which` picks, once, with EBUSY."""

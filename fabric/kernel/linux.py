@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from socket import SOCK_CLOEXEC, SOCK_NONBLOCK
+from socket import socket as AnySocket
 from typing import TypeVar
 
 from fabric.errors import KernelRefused
@@ -107,6 +109,9 @@ class LinuxHost(Host):
             async with self._turn:
                 await self._kernel.in_thread(lambda: self._apply(plan))
 
+    async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
+        return await self._kernel.in_thread(lambda: self._open_socket(family, kind, protocol))
+
     def forget(self) -> None:
         """Close the socket, unless it is in use: then the end of that use closes it."""
         if self._busy.acquire(blocking=False):
@@ -117,6 +122,16 @@ class LinuxHost(Host):
         if self._socket is not None:
             self._socket.close()
         self._socket, self._pid = None, 0
+
+    def _open_socket(self, family: int, kind: int, protocol: int) -> AnySocket:
+        try:
+            with inside(self._kernel.pids[self._name]):
+                return AnySocket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
+        except KeyError:
+            gone = NetlinkError(errno.ESRCH, "there is no such namespace")
+            raise refusal(self._name, "socket", gone) from None
+        except OSError as error:
+            raise refusal(self._name, "socket", error) from error
 
     def _read(self, owner: Owner) -> NetState:
         with self._visit("read") as socket:

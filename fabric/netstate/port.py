@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import socket as AnySocket
 from typing import Protocol
 
 from fabric.netstate.objects import NetObject, NetState
@@ -52,6 +53,14 @@ class Host(Protocol):
         Steps already done stay done: the caller reads again and computes the rest. Deleting what is
         already gone, and adding what is already there to the letter, are not errors; adding an `Ipip` without
         ends takes over the one that is there.
+        """
+        ...
+
+    async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
+        """Open a socket in this namespace, for whatever must leave from here: a probe, a query, a capture.
+
+        `family` and `kind` are the socket module's. KernelRefused when Linux does not give one. The caller
+        closes it; it keeps its namespace alive.
         """
         ...
 

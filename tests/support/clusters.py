@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fabric.control.parking import MARK
+
 TOP = Path(__file__).parents[2]
 SECONDS_MAX = 120
+TRACEBACK_LENGTH_MAX = 4000
 
 
 def run(*argv: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -106,7 +109,16 @@ class Cluster:
         return report
 
     def down(self) -> subprocess.CompletedProcess[str]:
-        return fabric("down", self.name)
+        """`fabric down`; a component that had parked a key fails the test."""
+        parked = self.parked()
+        done = fabric("down", self.name)
+        assert not parked, "\n".join(parked)
+        return done
+
+    def parked(self) -> list[str]:
+        """Each line of the components' logs that tells of a parked key, and the traceback behind it."""
+        logs = [path.read_text(errors="replace") for path in (self.state_folder / "logs").glob("*.log")]
+        return [MARK + text[:TRACEBACK_LENGTH_MAX] for log in logs for text in log.split(f" {MARK} ")[1:]]
 
     def exec(self, where: str, *command: str, container: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in a pod, or on a node when `where` begins with `node:`."""

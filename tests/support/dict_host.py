@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from socket import socket as AnySocket
+
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import NetObject, NetState
 from fabric.netstate.plan import Plan, diff
@@ -41,6 +43,9 @@ class DictHost(Host):
                 self.objects.pop(step.obj.key, None)
             else:
                 self.objects[step.obj.key] = step.obj
+
+    async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
+        raise KernelRefused("node-1: this host has no sockets")
 
     def stranger_sets(self, *objects: NetObject) -> None:
         """Somebody else makes the namespace hold exactly these."""

@@ -6,6 +6,7 @@ A test class inherits `KernelContract` and gives the fixture `kernel`, whose nam
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import ClassVar
@@ -74,6 +75,14 @@ class KernelContract(CaseContract):
             await host.read(owner_of(LAN))
         with pytest.raises(KernelRefused, match="node-9"):
             await put(host, *LAN)
+
+    async def test_a_socket_leaves_from_the_namespace(self, kernel: Kernel):
+        opened = await kernel.host("node-1").socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with opened:
+            assert opened.type & socket.SOCK_DGRAM
+            assert not opened.getblocking()
+        with pytest.raises(KernelRefused, match=r"node-9: socket.*ESRCH"):
+            await kernel.host("node-9").socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     async def test_an_empty_namespace_reads_as_nothing(self, kernel: Kernel):
         everything = Owner("all", ALL_KINDS, lambda obj: True)
