@@ -23,7 +23,7 @@ IFF_UP = 1
 DOOMED_GROUP = 0x0FAB
 """Devices that one request is about to delete."""
 _IFINFO = struct.Struct("=BxHiII")
-_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _NET_NS_PID = 1, 3, 4, 5, 10, 18, 19
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _NET_NS_PID = 1, 3, 4, 5, 10, 13, 18, 19
 _GROUP, _EXT_MASK, _NUM_TX_QUEUES, _NUM_RX_QUEUES, _LINK_NETNSID, _TARGET_NETNSID = 27, 29, 31, 32, 37, 46
 _DEVICE_ATTRIBUTES = frozenset((_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _LINK_NETNSID))
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
@@ -80,6 +80,7 @@ def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Requ
             body += attribute(_LINKINFO, text(_INFO_KIND, "veth") + info)
             after = [hairpin(link)] if link.hairpin else []
         case Vxlan():
+            body += b"" if link.qlen is None else u32(_TXQLEN, link.qlen)
             info = attribute(_INFO_DATA, _vxlan(link, indexes[link.parent]))
             body += attribute(_LINKINFO, text(_INFO_KIND, "vxlan") + info)
         case Ipip():

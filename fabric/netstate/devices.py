@@ -7,7 +7,7 @@ hangs on one.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 IPAddress = IPv4Address | IPv6Address
@@ -75,6 +75,8 @@ class Vxlan:
     learning: bool = False
     gbp: bool = False
     up: bool = True
+    qlen: int | None = field(default=None, compare=False)
+    """Packets that a queue of the device holds, given when it is made; None leaves Linux' 1000."""
 
     @property
     def key(self) -> Hashable:

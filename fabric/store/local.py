@@ -18,7 +18,7 @@ from fabric.errors import FabricError, StoreUnavailable
 from fabric.store.history import EVENTS_MAX
 from fabric.store.leases import Lease
 from fabric.store.mvcc import Change, Mvcc, Snapshot
-from fabric.store.port import Delete, KeyValue, ModRevision, Put, RangeResult, TxnResult
+from fabric.store.port import Compare, Delete, KeyValue, Put, RangeResult, TxnResult
 from fabric.store.watch import Waiters, Watch
 
 QUEUED_MAX = 10_000
@@ -64,7 +64,7 @@ class LocalStore:
         self._refuse_closed()
         return self._mvcc.range(prefix, start_after, limit, revision)
 
-    async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
+    async def txn(self, compares: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
         self._refuse_writes()
         succeeded, change = self._mvcc.stage(compares, success)
         await self._durable(change)

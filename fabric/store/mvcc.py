@@ -17,6 +17,7 @@ from fabric.store.history import EVENTS_MAX, History
 from fabric.store.keyspace import Keyspace
 from fabric.store.leases import Lease, LeaseTable
 from fabric.store.port import (
+    Compare,
     Delete,
     KeyValue,
     LeaseNotFound,
@@ -92,12 +93,10 @@ class Mvcc:
         self._refuse_future(revision)
         self.history.compact(revision)
 
-    def stage(self, compares: Iterable[ModRevision], success: Sequence[Put | Delete]) -> tuple[bool, Change]:
+    def stage(self, compares: Iterable[Compare], success: Sequence[Put | Delete]) -> tuple[bool, Change]:
         """Judge a transaction; LeaseNotFound when a put names a lease that is not (or no longer) there."""
-        for compare in compares:
-            newest = self._newest(compare.key)
-            if (newest.mod_revision if newest else 0) != compare.equals:
-                return False, Change(self._staged_revision)
+        if not all(map(self._holds, compares)):
+            return False, Change(self._staged_revision)
         if len({op.key for op in success}) < len(success):
             raise ValueError(f"a transaction writes each key once: {[op.key for op in success]}")
         for op in success:
@@ -152,6 +151,17 @@ class Mvcc:
             return StoreEvent("delete", KeyValue(op.key, b"", 0, revision, 0), prev) if prev else None
         created, version = (prev.create_revision, prev.version + 1) if prev else (revision, 1)
         return StoreEvent("put", KeyValue(op.key, op.value, created, revision, version, op.lease), prev)
+
+    def _holds(self, compare: Compare) -> bool:
+        if isinstance(compare, ModRevision):
+            newest = self._newest(compare.key)
+            return (newest.mod_revision if newest else 0) == compare.equals
+        staged = (event.kv for event in self._staged.values() if event.type == "put")
+        newer = (kv for kv in staged if kv.mod_revision > compare.revision)
+        if any(kv.key.startswith(compare.prefix) for kv in newer):
+            return False
+        there = (kv for kv in self._present.under(compare.prefix) if kv.key not in self._staged)
+        return all(kv.mod_revision <= compare.revision for kv in there)
 
     def _newest(self, key: str) -> KeyValue | None:
         event = self._staged.get(key)

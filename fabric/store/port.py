@@ -54,6 +54,20 @@ class ModRevision:
 
 
 @dataclass(frozen=True, slots=True)
+class NoneNewer:
+    """Compare: no key below the prefix was written after this revision (etcd: a compare with `range_end`).
+
+    A key that was deleted since does not count.
+    """
+
+    prefix: str
+    revision: int
+
+
+Compare = ModRevision | NoneNewer
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     key: str
     value: bytes
@@ -99,7 +113,7 @@ class Store(Protocol):
         """
         ...
 
-    async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
+    async def txn(self, compares: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
         """Apply all of `success` at one revision if every compare holds, else nothing.
 
         When it returns, the write is durable: no kill of any process loses it. A transaction writes

@@ -17,7 +17,7 @@ import msgspec
 from fabric.errors import StoreUnavailable
 from fabric.store import wire
 from fabric.store.connection import Connection, Stream
-from fabric.store.port import Delete, KeyValue, ModRevision, Put, RangeResult, StoreEvent, TxnResult
+from fabric.store.port import Compare, Delete, KeyValue, ModRevision, Put, RangeResult, StoreEvent, TxnResult
 
 CONNECT_SECONDS_MAX = 2.0
 ANSWER_SECONDS_MAX = 10.0
@@ -63,8 +63,8 @@ class RemoteStore:
         finally:
             connection.forget(id_)
 
-    async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
-        conditions = tuple((compare.key, compare.equals) for compare in compares)
+    async def txn(self, compares: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
+        conditions = tuple(map(_condition, compares))
         ops = tuple(map(_op, success))
         return await self._ask(lambda id_: wire.Txn(id_, conditions, ops), _txn)
 
@@ -151,6 +151,12 @@ class RemoteWatch(AsyncIterator[Sequence[StoreEvent]]):
     def __del__(self) -> None:
         if self._connection is not None:
             self._connection.forget(self._id, cancel=True)
+
+
+def _condition(compare: Compare) -> tuple[str, int, bool]:
+    if isinstance(compare, ModRevision):
+        return compare.key, compare.equals, False
+    return compare.prefix, compare.revision, True
 
 
 def _op(op: Put | Delete) -> tuple[str, bytes | None, int]:

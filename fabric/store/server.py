@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fabric.errors import FabricError
 from fabric.store import wire
-from fabric.store.port import Delete, ModRevision, Put, RangeResult, Store
+from fabric.store.port import Compare, Delete, ModRevision, NoneNewer, Put, RangeResult, Store
 
 REQUESTS_MAX = 4_096
 """In work at once, watches included, for each connection."""
@@ -144,8 +144,11 @@ class _Connection:
         await self._writer.drain()
 
 
-def _transaction(request: wire.Txn) -> tuple[list[ModRevision], list[Put | Delete]]:
-    compares = [ModRevision(key, equals) for key, equals in request.compares]
+def _transaction(request: wire.Txn) -> tuple[list[Compare], list[Put | Delete]]:
+    compares: list[Compare] = [
+        NoneNewer(key, revision) if below else ModRevision(key, revision)
+        for key, revision, below in request.compares
+    ]
     ops: list[Put | Delete] = [
         Delete(key) if value is None else Put(key, value, lease) for key, value, lease in request.ops
     ]

@@ -39,7 +39,8 @@ class Range(Request, frozen=True, tag=True):
 
 
 class Txn(Request, frozen=True, tag=True):
-    compares: tuple[tuple[str, int], ...]
+    compares: tuple[tuple[str, int, bool], ...]
+    """Key and mod revision; with True, a prefix below which nothing is newer than the revision."""
     ops: tuple[tuple[str, bytes | None, int], ...]
     """Key, value (None deletes), lease."""
 

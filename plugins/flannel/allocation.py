@@ -1,8 +1,9 @@
-"""Who gets which subnet: decided from all leases at one revision, then written only if nobody was faster.
+"""The allocation of subnets to nodes, decided from all leases at one revision of the store.
 
-In this order: the subnet that the store already holds for my public address; the one I had before
-(subnet.env); one at random of the first hundred free ones, so that nodes that start together
-seldom want the same. A subnet is taken by a transaction that needs its key to be absent.
+In this order a node gets the subnet that the store already holds for its public address; the one that it had
+before (subnet.env); one at random of the first hundred free ones, so that nodes that start together seldom
+want the same. The write needs the key to be absent and no lease to be newer than that revision: two keys can
+differ and yet share the subnet of one family.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from itertools import islice
 
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress, IPNetwork
-from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
+from fabric.store.port import Compare, Delete, KeyValue, ModRevision, NoneNewer, Put, Store
 from flannel.leases import SUBNETS, Lease, parse_lease
 from flannel.net_conf import NetConf, Range
 
 CANDIDATES_MAX = 100
 TRIES_MAX = 10
+"""Subnets that others took first."""
+LISTS_MAX = 1000
+"""Times that the leases are listed again because others' have changed meanwhile."""
 TTL_SECONDS = 86_400
 
 
@@ -57,21 +61,28 @@ async def acquire(
 ) -> Held:
     """Return this node's lease, with the attributes of `wanted` (whose subnets say nothing).
 
-    OutOfSubnets when none is free; FabricError when ten others were faster, ten times in a row.
+    OutOfSubnets when none is free; FabricError when others were faster ten times in a row.
     """
-    for _ in range(TRIES_MAX):
-        listed = entries((await store.range(SUBNETS)).kvs)
+    lost = 0
+    for _ in range(LISTS_MAX):
+        found = await store.range(SUBNETS)
+        listed = entries(found.kvs)
         mine = next((entry for entry in listed if _is_of(entry.lease, wanted.public_ips[0])), None)
-        if mine is not None and not _compatible(mine.lease, conf):
+        if mine is not None and not (_compatible(mine.lease, conf) and _is_oldest(mine, listed)):
             await store.txn([ModRevision(mine.kv.key, mine.kv.mod_revision)], [Delete(mine.kv.key)])
             continue
         if mine is not None:
-            held = await put(store, replace(wanted, subnets=mine.lease.subnets), mine.kv)
+            lease, over = replace(wanted, subnets=mine.lease.subnets), mine.kv
+            held = await put(store, lease, over)
         else:
             subnets = free_subnets(conf, [entry.lease for entry in listed], previous, rng)
-            held = await put(store, replace(wanted, subnets=subnets), None)
+            lease, over = replace(wanted, subnets=subnets), None
+            held = await put(store, lease, over, NoneNewer(SUBNETS, found.revision))
         if held is not None:
             return held
+        lost += await _is_taken(store, lease.key, over)
+        if lost >= TRIES_MAX:
+            break
     raise FabricError(f"no subnet after {TRIES_MAX} tries: other nodes took each one first; trying again")
 
 
@@ -81,12 +92,15 @@ async def own_lease(store: Store, public_ip: IPAddress) -> Lease | None:
     return next((entry.lease for entry in listed if _is_of(entry.lease, public_ip)), None)
 
 
-async def put(store: Store, lease: Lease, over: KeyValue | None) -> Held | None:
-    """Write the lease with 24 h to live over the key as we read it (None: absent); None when it changed."""
+async def put(store: Store, lease: Lease, over: KeyValue | None, *guards: Compare) -> Held | None:
+    """Write the lease with 24 h to live over the key as we read it (None: absent), if the guards hold.
+
+    None when the key changed, or a guard does not hold.
+    """
     reserved = over is not None and not over.lease
     granted = 0 if reserved else await store.grant(TTL_SECONDS)
-    guard = ModRevision(lease.key, over.mod_revision if over else 0)
-    result = await store.txn([guard], [Put(lease.key, lease.value, granted)])
+    unchanged = ModRevision(lease.key, over.mod_revision if over else 0)
+    result = await store.txn([unchanged, *guards], [Put(lease.key, lease.value, granted)])
     if result.succeeded:
         return Held(lease, result.revision, reserved)
     if granted:
@@ -129,6 +143,19 @@ def _choose(range_: Range, taken: Sequence[IPNetwork], rng: random.Random) -> IP
         every = f"all {range_.size} from {range_.first} to {range_.last}"
         raise OutOfSubnets(f"out of subnets: {every} are leased; use a larger podCIDR")
     return rng.choice(candidates)
+
+
+async def _is_taken(store: Store, key: str, over: KeyValue | None) -> bool:
+    """True when the key is not as it was read; else only other keys have changed."""
+    kv = await store.get(key)
+    return (kv.mod_revision if kv else 0) != (over.mod_revision if over else 0)
+
+
+def _is_oldest(mine: Entry, listed: Iterable[Entry]) -> bool:
+    """True unless an older lease has a subnet of this one too; a subnet with two owners is the older's."""
+    older = (it.lease for it in listed if it.kv.create_revision < mine.kv.create_revision)
+    taken = [subnet for lease in older for subnet in lease.subnets]
+    return not any(subnet.overlaps(other) for subnet in mine.lease.subnets for other in taken)
 
 
 def _is_of(lease: Lease, public_ip: IPAddress) -> bool:

@@ -21,6 +21,8 @@ from flannel.leases import CONFIG_KEY, Lease, compact
 from flannel.net_conf import NetConf, check, document
 
 WRITE_TRIES_MAX = 10
+TOPOLOGY_KEY = "/fabric/flannel/net-conf"
+"""The net-conf.json that the topology asked for last, by which a change of the topology is known."""
 
 
 class FlannelPlugin:
@@ -40,14 +42,20 @@ class FlannelPlugin:
         return BACKENDS[_conf(config).backend].features
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Write net-conf.json to the store, unless it says the same already."""
+        """Write net-conf.json when there is none, or when the topology says something else than last time.
+
+        What somebody edited in the store stays until then.
+        """
         doc = document(config, OPTIONS)
+        text = compact(doc).encode()
         for _ in range(WRITE_TRIES_MAX):
-            kv = await store.get(CONFIG_KEY)
-            if kv is not None and _same(kv.value, doc):
+            there, last = await store.get(CONFIG_KEY), await store.get(TOPOLOGY_KEY)
+            if there is not None and last is not None and _same(last.value, doc):
                 return
-            guard = ModRevision(CONFIG_KEY, kv.mod_revision if kv else 0)
-            if (await store.txn([guard], [Put(CONFIG_KEY, compact(doc).encode())])).succeeded:
+            guards = [ModRevision(CONFIG_KEY, there.mod_revision if there else 0)]
+            guards += [ModRevision(TOPOLOGY_KEY, last.mod_revision if last else 0)]
+            puts = [Put(TOPOLOGY_KEY, text), *([] if there and not last else [Put(CONFIG_KEY, text)])]
+            if (await store.txn(guards, puts)).succeeded:
                 return
         raise FabricError(f"{CONFIG_KEY} changes faster than it can be written: who else writes it?")
 

@@ -113,6 +113,7 @@ def _device(site: Site, subnet: IPNetwork, mtu: int) -> Iterable[NetObject]:
         mac=vtep_mac(site.lease, family),
         learning=options["Learning"],
         gbp=options["GBP"],
+        qlen=0,  # As flanneld's: `ip link` tells of no qlen.
     )
     # The subnet's own address, as a host address: what this node itself sends to remote pods comes from it.
     yield Address(ip_interface((subnet.network_address, subnet.max_prefixlen)), name)

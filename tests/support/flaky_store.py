@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fabric.errors import StoreUnavailable
 from fabric.store.memory import MemoryStore
-from fabric.store.port import Delete, KeyValue, ModRevision, Put, RangeResult, StoreEvent, TxnResult
+from fabric.store.port import Compare, Delete, KeyValue, Put, RangeResult, StoreEvent, TxnResult
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class FlakyStore:
         options: Any = {"start_after": start_after, "limit": limit, "revision": revision}
         return await self._passed("range", prefix, lambda: self.inner.range(prefix, **options))
 
-    async def txn(self, compares: Sequence[ModRevision], success: Sequence[Put | Delete]) -> TxnResult:
+    async def txn(self, compares: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
         keys = " ".join(op.key for op in success)
         result = await self._passed("txn", keys, lambda: self.inner.txn(compares, success))
         self._write_to_lose -= 1

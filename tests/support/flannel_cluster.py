@@ -37,11 +37,11 @@ def conf_of(section: NetworkConfig) -> NetConf:
     return conf
 
 
-def facts(number: int, network: str = "192.168.0.0/16") -> NodeFacts:
+def facts(number: int, *networks: str) -> NodeFacts:
     """node-1 has 192.168.0.11."""
-    net = ip_network(network)
-    address = ip_interface((net.network_address + 10 + number, net.prefixlen))
-    return NodeFacts(f"node-{number}", (address,), "eth0", 1500)
+    nets = [ip_network(network) for network in networks or ("192.168.0.0/16",)]
+    addresses = tuple(ip_interface((net.network_address + 10 + number, net.prefixlen)) for net in nets)
+    return NodeFacts(f"node-{number}", addresses, "eth0", 1500)
 
 
 def vxlan_lease(number: int, public_ip: str = "", mac: str = "") -> Lease:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from fabric.errors import Compacted, FabricError
-from fabric.store.port import Delete, LeaseNotFound, ModRevision, Put, Store, StoreEvent
+from fabric.store.port import Delete, LeaseNotFound, ModRevision, NoneNewer, Put, Store, StoreEvent
 
 WAIT_SECONDS_MAX = 8.0
 
@@ -46,6 +46,23 @@ async def test_a_put_counts_versions_and_remembers_where_the_key_began(store: St
     assert kv is not None
     assert (kv.value, kv.create_revision, kv.mod_revision, kv.version) == (b"2", first, second, 2)
     assert second == first + 1 == await store.revision()
+
+
+async def test_nothing_newer_below_a_prefix_is_a_compare(store: Store) -> None:
+    seen = await put(store, "/p/a")
+    await put(store, "/other")
+    await store.txn((), [Delete("/p/a")])
+    assert (await store.txn([NoneNewer("/p/", seen)], [Put("/p/b", b"")])).succeeded
+    assert not (await store.txn([NoneNewer("/p/", seen)], [Put("/p/c", b"")])).succeeded
+    assert (await store.txn([NoneNewer("/p/", seen + 3)], [Put("/p/b", b"1")])).succeeded
+    assert await keys(store, "/p/") == ["/p/b"]
+
+
+async def test_of_writers_who_saw_the_same_prefix_one_wins(store: Store) -> None:
+    seen = await put(store, "/p/a")
+    all_ = [store.txn([NoneNewer("/p/", seen)], [Put(f"/p/{number}", b"")]) for number in range(20)]
+    assert [result.succeeded for result in await asyncio.gather(*all_)].count(True) == 1
+    assert len(await keys(store, "/p/")) == 2
 
 
 async def test_a_key_that_is_not_there_is_none(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,13 +21,16 @@ from flannel.backends import BACKENDS
 from flannel.lease_book import LeaseBook
 from flannel.lease_keeper import LeaseKeeper
 from flannel.leases import SUBNETS, parse_lease
+from flannel.net_conf import NetConf
 
 NODES = 5
-CONF = conf_of(config(cidrs="10.244.0.0/21"))
+CONFS = (conf_of(config(cidrs="10.244.0.0/21")), conf_of(config(cidrs="10.244.0.0/16 fd00:10:244::/61")))
+"""Seven subnets; and with two families seven of IPv6, so that draws of different IPv4 subnets meet there."""
 SUBNETS_THERE = 7
 
 step = st.one_of(
     st.tuples(st.just("start"), st.integers(1, NODES)),
+    st.tuples(st.just("start_all"), st.just(0)),
     st.tuples(st.just("kill"), st.integers(1, NODES)),
     st.tuples(st.just("delete"), st.integers(0, NODES)),
     st.tuples(st.just("wait"), st.sampled_from([0.01, 1.0, 3600.0, 83_000.0, 90_000.0])),
@@ -74,7 +78,8 @@ def _owner(key: str, value: bytes) -> object:
 class Fleet:
     """Nodes that start, die, and lose their leases, over one store."""
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: int, conf: NetConf) -> None:
+        self._conf = conf
         self.store = FarStore(random.Random(seed))
         self.root = root
         self.seed = seed
@@ -85,14 +90,18 @@ class Fleet:
             return
         keeper = LeaseKeeper(
             self.store,
-            CONF,
+            self._conf,
             BACKENDS["vxlan"],
-            facts(number),
+            facts(number, *self._conf.networks[1:] and ("192.168.0.0/16", "fd00:192:168::/64")),
             self.root / f"node-{number}",
             on_change=lambda: None,
             rng=random.Random(self.seed + number),
         )
         self.alive[number] = keeper, asyncio.create_task(self._live(keeper))
+
+    async def start_all(self, _: int) -> None:
+        for number in range(1, NODES + 1):
+            await self.start(number)
 
     async def _live(self, keeper: LeaseKeeper) -> None:
         while True:
@@ -129,6 +138,8 @@ class Fleet:
         leases = [parse_lease(kv.key, kv.value) for kv in (await self.store.range(SUBNETS)).kvs]
         owners = [lease.public_ips[0] for lease in leases if lease]
         assert len(owners) == len(leases) == len(set(owners)) <= SUBNETS_THERE
+        taken = [subnet for lease in leases if lease for subnet in lease.subnets]
+        assert not [pair for pair in combinations(taken, 2) if pair[0].overlaps(pair[1])]
 
     async def settle(self) -> None:
         """With time, everyone alive holds what the store says it holds, and no two the same."""
@@ -142,9 +153,9 @@ class Fleet:
             assert kv is not None and parse_lease(kv.key, kv.value) == holder.lease
 
 
-async def play(steps, seed: int) -> None:
+async def play(steps, seed: int, conf: NetConf) -> None:
     with TemporaryDirectory() as root:
-        fleet = Fleet(Path(root), seed)
+        fleet = Fleet(Path(root), seed, conf)
         try:
             for verb, argument in steps:
                 await getattr(fleet, verb)(argument)
@@ -156,7 +167,7 @@ async def play(steps, seed: int) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(step, max_size=25), st.integers(0, 1000))
-def test_no_interleaving_gives_a_subnet_twice(steps, seed):
+@given(st.lists(step, max_size=25), st.integers(0, 1000), st.sampled_from(CONFS))
+def test_no_interleaving_gives_a_subnet_twice(steps, seed, conf):
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(play(steps, seed))
+        runner.run(play(steps, seed, conf))

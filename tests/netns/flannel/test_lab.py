@@ -76,7 +76,7 @@ async def test_vxlan_carries_packets_reads_like_a_real_node_and_repairs_itself(t
 
 def _check_text_of_node_1(lab, flavour):
     device = " ".join(lab.lines("node-1", "ip -d link show flannel.1"))
-    assert "mtu 1450" in device and "state UNKNOWN" in device
+    assert "mtu 1450" in device and "state UNKNOWN" in device and "qlen" not in device
     assert "vxlan id 1 local 192.168.0.11 dev eth0 srcport 0 0 dstport 8472 nolearning" in device
     text = kernel_text(lab, flavour)
     macs = {n: lab.agents[n - 1].status().details["vtep-mac"] for n in (1, 2, 3)}

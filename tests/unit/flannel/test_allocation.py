@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from support.flannel_cluster import conf_of, config, vxlan_lease
@@ -119,3 +121,43 @@ async def test_two_families_are_taken_together():
     conf = conf_of(config(cidrs="10.244.0.0/16 fd00:10:244::/48"))
     held = await acquire(MemoryStore(), conf, replace(ME, data=()), (), random.Random(1))
     assert [subnet.prefixlen for subnet in held.lease.subnets] == [24, 64]
+
+
+TWO = conf_of(config(cidrs="10.244.0.0/16 fd00:10:244::/59"))
+
+
+def of_node(number):
+    return replace(ME, data=(), public_ips=(ip_address(f"192.168.0.{10 + number}"),))
+
+
+async def test_twenty_draws_at_once_never_share_a_subnet_of_either_family():
+    store = MemoryStore()
+    draws = (acquire(store, TWO, of_node(number), (), random.Random(number)) for number in range(20))
+    held = await asyncio.gather(*draws)
+    assert [len({it.lease.subnet(family) for it in held}) for family in (4, 6)] == [20, 20]
+
+
+async def test_a_reservation_by_hand_between_list_and_write_is_seen():
+    class Operator(MemoryStore):
+        async def range(self, *args, **kwargs):
+            found = await super().range(*args, **kwargs)
+            await take(self, reserved)
+            return found
+
+    subnets = (net(200), ip_network("fd00:10:244:5::/64"))
+    reserved = replace(vxlan_lease(9), subnets=subnets, data=())
+    store = Operator()
+    with suppress(FabricError):
+        held = await acquire(store, TWO, of_node(1), (net(5), subnets[1]), random.Random(1))
+        assert held.lease.subnet(6) != subnets[1]
+    assert len([kv for kv in (await MemoryStore.range(store, SUBNETS)).kvs if "244:5::" in kv.key]) == 1
+
+
+async def test_of_two_leases_with_one_subnet_the_younger_is_drawn_anew():
+    store = MemoryStore()
+    shared = ip_network("fd00:10:244:5::/64")
+    older, mine = (replace(vxlan_lease(n), subnets=(net(n), shared), data=()) for n in (2, 1))
+    await take(store, older)
+    await take(store, mine)
+    held = await acquire(store, TWO, of_node(1), (), random.Random(1))
+    assert held.lease.subnet(6) != shared and await store.get(older.key) and not await store.get(mine.key)

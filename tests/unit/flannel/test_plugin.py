@@ -10,6 +10,7 @@ from fabric.errors import BadInput, FabricError
 from fabric.netstate.objects import FdbEntry, Route
 from fabric.plugin import registry
 from fabric.store.memory import MemoryStore
+from fabric.store.port import Delete, Put
 from flannel.plugin import FlannelPlugin
 
 PLUGIN = FlannelPlugin()
@@ -87,6 +88,34 @@ async def test_the_configuration_is_written_once_and_again_when_it_changes():
     await PLUGIN.prepare(config("host-gw"), store, api)
     kv = await store.get(KEY)
     assert (kv.value, kv.version) == (b'{"Network":"10.244.0.0/16","Backend":{"Type":"host-gw"}}', 2)
+
+
+EDITED = b'{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan","DirectRouting":true}}'
+
+
+async def test_what_was_edited_in_the_store_stays_over_restarts_until_the_topology_changes():
+    store, api = MemoryStore(), MemoryApi()
+    await PLUGIN.prepare(config("vxlan", Port=4789, VNI=7), store, api)
+    await store.txn([], [Put(KEY, EDITED)])
+    await PLUGIN.prepare(config("vxlan", VNI=7, Port=4789), store, api)
+    assert (await store.get(KEY)).value == EDITED
+    await PLUGIN.prepare(config("vxlan", VNI=8, Port=4789), store, api)
+    assert b'"VNI":8' in (await store.get(KEY)).value
+
+
+async def test_a_configuration_that_was_deleted_is_written_again():
+    store, api = MemoryStore(), MemoryApi()
+    await PLUGIN.prepare(config(), store, api)
+    await store.txn([], [Delete(KEY)])
+    await PLUGIN.prepare(config(), store, api)
+    assert await store.get(KEY) is not None
+
+
+async def test_a_configuration_from_elsewhere_is_taken_as_it_is():
+    store, api = MemoryStore(), MemoryApi()
+    await store.txn([], [Put(KEY, EDITED)])
+    await PLUGIN.prepare(config(), store, api)
+    assert (await store.get(KEY)).value == EDITED
 
 
 def test_the_preview_gives_subnets_in_the_nodes_order():
