@@ -13,10 +13,11 @@ import typer
 
 from fabric.cli.choice import choose, complete, need_root
 from fabric.cli.output import camel
-from fabric.cluster import pictures
 from fabric.cluster.pods import need_spec
 from fabric.errors import BadInput, FabricError, Problem
-from fabric.topology.drawing import Picture, data, dot, tree
+from fabric.graph import sources
+from fabric.graph.picture import Picture, data
+from fabric.graph.text import dot, tree
 from fabric.topology.load import load
 
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -47,6 +48,10 @@ def graph(
     ] = None,
     form: Annotated[Form, typer.Option("-o", "--format", help="How it is drawn.")] = Form.tree,
     output: Annotated[Path | None, typer.Option("--output", help="Write it to this file.")] = None,
+    addresses: Annotated[bool, typer.Option("--addresses", help="Write addresses into SVG and PNG.")] = False,
+    interfaces: Annotated[
+        bool, typer.Option("--interfaces", help="Write the names of interfaces into SVG and PNG.")
+    ] = False,
 ) -> None:
     """Draw the graph of an underlay: hosts, switches, routers, links, pods, BGP sessions.
 
@@ -56,7 +61,7 @@ def graph(
     """
     if form is Form.png and output is None and sys.stdout.isatty():
         raise BadInput(Problem("-o", "a PNG is no text; name a file: --output fabric.png"))
-    drawn = draw(picture_of(what), form)
+    drawn = draw(picture_of(what), form, addresses=addresses, interfaces=interfaces)
     if output is None:
         sys.stdout.buffer.write(drawn)
         return
@@ -69,13 +74,13 @@ def graph(
 def picture_of(what: str | None) -> Picture:
     """The picture of a file where there is one of that name, else of a cluster."""
     if what is not None and ("/" in what or Path(what).is_file()):
-        return pictures.of_file(load(Path(what)))
+        return sources.of_file(load(Path(what)))
     places = choose(what)
     need_root("graph")
-    return asyncio.run(pictures.of_cluster(places, need_spec(places)))
+    return asyncio.run(sources.of_cluster(places, need_spec(places)))
 
 
-def draw(picture: Picture, form: Form) -> bytes:
+def draw(picture: Picture, form: Form, *, addresses: bool = False, interfaces: bool = False) -> bytes:
     """The picture in that form, as the bytes of a file."""
     match form:
         case Form.tree:
@@ -85,10 +90,10 @@ def draw(picture: Picture, form: Form) -> bytes:
         case Form.json:
             return orjson.dumps(camel(data(picture)), option=_OPTIONS)
         case Form.svg:
-            from fabric.topology.svg import svg
+            from fabric.graph.svg import svg
 
-            return svg(picture).encode()
+            return svg(picture, addresses=addresses, interfaces=interfaces).encode()
         case Form.png:
-            from fabric.topology.png import png
+            from fabric.graph.png import png
 
-            return png(picture)
+            return png(picture, addresses=addresses, interfaces=interfaces)

@@ -6,6 +6,7 @@ what comes back is bytes or the reason why there are none.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import select
@@ -45,6 +46,7 @@ def _work(work: Callable[[], bytes], writable: int) -> None:
     """Run in the child, and never return."""
     try:
         os.setsid()
+        faulthandler.disable()
         os.dup2(2, 1)
         sys.stdout = sys.stderr
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -1,47 +1,13 @@
-"""A graph as text: a tree for the terminal, DOT for graphviz, JSON for programs. Pure.
-
-A picture has the graph, the pods of each node, and BGP sessions; `fabric.topology.svg` draws the same in
-boxes and lines.
-"""
+"""A picture as text: a tree for the terminal, DOT for graphviz. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from fabric.topology.wiring import Device, Link, Wiring, natural
-
-
-@dataclass(frozen=True, slots=True)
-class Peering:
-    """A BGP session between two routers or nodes; an end that is no device is an address."""
-
-    a: str
-    b: str
-    up: bool = True
-    why: str = ""
-    """Why it is not up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What is drawn."""
-
-    wiring: Wiring
-    pods: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By node."""
-    peerings: Sequence[Peering] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """What stands beside a device's name: its address, say."""
-    mtu: int = 1500
-    """Of most links, which do not say it."""
-
-    def words(self, link: Link) -> str:
-        """Return what a link does, as a topology file says it; empty for a plain one."""
-        mtu = f"mtu {link.shape.mtu}" if link.shape.mtu != self.mtu else ""
-        return " ".join(filter(None, ("" if link.up else "down", mtu, str(link.shape))))
+from fabric.graph.picture import Peering, Picture
+from fabric.topology.wiring import Link, Wiring, natural
 
 
 def tree(picture: Picture) -> str:
@@ -53,7 +19,7 @@ def tree(picture: Picture) -> str:
     below = _spanning(picture.wiring)
     lines: list[str] = []
     for root in (name for name, is_root in below.roots.items() if is_root):
-        lines.append(_title(picture, picture.wiring.device(root)))
+        lines.append(picture.title(picture.wiring.device(root)))
         lines += _branches(picture, below, root, "")
     sessions = [f"{it.a} - {it.b}{_state(it)}" for it in picture.peerings]
     return "".join(f"{line}\n" for line in [*lines, *(["", "BGP:"] if sessions else []), *sessions])
@@ -64,7 +30,7 @@ def dot(picture: Picture) -> str:
     lines = ["graph underlay {", "  node [fontname=sans];"]
     shapes = {"host": "box", "switch": "octagon", "router": "ellipse"}
     for device in sorted(picture.wiring.devices, key=lambda it: natural(it.name)):
-        label = _quoted(_title(picture, device))
+        label = _quoted(picture.title(device))
         lines.append(f"  {_quoted(device.name)} [shape={shapes[device.role]}, label={label}];")
         for pod in sorted(picture.pods.get(device.name, ()), key=natural):
             lines.append(f"  {_quoted(f'pod {pod}')} [shape=plain, label={_quoted(pod)}];")
@@ -80,24 +46,6 @@ def dot(picture: Picture) -> str:
             f"  {_quoted(it.a)} -- {_quoted(it.b)} [style=dashed, color={colour}, constraint=false];"
         )
     return "".join(f"{line}\n" for line in [*lines, "}"])
-
-
-def data(picture: Picture) -> dict[str, Any]:
-    """Return the graph as what JSON can say: devices, links with every attribute, sessions."""
-    devices = sorted(picture.wiring.devices, key=lambda it: natural(it.name))
-    links = sorted(picture.wiring.links, key=lambda it: natural(it.name))
-    return {
-        "devices": [
-            asdict(it)
-            | {"address": picture.labels.get(it.name, ""), "pods": list(picture.pods.get(it.name, ()))}
-            for it in devices
-        ],
-        "links": [
-            {"name": it.name, "a": it.a, "b": it.b, "number": it.number, "up": it.up} | asdict(it.shape)
-            for it in links
-        ],
-        "peerings": [asdict(it) for it in picture.peerings],
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +91,7 @@ def _branches(picture: Picture, below: _Spanning, name: str, indent: str) -> Ite
         far = link.other(name)
         words = f" [link {found}]" if (found := picture.words(link)) else ""
         which = f" (link {link.number})" if link.number > 1 else ""
-        title = _title(picture, picture.wiring.device(far)) if is_first else f"= {far}{which}"
+        title = picture.title(picture.wiring.device(far)) if is_first else f"= {far}{which}"
         yield f"{indent}{'└─' if last else '├─'} {title}{words}"
         if is_first:
             yield from _branches(picture, below, far, indent + ("   " if last else "│  "))
@@ -151,16 +99,6 @@ def _branches(picture: Picture, below: _Spanning, name: str, indent: str) -> Ite
 
 def _state(peering: Peering) -> str:
     return "" if peering.up else f" (down: {peering.why})" if peering.why else " (down)"
-
-
-def _title(picture: Picture, device: Device) -> str:
-    words: Iterable[str] = (
-        device.name,
-        device.role if device.role != "host" else "",
-        f"AS {device.asn}" if device.asn else "",
-        picture.labels.get(device.name, ""),
-    )
-    return " ".join(filter(None, words))
 
 
 def _quoted(text: str) -> str:

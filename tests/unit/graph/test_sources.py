@@ -8,13 +8,14 @@ from typer.testing import CliRunner
 
 from fabric.cli import commands
 from fabric.cli.main import app
-from fabric.cluster import pictures
 from fabric.cluster import spec as specs
-from fabric.cluster.pictures import View, peerings
 from fabric.cluster.underlay import Underlay
 from fabric.errors import BadInput, FabricError
-from fabric.topology import png as pngs
-from fabric.topology.drawing import Peering, data
+from fabric.graph import png as pngs
+from fabric.graph import sources
+from fabric.graph.picture import Peering, data
+from fabric.graph.sources import View, peerings
+from fabric.graph.svg import size
 from fabric.topology.load import loads
 
 RACKS = loads(
@@ -49,7 +50,7 @@ TWO_CABLES = loads(
 
 
 def test_each_of_two_parallel_links_has_a_session_of_its_own():
-    assert pictures.of_file(TWO_CABLES).peerings == [Peering("leaf-1", "spine-1")] * 2
+    assert sources.of_file(TWO_CABLES).peerings == [Peering("leaf-1", "spine-1")] * 2
     views = [
         View("spine-1", "leaf-1", up=False, why="no answer", link=2),
         View("spine-1", "leaf-1", up=True, link=1),
@@ -64,7 +65,7 @@ def test_each_of_two_parallel_links_has_a_session_of_its_own():
 
 def test_both_ends_of_a_session_know_its_link_by_the_others_address():
     underlay = Underlay.of(specs.choose(TWO_CABLES, None, api_port=0, workers=1))
-    names = pictures.owners(underlay)
+    names = sources.owners(underlay)
     for speaker in underlay.speakers.values():
         far = {names[str(it.address)]: names[str(it.local_address)][1] for it in speaker.neighbors}
         assert {link for _, link in far} == {1, 2} == set(far.values())
@@ -73,7 +74,7 @@ def test_both_ends_of_a_session_know_its_link_by_the_others_address():
 
 
 def test_a_file_is_drawn_with_addresses_and_sessions_and_without_pods():
-    found = data(pictures.of_file(RACKS))
+    found = data(sources.of_file(RACKS))
     devices = {it["name"]: it for it in found["devices"]}
     assert devices["node-2"]["address"] == "192.168.2.12/24"
     assert devices["leaf-2"]["address"] == "172.17.0.2"
@@ -84,17 +85,17 @@ def test_a_file_is_drawn_with_addresses_and_sessions_and_without_pods():
 
 
 def test_a_png_is_as_large_as_the_drawing_twice():
-    picture = pictures.of_file(RACKS)
+    picture = sources.of_file(RACKS)
     drawn = pngs.png(picture)
     assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", drawn[16:24])
-    assert (width, height) == tuple(round(2 * it) for it in pngs.size(picture))
+    assert (width, height) == tuple(round(2 * it) for it in size(picture))
 
 
 def test_without_a_font_a_png_says_what_to_install(monkeypatch):
     monkeypatch.setattr(pngs, "_FOLDERS", ())
     with pytest.raises(FabricError, match="apt-get install fonts-dejavu-core"):
-        pngs.png(pictures.of_file(RACKS))
+        pngs.png(sources.of_file(RACKS))
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from fabric.cluster.places import Places
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay import Underlay
 from fabric.errors import FabricError
+from fabric.graph.picture import Peering, Picture
 from fabric.topology.addressing import port_name
-from fabric.topology.drawing import Peering, Picture
 from fabric.topology.model import Topology
 from fabric.topology.wiring import Wiring, natural
 

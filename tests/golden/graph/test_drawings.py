@@ -1,13 +1,15 @@
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
 from support.wirings import TWO_SITES, addressed, nodes, wired
 
+from fabric.graph.layout import layout
+from fabric.graph.picture import Peering, Picture
+from fabric.graph.svg import svg
+from fabric.graph.text import dot, tree
 from fabric.topology import routed
-from fabric.topology.drawing import Peering, Picture, dot, tree
-from fabric.topology.svg import layout, svg
 from fabric.topology.wiring import Wiring
 
 PODS = {"node-1": ["default/pod-1", "default/pod-10", "default/pod-2"], "node-2": ["default/pod-3"]}
@@ -45,20 +47,21 @@ def test_two_sites_are_drawn_with_what_their_links_do(golden, sites, draw):
     [
         {"kind": "l2"},
         {"kind": "leaf-spine", "racks": 8, "spines": 3},
+        {"kind": "leaf-spine", "racks": 20, "spines": 4, "uplinks": 2},
         {"kind": "graph", "generator": "fat-tree", "arguments": {"k": 6}},
+        {"kind": "graph", "generator": "ring", "arguments": {"n": 10}},
+        {"kind": "graph", "generator": "waxman", "arguments": {"n": 20}},
     ],
-    ids=lambda it: it["kind"],
+    ids=lambda it: it.get("generator", it["kind"]),
 )
 def test_no_two_boxes_overlap_and_every_device_is_drawn_once(options):
     wiring = wired(options, 40)
-    places = layout(wiring)
-    assert places.keys() == {it.name for it in wiring.devices}
-    rows: dict[float, list[float]] = {}
-    for x, y in places.values():
-        rows.setdefault(y, []).append(x)
-    for row in rows.values():
-        row.sort()
-        assert all(b - a >= 132 for a, b in pairwise(row))
+    places = layout(Picture(wiring, {"node-1": [f"pod-{number}" for number in range(30)]}))
+    assert places.boxes.keys() == {it.name for it in wiring.devices}
+    assert not [(a, b) for a, b in combinations(places.boxes.values(), 2) if a.overlaps(b)]
+    assert not [(a, b) for a, b in combinations(places.frames.values(), 2) if a.overlaps(b)]
+    assert 0.7 < places.width / places.height < 4
+    assert places.width < 3100
     lines = tree(Picture(wiring)).splitlines()
     for device in wiring.devices:
         full = [line for line in lines if line.lstrip("│├└─ ").split(" ")[0] == device.name]
@@ -77,3 +80,34 @@ def test_names_that_mean_something_to_xml_or_dot_are_quoted():
     picture = Picture(wired({"kind": "l2"}, 1), {"node-1": ['<&">\\']})
     ElementTree.fromstring(svg(picture))
     assert '[shape=plain, label="<&\\">\\\\"];' in dot(picture)
+
+
+def test_a_legend_says_what_most_links_do_and_only_what_differs_stands_beside_a_link():
+    drawn = svg(Picture(wired({"kind": "leaf-spine", "racks": 4, "uplinkLinks": {"rate": "10Gbit"}}, 8)))
+    assert drawn.count("10Gbit") == 1
+    assert "link between routers or switches: 8; rate 10Gbit unless said" in drawn
+
+
+def test_of_many_sessions_only_those_that_are_down_are_drawn():
+    sessions = [
+        Peering(f"node-{a}", f"node-{b}", up=(a, b) != (1, 2)) for a, b in combinations(range(1, 21), 2)
+    ]
+    drawn = svg(Picture(wired({"kind": "l2"}, 20), peerings=sessions))
+    assert "BGP session: 189, not drawn" in drawn
+    assert "BGP session that is down: 1" in drawn
+    assert drawn.count(" Q") == 1
+
+
+def test_pods_are_named_while_they_are_few_and_counted_when_they_are_many():
+    drawn = svg(
+        Picture(wired({"kind": "l2"}, 2), {"node-1": ["pod-1"], "node-2": [f"pod-{n}" for n in range(2, 40)]})
+    )
+    assert ">pod-1<" in drawn and ">38 pods<" in drawn and ">pod-2<" not in drawn
+
+
+def test_addresses_and_interfaces_are_written_on_request():
+    wiring, given = addressed({"kind": "leaf-spine", "racks": 2}, nodes(2))
+    picture = Picture(wiring, labels={name: str(it) for name, it in given.hosts.items()})
+    assert ">192.168.1.11/24<" not in svg(picture)
+    assert ">192.168.1.11/24<" in svg(picture, addresses=True)
+    assert svg(picture, interfaces=True).count(">spine-1<") == 1 + 2

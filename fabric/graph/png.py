@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from fabric.errors import FabricError
-from fabric.topology.drawing import Picture
-from fabric.topology.svg import size, svg
+from fabric.graph.picture import Picture
+from fabric.graph.svg import svg
 
+_SIZE = re.compile(r'(?:width|height)="([0-9.]+)"')
 ZOOM = 2.0
 PIXELS_MAX = 16_000
 """Of the longer side; a larger picture is drawn smaller."""
@@ -21,7 +23,7 @@ _FONTS = {
 _FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".local/share/fonts")
 
 
-def png(picture: Picture) -> bytes:
+def png(picture: Picture, *, addresses: bool = False, interfaces: bool = False) -> bytes:
     """Return the picture as PNG; FabricError when there is no font to write names with."""
     from resvg_py import svg_to_bytes
 
@@ -29,9 +31,10 @@ def png(picture: Picture) -> bytes:
     if found is None:
         raise FabricError("a PNG needs a font: sudo apt-get install fonts-dejavu-core; or ask for -o svg")
     folder, family = found
+    text = svg(picture, addresses=addresses, interfaces=interfaces)
     drawn: bytes = svg_to_bytes(
-        svg_string=svg(picture),
-        zoom=min(ZOOM, PIXELS_MAX / max(size(picture))),
+        svg_string=text,
+        zoom=min(ZOOM, PIXELS_MAX / max(map(float, _SIZE.findall(text)[:2]))),
         skip_system_fonts=True,
         font_dirs=[str(folder)],
         sans_serif_family=family,

@@ -1,0 +1,297 @@
+"""A picture as SVG: blocks of hosts below their switch or router, links, BGP sessions dashed, and a legend.
+
+What most links of a kind do stands in the legend, and only what differs beside a link. Where there are too
+many sessions to tell them apart, those that are down are drawn and the others counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+
+from fabric.graph.blocks import LINE, Box, device_lines, host_lines, pod_lines
+from fabric.graph.layout import MARGIN, Layout, layout
+from fabric.graph.picture import Peering, Picture
+from fabric.topology.addressing import port_name
+from fabric.topology.wiring import Link, natural
+
+PLAIN, BROKEN, SESSION = "#6b7280", "#dc2626", "#2563eb"
+FILLS = {"host": "#dbeafe", "switch": "#e5e7eb", "router": "#fde68a"}
+ROLES = {"host": "node", "switch": "switch", "router": "router"}
+SESSIONS_MAX = 60
+"""More sessions than these are counted, and only those drawn that are down."""
+_LEGEND_LINE = 20.0
+_LABEL = 10
+_LABEL_WIDTH = 5.9
+"""Of a character, in pixels, at that size."""
+_PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
+_NEAR_A = (0.2, 0.26, 0.32, 0.16, 0.38, 0.44)
+_NEAR_B = tuple(1 - it for it in _NEAR_A)
+"""Where on a line a label is tried: of the link, and of the interface at either end."""
+_LANE = 14.0
+"""Distance of parallel links."""
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """What is drawn so far: lines below, boxes above them, labels on top."""
+
+    picture: Picture
+    places: Layout
+    with_labels: bool
+    with_interfaces: bool
+    common: Mapping[str, str]
+    """What most links of each kind do."""
+    below: list[str] = field(default_factory=list)
+    above: list[str] = field(default_factory=list)
+    taken: list[Box] = field(default_factory=list)
+    """Where labels stand."""
+
+
+def svg(picture: Picture, *, addresses: bool = False, interfaces: bool = False) -> str:
+    """Return the picture as one SVG document, on request with addresses and the names of interfaces."""
+    places = layout(picture, with_labels=addresses)
+    legend = list(_legend(picture))
+    width, height = _size(places, legend)
+    sheet = _Sheet(picture, places, addresses, interfaces, _common_words(picture))
+    for name, frame in places.frames.items():
+        sheet.below.append(_rect(frame, "#f9fafb", "#d1d5db", 8))
+        _draw_rows(sheet, name)
+    for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
+        if not _is_in_block(places, link):
+            _draw_link(sheet, link)
+    for peering in _drawn_sessions(picture):
+        _draw_session(sheet, peering)
+    for device in sorted(picture.wiring.devices, key=lambda it: natural(it.name)):
+        if device.name in places.boxes:
+            sheet.below += _device(sheet, device.name)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}"'
+        f' viewBox="0 0 {width:g} {height:g}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{width:g}" height="{height:g}" fill="white"/>',
+        *sheet.below,
+        *sheet.above,
+        *_written_legend(legend, places.height),
+        "</svg>",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def size(picture: Picture) -> tuple[float, float]:
+    """Return width and height of the plain drawing in pixels."""
+    return _size(layout(picture), list(_legend(picture)))
+
+
+def _size(places: Layout, legend: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    words = max((len(text) for _, text in legend), default=0)
+    width = max(places.width, words * 6.5 + 48 + 2 * MARGIN)
+    return round(width), round(places.height + len(legend) * _LEGEND_LINE + MARGIN)
+
+
+def _is_in_block(places: Layout, link: Link) -> bool:
+    """True for a host's link to the device that it is drawn with."""
+    return any(link.a in row or link.b in row for it in (link.a, link.b) for row in places.rows.get(it, ()))
+
+
+def _draw_rows(sheet: _Sheet, name: str) -> None:
+    """Draw the wires from a device to its hosts: a trunk at the side, a bus for each row, a drop to each."""
+    boxes, rows = sheet.places.boxes, sheet.places.rows[name]
+    device, frame = boxes[name], sheet.places.frames[name]
+    x = device.middle[0]
+    is_flipped = boxes[rows[0][0]].top < device.top
+    leaves = device.top if is_flipped else device.top + device.height
+    trunk = frame.left + 5
+    levels = [_bus(boxes[row[0]], is_flipped) for row in rows]
+    sheet.below.append(_line(x, leaves, x, levels[0], PLAIN))
+    if len(rows) > 1:
+        sheet.below.append(_line(trunk, levels[0], trunk, levels[-1], PLAIN))
+    for row, y in zip(rows, levels, strict=True):
+        ends = [boxes[host].middle[0] for host in row]
+        first = y == levels[0]
+        left = min([*ends, *([x] if first else []), *([trunk] if len(rows) > 1 else [])])
+        sheet.below.append(_line(left, y, max([*ends, *([x] if first else [])]), y, PLAIN))
+        for host in row:
+            _draw_drop(sheet, name, host, y, is_flipped)
+
+
+def _bus(host: Box, is_flipped: bool) -> float:
+    return host.top + host.height + 14 if is_flipped else host.top - 14
+
+
+def _draw_drop(sheet: _Sheet, name: str, host: str, y: float, is_flipped: bool) -> None:
+    box = sheet.places.boxes[host]
+    x = box.middle[0]
+    end = box.top + box.height if is_flipped else box.top
+    link = next(it for it in sheet.picture.wiring.links_of(host) if it.other(host) == name)
+    sheet.below.append(_line(x, y, x, end, PLAIN if link.up else BROKEN, 1 if link.up else 3))
+    words = " ".join(filter(None, (_differing(sheet, link), _interfaces(sheet, link, name))))
+    if words:
+        sheet.above.append(_text(x + 4, (y + end) / 2 + 3, words, PLAIN if link.up else BROKEN, "start", 9))
+
+
+def _draw_link(sheet: _Sheet, link: Link) -> None:
+    """Draw a link between two blocks; parallel ones run beside each other."""
+    boxes = sheet.places.boxes
+    if link.a not in boxes or link.b not in boxes:
+        return
+    x1, y1, x2, y2 = _ends(boxes[link.a], boxes[link.b], _LANE * (link.number - 1))
+    colour = PLAIN if link.up else BROKEN
+    sheet.below.append(_line(x1, y1, x2, y2, colour, 1 if link.up else 3))
+    if words := _differing(sheet, link):
+        _label(sheet, (x1, y1, x2, y2), words, colour, _PLACES)
+    if sheet.with_interfaces:
+        wiring = sheet.picture.wiring
+        for name, near in ((link.a, _NEAR_A), (link.b, _NEAR_B)):
+            _label(sheet, (x1, y1, x2, y2), port_name(wiring, link, name), "#374151", near)
+
+
+def _ends(a: Box, b: Box, aside: float) -> tuple[float, float, float, float]:
+    """Return the line between two boxes' middles, which the boxes themselves cover; `aside` moves it over."""
+    (x1, y1), (x2, y2) = a.middle, b.middle
+    length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5 or 1.0
+    dx, dy = -(y2 - y1) / length * aside, (x2 - x1) / length * aside
+    return round(x1 + dx, 1), round(y1 + dy, 1), round(x2 + dx, 1), round(y2 + dy, 1)
+
+
+def _label(
+    sheet: _Sheet, line: tuple[float, float, float, float], words: str, colour: str, at: Sequence[float]
+) -> None:
+    """Write on a line where nothing else stands: no box and no other label."""
+    x1, y1, x2, y2 = line
+    width, height = len(words) * _LABEL_WIDTH + 4, _LABEL + 4.0
+    best: tuple[int, Box] | None = None
+    for part in at:
+        x, y = x1 + (x2 - x1) * part, y1 + (y2 - y1) * part
+        box = Box(x - width / 2, y - height / 2, width, height)
+        hits = sum(box.overlaps(it) for it in (*sheet.taken, *sheet.places.boxes.values()))
+        if best is None or hits < best[0]:
+            best = (hits, box)
+        if not hits:
+            break
+    if best is not None:
+        sheet.taken.append(best[1])
+        x, y = best[1].middle
+        sheet.above.append(_rect(best[1], "white", "none", 3))
+        sheet.above.append(_text(x, y + 3.5, words, colour, "middle", _LABEL))
+
+
+def _draw_session(sheet: _Sheet, peering: Peering) -> None:
+    boxes = sheet.places.boxes
+    if peering.a in boxes and peering.b in boxes:
+        x1, y1, x2, y2 = _ends(boxes[peering.a], boxes[peering.b], -5.0)
+        bend = min(80.0, abs(x2 - x1) / 5) if abs(y1 - y2) < 1 else 0.0
+        colour = SESSION if peering.up else BROKEN
+        path = f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {(y1 + y2) / 2 - bend:g} {x2:g} {y2:g}"
+        sheet.below.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>')
+
+
+def _drawn_sessions(picture: Picture) -> list[Peering]:
+    many = len(picture.peerings) > SESSIONS_MAX
+    return [it for it in picture.peerings if not (many and it.up)]
+
+
+def _kind(picture: Picture, link: Link) -> str:
+    hosts = any(picture.wiring.device(it).role == "host" for it in (link.a, link.b))
+    return "link to a node" if hosts else "link between routers or switches"
+
+
+def _by_kind(picture: Picture) -> dict[str, list[Link]]:
+    found: dict[str, list[Link]] = {}
+    for link in sorted(picture.wiring.links, key=lambda it: _kind(picture, it), reverse=True):
+        found.setdefault(_kind(picture, link), []).append(link)
+    return found
+
+
+def _common_words(picture: Picture) -> dict[str, str]:
+    """Return what more than half of the links of each kind do."""
+    common: dict[str, str] = {}
+    for kind, links in _by_kind(picture).items():
+        words, count = Counter(_words(picture, it) for it in links).most_common(1)[0]
+        common[kind] = words if 2 * count > len(links) else ""
+    return common
+
+
+def _words(picture: Picture, link: Link) -> str:
+    """Return what a link does, whether it is up or down."""
+    return picture.words(replace(link, up=True))
+
+
+def _differing(sheet: _Sheet, link: Link) -> str:
+    words = _words(sheet.picture, link)
+    differing = "" if words == sheet.common[_kind(sheet.picture, link)] else words or "plain"
+    return differing if link.up else f"down {differing}".rstrip()
+
+
+def _interfaces(sheet: _Sheet, link: Link, *ends: str) -> str:
+    wiring = sheet.picture.wiring
+    return " ".join(port_name(wiring, link, it) for it in ends) if sheet.with_interfaces else ""
+
+
+def _device(sheet: _Sheet, name: str) -> Iterator[str]:
+    picture, box = sheet.picture, sheet.places.boxes[name]
+    device = picture.wiring.device(name)
+    yield _rect(box, FILLS[device.role], "#374151", box.height / 2 if device.role == "router" else 4)
+    lines = host_lines if device.role == "host" else device_lines
+    texts = lines(picture, name, with_labels=sheet.with_labels)
+    pods_from = len(texts) - (len(pod_lines(picture, name)) if device.role == "host" else 0)
+    x, y = box.middle
+    first = y - (len(texts) - 1) * LINE / 2 + 4
+    for index, text in enumerate(texts):
+        colour = "#111827" if index == 0 else "#374151" if index < pods_from else "#065f46"
+        yield _text(x, first + index * LINE, text, colour, "middle", 11, bold=index == 0)
+
+
+def _legend(picture: Picture) -> Iterator[tuple[str, str]]:
+    """Yield (what is drawn, what it means) for all that occurs."""
+    wiring = picture.wiring
+    for role, word in ROLES.items():
+        if found := wiring.of_role(role):  # type: ignore[arg-type]
+            count = sum(1 for it in found if it.name != "control-plane")
+            yield role, f"{word}: {count}" + (" and the control plane" if count < len(found) else "")
+    common = _common_words(picture)
+    for kind, links in _by_kind(picture).items():
+        yield PLAIN, f"{kind}: {len(links)}" + (f"; {common[kind]} unless said" if common[kind] else "")
+    if pulled := sum(not it.up for it in wiring.links):
+        yield BROKEN, f"link that is down: {pulled}"
+    sessions = picture.peerings
+    up = sum(it.up for it in sessions)
+    hidden = ", not drawn" if len(sessions) > SESSIONS_MAX else ""
+    if up:
+        yield f"{SESSION} dashed", f"BGP session: {up}{hidden}"
+    if up < len(sessions):
+        yield f"{BROKEN} dashed", f"BGP session that is down: {len(sessions) - up}"
+
+
+def _written_legend(legend: Sequence[tuple[str, str]], top: float) -> Iterator[str]:
+    for index, (what, text) in enumerate(legend):
+        y = top + index * _LEGEND_LINE + 10
+        if what in FILLS:
+            yield _rect(Box(MARGIN, y - 7, 28, 14), FILLS[what], "#374151", 7 if what == "router" else 3)
+        else:
+            colour, _, dashed = what.partition(" ")
+            yield _line(MARGIN, y, MARGIN + 28, y, colour, 1, dashed=bool(dashed))
+        yield _text(MARGIN + 38, y + 4, text, "#111827", "start", 11)
+
+
+def _rect(box: Box, fill: str, stroke: str, radius: float) -> str:
+    at = f'x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}" rx="{radius:g}"'
+    return f'<rect {at} fill="{fill}" stroke="{stroke}"/>'
+
+
+def _line(
+    x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1, *, dashed: bool = False
+) -> str:
+    dashes = ' stroke-dasharray="5 4"' * dashed
+    thick = f' stroke-width="{width}"' * (width > 1)
+    return f'<path d="M{x1:g} {y1:g} L{x2:g} {y2:g}" fill="none" stroke="{colour}"{thick}{dashes}/>'
+
+
+def _text(x: float, y: float, text: str, colour: str, anchor: str, size: int, *, bold: bool = False) -> str:
+    outline = ' stroke="white" stroke-width="3" paint-order="stroke"' * (size < 11)
+    weight = ' font-weight="bold"' * bold
+    return (
+        f'<text x="{round(x, 1):g}" y="{round(y, 1):g}" text-anchor="{anchor}" font-size="{size}"'
+        f' fill="{colour}"{weight}{outline}>{escape(text)}</text>'
+    )
