@@ -83,7 +83,7 @@ class FakeNamespace:
             strictness.refuse(errno.EBUSY)
 
     def _put_link(self, link: Link) -> None:
-        old = self.objects.get(link.key)
+        old, wanted = self.objects.get(link.key), link
         if isinstance(link, Veth):
             if isinstance(old, Veth) and (link.peer, link.peer_ns) != (old.peer, old.peer_ns):
                 strictness.refuse(errno.EEXIST)
@@ -98,6 +98,8 @@ class FakeNamespace:
         self.objects[link.key] = link
         if link.up or was_up:
             self._set_up(link.name, link.up)
+        if isinstance(link, Vxlan) and link.mtu != wanted.mtu and isinstance(old, Vxlan):
+            strictness.refuse(errno.EINVAL)
 
     def _with_mac(self, link: Bridge | Veth | Vxlan, old: NetObject | None) -> Link:
         old_mac = getattr(old, "mac", None)
@@ -107,12 +109,12 @@ class FakeNamespace:
         return link
 
     def _fit_tunnel(self, link: Vxlan, old: NetObject | None) -> Vxlan:
-        """A tunnel is no larger than its parent allows: made too large it shrinks, changed it is refused."""
+        """A tunnel is no larger than its parent allows: made so it shrinks, changed it stays as it was."""
         parent = self.objects.get(("link", link.parent))
         overhead = 50 if link.local.version == 4 else 70
         largest = parent.mtu - overhead if isinstance(parent, Link) else link.mtu
         if link.mtu > largest and isinstance(old, Vxlan) and old.mtu != link.mtu:
-            strictness.refuse(errno.EINVAL)
+            return replace(link, mtu=old.mtu)
         return replace(link, mtu=min(link.mtu, largest))
 
     def _put_peer(self, link: Veth) -> None:

@@ -57,7 +57,7 @@ class Device:
     link: int
     """Index of the far end of a veth, or of the parent."""
     netns_id: int | None
-    """Where `link` is, as this namespace numbers others; None: in this one."""
+    """Where `link` is, as this namespace numbers others; None: in this one; negative: nobody numbered it."""
     data: Mapping[int, bytes]
 
 
@@ -89,14 +89,37 @@ def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Requ
     return [Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body), *after]
 
 
-def change(link: Link, indexes: Indexes) -> list[Request]:
-    """Return the requests that give an existing device the changeable values of `link`."""
-    flags = IFF_UP if link.up else 0
-    body = _IFINFO.pack(0, 0, indexes[link.name], flags, IFF_UP) + u32(_MTU, link.mtu) + _mac_of(link)
-    if not isinstance(link, Veth):
-        return [Request(RTM_SETLINK, 0, body)]
-    body += u32(_MASTER, indexes[link.master] if link.master else 0)
-    return [Request(RTM_SETLINK, 0, body), *([hairpin(link)] if link.master else [])]
+def change(link: Link, old: Link | None, indexes: Indexes) -> list[Request]:
+    """Return the requests that give an existing device the changeable values of `link`.
+
+    Only what differs from `old` is sent, one request a value, so that a refused one spoils no other: a device
+    is raised first, a new MAC flushes its neighbours only where the MAC is new, and it is lowered last.
+    """
+    index = indexes[link.name]
+    head = _IFINFO.pack(0, 0, index, 0, 0)
+    requests = [raised(index, True)] if link.up and not (old and old.up) else []
+    if old is None or link.mtu != old.mtu:
+        requests.append(Request(RTM_SETLINK, 0, head + u32(_MTU, link.mtu), f"mtu {link.mtu}"))
+    mac = None if isinstance(link, Ipip | Tun) else link.mac
+    if mac and mac != getattr(old, "mac", None):
+        requests.append(Request(RTM_SETLINK, 0, head + _mac(mac), f"address {mac}"))
+    if isinstance(link, Veth):
+        requests += _port(link, old, head, indexes)
+    if not link.up and (old is None or old.up):
+        requests.append(raised(index, False))
+    return requests
+
+
+def _port(link: Veth, old: Link | None, head: bytes, indexes: Indexes) -> list[Request]:
+    """Return the requests that put a veth into its bridge, or out of one."""
+    requests: list[Request] = []
+    moves = not isinstance(old, Veth) or link.master != old.master
+    if moves:
+        master = u32(_MASTER, indexes[link.master] if link.master else 0)
+        requests.append(Request(RTM_SETLINK, 0, head + master, f"master {link.master or 'none'}"))
+    if link.master and (moves or not isinstance(old, Veth) or link.hairpin != old.hairpin):
+        requests.append(hairpin(link))
+    return requests
 
 
 def hairpin(link: Veth) -> Request:
@@ -109,7 +132,8 @@ def hairpin(link: Veth) -> Request:
 
 def raised(index: int, up: bool) -> Request:
     """Return the request that raises or lowers a device."""
-    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP if up else 0, IFF_UP))
+    flags = IFF_UP if up else 0
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, flags, IFF_UP), "up" if up else "down")
 
 
 def resized(name: str, mtu: int) -> Request:

@@ -32,6 +32,7 @@ BATCH_BYTES_MAX = 32 * 1024
 ACKS_MAX = 200
 _RECEIVE_BYTES = 1 << 18
 _DUMP_TRIES_MAX = 5
+_SEQUENCE_MAX = 2**32 - 1
 
 Attributes = dict[int, bytes]
 
@@ -51,6 +52,8 @@ class Request:
     type: int
     flags: int
     body: bytes
+    what: str = ""
+    """The one value that it sets, for the message when Linux refuses it."""
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -126,31 +129,32 @@ class Socket:
         """Send single questions, many to a send; return each one's answer or error, in order."""
         answers: list[tuple[int, bytes] | OSError] = []
         for batch in batches(requests):
-            first = self._send(batch, NLM_F_REQUEST)
+            waiting = self._send(batch, NLM_F_REQUEST)
             got: dict[int, tuple[int, bytes] | OSError] = {}
-            while len(got) < len(batch):
+            while len(got) < len(waiting):
                 for kind, _, sequence, body in self._receive():
-                    error = _error_in(body) if kind == _NLMSG_ERROR else None
-                    got[sequence] = error or (kind, body)
-            answers += [got[first + n] for n in range(len(batch))]
+                    if sequence in waiting:
+                        error = _error_in(body) if kind == _NLMSG_ERROR else None
+                        got[sequence] = error or (kind, body)
+            answers += [got[sequence] for sequence in waiting]
         return answers
 
     def _change_batch(self, batch: Sequence[Request]) -> list[NetlinkError | None]:
-        first = self._send(batch, NLM_F_REQUEST | NLM_F_ACK)
+        waiting = self._send(batch, NLM_F_REQUEST | NLM_F_ACK)
         results: dict[int, NetlinkError | None] = {}
-        while len(results) < len(batch):
+        while len(results) < len(waiting):
             for kind, _, sequence, body in self._receive():
-                if kind == _NLMSG_ERROR:
+                if kind == _NLMSG_ERROR and sequence in waiting:
                     results[sequence] = _error_in(body)
-        return [results[first + n] for n in range(len(batch))]
+        return [results[sequence] for sequence in waiting]
 
     def _dump_once(self, request: Request) -> list[tuple[int, bytes]] | None:
-        sequence_asked = self._send([request], NLM_F_REQUEST)
+        waiting = self._send([request], NLM_F_REQUEST)
         messages: list[tuple[int, bytes]] = []
         interrupted = False
         while True:
             for kind, flags, sequence, body in self._receive():
-                if sequence != sequence_asked:
+                if sequence not in waiting:
                     continue
                 interrupted = interrupted or bool(flags & _NLM_F_DUMP_INTR)
                 if kind == _NLMSG_ERROR and (error := _error_in(body)):
@@ -159,16 +163,19 @@ class Socket:
                     return None if interrupted else messages
                 messages.append((kind, body))
 
-    def _send(self, batch: Sequence[Request], flags: int) -> int:
-        first = self._sequence + 1
+    def _send(self, batch: Sequence[Request], flags: int) -> range:
+        """Send the requests in one packet and return their sequence numbers, by which answers are known."""
+        if self._sequence + len(batch) > _SEQUENCE_MAX:
+            self._sequence = 0
+        sequences = range(self._sequence + 1, self._sequence + 1 + len(batch))
+        self._sequence += len(batch)
         packet = bytearray()
-        for request in batch:
-            self._sequence += 1
+        for sequence, request in zip(sequences, batch, strict=True):
             length = 16 + len(request.body)
-            packet += _HEADER.pack(length, request.type, request.flags | flags, self._sequence, 0)
+            packet += _HEADER.pack(length, request.type, request.flags | flags, sequence, 0)
             packet += request.body + b"\0" * (-length % 4)
         self._socket.send(packet)
-        return first
+        return sequences
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
         data = self._socket.recv(_RECEIVE_BYTES)

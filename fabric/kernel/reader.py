@@ -67,7 +67,8 @@ class Reader:
     ) -> dict[int, tuple[str, str, str]]:
         """Return (name, namespace, MAC) of the far end of each pair, by the near end's index.
 
-        A far end in a namespace that is none of ours has an empty namespace.
+        A far end in a namespace that is none of ours has an empty namespace; nothing is known of one whose
+        namespace has no number here.
         """
         here = {it.index: it for it in found}
         ends = {
@@ -75,7 +76,7 @@ class Reader:
             for it in veths
             if it.netns_id is None and it.link in here
         }
-        away = [(it, it.netns_id) for it in veths if it.netns_id is not None]
+        away = [(it, it.netns_id) for it in veths if it.netns_id is not None and it.netns_id >= 0]
         spaces = self._ids.names(socket, (id for _, id in away))
         answers = socket.ask([links.question(it.link, id) for it, id in away])
         for (it, id), answer in zip(away, answers, strict=True):

@@ -36,12 +36,12 @@ _GONE = {errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENX
 _ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 
 
-def refusal(namespace: str, step: object, error: OSError) -> KernelRefused:
-    """Return the error that names the namespace, the step and the errno."""
+def refusal(namespace: str, step: object, error: OSError, value: str = "") -> KernelRefused:
+    """Return the error that names the namespace, the step, the value of it that was refused, the errno."""
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
     more = error.detail if isinstance(error, NetlinkError) else error.filename
     detail = f": {more}" if more else ""
-    what = str(step).split("\n", 1)[0]
+    what = str(step).split("\n", 1)[0] + (f": {value}" if value else "")
     return KernelRefused(f"{namespace}: {what}: {error.strerror} ({name}){detail}")
 
 
@@ -132,7 +132,7 @@ class Writer:
             yield from self._lowered_for_good(link)
         elif step.verb == "add" and isinstance(link, Tun):
             self._make(link)
-            yield from links.change(link, self)
+            yield from links.change(link, None, self)
         elif step.verb == "add":
             if isinstance(link, Veth) and link.peer_ns not in self._pids:
                 raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
@@ -142,7 +142,8 @@ class Writer:
                 self._flush()
             yield from more
         else:
-            yield from links.change(link, self)
+            old = step.old if isinstance(step.old, Link) else None
+            yield from links.change(link, old, self)
             if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
                 self._resize_peer(link)
         self._links_pending = True
@@ -185,7 +186,7 @@ class Writer:
         errors = self._socket.change([request for _, request in pending])
         for (step, request), error in zip(pending, errors, strict=True):
             if error is not None and not self._is_harmless(step, request, error):
-                raise refusal(self._namespace, step, error) from error
+                raise refusal(self._namespace, step, error, request.what) from error
 
     def _is_harmless(self, step: Step, request: Request, error: NetlinkError) -> bool:
         if step.verb == "delete":
@@ -206,9 +207,10 @@ class Writer:
         ]
         if not found:
             return False
-        for error in self._socket.change(links.change(tunnel, self)):
+        requests = links.change(tunnel, None, self)
+        for request, error in zip(requests, self._socket.change(requests), strict=True):
             if error is not None:
-                raise refusal(self._namespace, step, error) from error
+                raise refusal(self._namespace, step, error, request.what) from error
         return True
 
 

@@ -87,10 +87,15 @@ class Plan:
 def diff(desired: NetState, actual: NetState) -> Plan:
     """Return the plan that turns `actual` into `desired`.
 
-    A sysctl that is no longer desired keeps its value: Linux has no way to unset one.
+    A sysctl that is no longer desired keeps its value: Linux has no way to unset one. Of two desired objects
+    with one key, the one whose text comes first is planned, always the same.
     """
-    have = _by_key(actual - desired)
-    want = _by_key(desired - actual)
+    have = _by_key(actual)
+    want = _by_key(desired)
+    have, want = (
+        {key: obj for key, obj in have.items() if want.get(key) != obj},
+        {key: obj for key, obj in want.items() if have.get(key) != obj},
+    )
     steps: list[Step] = []
     for key, obj in want.items():
         steps += _steps_towards(obj, have.get(key))
@@ -215,7 +220,13 @@ def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
 
 
 def _by_key(state: Iterable[NetObject]) -> dict[Hashable, NetObject]:
-    return {obj.key: obj for obj in state}
+    """The objects by key; of several with one key, which cannot be together, the first by its text."""
+    found: dict[Hashable, NetObject] = {}
+    for obj in state:
+        other = found.setdefault(obj.key, obj)
+        if other is not obj and str(obj) < str(other):
+            found[obj.key] = obj
+    return found
 
 
 def _rank(step: Step) -> tuple[int, int, str]:

@@ -138,6 +138,28 @@ class KernelContract(CaseContract):
         await host.apply(diff(desired, await host.read(owner_of(desired))))
         assert await left_to_do(host, desired) == ""
 
+    async def test_a_refused_value_leaves_the_device_and_what_hangs_on_it(self, kernel: Kernel):
+        host = kernel.host("node-1")
+        peer = Neighbor(ip_address("10.244.2.0"), VTEP, "flannel.1")
+        remote = route("10.244.2.0/24", "10.244.2.0", "flannel.1", onlink=True)
+        tunnel = replace(TUNNEL, mac="0e:00:00:00:00:01")
+        await put(host, *LAN, tunnel, Address(ip_interface("10.244.1.0/32"), "flannel.1"), peer, remote)
+        wanted = replace(tunnel, mtu=1500, mac="0e:00:00:00:00:01")
+        there = await host.read(owner_of({tunnel}))
+        with pytest.raises(KernelRefused, match=r"node-1: replace link flannel\.1 .*EINVAL"):
+            await host.apply(diff(frozenset({wanted}), there))
+        found = await host.read(owner_of({tunnel, peer, remote}))
+        assert {tunnel, peer, remote} <= found
+
+    async def test_a_refused_value_holds_up_no_other_of_its_device(self, kernel: Kernel):
+        host = kernel.host("node-1")
+        tunnel = replace(TUNNEL, mac="0e:00:00:00:00:01", up=False)
+        await put(host, *LAN, tunnel)
+        wanted = replace(tunnel, mtu=1500, mac="0e:00:00:00:00:02", up=True)
+        with pytest.raises(KernelRefused):
+            await host.apply(diff(frozenset({wanted}), frozenset({tunnel})))
+        assert await host.read(owner_of({tunnel})) >= {replace(wanted, mtu=1450)}
+
     async def test_routes_stay_when_their_devices_address_changes(self, kernel: Kernel):
         host = kernel.host("node-1")
         remote = route("10.244.2.0/24", "192.168.0.12", "br0")

@@ -1,5 +1,7 @@
+import os
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from fabric.kernel.netlink import (
     ACKS_MAX,
     BATCH_BYTES_MAX,
     Request,
+    Socket,
     attribute,
     attributes,
     batches,
@@ -45,3 +48,37 @@ def test_batches_keep_the_order_and_stay_within_their_limits(sizes):
     for batch in found:
         assert 0 < len(batch) <= ACKS_MAX
         assert len(batch) == 1 or sum(20 + len(request.body) for request in batch) <= BATCH_BYTES_MAX
+
+
+class LateAnswers(Socket):
+    """A socket whose kernel first acknowledges requests of long ago."""
+
+    def _receive(self):
+        if not self.told:
+            self.told = True
+            late = struct.pack("=i16x", -1)
+            yield from ((2, 0, sequence, late) for sequence in (900, 901, 902))
+        yield from super()._receive()
+
+
+@pytest.fixture
+def late():
+    opened = LateAnswers()
+    opened.told = False
+    yield opened
+    opened.close()
+
+
+def test_an_answer_to_another_request_is_none_to_this_one(late):
+    missing = Request(18, 0, struct.pack("=BxHiII", 0, 0, 0x7FFFFFFF, 0, 0))
+    (answer,) = late.ask([missing])
+    assert answer.strerror == os.strerror(19)
+    late.told = False
+    (error,) = late.change([missing])
+    assert error.strerror == os.strerror(19)
+
+
+def test_sequence_numbers_begin_anew_before_they_overflow(late):
+    late._sequence = 2**32 - 2
+    missing = Request(18, 0, struct.pack("=BxHiII", 0, 0, 0x7FFFFFFF, 0, 0))
+    assert len(late.ask([missing] * 5)) == 5
