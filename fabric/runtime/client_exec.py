@@ -1,4 +1,4 @@
-"""The client's side of one exec: a connection of its own, whose end is the program's end."""
+"""An exec session of the client is a connection of its own, whose end is the program's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the runtime process is started: by a Python without site packages, to stay small."""
+"""The command of the runtime process: a Python without site packages, to stay small."""
 
 from __future__ import annotations
 

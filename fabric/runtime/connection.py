@@ -1,4 +1,4 @@
-"""One client's connection: requests come in, answers and news go out, all without waiting."""
+"""A client's connection brings requests and takes answers and events, all without waiting."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class _Daemon:
 
 
 class FakeDaemons:
-    """What the real one's `Daemons` does, with no process."""
+    """The daemons of a fake runtime, without processes."""
 
     def __init__(self, program: Callable[[Sequence[str]], Program], next_pid: Callable[[], int]) -> None:
         self.started: list[tuple[str, str, tuple[str, ...]]] = []

@@ -1,4 +1,4 @@
-"""What the fake runtime's programs do: scripts of run time, exit code and answers to signals."""
+"""Programs of the fake runtime are scripts: run time, exit code and answers to signals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a container does by itself, and how it takes signals."""
+    """A scripted program: what it does by itself, and how it takes signals."""
 
     seconds: float | None = None
     """How long it runs; None is for ever."""

@@ -1,4 +1,4 @@
-"""One loop over file descriptors: whoever is ready is called."""
+"""The event loop waits for descriptors and timers, and calls what is ready."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ READ, WRITE, HANG_UP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP
 
 
 class Poll:
+    """The event loop of a process with one thread."""
+
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}

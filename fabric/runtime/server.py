@@ -1,4 +1,4 @@
-"""The runtime process: one thread, one loop, small, and nothing that dies with it.
+"""The runtime process is small, has one thread and one event loop, and nothing dies with it.
 
 Run as `python -S -E -I -c …` (see `command`), it serves one unix socket. It forks what it is asked for and
 notes how that ends. When it is killed, its children live on; started again on the same
@@ -18,15 +18,15 @@ from fabric.runtime.connection import Connection
 from fabric.runtime.containers.containers import Containers
 from fabric.runtime.containers.sessions import Session
 from fabric.runtime.daemons.daemons import Daemons
-from fabric.runtime.namespaces.cell import Cell
 from fabric.runtime.namespaces.nodes import Nodes
-from fabric.runtime.namespaces.root_template import Ground
+from fabric.runtime.namespaces.root_template import RootTemplate
 from fabric.runtime.namespaces.sandboxes import Sandboxes
+from fabric.runtime.namespaces.shared_root import SharedRoot
 from fabric.runtime.polling import Poll
 from fabric.runtime.processes import orphans
+from fabric.runtime.processes.context import Context
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.records import Records
-from fabric.runtime.processes.workshop import Workshop
 from fabric.runtime.wire import holds_nul
 
 TYPE_CHECKING = False
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Answers requests; those that must wait for a death are answered then."""
+    """The server answers requests; one that waits for a death is answered when it is seen."""
 
-    def __init__(self, records: Records, ground: Ground, cell: Cell, poll: Poll) -> None:
+    def __init__(self, records: Records, template: RootTemplate, shared_root: SharedRoot, poll: Poll) -> None:
         self._poll = poll
-        self._ground = ground
-        workshop = Workshop(records, poll, ground, cell, self._tell)
-        self._nodes = Nodes(workshop)
-        self._daemons = Daemons(workshop, self._nodes)
-        self._sandboxes = Sandboxes(workshop, self._nodes)
-        self._containers = Containers(workshop, self._sandboxes)
+        self._template = template
+        context = Context(records, poll, template, shared_root, self._tell)
+        self._nodes = Nodes(context)
+        self._daemons = Daemons(context, self._nodes)
+        self._sandboxes = Sandboxes(context, self._nodes)
+        self._containers = Containers(context, self._sandboxes)
         self._listeners: list[Connection] = []
         self._sessions: dict[Connection, Session] = {}
         self._answers: dict[str, Callable[[Message], Any]] = {
@@ -137,7 +137,7 @@ class Server:
             user: dict[str, Any] = {}
         else:
             target, user = self._containers.room(key), self._containers.record(key)
-        session = Session.start(connection, self._poll, self._ground, target, message, user)
+        session = Session.start(connection, self._poll, self._template, target, message, user)
         self._sessions[connection] = session
         connection.on_close.append(lambda: self._forget_session(connection))
         connection.send({"id": message["id"], "ok": None}, session.fds)
@@ -172,11 +172,11 @@ def main() -> None:
         poll.run_once()
 
 
-def _places(directory: str) -> tuple[Ground, Cell]:
-    point = f"{directory}/ground"
+def _places(directory: str) -> tuple[RootTemplate, SharedRoot]:
+    point = f"{directory}/template"
     os.makedirs(point, exist_ok=True)
-    ground = Ground(point)
-    return ground, Cell(ground, point)
+    template = RootTemplate(point)
+    return template, SharedRoot(template, point)
 
 
 def _lock(directory: str) -> int:

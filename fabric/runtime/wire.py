@@ -1,7 +1,7 @@
-"""What travels between the runtime and its clients: frames of JSON behind four bytes of length.
+"""The wire protocol between the runtime and its clients: frames of JSON behind four bytes of length.
 
 A request has `id` and `op`; its answer has the same `id` and `ok`, or `error` with a message and
-perhaps `code`. What comes without an `id` is news: `event` (a sandbox id) or `exit` (an exec's code).
+perhaps `code`. A message without an `id` is an event: `event` (a sandbox id) or `exit` (an exec's code).
 """
 
 from __future__ import annotations

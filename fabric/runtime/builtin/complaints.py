@@ -21,6 +21,8 @@ _PER_SECOND, _BURST = 1000.0, 50.0
 
 
 class Complaints:
+    """The ICMP socket of a carrier."""
+
     def __init__(self) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP)

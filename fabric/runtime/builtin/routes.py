@@ -1,4 +1,4 @@
-"""Where a packet goes that the kernel routed to a device: the kernel is asked, once for each destination.
+"""The tunnel's routes: the kernel is asked for the gateway of each destination once.
 
 An answer is kept until anything is said of routes, rules, addresses or links; what was said is not read. So
 this holds the destinations that packets go to now, however many routes there are, and the kernel

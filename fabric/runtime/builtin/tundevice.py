@@ -1,4 +1,4 @@
-"""Carrying a TUN device that somebody else made, and that stays when its carrier ends."""
+"""A TUN device is carried by a program that did not make it, and stays when that program ends."""
 
 from __future__ import annotations
 

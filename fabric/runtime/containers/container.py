@@ -1,4 +1,4 @@
-"""One container's process: the runtime goes where it is to run, builds its root, and starts it there."""
+"""A container's process: the runtime enters the pod's namespaces, builds a root, and starts it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from fabric.runtime.namespaces.cell import Cell
-    from fabric.runtime.namespaces.root_template import Ground
+    from fabric.runtime.namespaces.root_template import RootTemplate
+    from fabric.runtime.namespaces.shared_root import SharedRoot
 
     Spec = dict[str, Any]
 
@@ -24,9 +24,13 @@ _VOLUME = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
 
 
 def start(
-    spec: Spec, pause: Process, ground: Ground, files: Sequence[int], cell: Cell | None = None
+    spec: Spec,
+    pause: Process,
+    template: RootTemplate,
+    files: Sequence[int],
+    shared_root: SharedRoot | None = None,
 ) -> Process:
-    """Start it, in the cell or in a root of its own, with `files` as descriptors 0, 1 and 2.
+    """Start it, in the shared root or in a root of its own, with `files` as descriptors 0, 1 and 2.
 
     Failure or OSError when it cannot be.
     """
@@ -35,29 +39,29 @@ def start(
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(files)]
     user = program.User(uid, gid, confined=True)
     first = None
-    with ground:
-        if cell is not None:
-            cell.enter()
+    with template:
+        if shared_root is not None:
+            shared_root.enter()
             linux.setns(pause.fd, _POD)
         else:
-            first = None if _enter(spec, pause, ground) else _last_mounts
+            first = None if _enter(spec, pause, template) else _last_mounts
             program.enter_directory(spec.get("cwd", "/"))
-        pid = program.start(spec["argv"], env, actions, user, first, session=cell is None)
+        pid = program.start(spec["argv"], env, actions, user, first, session=shared_root is None)
     return Process.born(pid)
 
 
-def _enter(spec: Spec, pause: Process, ground: Ground) -> bool:
+def _enter(spec: Spec, pause: Process, template: RootTemplate) -> bool:
     """Go into the pod's namespaces and a new root; return whether /proc could be mounted from here."""
     root = spec.get("root")
     given = linux.open_tree(root) if root else -1
     proc = _proc_of(pause)
     trees = roots.Trees(spec.get("mounts", ()), _VOLUME)
     try:
-        ground.enter_copy()
+        template.enter_copy()
         devices = linux.open_tree("/devices")
         if given >= 0:
             linux.move_mount(given, "/lower")
-        roots.enter(ground, ("/lower",) if root else ("/layer", "/host"))
+        roots.enter(template, ("/lower",) if root else ("/layer", "/host"))
         linux.setns(pause.fd, _POD)
         roots.mount_sys(read_only=True)
         roots.mount_devices(devices)

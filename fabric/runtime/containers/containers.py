@@ -1,16 +1,16 @@
-"""Containers: a process each in its pod's namespaces, its output, and how it ended."""
+"""Containers are processes in their pod's namespaces, with their output and how they ended."""
 
 from __future__ import annotations
 
 import time
 
 from fabric.runtime.containers import container as single
-from fabric.runtime.containers import exec_holder as annex
+from fabric.runtime.containers import exec_holder
 from fabric.runtime.containers.logs import STREAMS, LogFile, Output
+from fabric.runtime.processes.context import kill, living
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.files import Opened
 from fabric.runtime.processes.inventory import Container
-from fabric.runtime.processes.workshop import kill, living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fabric.runtime.namespaces.sandboxes import Sandboxes
+    from fabric.runtime.processes.context import Context
     from fabric.runtime.processes.process import Process
     from fabric.runtime.processes.records import Record
-    from fabric.runtime.processes.workshop import Workshop
 
     Spec = dict[str, Any]
 
@@ -43,24 +43,26 @@ _STATUS = (
 
 
 class Containers:
-    def __init__(self, workshop: Workshop, sandboxes: Sandboxes) -> None:
-        self._workshop = workshop
+    """The containers of one runtime, by id."""
+
+    def __init__(self, context: Context, sandboxes: Sandboxes) -> None:
+        self._context = context
         self._sandboxes = sandboxes
         self._containers: dict[str, Container] = {}
 
     def adopt(self) -> None:
-        for record in self._workshop.records.read(KIND):
-            process = self._workshop.adopt(record) if record["state"] == "running" else None
+        for record in self._context.records.read(KIND):
+            process = self._context.adopt(record) if record["state"] == "running" else None
             container = Container(record, process)
             self._containers[record["id"]] = container
             if process is not None:
-                if not in_cell(container):
+                if not in_shared_root(container):
                     self._open_outputs(container)
-                annex.adopt(self._workshop, container)
+                exec_holder.adopt(self._context, container)
                 self._watch(container)
             elif record["state"] == "running":
-                annex.adopt(self._workshop, container)
-                annex.close(container)
+                exec_holder.adopt(self._context, container)
+                exec_holder.close(container)
                 self._note_end(container, None)
 
     def start(self, spec: Spec) -> dict[str, Any]:
@@ -72,13 +74,13 @@ class Containers:
         container = Container(_record(spec), None)
         container.record["started_at"] = time.time()
         try:
-            if self._workshop.cell.fits(spec):
-                self._start_in_cell(container, spec, pause)
+            if self._context.shared_root.fits(spec):
+                self._start_in_shared_root(container, spec, pause)
             else:
-                self._start_in_root(container, spec, pause)
+                self._start_in_own_root(container, spec, pause)
         except (Failure, OSError) as error:
             self._close_outputs(container)
-            self._workshop.records.remove_fifos(id)
+            self._context.records.remove_fifos(id)
             if not isinstance(error, Failure) or not error.code:
                 raise
             self._note_refusal(container, error)
@@ -87,22 +89,22 @@ class Containers:
         self._containers[id] = container
         return _status(container)
 
-    def _start_in_cell(self, container: Container, spec: Spec, pause: Process) -> None:
+    def _start_in_shared_root(self, container: Container, spec: Spec, pause: Process) -> None:
         """It writes nothing, so it needs no FIFOs."""
         container.record["files"] = {key: spec[key] for key in ("mounts", "read_only_root") if key in spec}
-        workshop = self._workshop
+        context = self._context
         with Opened(("/dev/null",)) as (null,):
-            files = (workshop.mark, null, null)
-            container.process = single.start(spec, pause, workshop.ground, files, workshop.cell)
-        workshop.enlist(KIND, spec["id"], container.process, container.record)
+            files = (context.mark, null, null)
+            container.process = single.start(spec, pause, context.template, files, context.shared_root)
+        context.enlist(KIND, spec["id"], container.process, container.record)
 
-    def _start_in_root(self, container: Container, spec: Spec, pause: Process) -> None:
-        workshop = self._workshop
-        fifos = workshop.records.make_fifos(spec["id"])
+    def _start_in_own_root(self, container: Container, spec: Spec, pause: Process) -> None:
+        context = self._context
+        fifos = context.records.make_fifos(spec["id"])
         self._open_outputs(container)
         with Opened(("/dev/null", *fifos)) as files:
-            container.process = single.start(spec, pause, workshop.ground, files)
-        workshop.enlist(KIND, spec["id"], container.process, container.record)
+            container.process = single.start(spec, pause, context.template, files)
+        context.enlist(KIND, spec["id"], container.process, container.record)
 
     def signal(self, id: str, number: int) -> None:
         container = self._containers.get(id)
@@ -119,7 +121,7 @@ class Containers:
 
         def forget() -> None:
             self._containers.pop(id, None)
-            self._workshop.records.remove(KIND, id)
+            self._context.records.remove(KIND, id)
             done()
 
         container.when_ended(forget)
@@ -147,24 +149,26 @@ class Containers:
         """Return a process in a container's namespaces and root, for a program beside it."""
         process = living(self._containers.get(id), f"container {id}")
         container = self._containers[id]
-        if not in_cell(container):
+        if not in_shared_root(container):
             return process
-        return annex.process(self._workshop, container, self._sandboxes.process(container.record["sandbox"]))
+        return exec_holder.process(
+            self._context, container, self._sandboxes.process(container.record["sandbox"])
+        )
 
     def record(self, id: str) -> Record:
         return self._containers[id].record
 
     def _watch(self, container: Container) -> None:
         def ended(code: int | None) -> None:
-            if not in_cell(container):
+            if not in_shared_root(container):
                 self._close_outputs(container)
-                self._workshop.records.remove_fifos(container.record["id"])
-            annex.close(container)
+                self._context.records.remove_fifos(container.record["id"])
+            exec_holder.close(container)
             self._note_end(container, code)
             container.ended()
-            self._workshop.tell(container.record["sandbox"])
+            self._context.tell(container.record["sandbox"])
 
-        self._workshop.watch(container, ended, exactly=True)
+        self._context.watch(container, ended, exactly=True)
 
     def _note_end(self, container: Container, code: int | None) -> None:
         record = container.record
@@ -176,33 +180,33 @@ class Containers:
             signal = max(0, -code)
             exit_code = 128 + signal if signal else code
             record.update(exit_code=exit_code, signal=signal, reason="Error" if exit_code else "Completed")
-        self._workshop.records.write(KIND, record["id"], record)
+        self._context.records.write(KIND, record["id"], record)
 
     def _note_refusal(self, container: Container, failure: Failure) -> None:
         now = time.time()
         container.record.update(state="exited", started_at=now, finished_at=now, exit_code=failure.code)
         container.record.update(reason="StartError", message=failure.message)
-        self._workshop.records.write(KIND, container.record["id"], container.record)
-        self._workshop.tell(container.record["sandbox"])
+        self._context.records.write(KIND, container.record["id"], container.record)
+        self._context.tell(container.record["sandbox"])
 
     def _open_outputs(self, container: Container) -> None:
         container.log = LogFile(container.record["log_path"])
-        fifos = self._workshop.records.make_fifos(container.record["id"])
+        fifos = self._context.records.make_fifos(container.record["id"])
         for fifo, stream in zip(fifos, STREAMS, strict=True):
             output = Output(fifo, stream, container.log)
             container.outputs.append(output)
-            self._workshop.poll.watch(output.fd, _reader(output))
+            self._context.poll.watch(output.fd, _reader(output))
 
     def _close_outputs(self, container: Container) -> None:
         for output in container.outputs:
-            self._workshop.poll.forget(output.fd)
+            self._context.poll.forget(output.fd)
             output.close()
         container.outputs.clear()
         if container.log is not None:
             container.log.close()
 
 
-def in_cell(container: Container) -> bool:
+def in_shared_root(container: Container) -> bool:
     """True when it runs without a root of its own."""
     return "files" in container.record
 

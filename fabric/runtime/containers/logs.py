@@ -1,4 +1,4 @@
-"""A container's output: from its two FIFOs into a log file as CRI has it.
+"""A container's output goes from its two FIFOs into a log file in CRI's format.
 
 A line is `2026-11-23T05:00:00.123456789Z stdout F text`; one longer than 16 KiB, or without an end
 when the output ends, is cut into parts marked P. A log of 10 MiB becomes `<log>.1`, in the place of
@@ -54,7 +54,7 @@ class LogFile:
 
 
 class Output:
-    """One FIFO and the line that is not yet whole."""
+    """A FIFO of a container, and the line that is not yet whole."""
 
     def __init__(self, fifo: str, stream: str, log: LogFile) -> None:
         self.fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Programs started beside a container's, or on a node: each belongs to the connection that asked for it."""
+"""Exec sessions are programs beside a container's, or on a node, that end with their connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fabric.runtime.connection import Connection
-    from fabric.runtime.namespaces.root_template import Ground
+    from fabric.runtime.namespaces.root_template import RootTemplate
     from fabric.runtime.polling import Poll
     from fabric.runtime.processes.program import FileAction
 
@@ -42,7 +42,7 @@ class Session:
         cls,
         connection: Connection,
         poll: Poll,
-        ground: Ground,
+        template: RootTemplate,
         target: Process,
         request: dict[str, Any],
         user: dict[str, Any],
@@ -51,7 +51,7 @@ class Session:
         fds = connection.take_fds()
         terminal = -1
         try:
-            with ground:
+            with template:
                 linux.setns(target.fd, _ALL)
                 if request.get("tty"):
                     terminal, files = _open_terminal()

@@ -1,8 +1,8 @@
-"""Daemons: programs that a node keeps. One that ends is started again, until its node ends.
+"""Daemons are programs that a node keeps running. One that ends is started again, until its node ends.
 
 It runs in all of its node's namespaces and appends to a log itself, so nothing of it hangs on the runtime. A
 delay of 0.1 s comes before each new start, doubling to 5 s; a run of 10 s makes it short again. What is to
-follow a death that was asked for is kept in memory only: whoever asked hears of the runtime's end, and
+follow a death that was asked for is kept in memory only: the client hears of the runtime's end, and
 asks again.
 """
 
@@ -15,11 +15,11 @@ import time
 from fabric.runtime.containers import logs
 from fabric.runtime.namespaces.node_init import NAMESPACES
 from fabric.runtime.processes import linux, program
+from fabric.runtime.processes.context import kill
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.files import close_all
-from fabric.runtime.processes.inventory import Thing
+from fabric.runtime.processes.inventory import Entry
 from fabric.runtime.processes.process import Process
-from fabric.runtime.processes.workshop import kill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fabric.runtime.namespaces.nodes import Nodes
+    from fabric.runtime.processes.context import Context
     from fabric.runtime.processes.records import Record
-    from fabric.runtime.processes.workshop import Workshop
 
     Spec = dict[str, Any]
     Key = tuple[str, str]
@@ -42,7 +42,9 @@ _SHORTEN_SECONDS = 30.0
 _STATUS = ("node", "name", "pid", "argv", "restarts", "message")
 
 
-class Daemon(Thing):
+class Daemon(Entry):
+    """The inventory entry of a daemon."""
+
     __slots__ = ("delay_seconds", "then")
 
     def __init__(self, record: Record, process: Process | None) -> None:
@@ -53,21 +55,23 @@ class Daemon(Thing):
 
 
 class Daemons:
-    def __init__(self, workshop: Workshop, nodes: Nodes) -> None:
-        self._workshop = workshop
+    """The daemons of one runtime, by node and name."""
+
+    def __init__(self, context: Context, nodes: Nodes) -> None:
+        self._context = context
         self._nodes = nodes
         self._daemons: dict[Key, Daemon] = {}
         nodes.on_end.append(self._forget_all_of)
         self._shorten_logs()
 
     def adopt(self) -> None:
-        for record in self._workshop.records.read(KIND):
+        for record in self._context.records.read(KIND):
             daemon = Daemon(record, None)
             if not self._nodes.is_living(record["node"]):
-                self._workshop.records.remove(KIND, _file(record))
+                self._context.records.remove(KIND, _file(record))
                 continue
             self._daemons[_key(record)] = daemon
-            daemon.process = self._workshop.adopt(record)
+            daemon.process = self._context.adopt(record)
             if daemon.process is not None:
                 self._watch(daemon)
             else:
@@ -80,7 +84,7 @@ class Daemons:
         daemon = self._daemons.get(_key(spec))
         if daemon is None:
             record = _record(spec)
-            self._workshop.records.write(KIND, _file(record), record)
+            self._context.records.write(KIND, _file(record), record)
             self._begin(record)
         elif daemon.then is None and daemon.record["argv"] == spec["argv"]:
             daemon.record.update(_changeable(spec))
@@ -136,7 +140,7 @@ class Daemons:
             if self._daemons.get(_key(daemon.record)) is daemon:
                 self._start_again(daemon)
 
-        self._workshop.poll.later(delay, due)
+        self._context.poll.later(delay, due)
 
     def _start_again(self, daemon: Daemon) -> None:
         record = daemon.record
@@ -147,9 +151,9 @@ class Daemons:
         """Start the program; one that cannot be started is tried again later."""
         record = daemon.record
         try:
-            process = _spawn(self._workshop, argv, record["log_path"], self._nodes.process(record["node"]))
+            process = _spawn(self._context, argv, record["log_path"], self._nodes.process(record["node"]))
             record.update(ran=True, started=time.monotonic())
-            self._workshop.enlist(KIND, _file(record), process, record)
+            self._context.enlist(KIND, _file(record), process, record)
         except (Failure, OSError) as error:
             record.update(pid=0, start="", message=_reason(error))
             self._note(daemon)
@@ -172,17 +176,17 @@ class Daemons:
             for call in waiting:
                 call()
 
-        self._workshop.watch(daemon, ended)
+        self._context.watch(daemon, ended)
 
     def _note(self, daemon: Daemon) -> None:
         try:
-            self._workshop.records.write(KIND, _file(daemon.record), daemon.record)
+            self._context.records.write(KIND, _file(daemon.record), daemon.record)
         except OSError:
             return  # The file names a process that is dead, which a later runtime will see.
 
     def _forget(self, daemon: Daemon) -> None:
         del self._daemons[_key(daemon.record)]
-        self._workshop.records.remove(KIND, _file(daemon.record))
+        self._context.records.remove(KIND, _file(daemon.record))
 
     def _forget_all_of(self, node: str) -> None:
         """The kernel has killed them with their node."""
@@ -192,15 +196,15 @@ class Daemons:
     def _shorten_logs(self) -> None:
         for daemon in self._daemons.values():
             logs.shorten(daemon.record["log_path"])
-        self._workshop.poll.later(_SHORTEN_SECONDS, self._shorten_logs)
+        self._context.poll.later(_SHORTEN_SECONDS, self._shorten_logs)
 
 
-def _spawn(workshop: Workshop, argv: list[str], log_path: str, node: Process) -> Process:
+def _spawn(context: Context, argv: list[str], log_path: str, node: Process) -> Process:
     """Start a program on a node, as root there, with what is known to the runtime as standard input."""
     log = logs.open_to_append(log_path) if log_path else os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((workshop.mark, log, log))]
-        with workshop.ground:
+        files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((context.mark, log, log))]
+        with context.template:
             linux.setns(node.fd, NAMESPACES | linux.CLONE_NEWNS)
             env = program.environment({}, 0)
             pid = program.start(argv, env, files, program.User(confined=False))

@@ -1,8 +1,8 @@
-"""What a new network namespace is told before it gets its first device.
+"""A new network namespace gets its sysctls before its first device.
 
 `all` of disable_ipv6 stands for `default` too (net/ipv6/addrconf.c, addrconf_disable_ipv6). The kernel
 keeps the names below /proc/sys/net of all namespaces in one chain for each /proc, so that looking one up
-takes longer with every pod: each midwife has a /proc of its own, and looks once for each family.
+takes longer with every pod: each zygote has a /proc of its own, and looks once for each family.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A node's init: PID 1 of a PID namespace, with a root of its own over the host's."""
+"""A node's init is PID 1 of a PID namespace, with a root of its own over the host's."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fabric.runtime.namespaces.root_template import Ground
-    from fabric.runtime.processes.birth import Become, Channel, Prepare
+    from fabric.runtime.namespaces.root_template import RootTemplate
+    from fabric.runtime.processes.pending import Channel, Exec, Prepare
 
 NAMESPACES = linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
 PAUSE = ["catatonit", "-P"]
 
 
-def node(spec: dict[str, Any], ground: Ground) -> Prepare:
+def node(spec: dict[str, Any], template: RootTemplate) -> Prepare:
     """Return what the child does that becomes a node's init."""
 
-    def set_up(channel: Channel) -> Become:
+    def set_up(channel: Channel) -> Exec:
         prepare_node(spec.get("ipv6", False), spec["name"])
         mounts = [{"target": "/dev", "source": "/dev"}, {"target": "/run"}, *spec.get("mounts", ())]
         trees = roots.Trees({mount["target"]: mount for mount in mounts}.values())
-        ground.enter_copy()
-        roots.enter(ground, ("/host",), suid=True)
+        template.enter_copy()
+        roots.enter(template, ("/host",), suid=True)
         roots.mount_proc(-1)
         roots.mount_sys(read_only=False)
         trees.attach()

@@ -1,4 +1,4 @@
-"""Nodes: an init process each, which the kernel lets nothing in its PID namespace outlive."""
+"""Nodes are init processes: the kernel lets nothing in a node's PID namespace outlive its init."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 
 from fabric.runtime.namespaces.node_init import NAMESPACES, PAUSE, node
 from fabric.runtime.processes import program
-from fabric.runtime.processes.birth import bear
+from fabric.runtime.processes.context import discard, kill, living
 from fabric.runtime.processes.failure import Failure
-from fabric.runtime.processes.inventory import Thing
-from fabric.runtime.processes.workshop import discard, kill, living
+from fabric.runtime.processes.inventory import Entry
+from fabric.runtime.processes.pending import bear
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from fabric.runtime.processes.context import Context
     from fabric.runtime.processes.process import Process
-    from fabric.runtime.processes.workshop import Workshop
 
     Spec = dict[str, Any]
 
@@ -25,19 +25,21 @@ KIND = "nodes"
 
 
 class Nodes:
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
-        self._nodes: dict[str, Thing] = {}
+    """The nodes of one runtime, by name."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._nodes: dict[str, Entry] = {}
         self.on_end: list[Callable[[str], None]] = []
         """To be called with the name of a node that has ended."""
 
     def adopt(self) -> None:
-        for record in self._workshop.records.read(KIND):
-            process = self._workshop.adopt(record)
+        for record in self._context.records.read(KIND):
+            process = self._context.adopt(record)
             if process is None:
-                self._workshop.records.remove(KIND, record["name"])
+                self._context.records.remove(KIND, record["name"])
             else:
-                self._keep(Thing(record, process))
+                self._keep(Entry(record, process))
 
     def start(self, spec: Spec) -> int:
         """Return the pid of the node's init, new or living."""
@@ -49,16 +51,16 @@ class Nodes:
             raise Failure(
                 f'the host has no program "{PAUSE[0]}"; install it (Debian: apt-get install catatonit)'
             )
-        newborn = bear(node(spec, self._workshop.ground), NAMESPACES)
+        pending = bear(node(spec, self._context.template), NAMESPACES)
         record = {"name": name}
         try:
-            self._workshop.launch(KIND, name, newborn, record)
+            self._context.launch(KIND, name, pending, record)
         except (Failure, OSError):
-            discard(newborn)
-            self._workshop.records.remove(KIND, name)
+            discard(pending)
+            self._context.records.remove(KIND, name)
             raise
-        self._keep(Thing(record, newborn.process))
-        return newborn.process.pid
+        self._keep(Entry(record, pending.process))
+        return pending.process.pid
 
     def stop(self, name: str, done: Callable[[], None]) -> None:
         """Power off; `done` is called when all of it is dead."""
@@ -78,16 +80,16 @@ class Nodes:
     def process(self, name: str) -> Process:
         return living(self._nodes.get(name), f"node {name}")
 
-    def _keep(self, node: Thing) -> None:
+    def _keep(self, node: Entry) -> None:
         name = node.record["name"]
         self._nodes[name] = node
 
         def ended(_: int | None) -> None:
             if self._nodes.get(name) is node:
                 del self._nodes[name]
-                self._workshop.records.remove(KIND, name)
+                self._context.records.remove(KIND, name)
                 for call in self.on_end:
                     call(name)
             node.ended()
 
-        self._workshop.watch(node, ended)
+        self._context.watch(node, ended)

@@ -1,9 +1,9 @@
-"""Where containers and nodes are built: a mount namespace that holds nearly nothing, and the way home.
+"""The root template is a nearly empty mount namespace: roots are built in copies of it.
 
-The ground's root is a tmpfs: `layer` (what all containers have over the host's files), `devices` (their
+Its root is a tmpfs: `layer` (what all containers have over the host's files), `devices` (their
 /dev), `host` (the host's root and what is mounted into it, read only), `lower` and `scratch` (to mount on).
-A copy of it costs a few mounts, so the runtime enters a copy itself, builds there, starts the
-program, and goes home; only then does it serve the next.
+A copy costs a few mounts, so the runtime itself enters one, builds there, starts the program, and goes
+back to its own namespaces; only then does it serve the next request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from fabric.runtime.namespaces.home import Home
+from fabric.runtime.namespaces.own_namespaces import OwnNamespaces
 from fabric.runtime.processes import linux
 
 HIDDEN = ("root", "home", "mnt", "media", "srv", "boot", "run")
@@ -34,8 +34,8 @@ _DEVICE_LINKS = {
 _NOT_OF_THE_HOST = ("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/media", "/boot", "/snap")
 
 
-class Ground(Home):
-    """The bare mount namespace, held by a descriptor, and the runtime's own namespaces."""
+class RootTemplate(OwnNamespaces):
+    """The template, held by a descriptor; `with` it, the process is back in its own namespaces afterwards."""
 
     def __init__(self, point: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Ground(Home):
             linux.pivot_root(point)
 
     def enter_copy(self) -> None:
-        """Enter a copy of the ground that is this process's own."""
+        """Enter a copy of the template that is this process's own."""
         linux.setns(self._bare, linux.CLONE_NEWNS)
         linux.unshare(linux.CLONE_NEWNS)
 

@@ -1,8 +1,8 @@
-"""The root file system of a node or a container: the host's programs, below a layer of its own.
+"""The root file system of a node or a container shows the host's programs, below a layer of its own.
 
 overlayfs: writes go to a tmpfs that only this mount namespace has; the layers below are never written,
 so the host's files cannot be changed through it. Sources of bind mounts are host paths, copied as
-detached trees before home is left. All functions work in a copy of the ground.
+detached trees before the host's mount namespace is left. All functions work in a copy of the root template.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from fabric.runtime.namespaces.root_template import Ground
+    from fabric.runtime.namespaces.root_template import RootTemplate
 
 _UPPER_SIZE = "512m"
 _SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 
 
 class Tree:
-    """A bind mount on its way: a detached copy of `source`, or a tmpfs when there is none."""
+    """A mount that is not attached yet: a detached copy of `source`, or a tmpfs when there is none."""
 
     def __init__(self, mount: dict[str, Any], attributes: int = 0) -> None:
         self.target: str = mount["target"]
@@ -67,7 +67,7 @@ class Tree:
 
 
 class Trees:
-    """Mounts on their way, attached shallow targets first; whatever is left is closed at the end."""
+    """Mounts that are not attached yet, attached shallow targets first; what is left is closed at the end."""
 
     def __init__(self, mounts: Iterable[dict[str, Any]], attributes: int = 0) -> None:
         self._trees: list[Tree] = []
@@ -87,8 +87,8 @@ class Trees:
             tree.close()
 
 
-def enter(ground: Ground, lowers: tuple[str, ...], *, suid: bool = False) -> None:
-    """Make an overlay of directories of the ground (top first) the root; the host's own mounts below it."""
+def enter(template: RootTemplate, lowers: tuple[str, ...], *, suid: bool = False) -> None:
+    """Make an overlay of directories of the template (top first) the root; the host's own mounts below it."""
     linux.mount("tmpfs", "/scratch", "tmpfs", linux.MS_NODEV, f"size={_UPPER_SIZE},mode=755")
     for name in ("upper", "work", "root"):
         os.mkdir(f"/scratch/{name}")
@@ -96,7 +96,7 @@ def enter(ground: Ground, lowers: tuple[str, ...], *, suid: bool = False) -> Non
     flags = linux.MS_NODEV | (0 if suid else linux.MS_NOSUID)
     linux.mount("overlay", "/scratch/root", "overlay", flags, options)
     if "/host" in lowers:
-        for path in ground.host_points:
+        for path in template.host_points:
             tree = linux.open_tree(f"/host{path}")
             linux.move_mount(tree, f"/scratch/root{path}")
             os.close(tree)
@@ -134,7 +134,7 @@ def mount_sys(*, read_only: bool) -> None:
 
 
 def mount_devices(devices: int) -> None:
-    """Mount the ground's /dev, read only, with terminals and shared memory of its own."""
+    """Mount the template's /dev, read only, with terminals and shared memory of its own."""
     _make_point("/dev", is_dir=True)
     linux.restrict(devices, linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID)
     linux.move_mount(devices, "/dev")

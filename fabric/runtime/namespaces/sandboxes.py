@@ -1,10 +1,10 @@
-"""Pod sandboxes: a pause process each, whose end is the end of all that runs in the pod."""
+"""Pod sandboxes are pause processes: the end of one is the end of all that runs in its pod."""
 
 from __future__ import annotations
 
 from fabric.runtime.namespaces.pause import Pauses
-from fabric.runtime.processes.inventory import Thing
-from fabric.runtime.processes.workshop import kill, living
+from fabric.runtime.processes.context import kill, living
+from fabric.runtime.processes.inventory import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fabric.runtime.namespaces.nodes import Nodes
+    from fabric.runtime.processes.context import Context
     from fabric.runtime.processes.process import Process
-    from fabric.runtime.processes.workshop import Workshop
 
     Spec = dict[str, Any]
 
@@ -21,15 +21,17 @@ KIND = "sandboxes"
 
 
 class Sandboxes:
-    def __init__(self, workshop: Workshop, nodes: Nodes) -> None:
-        self._workshop = workshop
+    """The sandboxes of one runtime, by the pod's UID."""
+
+    def __init__(self, context: Context, nodes: Nodes) -> None:
+        self._context = context
         self._nodes = nodes
-        self._pauses = Pauses(workshop.ground, workshop.poll, workshop.mark)
-        self._sandboxes: dict[str, Thing] = {}
+        self._pauses = Pauses(context.template, context.poll, context.mark)
+        self._sandboxes: dict[str, Entry] = {}
 
     def adopt(self) -> None:
-        for record in self._workshop.records.read(KIND):
-            self._keep(Thing(record, self._workshop.adopt(record)))
+        for record in self._context.records.read(KIND):
+            self._keep(Entry(record, self._context.adopt(record)))
 
     def start(self, spec: Spec) -> dict[str, Any]:
         """Return the status of the sandbox, new or known."""
@@ -39,8 +41,8 @@ class Sandboxes:
         node = self._nodes.process(spec["node"])
         record = {"id": id, "node": spec["node"]}
         process = self._pauses.start(spec, node)
-        self._workshop.enlist(KIND, id, process, record)
-        sandbox = Thing(record, process)
+        self._context.enlist(KIND, id, process, record)
+        sandbox = Entry(record, process)
         self._keep(sandbox)
         return _status(sandbox)
 
@@ -55,7 +57,7 @@ class Sandboxes:
         def forget() -> None:
             if self._sandboxes.get(id) is sandbox:
                 del self._sandboxes[id]
-                self._workshop.records.remove(KIND, id)
+                self._context.records.remove(KIND, id)
             done()
 
         sandbox.when_ended(forget)
@@ -66,18 +68,18 @@ class Sandboxes:
     def process(self, id: str) -> Process:
         return living(self._sandboxes.get(id), f"sandbox {id}")
 
-    def _keep(self, sandbox: Thing) -> None:
+    def _keep(self, sandbox: Entry) -> None:
         id = sandbox.record["id"]
         self._sandboxes[id] = sandbox
 
         def ended(_: int | None) -> None:
             sandbox.ended()
-            self._workshop.tell(id)
+            self._context.tell(id)
 
-        self._workshop.watch(sandbox, ended)
+        self._context.watch(sandbox, ended)
 
 
-def _status(sandbox: Thing) -> dict[str, Any]:
+def _status(sandbox: Entry) -> dict[str, Any]:
     record = sandbox.record
     return {
         "id": record["id"],

@@ -1,9 +1,9 @@
-"""A helper inside a node's PID namespace, which starts its pods' pause processes.
+"""The zygote is a helper inside a node's PID namespace, which starts the pause processes of its pods.
 
 Only from within a PID namespace can one be made below it. The first pod of a burst costs the fork of a
-midwife, the next ones a message each; it ends itself when its channel closes, as when the runtime is killed.
+zygote, the next ones a message each; it ends itself when its channel closes, as when the runtime is killed.
 It holds none of the runtime's descriptors. The pause processes are its children until it ends, and then
-those of the node's init; whoever is the parent reaps them and nobody asks how they ended.
+those of the node's init; the parent reaps them and nobody asks how they ended.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import signal
 import socket
 
 from fabric.runtime.namespaces import netns
-from fabric.runtime.namespaces.home import Home
 from fabric.runtime.namespaces.node_init import PAUSE
+from fabric.runtime.namespaces.own_namespaces import OwnNamespaces
 from fabric.runtime.processes import linux, program
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.files import set_title
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _END, _NODE, _MARK = 3, 4, 5
 _REQUEST_BYTES_MAX = 64 * 1024
 _MESSAGE_BYTES_MAX = 4096
-_TITLE = "fabric-midwife"
+_TITLE = "fabric-zygote"
 _POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
 
 
@@ -44,7 +44,7 @@ def live(end: socket.socket, node: int, mark: int) -> NoReturn:
         set_title(_TITLE)
         _serve(channel)
     except BaseException as bug:
-        channel.send(f"bug in the midwife: {bug!r}".encode()[:_MESSAGE_BYTES_MAX])
+        channel.send(f"bug in the zygote: {bug!r}".encode()[:_MESSAGE_BYTES_MAX])
     finally:
         os._exit(0)
 
@@ -60,7 +60,7 @@ def _keep_only(fds: tuple[int, ...]) -> None:
 
 
 def _serve(end: socket.socket) -> None:
-    home = Home()
+    home = OwnNamespaces()
     proc = linux.proc_here()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     while text := end.recv(_REQUEST_BYTES_MAX):

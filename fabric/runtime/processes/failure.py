@@ -1,10 +1,10 @@
-"""Why something could not be done, as the client will read it."""
+"""The runtime's refusal, as the client will read it."""
 
 from __future__ import annotations
 
 
 class Failure(Exception):
-    """Refused; with `code` 126 or 127 it was the program itself that could not be started."""
+    """The runtime refuses a request; `code` 126 or 127 says that the program could not be started."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Descriptors that children get, and small files of the kernel's."""
+"""Descriptors that children inherit, and small files below /proc."""
 
 from __future__ import annotations
 

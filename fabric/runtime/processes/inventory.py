@@ -1,4 +1,4 @@
-"""What the runtime looks after: nodes, daemons, pods and containers, each a record and perhaps a process."""
+"""The inventory: nodes, daemons, sandboxes and containers, each a record and perhaps a process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from fabric.runtime.processes.records import Record
 
 
-class Thing:
-    """One of them. `record` is what survives; `process` is None when it ended."""
+class Entry:
+    """An inventory entry: `record` outlives the runtime; `process` is None when it ended."""
 
     __slots__ = ("process", "record", "waiting")
 
@@ -37,12 +37,14 @@ class Thing:
             call()
 
 
-class Container(Thing):
-    __slots__ = ("annex", "log", "outputs")
+class Container(Entry):
+    """The inventory entry of a container."""
+
+    __slots__ = ("exec_holder", "log", "outputs")
 
     def __init__(self, record: Record, process: Process | None) -> None:
         super().__init__(record, process)
-        self.annex: Thing | None = None
-        """What holds the root for the programs beside it, where it has none itself."""
+        self.exec_holder: Entry | None = None
+        """The process that holds a root for `exec`, where the container runs in the shared root."""
         self.log: LogFile | None = None
         self.outputs: list[Output] = []

@@ -1,7 +1,7 @@
-"""Processes that the runtime started and was killed before it wrote them down.
+"""Orphans are processes of a runtime that was killed before it wrote their records.
 
 Each process has a file of the records' directory as its standard input or output: a container its FIFOs, by
-which it is known, and all others one mark. Those that no record names are ended: whoever asked for them
+which it is known, and all others one mark. What no record names is ended: the client
 asks again.
 """
 

@@ -1,4 +1,4 @@
-"""A process that may outlive the runtime: known by pid and start time, watched by a pidfd."""
+"""A process of the runtime may outlive it: it is known by pid and start time, and watched by a pidfd."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Starting a program where the runtime stands: by vfork and exec, or by fork where there is more to do.
+"""A program is started in the namespaces that the runtime has entered, by vfork or by fork.
 
-vfork (posix_spawn) copies no memory and takes a third of the time. Errors read like runc's.
+vfork (posix_spawn) is enough where nothing is left to do but exec: it copies no memory and takes a third of
+the time. Errors read like runc's.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _CAPABILITIES = {
 """As in Docker; MKNOD is not among them, for no device controller guards the disks."""
 CAPABILITIES = sum(1 << number for number in _CAPABILITIES.values())
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-"""By Python, and by a midwife."""
+"""By Python, and by a zygote."""
 _MESSAGE_BYTES_MAX = 4096
 _BUG = 70
 """The exit code of one of the runtime's own programs that failed by itself (EX_SOFTWARE)."""

@@ -1,8 +1,7 @@
-"""The runtime's memory: one small JSON file a node, daemon, sandbox or container, replaced in one
-step.
+"""The records are the runtime's memory: one small JSON file a node, daemon, sandbox or container.
 
-A record is written before its process runs and after it ended, so a runtime that was killed finds all
-that it must adopt.
+A record is replaced in one step, before its process runs and after it ended, so that a runtime that was
+killed finds all that it must adopt.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class Records:
     def named(self) -> set[tuple[int, str]]:
         """Return pid and start time of every process that a record names."""
         records = [record for kind in KINDS for record in self.read(kind)]
-        records += [record["annex"] for record in records if record.get("annex")]
+        records += [record["exec_holder"] for record in records if record.get("exec_holder")]
         return {(record["pid"], record["start"]) for record in records}
 
     def make_fifos(self, key: str) -> tuple[str, str]:

@@ -13,8 +13,8 @@ from support.pod_shell import PodShell
 from fabric.runtime.contract import SandboxSpec
 
 
-def midwives(shell: PodShell) -> list[int]:
-    return [pid for pid in shell.process.pids if _name(pid) == "fabric-midwife"]
+def zygotes(shell: PodShell) -> list[int]:
+    return [pid for pid in shell.process.pids if _name(pid) == "fabric-zygote"]
 
 
 def _name(pid: int) -> str:
@@ -32,22 +32,22 @@ async def start(shell: PodShell, *names: str) -> None:
 
 async def test_there_is_one_a_node_and_it_leaves_when_no_more_pods_come(shell: PodShell):
     await start(shell, "pod-2", "pod-3", "pod-4")
-    assert len(midwives(shell)) == 1
-    await eventually(lambda: midwives(shell) == [])
+    assert len(zygotes(shell)) == 1
+    await eventually(lambda: zygotes(shell) == [])
     await start(shell, "pod-5")
     assert len(await shell.client.sandboxes()) == 5
 
 
 async def test_it_holds_none_of_the_runtimes_descriptors(shell: PodShell):
     await start(shell, "pod-2")
-    (pid,) = midwives(shell)
+    (pid,) = zygotes(shell)
     held = " ".join(os.readlink(fd.path) for fd in os.scandir(f"/proc/{pid}/fd"))
     assert "/lock" not in held and "epoll" not in held and held.count("socket:") == 1
 
 
 async def test_pods_are_started_after_it_was_killed(shell: PodShell):
     await start(shell, "pod-2")
-    (pid,) = midwives(shell)
+    (pid,) = zygotes(shell)
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: pid not in shell.process.pids)
     await start(shell, "pod-3")
@@ -58,7 +58,7 @@ async def test_one_that_was_killed_before_the_runtime_can_know_is_not_missed(she
     """The runtime is stopped meanwhile: the next pod waits at its socket, beside the news of the death."""
     for number in range(10):
         await start(shell, f"before-{number}")
-        (pid,) = midwives(shell)
+        (pid,) = zygotes(shell)
         os.kill(shell.process.pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
         later = asyncio.create_task(start(shell, f"after-{number}"))
@@ -71,7 +71,7 @@ async def test_it_dies_with_the_runtime_and_the_pods_live_on(shell: PodShell):
     await start(shell, "pod-2")
     pids = [sandbox.pid for sandbox in await shell.client.sandboxes()]
     shell.process.kill()
-    await eventually(lambda: midwives(shell) == [])
+    await eventually(lambda: zygotes(shell) == [])
     assert set(pids) <= set(shell.process.pids)
 
 
@@ -91,4 +91,4 @@ async def test_a_node_that_comes_again_has_a_new_one(shell: PodShell):
     await shell.client.stop_node("node-1")
     await shell.start_pod()
     await start(shell, "pod-2")
-    assert len(midwives(shell)) == 1
+    assert len(zygotes(shell)) == 1

@@ -1,4 +1,4 @@
-"""The cell: one mount namespace for all containers that run the pause program and need no files.
+"""The shared root is one mount namespace for all containers that run only the pause program.
 
 Its root is a tmpfs that holds this one program and is read only, so that nothing of the host or of
 another pod can be seen or written from it. Such a container costs no mount; what a program beside it needs
@@ -16,21 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fabric.runtime.namespaces.root_template import Ground
+    from fabric.runtime.namespaces.root_template import RootTemplate
 
 _ELF, _NEEDS_LOADER = b"\x7fELF", 3
 _FOR_THE_PROGRAM = frozenset(("PATH", "CATATONIT_DEBUG"))
 """Variables that change which program runs, or let it write."""
 
 
-class Cell:
-    """Entered by `enter` where `fits` says so."""
+class SharedRoot:
+    """The shared root: `fits` says which containers may `enter` it."""
 
-    def __init__(self, ground: Ground, point: str) -> None:
+    def __init__(self, template: RootTemplate, point: str) -> None:
         path = program.find(PAUSE[0], {})
         self._namespace = -1
         if os.path.isfile(path) and is_static(path):
-            with ground:
+            with template:
                 linux.unshare(linux.CLONE_NEWNS)
                 linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
                 _build(point, path)

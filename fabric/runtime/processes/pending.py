@@ -1,4 +1,4 @@
-"""How a node's init comes into being: it sets itself up, waits for its go, and becomes its program.
+"""A pending process is a child that sets itself up, waits for its go, and becomes its program: a node's init.
 
 The runtime writes down the pid before it says go. When the runtime dies in between, the child reads
 the end of its channel and leaves: no process runs that no record names. The channel closes at exec, so
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    Become = Callable[[], None]
+    Exec = Callable[[], None]
     """Turns the child into its program; it comes back only by an exception."""
-    Prepare = Callable[["Channel"], Become]
+    Prepare = Callable[["Channel"], Exec]
 
 SETUP_SECONDS_MAX = 20.0
 _HELLO, _GO = b"hello", b"go"
@@ -52,7 +52,7 @@ class Channel:
         self._end.send(text.encode())
 
 
-class Newborn:
+class PendingProcess:
     """A child that is set up; `go` makes it its program."""
 
     def __init__(self, process: Process, end: socket.socket) -> None:
@@ -72,7 +72,7 @@ class Newborn:
             raise _failure(text)
 
 
-def bear(prepare: Prepare, flags: int) -> Newborn:
+def bear(prepare: Prepare, flags: int) -> PendingProcess:
     """Fork a child with new namespaces of `flags`; OSError or Failure when it could not set itself up."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(SETUP_SECONDS_MAX)
@@ -104,7 +104,7 @@ def _live(prepare: Prepare, channel: Channel) -> NoReturn:
         os._exit(70)
 
 
-def _meet(ours: socket.socket, pid: int) -> Newborn:
+def _meet(ours: socket.socket, pid: int) -> PendingProcess:
     try:
         text = ours.recv(_MESSAGE_BYTES_MAX)
     except TimeoutError:
@@ -114,7 +114,7 @@ def _meet(ours: socket.socket, pid: int) -> Newborn:
     if text != _HELLO:
         os.waitpid(pid, 0)
         raise _failure(text)
-    return Newborn(Process.born(pid), ours)
+    return PendingProcess(Process.born(pid), ours)
 
 
 def _failure(text: bytes) -> Failure:

@@ -1,4 +1,4 @@
-"""A process's own namespaces, each held by a descriptor, and the way back to them."""
+"""A process holds its own namespaces by descriptors, to visit others and to come back."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _KINDS = {
 }
 
 
-class Home:
-    """Those of this moment. Whatever is entered `with` it, the process is home again after."""
+class OwnNamespaces:
+    """The namespaces that the process is in now: whatever it enters `with` this, it is back in them after."""
 
     def __init__(self) -> None:
-        self._home = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in _KINDS}
+        self._own = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in _KINDS}
 
     def __enter__(self) -> None:
         return None
@@ -31,6 +31,6 @@ class Home:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         try:
             for name, flag in _KINDS.items():
-                linux.setns(self._home[name], flag)
-        except OSError as astray:
-            raise RuntimeError("the process cannot go back to its own namespaces") from astray
+                linux.setns(self._own[name], flag)
+        except OSError as error:
+            raise RuntimeError("the process cannot go back to its own namespaces") from error

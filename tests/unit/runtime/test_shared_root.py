@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fabric.runtime.namespaces.cell import is_static
+from fabric.runtime.namespaces.shared_root import is_static
 
 _LOAD, _INTERPRETER = 1, 3
 _HEADER_BYTES, _ENTRY_BYTES = 64, 56

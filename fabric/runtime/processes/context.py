@@ -1,4 +1,4 @@
-"""What nodes, daemons, sandboxes and containers are made with: records, the poll, places, and who is told."""
+"""The context holds what all inventories share: records, event loop, root template, listeners."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabric.runtime.namespaces.cell import Cell
-    from fabric.runtime.namespaces.root_template import Ground
+    from fabric.runtime.namespaces.root_template import RootTemplate
+    from fabric.runtime.namespaces.shared_root import SharedRoot
     from fabric.runtime.polling import Poll
-    from fabric.runtime.processes.birth import Newborn
-    from fabric.runtime.processes.inventory import Thing
+    from fabric.runtime.processes.inventory import Entry
+    from fabric.runtime.processes.pending import PendingProcess
     from fabric.runtime.processes.records import Record, Records
 
 _REAPED_SECONDS_MAX = 3.0
 
 
-class Workshop:
+class Context:
+    """The shared parts of one runtime process."""
+
     def __init__(
-        self, records: Records, poll: Poll, ground: Ground, cell: Cell, tell: Callable[[str], None]
+        self,
+        records: Records,
+        poll: Poll,
+        template: RootTemplate,
+        shared_root: SharedRoot,
+        tell: Callable[[str], None],
     ) -> None:
         self.records = records
         self.mark = records.open_mark()
-        """What all have as standard input that have no FIFOs."""
+        """The standard input of every process that has no FIFOs."""
         self.poll = poll
-        self.ground = ground
-        self.cell = cell
+        self.template = template
+        self.shared_root = shared_root
         self.tell = tell
         """To be called with a sandbox id when something of it ended."""
 
@@ -49,20 +56,20 @@ class Workshop:
             process.end()
             raise
 
-    def launch(self, kind: str, key: str, newborn: Newborn, record: Record) -> None:
+    def launch(self, kind: str, key: str, pending: PendingProcess, record: Record) -> None:
         """Write the record, then let the process become its program; Failure when it cannot."""
-        record.update(pid=newborn.process.pid, start=newborn.process.start)
+        record.update(pid=pending.process.pid, start=pending.process.start)
         try:
             self.records.write(kind, key, record)
         finally:
-            newborn.go()
+            pending.go()
 
-    def watch(self, thing: Thing, ended: Callable[[int | None], None], *, exactly: bool = False) -> None:
-        """Call `ended` once the thing's process is gone, with what `Process.end` says.
+    def watch(self, entry: Entry, ended: Callable[[int | None], None], *, exactly: bool = False) -> None:
+        """Call `ended` once the entry's process is gone, with what `Process.end` says.
 
         `exactly` waits a moment for whoever has to reap it, for only then the kernel tells its exit code.
         """
-        process = thing.process
+        process = entry.process
         if process is None:
             return
 
@@ -81,19 +88,19 @@ class Workshop:
         self.poll.watch(process.fd, ready)
 
 
-def discard(newborn: Newborn) -> None:
+def discard(pending: PendingProcess) -> None:
     """Reap a child that could not become its program."""
-    newborn.process.signal(9)
-    newborn.process.end()
+    pending.process.signal(9)
+    pending.process.end()
 
 
-def kill(thing: Thing) -> None:
-    if thing.process is not None:
-        thing.process.signal(9)
+def kill(entry: Entry) -> None:
+    if entry.process is not None:
+        entry.process.signal(9)
 
 
-def living(thing: Thing | None, what: str) -> Process:
-    """Return the process of a thing; Failure when there is none."""
-    if thing is None or thing.process is None:
+def living(entry: Entry | None, what: str) -> Process:
+    """Return the process of a entry; Failure when there is none."""
+    if entry is None or entry.process is None:
         raise Failure(f"{what} does not run; start it first")
-    return thing.process
+    return entry.process
