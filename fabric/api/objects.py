@@ -6,6 +6,7 @@ gets one from a cache must not write into it.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -30,6 +31,14 @@ def key_of(obj: Object) -> Key:
 
 def uid_of(obj: Object) -> str:
     return str(obj["metadata"].get("uid", ""))
+
+
+def sandbox_id(uid: str) -> str:
+    """Return the id of a pod's sandbox, 64 hex digits as a container runtime gives; it follows from the UID.
+
+    A restarted component, and whoever knows an orphan's UID only, therefore finds the same one.
+    """
+    return hashlib.sha256(f"{uid}/POD".encode()).hexdigest()
 
 
 def labels_of(obj: Object) -> dict[str, str]:

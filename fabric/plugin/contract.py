@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from fabric.api.objects import sandbox_id
 from fabric.control.client import Client
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
 from fabric.netstate.port import Host
@@ -112,10 +113,14 @@ class PodRef:
     """Empty, as the name, in the DEL of a pod of which only the UID is known any more."""
     name: str
     uid: str
-    """Stands for CNI_CONTAINERID."""
     netns: str
     """Name of its network namespace at the kernel: `pod:<uid>`."""
     device: str = "eth0"
+
+    @property
+    def sandbox_id(self) -> str:
+        """CNI_CONTAINERID: what handles, host-local's files and WorkloadEndpoints name the pod by."""
+        return sandbox_id(self.uid)
 
 
 @dataclass(frozen=True, slots=True)
