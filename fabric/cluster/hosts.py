@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fabric.cluster.places import Places
+from fabric.cluster.places import Places, folders_in
 from fabric.cluster.spec import ClusterSpec
 from fabric.runtime.contract import Mount, NodeSpec, Runtime
 from fabric.topology.underlay import CONTROL_PLANE
@@ -44,7 +45,13 @@ class Hosts:
         fresh = frozenset(name for name, pid in alive.items() if self.pids.get(name) != pid)
         self.pids.clear()
         self.pids.update(alive)
+        await self._remove_disks(wanted)
         return fresh
+
+    async def _remove_disks(self, wanted: Iterable[str]) -> None:
+        """A host that is no more leaves no disk: neither logs, nor addresses reserved for its pods."""
+        for name in set(folders_in(self._places.nodes)) - set(wanted):
+            await asyncio.to_thread(shutil.rmtree, self._places.node(name), ignore_errors=True)
 
     async def _start(self, missing: Mapping[str, int], alive: dict[str, int]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)

@@ -93,9 +93,13 @@ class Places:
     def runtime_state(self, worker: int) -> Path:
         return self.run / f"runtime-{worker}"
 
+    @property
+    def nodes(self) -> Path:
+        return self.state / "nodes"
+
     def node(self, name: str) -> Path:
         """The node's private files: its /run, /var/lib, /etc/cni as the host sees them."""
-        return self.state / "nodes" / name
+        return self.nodes / name
 
     def make(self) -> None:
         """Create the folders, for root alone."""

@@ -24,6 +24,7 @@ async def test_nodes_and_pods_come_and_go_and_the_rest_stays_as_it_is(fresh):
     assert names(third) == ["pod-1"]
     assert [node["name"] for node in fresh.status()["nodes"]] == ["node-1"]
     await eventually(lambda: "flannel.1" not in fresh.exec("node:node-1", "ip", "route").stdout)
+    await eventually(lambda: not list(fresh.state_folder.glob("nodes/node-2/var/lib/cni/networks/*/10.*")))
 
 
 def test_the_same_file_again_changes_nothing(vxlan):

@@ -87,3 +87,17 @@ async def test_a_node_of_another_worker_than_the_spec_says_is_moved(places):
     swapped = specs.ClusterSpec(**{f: getattr(SPEC, f) for f in SPEC.__struct_fields__} | {"nodes": moved})
     await hosts.reconcile(swapped)
     assert set(await runtimes[1].nodes()) == {"node-1", "node-3"}
+
+
+async def test_a_node_that_left_leaves_no_disk_and_nobody_elses_is_touched(places):
+    runtimes = [FakeRuntime(), FakeRuntime()]
+    await Hosts(places, runtimes).reconcile(SPEC)
+    for name in ("node-1", "node-3"):
+        reserved = places.node(name) / "var/lib/cni/networks/cbr0/10.244.3.2"
+        reserved.parent.mkdir(parents=True)
+        reserved.write_text("uid\r\neth0")
+    two = replace(TOPOLOGY, nodes=tuple(NodeEntry(f"node-{n}") for n in (1, 2)))
+    fewer = specs.choose(two, SPEC, api_port=6443, workers=2)
+    await Hosts(places, runtimes).reconcile(fewer)
+    assert not places.node("node-3").exists()
+    assert (places.node("node-1") / "var/lib/cni/networks/cbr0/10.244.3.2").exists()
