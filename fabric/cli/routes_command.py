@@ -40,7 +40,7 @@ def routes(
 
     Example: sudo fabric routes node-1
 
-    Example: sudo fabric routes node-1 10.244.75.7
+    Example: sudo fabric routes node-1 10.244.247.7
     """
     need_root("routes")
     places = choose(cluster)

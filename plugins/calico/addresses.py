@@ -1,19 +1,18 @@
-"""Where pods' addresses come from: Calico's IPAM, or host-local over a subnet that a file names.
+"""The sources of pods' addresses: Calico's IPAM, or host-local over a subnet that a file names.
 
 Both are asked by the pod's UID and give the same answer again. With IPAM the handle is Calico's,
-`k8s-pod-network.<uid>`; annotations of the pod may name pools (`cni.projectcalico.org/ipv4pools`) or an
-address (`cni.projectcalico.org/ipAddrs`).
+`k8s-pod-network.<uid>`, and annotations of the pod or its namespace may name pools or an address.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from calico.annotations import Asked, asked
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
 from calico.ipam.candidates import Wish
@@ -22,13 +21,12 @@ from calico.resources.pools import IPPool
 from fabric.api.kinds import NAMESPACE
 from fabric.api.objects import Object, annotations_of, labels_of
 from fabric.control.client import Client
-from fabric.errors import FabricError
+from fabric.errors import FabricError, NotFound
 from fabric.netstate.objects import IPAddress, IPNetwork
 from fabric.plugin.contract import PodRef
 from fabric.plugin.host_local import HostLocal
 
 NETWORK = "k8s-pod-network"
-_ANNOTATION = "cni.projectcalico.org/"
 
 
 class Addresses(Protocol):
@@ -66,13 +64,20 @@ class IpamAddresses:
             await self._ipam.release_addresses(found[1:], handle)  # Two agents of the node gave it one each.
             return found[:1]
         owner = Owner(handle, {"namespace": ref.namespace, "node": self._ipam.host, "pod": ref.name})
-        annotations = annotations_of(pod)
-        if wanted := annotations.get(_ANNOTATION + "ipAddrs"):
-            address = _address(wanted)
-            await self._ipam.assign(address, owner)
-            return (address,)
+        namespace = await self._namespace(ref.namespace)
+        what = asked(annotations_of(pod), annotations_of(namespace))
+        if what.address is not None:
+            await self._ipam.assign(what.address, owner)
+            return (what.address,)
         pools = await listed(self._ipam.store, IPPool)
-        return await self._ipam.auto_assign(owner, await self._wish(ref, annotations, pools), pools)
+        return await self._ipam.auto_assign(owner, _wish(what, labels_of(namespace), pools), pools)
+
+    async def _namespace(self, name: str) -> Object:
+        """The namespace; one that goes at this moment says nothing."""
+        try:
+            return await self._client.get(NAMESPACE, name)
+        except NotFound:
+            return {"metadata": {"name": name}}
 
     async def release(self, uid: str) -> None:
         await self._ipam.release_handle(handle_of(uid))
@@ -81,15 +86,6 @@ class IpamAddresses:
         """Of addresses of this node's own blocks; who borrowed elsewhere is left to the collector."""
         handles = await self._ipam.handles()
         return frozenset(it.removeprefix(handle_of("")) for it in handles if it.startswith(handle_of("")))
-
-    async def _wish(self, ref: PodRef, annotations: Mapping[str, str], pools: tuple[IPPool, ...]) -> Wish:
-        asked = annotations.get(_ANNOTATION + "ipv4pools")
-        if asked:
-            names = _listed(asked, "ipv4pools")
-            return Wish(pools=tuple(_cidr(name, pools) for name in names))
-        if not any(pool.spec.namespace_selector for pool in pools):
-            return Wish()
-        return Wish(namespace_labels=labels_of(await self._client.get(NAMESPACE, ref.namespace)))
 
 
 class FileAddresses:
@@ -142,27 +138,9 @@ def _as_refusals() -> Iterator[None]:
         raise FabricError(f"the node's addresses cannot be written: {error}") from error
 
 
-def _address(text: str) -> IPAddress:
-    """The one address that a pod asks for."""
-    listed_there = _listed(text, "ipAddrs")
-    try:
-        (address,) = map(ip_address, listed_there)
-    except ValueError:
-        raise FabricError(f"annotation {_ANNOTATION}ipAddrs is {text!r}; write one IPv4 address") from None
-    if address.version != 4:
-        raise FabricError(f"annotation {_ANNOTATION}ipAddrs is {text!r}; pods have IPv4 addresses")
-    return address
-
-
-def _listed(text: str, annotation: str) -> list[str]:
-    """A JSON list of texts in an annotation."""
-    try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
-        return found
-    raise FabricError(f'annotation {_ANNOTATION}{annotation} is {text!r}; write it as ["one", "another"]')
+def _wish(what: Asked, namespace_labels: Mapping[str, str], pools: tuple[IPPool, ...]) -> Wish:
+    cidrs = tuple(_cidr(name, pools) for name in what.pools)
+    return Wish(pools=cidrs, namespace_labels=namespace_labels)
 
 
 def _cidr(name: str, pools: tuple[IPPool, ...]) -> IPNetwork:
@@ -175,5 +153,5 @@ def _cidr(name: str, pools: tuple[IPPool, ...]) -> IPNetwork:
     except ValueError:
         known = ", ".join(pool.name for pool in pools) or "none"
         raise FabricError(
-            f"annotation {_ANNOTATION}ipv4pools: no IPPool {name!r}; there are: {known}"
+            f"annotation cni.projectcalico.org/ipv4pools: no IPPool {name!r}; there are: {known}"
         ) from None

@@ -1,4 +1,4 @@
-"""What is the whole cluster's, written once: pools, resources of the topology, then ClusterInformation.
+"""The cluster's first resources, written once: pools, resources of the topology, then ClusterInformation.
 
 ClusterInformation comes last and says that all was written: from then on the resources are the user's, and
 what calicoctl changed or deleted stays so. Cut in the middle, it begins again and finds done what is done.
@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 
+from calico.ipam import keys
+from calico.ipam.configuration import Configuration
 from calico.resources import datastore
 from calico.resources.endpoints import ClusterInformation
 from calico.resources.envelope import Resource
@@ -18,7 +20,7 @@ from calico.settings import Settings
 from calico.version import VERSION
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists
-from fabric.store.port import Store
+from fabric.store.port import ModRevision, Put, Store
 
 
 async def write(store: Store, clock: Clock, settings: Settings) -> None:
@@ -28,6 +30,9 @@ async def write(store: Store, clock: Clock, settings: Settings) -> None:
     for resource in _resources(settings):
         with suppress(AlreadyExists):
             await datastore.create(store, resource, clock)
+    await store.txn([ModRevision(keys.CONFIG, 0)], [Put(keys.CONFIG, Configuration().to_json())])
+    with suppress(AlreadyExists):
+        await datastore.create(store, _information(settings), clock)
 
 
 def _resources(settings: Settings) -> Iterable[Resource]:
@@ -35,7 +40,10 @@ def _resources(settings: Settings) -> Iterable[Resource]:
     yield from settings.resources
     if not any(isinstance(it, FelixConfiguration) and it.name == "default" for it in settings.resources):
         yield FelixConfiguration.named("default")
-    yield ClusterInformation.named(
+
+
+def _information(settings: Settings) -> ClusterInformation:
+    return ClusterInformation.named(
         "default",
         cluster_guid=uuid.uuid4().hex,
         cluster_type="k8s,bgp" if settings.runs_bird else "k8s",

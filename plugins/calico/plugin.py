@@ -66,7 +66,7 @@ class CalicoPlugin:
         return CalicoAgent(context, _settings(context.config), self._book, self._kube)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
-        """As if the nodes came up in order, each took the lowest free block, and the kernel had ipip."""
+        """As if the nodes came up in order, each took its own first block, and the kernel had ipip."""
         view, sites = guessed(_settings(config), nodes, DEFAULTS)
         return {name: preview(site, view) for name, site in sites.items()}
 

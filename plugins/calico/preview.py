@@ -1,21 +1,23 @@
-"""What the datastore would hold if the nodes came up in order: for `fabric plan`, before anything runs.
+"""The datastore as it would be if the nodes came up in order: for `fabric plan`, before anything runs.
 
-Each node takes the lowest free block of every pool that selects it, and its tunnel the first address of it.
+Each node takes its own first block of every pool that selects it, and its tunnel the first address of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from calico.felix.site import Site
 from calico.felix.tunnels import mac_of
+from calico.ipam.candidates import selects
+from calico.ipam.walk import NOTHING_RESERVED, Walk
 from calico.places import Place
 from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
-from calico.selector import Selector
 from calico.settings import Settings
 from calico.topology_check import registered
 from calico.view import View
@@ -27,14 +29,15 @@ def guessed(
     settings: Settings, nodes: Sequence[NodeFacts], felix: FelixConfigurationSpec
 ) -> tuple[View, Mapping[str, Site]]:
     """Return the view, and every node's site in it by its name."""
-    walks = [(pool, _subnets(pool)) for pool in settings.pools if not pool.spec.disabled]
+    pools = [pool for pool in settings.pools if not pool.spec.disabled]
     blocks: dict[IPNetwork, Place] = {}
     found: dict[str, Node] = {}
     for facts in nodes:
         node = registered(facts, settings.rules)
-        for pool, walk in walks:
-            if Selector.parse(pool.spec.node_selector).matches(facts.labels):
-                cidr = next(walk, None)
+        for pool in pools:
+            if selects(pool.spec, facts.labels):
+                walk = Walk(pool.spec, facts.name, random.Random(0))
+                cidr = walk.first_free(blocks, NOTHING_RESERVED)
                 if cidr is not None:
                     blocks[cidr] = Place(cidr, facts.name, nodes=frozenset({facts.name}))
                     node = _tunnelled(node, pool, cidr)
@@ -44,11 +47,6 @@ def guessed(
         facts.name: Site(facts, found[facts.name], settings.pools, felix, has_ipip=True) for facts in nodes
     }
     return view, sites
-
-
-def _subnets(pool: IPPool) -> Iterator[IPNetwork]:
-    found: Any = pool.spec.cidr.subnets(new_prefix=pool.spec.block_size)
-    yield from found
 
 
 def _tunnelled(node: Node, pool: IPPool, cidr: IPNetwork) -> Node:

@@ -11,7 +11,10 @@ from itertools import pairwise
 
 from calico.ipam import keys
 from calico.ipam.affinities import CONFIRMED
+from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Block, Owner
+from calico.ipam.candidates import Wish
+from calico.ipam.configuration import write_configuration
 from calico.ipam.snapshot import Snapshot, snapshot_of
 from calico.resources.datastore import encode
 from calico.resources.pools import IPPool
@@ -109,3 +112,16 @@ def owner(name: str = "pod-1", node: str = "node-1") -> Owner:
 
 def noon_clock() -> LoopClock:
     return LoopClock(NOON)
+
+
+async def ipams(*resources, config=None, hosts=("node-1", "node-2"), **options):
+    """A store with these resources, and an Ipam for each host over it."""
+    store, clock = WatchedStore(), noon_clock()
+    await put_resources(store, *(resources or [pool()]))
+    if config:
+        await write_configuration(store, config)
+    return [Ipam(store, clock, host, **options) for host in hosts]
+
+
+async def add(ipam, name, **wish):
+    return await ipam.auto_assign(owner(name, ipam.host), Wish(**wish))

@@ -51,16 +51,17 @@ class _Telling:
 
     def uses(self, tunnels: Sequence[Use], pods: Sequence[Use]) -> None:
         """Who really has which address."""
-        for what, uses, noun in (
-            ("nodes", tunnels, "node tunnel"),
-            ("workload endpoints", pods, "workload"),
-        ):
-            self.say(f"Loading all {what}.")
-            for use in uses if self.shows_all else ():
-                self.say(f"  {use.address} belongs to {use.owner}")
-            self.say(f"Found {len(uses)} {noun} IPs.\n")
+        self._loaded("nodes", "node tunnel", tunnels)
+        self.say("\nLoading all service load balancer IPs.\nFound 0 service load balancer.\n")
+        self._loaded("workload endpoints", "workload", pods)
         addresses = {use.address for use in (*tunnels, *pods)}
         self.say(f"Workloads and nodes are using {len(addresses)} IPs.\n")
+
+    def _loaded(self, what: str, noun: str, uses: Sequence[Use]) -> None:
+        self.say(f"Loading all {what}.")
+        for use in uses if self.shows_all else ():
+            self.say(f"  {use.address} belongs to {use.owner}")
+        self.say(f"Found {len(uses)} {noun} IPs.")
 
     def top_nodes(self, allocations: Iterable[Allocation]) -> None:
         self.say(f"Looking for top (up to {NODES_SHOWN_MAX}) nodes by allocations...")
@@ -80,6 +81,11 @@ class _Telling:
             self.say(f"  {sentence}")
         self.problems += len(found)
         self.say(f"Found {len(found)} {summary}")
+
+    def scan_more(self, what: str, found: Sequence[str], summary: str) -> None:
+        """A problem that calicoctl does not look for: told only where there is one."""
+        if found:
+            self.scan(what, found, summary)
 
 
 async def _check(session: Session, arguments: Arguments) -> None:
@@ -136,11 +142,12 @@ def _scan(
         [f"{it.subject} in use by {it.detail} {no_allocation}" for it in inside],
         "in-use IPs that are in active IP pools but have no corresponding IPAM allocation.",
     )
-    telling.scan(
+    telling.scan_more(
         "",
         [f"{it.subject} has multiple owners: {it.detail}" for it in by[findings.SEVERAL_OWNERS]],
-        "in-use IPs with multiple owners.\n",
+        "in-use IPs with multiple owners.",
     )
+    telling.say()
     _scan_structure(telling, len(snapshot.handles), by)
 
 
@@ -155,9 +162,9 @@ def _scan_structure(telling: _Telling, handles: int, by: Mapping[str, Sequence[F
     telling.scan(
         "IPs with missing handle",
         [f"{it.subject} has a handle that doesn't exist: {it.detail}" for it in by[findings.MISSING_HANDLE]],
-        "IPs whose handle has no matching handle resource.",
+        "handles mentioned in blocks with no matching handle resource.",
     )
-    telling.scan(
+    telling.scan_more(
         "blocks with an invalid affinity",
         [f"{it.subject}: {it.detail}" for it in by[findings.BAD_AFFINITY]],
         "blocks with an invalid affinity.",

@@ -60,7 +60,11 @@ async def _configure(session: Session, arguments: Arguments) -> None:
 async def _written(store: Store, change: Callable[[Configuration], Configuration]) -> None:
     for _ in range(TRIES_MAX):
         record = await read(store, keys.CONFIG, Configuration.from_json)
-        value = change(record.value or Configuration()).to_json()
+        before = record.value or Configuration()
+        after = change(before)
+        if after != before and (refusal := after.refusal()):
+            raise Refused(f"error: {refusal}")
+        value = after.to_json()
         written = await store.txn([ModRevision(keys.CONFIG, record.revision)], [Put(keys.CONFIG, value)])
         if written.succeeded:
             return

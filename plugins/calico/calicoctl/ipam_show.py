@@ -12,13 +12,12 @@ from calico.ipam.configuration import read_configuration
 from calico.ipam.show import Usage as Numbers
 from calico.ipam.show import borrowed, orphans, usage
 from calico.ipam.snapshot import Snapshot, read_snapshot
-from calico.ipam.walk import Reserved
 from calico.resources.datastore import listed
-from calico.resources.pools import IPPool, IPReservation
+from calico.resources.pools import IPPool
 from fabric.netstate.objects import IPAddress
 from fabric.store.port import Store
 
-_USAGE = ("GROUPING", "CIDR", "IPS TOTAL", "IPS IN USE", "IPS RESERVED", "IPS FREE")
+_USAGE = ("GROUPING", "CIDR", "IPS TOTAL", "IPS IN USE", "IPS FREE")
 _BORROWED = ("IP", "BORROWING-NODE", "BLOCK", "BLOCK OWNER", "TYPE", "ALLOCATED-TO")
 
 
@@ -55,7 +54,7 @@ def of_address(snapshot: Snapshot, wanted: IPAddress) -> str:
     owner = block.owner(block.ordinal(wanted)) if block is not None else None
     if owner is None:
         return f"{wanted} is not assigned\n"
-    lines = [f"IP {wanted} is in use", f"Handle ID: {owner.handle or '<none>'}"]
+    lines = [f"IP {wanted} is in use"]
     if owner.attributes:
         lines += ["Attributes:", *(f"  {key}: {owner.attributes[key]}" for key in sorted(owner.attributes))]
     else:
@@ -65,18 +64,16 @@ def of_address(snapshot: Snapshot, wanted: IPAddress) -> str:
 
 async def _usage(store: Store, snapshot: Snapshot, blocks: bool) -> list[Sequence[str]]:
     pools = await listed(store, IPPool)
-    reservations = await listed(store, IPReservation)
-    reserved = Reserved.of(net for one in reservations for net in one.spec.reserved_cidrs)
     rows: list[Sequence[str]] = []
-    for pool in usage(snapshot, pools, reserved):
+    for pool in usage(snapshot, pools):
         rows.append(_row("IP Pool", pool))
         rows += (_row("Block", block) for block in pool.blocks if blocks)
-    rows += (_row("Block", block) for block in orphans(snapshot, pools, reserved) if blocks)
+    rows += (_row("Block", block) for block in orphans(snapshot, pools) if blocks)
     return rows
 
 
 def _row(grouping: str, numbers: Numbers) -> Sequence[str]:
-    counts = (numbers.in_use, numbers.reserved, numbers.free)
+    counts = (numbers.in_use, numbers.free)
     return (grouping, str(numbers.cidr), f"{numbers.total:.5g}", *map(numbers.share, counts))
 
 
@@ -86,7 +83,7 @@ async def _configuration(store: Store) -> str:
         (
             ("StrictAffinity", str(found.strict_affinity).lower()),
             ("AutoAllocateBlocks", str(found.auto_allocate_blocks).lower()),
-            ("MaxBlocksPerHost", str(found.blocks_per_host_max)),
+            ("MaxBlocksPerHost", str(found.max_blocks_per_host)),
         )
     )
     return printing.boxed(("PROPERTY", "VALUE"), rows)

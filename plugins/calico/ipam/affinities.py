@@ -1,4 +1,4 @@
-"""Which block belongs to which node: claimed and released in steps, each of them a transaction.
+"""Affinities: the records of which block belongs to which node, claimed and released step by step.
 
     claim    affinity pending → block, created with the node's name → affinity confirmed
     release  affinity pendingDeletion → block deleted (or, in use, disowned) → affinity deleted
@@ -15,7 +15,11 @@ from dataclasses import dataclass
 
 from calico.ipam import keys
 from calico.ipam.blocks import Block
+from calico.ipam.candidates import pool_of, selects
 from calico.ipam.records import TRIES_MAX, Record, TooBusy, read, read_block
+from calico.resources.datastore import get, listed
+from calico.resources.nodes import Node
+from calico.resources.pools import IPPool
 from fabric.control.clock import Clock
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPNetwork
@@ -96,6 +100,14 @@ async def release_pool(store: Store, pool: IPNetwork) -> None:
         for name in inside:
             await release(store, name.host, name.cidr)
     raise TooBusy(f"nodes claim blocks of {pool} as fast as they are released: disable the pool first")
+
+
+async def release_unselected(store: Store, host: str, cidr: IPNetwork) -> None:
+    """Release an empty block whose pool is enabled and no longer selects the host; one attempt."""
+    pool = pool_of(await listed(store, IPPool), cidr.network_address)
+    node = await get(store, Node, host) if pool is not None else None
+    if pool is not None and node is not None and not selects(pool, node.labels):
+        await release(store, host, cidr, only_empty=True)
 
 
 async def blocks_of(store: Store, host: str) -> tuple[IPNetwork, ...]:

@@ -1,4 +1,4 @@
-"""The IPAM of one node: gives out addresses and takes them back.
+"""The allocator of one node: it gives the node's pods and tunnels addresses, and takes them back.
 
 All truth is in the store; an `Ipam` may be cut anywhere and made anew. An address is given at most once, and
 to whom it was given can always be found by the handle: a caller that was cut asks `addresses` first.
@@ -15,8 +15,8 @@ from functools import partial
 
 from calico.ipam.affinities import BlockTaken, blocks_of, claim, release, release_host
 from calico.ipam.blocks import Block, Owner
-from calico.ipam.candidates import ANY, NoPool, Wish, pool_of, selected, usable
-from calico.ipam.configuration import Configuration, read_configuration
+from calico.ipam.candidates import ANY, NoPool, Wish, pool_of, selects, usable
+from calico.ipam.configuration import read_configuration
 from calico.ipam.handles import read_handle, settle
 from calico.ipam.records import TRIES_MAX, TooBusy, read_block, read_blocks
 from calico.ipam.search import Search
@@ -79,7 +79,7 @@ class Ipam:
                 await read_configuration(self.store),
                 wish.count,
             )
-            await search.run(await self._own_blocks(pools, wish.family))
+            await search.run(await self._own_blocks(pools, wish))
             if len(search.found) == wish.count:
                 return tuple(search.found)
             await self.release_addresses(search.found, owner.handle)
@@ -163,14 +163,22 @@ class Ipam:
         reservations = await listed(self.store, IPReservation)
         return Reserved.of(net for one in reservations for net in one.spec.reserved_cidrs)
 
-    async def _own_blocks(self, pools: tuple[IPPool, ...], family: Family) -> list[IPNetwork]:
-        """The blocks that this node has; empty ones of pools that do not select it any more are given up."""
-        own = [cidr for cidr in await blocks_of(self.store, self.host) if cidr.version == family]
-        kept = frozenset(blocks_in(selected(pools, self._node_labels()), own))
+    async def _own_blocks(self, pools: tuple[IPPool, ...], wish: Wish) -> list[IPNetwork]:
+        """The blocks that this node has; empty ones of pools that do not select it any more are given up.
+
+        Those of a pool that is disabled or gone stay until the pool is deleted or enabled again.
+        """
+        labels = self._node_labels()
+        own = [cidr for cidr in await blocks_of(self.store, self.host) if cidr.version == wish.family]
+        others = [
+            pool.spec
+            for pool in pools
+            if not pool.spec.disabled and not selects(pool.spec, labels) and pool.spec.cidr not in wish.pools
+        ]
         given_up = {
             cidr
-            for cidr in own
-            if cidr not in kept and await release(self.store, self.host, cidr, only_empty=True)
+            for cidr in blocks_in(others, own)
+            if await release(self.store, self.host, cidr, only_empty=True)
         }
         return [cidr for cidr in own if cidr not in given_up]
 
@@ -193,14 +201,10 @@ class Ipam:
         return replace(owner, attributes={**owner.attributes, "timestamp": stamp})
 
     def _explained(self, search: Search) -> str:
-        config: Configuration = search.configuration
-        pools = ", ".join(str(pool.cidr) for pool in search.pools)
-        limits = [f"at most {config.blocks_per_host_max} blocks per host (maxBlocksPerHost)"]
-        limits += ["no borrowing (strictAffinity)"] if config.strict_affinity else []
-        limits += ["no new blocks (autoAllocateBlocks is false)"] if not config.auto_allocate_blocks else []
+        family = search.pools[0].family
         return (
-            f"out of addresses for {self.host}: {len(search.found)} of {search.wanted} found in {pools}, "
-            f"with {', '.join(limits)}; add an IPPool, or release addresses"
+            f"out of addresses for {self.host}: Assigned {len(search.found)} out of {search.wanted} "
+            f"requested IPv{family} addresses; {search.obstacle}; add an IPPool, or release addresses"
         )
 
 

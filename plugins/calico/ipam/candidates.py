@@ -1,7 +1,8 @@
-"""Which pools an address may come from.
+"""The choice of pools for one address.
 
-Pools that are asked for by CIDR need only be there, enabled and meant for the use; otherwise a pool must
-select the node and the namespace and give out addresses by itself.
+Pools that are asked for by CIDR are used in the order asked, whatever their selectors say: each of them
+must exist and be enabled. Without such a wish a pool must select the node and the namespace, and give out
+addresses by itself (assignmentMode). In both cases it must be meant for the use (allowedUses).
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ class Wish:
     use: str = "Workload"
     """Workload, Tunnel or LoadBalancer."""
     pools: tuple[IPNetwork, ...] = ()
-    """Only from pools with these CIDRs; empty leaves it to the pools' selectors."""
-    namespace_labels: Labels | None = field(default=None)
-    """Labels of the pod's namespace; None for what has no namespace (a tunnel)."""
+    """Only from pools with these CIDRs, in this order; empty leaves it to the pools' selectors."""
+    namespace_labels: Labels = field(default_factory=dict)
+    """Labels of the pod's namespace; what has no namespace (a tunnel) has none."""
 
 
 ANY = Wish()
 
 
 def usable(pools: Iterable[IPPool], wish: Wish, node_labels: Labels) -> tuple[IPPoolSpec, ...]:
-    """The pools that fit, in the order given; NoPool when there is none."""
-    listed = tuple(pools)
+    """The pools that fit, in the order asked or else given; NoPool when there is none."""
+    listed = _asked_for(tuple(pools), wish) if wish.pools else tuple(pools)
     judged = [(pool, _objection(pool.spec, wish, node_labels)) for pool in listed]
     fit = tuple(pool.spec for pool, objection in judged if not objection)
     if not fit:
@@ -49,9 +50,14 @@ def usable(pools: Iterable[IPPool], wish: Wish, node_labels: Labels) -> tuple[IP
     return fit
 
 
+def selects(spec: IPPoolSpec, node_labels: Labels) -> bool:
+    """Whether the pool's nodeSelector matches a node with these labels."""
+    return _matches(spec.node_selector, node_labels)
+
+
 def selected(pools: Iterable[IPPool], node_labels: Labels) -> tuple[IPPoolSpec, ...]:
     """The enabled pools that select the node."""
-    return tuple(p.spec for p in pools if not p.spec.disabled and _matches(p.spec.node_selector, node_labels))
+    return tuple(pool.spec for pool in pools if not pool.spec.disabled and selects(pool.spec, node_labels))
 
 
 def pool_of(pools: Sequence[IPPool], address: IPAddress) -> IPPoolSpec | None:
@@ -59,12 +65,20 @@ def pool_of(pools: Sequence[IPPool], address: IPAddress) -> IPPoolSpec | None:
     return next((pool.spec for pool in pools if not pool.spec.disabled and address in pool.spec.cidr), None)
 
 
+def _asked_for(pools: Sequence[IPPool], wish: Wish) -> tuple[IPPool, ...]:
+    """The pools asked for, in that order; NoPool when one is not there or not enabled."""
+    enabled = {pool.spec.cidr: pool for pool in pools if not pool.spec.disabled}
+    for cidr in wish.pools:
+        if cidr not in enabled:
+            there = ", ".join(f"{pool.name} ({cidr})" for cidr, pool in enabled.items()) or "none"
+            raise NoPool(f"the given pool ({cidr}) does not exist, or is not enabled; enabled: {there}")
+    return tuple(enabled[cidr] for cidr in wish.pools)
+
+
 def _objection(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
     """Why the pool does not fit, or nothing."""
     if spec.family != wish.family:
         return f"is IPv{spec.family}"
-    if wish.pools and spec.cidr not in wish.pools:
-        return "was not asked for"
     if spec.disabled:
         return "is disabled"
     if wish.use not in spec.allowed_uses:
@@ -75,10 +89,10 @@ def _objection(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
 def _unasked(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
     if spec.assignment_mode != "Automatic":
         return f"assignmentMode is {spec.assignment_mode}"
-    if not _matches(spec.node_selector, node_labels):
+    if not selects(spec, node_labels):
         return f"nodeSelector {spec.node_selector} does not select the node"
-    labels, text = wish.namespace_labels, spec.namespace_selector
-    if text and labels is not None and not _matches(text, labels):
+    text = spec.namespace_selector
+    if text and not _matches(text, wish.namespace_labels):
         return f"namespaceSelector {text} does not select the namespace"
     return ""
 

@@ -1,4 +1,4 @@
-"""The IPAM's settings at `/calico/ipam/v2/config`; absent, Calico's defaults hold."""
+"""The IPAM's settings, which stand at `/calico/ipam/v2/config`; absent, Calico's defaults hold."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ BLOCKS_PER_HOST_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
+    """The settings of one cluster's IPAM."""
+
     strict_affinity: bool = False
     """True: a node takes addresses only from its own blocks."""
     auto_allocate_blocks: bool = True
@@ -25,6 +27,14 @@ class Configuration:
     @property
     def blocks_per_host_max(self) -> int:
         return self.max_blocks_per_host or BLOCKS_PER_HOST_MAX
+
+    def refusal(self) -> str:
+        """Why `calicoctl ipam configure` does not write this, in Calico's words; empty where it does."""
+        if not self.strict_affinity and not self.auto_allocate_blocks:
+            return "Cannot disable 'StrictAffinity' and 'AutoAllocateBlocks' at the same time"
+        if self.max_blocks_per_host and not self.strict_affinity:
+            return "MaxBlocksPerHost requires StrictAffinity to be enabled"
+        return ""
 
     def to_json(self) -> bytes:
         doc: dict[str, Any] = {

@@ -1,18 +1,20 @@
-"""Addresses, handles and affinities whose owners are gone: found by looking, collected after a grace.
+"""The IPAM's garbage collector, in Calico a part of kube-controllers: it finds what nobody has any more.
 
 An address is a leak when its handle is nobody's. It is released when it was the same leak a grace ago: the
-same place in the same block, given out by the same write. Handles are settled, and affinities of nodes that
-are not there released, at once: neither can hurt a living owner.
+same place in the same block, given out by the same write. A block that was empty for a grace is given up when
+its node has another one. Handles are settled, and affinities of nodes that are not there released, at once:
+neither can hurt a living owner.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from calico.ipam.affinities import release_host
+from calico.ipam.affinities import blocks_of, release, release_host
 from calico.ipam.blocks import Block
 from calico.ipam.handles import settle
 from calico.ipam.snapshot import Snapshot, read_snapshot
@@ -25,7 +27,7 @@ GRACE_SECONDS = 900
 
 
 class Leak(NamedTuple):
-    """One allocation whose handle is nobody's."""
+    """An allocation whose handle is nobody's."""
 
     cidr: IPNetwork
     ordinal: int
@@ -33,14 +35,23 @@ class Leak(NamedTuple):
     handle: str
 
 
+class IdleBlock(NamedTuple):
+    """An empty block of a node that has others too."""
+
+    cidr: IPNetwork
+    host: str
+    sequence_number: int
+    """The block's own: it counts every write."""
+
+
 class Collector:
-    """Remembers since when it has seen each leak; one that forgot waits another grace."""
+    """The collector remembers since when it has seen each leak; one that forgot waits another grace."""
 
     def __init__(self, store: Store, clock: Clock, grace_seconds: float = GRACE_SECONDS) -> None:
         self._store = store
         self._clock = clock
         self._grace = timedelta(seconds=grace_seconds)
-        self._seen: dict[Leak, datetime] = {}
+        self._seen: dict[Leak | IdleBlock, datetime] = {}
 
     async def collect(self, alive: frozenset[str], hosts: frozenset[str]) -> tuple[IPAddress, ...]:
         """Collect what is of no handle in `alive` and no node in `hosts`; return the addresses released."""
@@ -49,18 +60,26 @@ class Collector:
             await release_host(self._store, host)
         for handle, cidr in mismatches(snapshot):
             await settle(self._store, handle, cidr)
-        return await self._release(frozenset(leaks(snapshot, alive)))
-
-    async def _release(self, found: frozenset[Leak]) -> tuple[IPAddress, ...]:
         now = self._clock.now()
-        self._seen = {leak: self._seen.get(leak, now) for leak in found}
-        ripe = [leak for leak, since in self._seen.items() if now - since >= self._grace]
+        found: list[Leak | IdleBlock] = [*leaks(snapshot, alive), *idle_blocks(snapshot)]
+        self._seen = {each: self._seen.get(each, now) for each in found}
+        ripe = [each for each, since in self._seen.items() if now - since >= self._grace]
+        await self._give_up([each for each in ripe if isinstance(each, IdleBlock)])
+        return await self._release([each for each in ripe if isinstance(each, Leak)])
+
+    async def _release(self, found: list[Leak]) -> tuple[IPAddress, ...]:
         released: list[IPAddress] = []
         for leak in sorted(
-            ripe, key=lambda leak: (leak.cidr.version, leak.cidr.network_address, leak.ordinal)
+            found, key=lambda leak: (leak.cidr.version, leak.cidr.network_address, leak.ordinal)
         ):
             released += await take_back(self._store, leak.cidr, partial(still_leaked, leak))
         return tuple(released)
+
+    async def _give_up(self, found: list[IdleBlock]) -> None:
+        """Release the idle blocks, as long as their node keeps one."""
+        for block in found:
+            if len(await blocks_of(self._store, block.host)) > 1:
+                await release(self._store, block.host, block.cidr, only_empty=True)
 
 
 def leaks(snapshot: Snapshot, alive: frozenset[str]) -> Iterator[Leak]:
@@ -69,6 +88,14 @@ def leaks(snapshot: Snapshot, alive: frozenset[str]) -> Iterator[Leak]:
         for ordinal, owner in block.allocated():
             if owner.handle is not None and owner.handle not in alive:
                 yield Leak(block.cidr, ordinal, block.sequence_numbers.get(ordinal, 0), owner.handle)
+
+
+def idle_blocks(snapshot: Snapshot) -> Iterator[IdleBlock]:
+    """Every empty block of a node that has more than one block."""
+    counts = Counter(block.host for block in snapshot.blocks.values())
+    for block in snapshot.blocks.values():
+        if block.host and block.is_empty and counts[block.host] > 1:
+            yield IdleBlock(block.cidr, block.host, block.sequence_number)
 
 
 def mismatches(snapshot: Snapshot) -> Iterator[tuple[str, IPNetwork]]:

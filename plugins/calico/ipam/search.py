@@ -1,7 +1,9 @@
-"""One search for addresses on behalf of one node: own blocks, then new ones, then (unless strict) others'.
+"""One search for addresses on behalf of one node: its own blocks, then new ones, then other nodes' blocks.
 
 A new block is the first free one on the node's walk around its pools; when there is none, an empty block
-that another node claimed more than a minute ago is taken from it.
+that another node claimed more than a minute ago is taken from it. Addresses of other nodes' blocks are
+borrowed only when no pool has a block left: a node that may claim no more blocks (maxBlocksPerHost), or none
+by itself (autoAllocateBlocks is false), gets no address, and with strictAffinity nobody borrows.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Search:
     configuration: Configuration
     wanted: int
     found: list[IPAddress] = field(default_factory=list)
+    obstacle: str = ""
+    """Why the search ended before everything was found, in Calico's words."""
 
     async def run(self, own: Sequence[IPNetwork]) -> None:
         """Look everywhere, in the node's own blocks first, until enough is found or everything is full.
@@ -54,9 +58,7 @@ class Search:
                     await self._from_own(cidr)
             except Unreadable as error:
                 spoilt = error
-        if self._missing and self.configuration.auto_allocate_blocks:
-            await self._from_new()
-        if self._missing and not self.configuration.strict_affinity:
+        if self._missing and await self._from_new():
             await self._from_others()
         if spoilt is not None and not self.found:
             raise spoilt
@@ -67,6 +69,8 @@ class Search:
 
     async def _from_own(self, cidr: IPNetwork) -> bool:
         """Take from a block that is the host's or may become so; False when it is another's."""
+        if self.reserved.covering(cidr):
+            return False
         for _ in range(TRIES_MAX):
             try:
                 own = await claim(self.store, self.host, cidr, self.clock)
@@ -77,15 +81,29 @@ class Search:
                 return True
         raise TooBusy(f"block {cidr}: {TRIES_MAX} attempts to take from it met others; trying again")
 
-    async def _from_new(self) -> None:
+    async def _from_new(self) -> bool:
+        """Claim blocks and take from them; True when there is no block left, so that others' may be tried.
+
+        The limit counts the node's blocks in the pools of this search.
+        """
+        limit = self.configuration.blocks_per_host_max
         for _ in range(TRIES_MAX):
-            count = sum(cidr.version == self._family for cidr in await blocks_of(self.store, self.host))
-            if not self._missing or count >= self.configuration.blocks_per_host_max:
-                return
+            if not self._missing:
+                return False
+            own = sum(1 for _ in blocks_in(self.pools, await blocks_of(self.store, self.host)))
+            if own >= limit:
+                self.obstacle = (
+                    f"cannot allocate new block due to per host block limit (maxBlocksPerHost is {limit})"
+                )
+                return False
+            if not self.configuration.auto_allocate_blocks:
+                self.obstacle = "failed to find or claim a block (autoAllocateBlocks is false)"
+                return False
             cidr = await self._unclaimed()
             if cidr is None:
-                return
+                return True
             await self._from_own(cidr)
+        raise TooBusy(f"{self.host}: {TRIES_MAX} attempts to claim a block met others; trying again")
 
     async def _unclaimed(self) -> IPNetwork | None:
         taken = await block_cidrs(self.store, self._family)
@@ -110,6 +128,11 @@ class Search:
         return await release(self.store, block.host, block.cidr, only_empty=True, revision=record.revision)
 
     async def _from_others(self) -> None:
+        """Borrow single addresses, from the node's own place on, unless affinity is strict."""
+        if self.configuration.strict_affinity:
+            self.obstacle = "No more free affine blocks and strict affinity enabled"
+            return
+        self.obstacle = f"No IPs available in pools: [{' '.join(str(pool.cidr) for pool in self.pools)}]"
         existing = await read_blocks(self.store, self._family)
         for walk in self._walks():
             for cidr in walk.ordered(existing):

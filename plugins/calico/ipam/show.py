@@ -1,4 +1,4 @@
-"""`calicoctl ipam show`: how full each pool and each block is, and which addresses are borrowed."""
+"""The numbers of `calicoctl ipam show`: how full pools and blocks are, and which addresses are borrowed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from calico.ipam.snapshot import Snapshot
-from calico.ipam.walk import NOTHING_RESERVED, Reserved, blocks_in
+from calico.ipam.walk import blocks_in
 from calico.resources.pools import IPPool
 from fabric.netstate.objects import IPAddress, IPNetwork
 
@@ -18,13 +18,11 @@ class Usage:
     cidr: IPNetwork
     total: int
     in_use: int
-    reserved: int = 0
-    """Free but reserved."""
     blocks: tuple[Usage, ...] = ()
 
     @property
     def free(self) -> int:
-        return self.total - self.in_use - self.reserved
+        return self.total - self.in_use
 
     def share(self, count: int) -> str:
         """`3 (0%)`, as calicoctl prints it."""
@@ -45,19 +43,15 @@ class Borrowed:
     allocated_to: str
 
 
-def usage(
-    snapshot: Snapshot, pools: Iterable[IPPool], reserved: Reserved = NOTHING_RESERVED
-) -> tuple[Usage, ...]:
+def usage(snapshot: Snapshot, pools: Iterable[IPPool]) -> tuple[Usage, ...]:
     """Each pool's numbers with those of its blocks, in the order of the pools."""
-    return tuple(_pool_usage(snapshot, pool, reserved) for pool in pools)
+    return tuple(_pool_usage(snapshot, pool) for pool in pools)
 
 
-def orphans(
-    snapshot: Snapshot, pools: Iterable[IPPool], reserved: Reserved = NOTHING_RESERVED
-) -> tuple[Usage, ...]:
+def orphans(snapshot: Snapshot, pools: Iterable[IPPool]) -> tuple[Usage, ...]:
     """The numbers of blocks that lie in no pool: their pool was deleted while pods had addresses there."""
     inside = frozenset(blocks_in([pool.spec for pool in pools], snapshot.blocks))
-    return tuple(_block_usage(snapshot, cidr, reserved) for cidr in snapshot.blocks if cidr not in inside)
+    return tuple(_block_usage(snapshot, cidr) for cidr in snapshot.blocks if cidr not in inside)
 
 
 def borrowed(snapshot: Snapshot) -> Iterator[Borrowed]:
@@ -72,27 +66,12 @@ def borrowed(snapshot: Snapshot) -> Iterator[Borrowed]:
                 yield Borrowed(block.address(ordinal), node, cidr, block.host, type_, whom)
 
 
-def _pool_usage(snapshot: Snapshot, pool: IPPool, reserved: Reserved) -> Usage:
+def _pool_usage(snapshot: Snapshot, pool: IPPool) -> Usage:
     cidr = pool.spec.cidr
-    blocks = tuple(_block_usage(snapshot, net, reserved) for net in blocks_in([pool.spec], snapshot.blocks))
-    in_use = sum(block.in_use for block in blocks)
-    withheld = sum(
-        min(net.num_addresses, cidr.num_addresses) for net in reserved.networks if _meet(net, cidr)
-    )
-    used = sum(
-        reserved(snapshot.blocks[block.cidr].address(ordinal))
-        for block in blocks
-        for ordinal, _ in snapshot.blocks[block.cidr].allocated()
-    )
-    return Usage(cidr, cidr.num_addresses, in_use, withheld - used, blocks)
+    blocks = tuple(_block_usage(snapshot, net) for net in blocks_in([pool.spec], snapshot.blocks))
+    return Usage(cidr, cidr.num_addresses, sum(block.in_use for block in blocks), blocks)
 
 
-def _block_usage(snapshot: Snapshot, cidr: IPNetwork, reserved: Reserved) -> Usage:
-    block = snapshot.blocks[cidr]
-    in_use = sum(1 for _ in block.allocated())
-    free = sum(1 for _ in block.free(reserved))
-    return Usage(cidr, cidr.num_addresses, in_use, cidr.num_addresses - in_use - free)
-
-
-def _meet(one: IPNetwork, other: IPNetwork) -> bool:
-    return one.version == other.version and one.overlaps(other)
+def _block_usage(snapshot: Snapshot, cidr: IPNetwork) -> Usage:
+    in_use = sum(1 for _ in snapshot.blocks[cidr].allocated())
+    return Usage(cidr, cidr.num_addresses, in_use)

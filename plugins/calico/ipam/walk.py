@@ -1,8 +1,8 @@
-"""Where a node looks for a block: once around the pool, from a place that its name decides.
+"""The order in which a node looks through a pool's blocks: once around, from a place that its name decides.
 
-Nodes that start together thus seldom want the same block, and a node that lost its memory finds its own
-again. The place is drawn by a generator seeded with the 32-bit FNV-1 of the node's name; in a pool of
-single addresses it is drawn anew each time, because there every address is a block.
+The place is Calico's own: Go's math/rand, seeded with the 32-bit FNV-1 hash of the node's name, so that a
+node has the same first block in every cluster. Nodes that start together thus seldom want the same block, and
+a node that lost its memory finds its own again. In a pool of single addresses it is drawn anew each time.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import collapse_addresses, ip_network
 from typing import Any
 
+from calico.ipam.gorand import GoRand
 from calico.resources.pools import IPPoolSpec
 from fabric.netstate.objects import IPAddress, IPNetwork
 
@@ -53,8 +55,7 @@ class Walk:
         self.size = max(pool.cidr.num_addresses // self._step, 0)
         """Blocks in the pool."""
         single = pool.block_size == pool.cidr.max_prefixlen
-        draw = rng if single else random.Random(fnv32(host.encode()))
-        self._start = int(draw.random() * self.size)
+        self._start = rng.randrange(self.size or 1) if single else first_index(host, self.size)
 
     def first_free(self, existing: Iterable[IPNetwork], reserved: Reserved) -> IPNetwork | None:
         """The first block on the way that no existing block overlaps and that is not wholly reserved."""
@@ -98,6 +99,12 @@ class Walk:
 def block_of(pool: IPPoolSpec, address: IPAddress) -> IPNetwork:
     """The block of the pool in which an address lies."""
     return ip_network((address, pool.block_size), strict=False)
+
+
+@lru_cache(maxsize=4096)
+def first_index(host: str, blocks: int) -> int:
+    """The block of a pool, by its number, at which a node begins."""
+    return GoRand(fnv32(host.encode())).below(blocks)
 
 
 def fnv32(data: bytes) -> int:

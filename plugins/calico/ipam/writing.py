@@ -1,7 +1,8 @@
-"""The two changes of a block that give and take addresses, each as one attempt over what was read.
+"""The two writes of a block: they give out addresses and take them back, over what was read.
 
 Given: the handle is counted up, then the block is written, comparing block, handle and (from an own block)
-the confirmed affinity. Taken: the block is written, then the handle counted down.
+the confirmed affinity. Taken: the block is written, then the handle counted down; an empty block of a pool
+that no longer selects its node is given up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from calico.ipam import keys
+from calico.ipam.affinities import release_unselected
 from calico.ipam.blocks import Block, Owner
 from calico.ipam.handles import count_up, settle
 from calico.ipam.records import TRIES_MAX, TooBusy, read_block
@@ -58,5 +60,7 @@ async def take_back(
             handles = {owner.handle for owner in owners if owner and owner.handle is not None}
             for handle in sorted(handles):
                 await settle(store, handle, cidr)
+            if left.is_empty and left.host:
+                await release_unselected(store, left.host, cidr)
             return tuple(record.value.address(ordinal) for ordinal in ordinals)
     raise TooBusy(f"block {cidr}: {TRIES_MAX} attempts to release met others; trying again")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
-from support.calico_ipam import WatchedStore, noon_clock, owner, pool, put_resources
+from support.calico_ipam import WatchedStore, add, ipams, owner, pool, put_resources
 
 from calico.ipam import affinities
-from calico.ipam.allocator import AddressTaken, Ipam, OutOfAddresses
-from calico.ipam.candidates import NoPool, Wish
+from calico.ipam.allocator import AddressTaken
+from calico.ipam.candidates import NoPool
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.keys import AffinityName
 from calico.ipam.records import read_block
@@ -19,23 +18,9 @@ from calico.ipam.tunnels import IPIP, VXLAN, tunnel_address
 from calico.ipam.views import block_affinities
 from calico.ipam.walk import block_of
 from calico.resources.datastore import Unreadable
-from calico.resources.pools import IPReservation
 from fabric.store.port import Put
 
 TWO_BLOCKS = pool(cidr="10.244.0.0/29", block_size=30)
-
-
-async def ipams(*resources, config=None, hosts=("node-1", "node-2"), **options):
-    """A store with these resources, and an Ipam for each host over it."""
-    store, clock = WatchedStore(), noon_clock()
-    await put_resources(store, *(resources or [pool()]))
-    if config:
-        await write_configuration(store, config)
-    return [Ipam(store, clock, host, **options) for host in hosts]
-
-
-async def add(ipam, name, **wish):
-    return await ipam.auto_assign(owner(name, ipam.host), Wish(**wish))
 
 
 async def test_a_node_fills_its_own_block_before_it_claims_another():
@@ -72,80 +57,6 @@ async def test_many_addresses_at_once_may_span_blocks_and_share_a_handle():
     handle = (await read_snapshot(one.store)).handles["k8s-pod-network.pod-1"]
     assert sorted(handle.counts.values()) == [4, 16]
     assert sorted(await one.addresses("k8s-pod-network.pod-1")) == sorted(found)
-
-
-async def test_without_a_free_block_a_node_borrows():
-    one, two = await ipams(TWO_BLOCKS, hosts=("node-1", "node-2"))
-    await add(one, "pod-1", count=8)
-    await one.release_addresses([ip_address("10.244.0.5")])
-    assert await add(two, "pod-2") == (ip_address("10.244.0.5"),)
-
-
-async def test_strict_affinity_forbids_to_borrow_and_the_message_says_what_helps():
-    one, two = await ipams(TWO_BLOCKS, config=Configuration(strict_affinity=True))
-    await add(one, "pod-1", count=7)
-    with pytest.raises(OutOfAddresses, match=r"0 of 1 found in 10.244.0.0/29.*strictAffinity.*add an IPPool"):
-        await add(two, "pod-2")
-
-
-async def test_an_empty_block_that_was_claimed_a_minute_ago_is_taken_from_its_node():
-    one, two = await ipams(TWO_BLOCKS, config=Configuration(strict_affinity=True))
-    await add(one, "pod-1", count=5)
-    await one.release_handle("k8s-pod-network.pod-1")
-    with pytest.raises(OutOfAddresses):
-        await add(two, "pod-2")
-    await asyncio.sleep(60)
-    (found,) = await add(two, "pod-2")
-    snapshot = await read_snapshot(one.store)
-    owned = sorted(name.host for name in snapshot.affinities)
-    assert (
-        owned == ["node-1", "node-2"] and snapshot.blocks[block_of(TWO_BLOCKS.spec, found)].host == "node-2"
-    )
-
-
-async def test_a_node_claims_no_more_blocks_than_it_may():
-    config = Configuration(strict_affinity=True, max_blocks_per_host=1)
-    (one,) = await ipams(TWO_BLOCKS, config=config, hosts=["node-1"])
-    with pytest.raises(OutOfAddresses, match=r"4 of 5 found .*at most 1 blocks per host"):
-        await add(one, "pod-1", count=5)
-    assert (await read_snapshot(one.store)).handles == {}, "all or none"
-    assert len(await add(one, "pod-1", count=4)) == 4
-
-
-async def test_without_automatic_blocks_only_borrowing_is_left():
-    config = Configuration(auto_allocate_blocks=False)
-    one, two = await ipams(TWO_BLOCKS, config=config)
-    with pytest.raises(OutOfAddresses, match="autoAllocateBlocks is false"):
-        await add(one, "pod-1")
-    await write_configuration(one.store, Configuration())
-    await add(one, "pod-1")
-    await write_configuration(one.store, config)
-    assert await add(two, "pod-2")
-
-
-async def test_reserved_addresses_are_not_given_out_by_themselves():
-    reserved = IPReservation.named(
-        "some", reserved_cidrs=(ip_network("10.244.0.0/30"), ip_network("10.244.0.4/31"))
-    )
-    (one,) = await ipams(TWO_BLOCKS, reserved, hosts=["node-1"])
-    assert await add(one, "pod-1", count=2) == (ip_address("10.244.0.6"), ip_address("10.244.0.7"))
-    with pytest.raises(OutOfAddresses):
-        await add(one, "pod-2")
-    await one.assign(ip_address("10.244.0.4"), owner("pod-2"))
-
-
-async def test_a_block_of_a_pool_that_no_longer_selects_the_node_is_left_when_it_is_empty():
-    labels = {"rack": "1"}
-    racks = [pool(f"pool-{n}", f"10.244.{n}.0/24", node_selector=f"rack == '{n}'") for n in (1, 2)]
-    (one,) = await ipams(*racks, hosts=["node-1"], node_labels=lambda: labels)
-    (first,) = await add(one, "pod-1")
-    labels["rack"] = "2"
-    (second,) = await add(one, "pod-2")
-    assert first in racks[0].spec.cidr and second in racks[1].spec.cidr
-    assert len(await affinities.blocks_of(one.store, "node-1")) == 2
-    await one.release_handle("k8s-pod-network.pod-1")
-    await add(one, "pod-3")
-    assert await affinities.blocks_of(one.store, "node-1") == (block_of(racks[1].spec, second),)
 
 
 async def test_a_given_address_is_assigned_and_a_second_call_changes_nothing():

@@ -11,13 +11,13 @@ from support.calicoctl import Ctl
 
 from calico.ipam import keys
 from calico.ipam.allocator import Ipam
-from calico.ipam.configuration import Configuration, read_configuration
+from calico.ipam.configuration import Configuration, read_configuration, write_configuration
 from calico.ipam.handles import Handle
 from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_name
 from calico.resources.nodes import Node, NodeBGP
-from calico.resources.pools import IPPool, IPReservation
+from calico.resources.pools import IPPool
 from fabric.store.port import Put
 
 TUNNELS = NodeBGP(ipv4_address=ip_interface("192.168.0.11/24"), ipv4_ipip_tunnel_addr="10.244.0.13")
@@ -60,24 +60,11 @@ async def test_show_says_whose_an_address_is(ctl):
     out = await ctl.does("ipam", "show", "--ip", "10.244.0.0")
     assert out.startswith(
         "IP 10.244.0.0 is in use\n"
-        "Handle ID: k8s-pod-network.pod-1\n"
         "Attributes:\n  namespace: default\n  node: node-1\n  pod: pod-1\n  timestamp: 2026-01-01 12:00:00."
     )
     assert await ctl.does("ipam", "show", "--ip=10.244.0.9") == "10.244.0.9 is not assigned\n"
     assert await ctl.does("ipam", "show", "--ip=192.0.2.1") == "192.0.2.1 is not assigned\n"
     assert "invalid IP address specified: ten" in await ctl.refuses("ipam", "show", "--ip=ten")
-
-
-async def test_show_counts_what_is_reserved(ctl):
-    reserved = IPReservation.named("first", reserved_cidrs=(ip_network("10.244.0.4/30"),))
-    await put_resources(ctl.store, reserved)
-    (row,) = [line for line in (await ctl.does("ipam", "show")).splitlines() if "IP Pool" in line]
-    assert [cell.strip() for cell in row.strip("|").split("|")][2:] == [
-        "16",
-        "2 (12%)",
-        "4 (25%)",
-        "10 (62%)",
-    ]
 
 
 async def test_what_fits_has_no_problems(ctl):
@@ -86,7 +73,7 @@ async def test_what_fits_has_no_problems(ctl):
         "Checking IPAM for inconsistencies...\n\nLoading all IPAM blocks...\nFound 1 IPAM blocks.\n"
     )
     assert out.endswith("Check complete; found 0 problems.\n")
-    assert "Found 2 workload IPs.\n\nWorkloads and nodes are using 2 IPs." in out
+    assert "Found 2 workload IPs.\nWorkloads and nodes are using 2 IPs.\n\nLoading all handles\n" in out
     assert "  node-1 has 1 allocations\n" in out and "Found 0 node tunnel IPs." in out
 
 
@@ -206,10 +193,16 @@ async def test_the_ipam_is_configured(ctl):
     assert await ctl.does(*configure, "--strictaffinity=true", "--max-blocks-per-host=4") == (
         "Successfully set StrictAffinity to: true\nSuccessfully set MaxBlocksPerHost to: 4\n"
     )
-    assert await ctl.does(*configure, "--strictaffinity", "false") == (
-        "Successfully set StrictAffinity to: false\n"
+    assert await read_configuration(ctl.store) == Configuration(True, True, 4)
+    why = "error: MaxBlocksPerHost requires StrictAffinity to be enabled"
+    assert await ctl.refuses(*configure, "--strictaffinity", "false") == why
+    assert await ctl.does(*configure, "--strictaffinity", "f", "--max-blocks-per-host=0") == (
+        "Successfully set StrictAffinity to: false\nSuccessfully set MaxBlocksPerHost to: 0\n"
     )
-    assert await read_configuration(ctl.store) == Configuration(False, True, 4)
+    assert await read_configuration(ctl.store) == Configuration(False, True, 0)
+    await write_configuration(ctl.store, Configuration(True, auto_allocate_blocks=False))
+    why = "error: Cannot disable 'StrictAffinity' and 'AutoAllocateBlocks' at the same time"
+    assert await ctl.refuses(*configure, "--strictaffinity", "false") == why
     assert await ctl.refuses(*configure) == "at least one configuration option must be specified"
     assert "Use true or false" in await ctl.refuses(*configure, "--strictaffinity=maybe")
     assert "Use a valid number" in await ctl.refuses(*configure, "--max-blocks-per-host=-1")

@@ -10,13 +10,13 @@ from support.calico_ipam import NOON, WatchedStore, noon_clock, owner, pool, put
 from calico.ipam import check as findings
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Block
+from calico.ipam.candidates import Wish
 from calico.ipam.check import Use, check
 from calico.ipam.garbage import Collector
 from calico.ipam.handles import Handle, count_up
 from calico.ipam.keys import AffinityName
 from calico.ipam.show import borrowed, orphans, usage
 from calico.ipam.snapshot import Snapshot, read_snapshot
-from calico.ipam.walk import Reserved
 
 CIDR, NEXT = ip_network("10.244.0.0/28"), ip_network("10.244.0.16/28")
 NODES = frozenset({"node-1"})
@@ -77,10 +77,6 @@ def test_show_counts_per_pool_and_block():
     assert (numbers.total, numbers.in_use, numbers.free) == (256, 1, 255)
     assert numbers.share(numbers.in_use) == "1 (0%)"
     assert [(block.cidr, block.in_use, block.free) for block in numbers.blocks] == [(CIDR, 1, 15)]
-    reserved = Reserved.of([ip_network("10.244.0.0/30"), ip_network("10.244.0.128/25")])
-    (numbers,) = usage(FINE, [pool()], reserved)
-    assert (numbers.in_use, numbers.reserved, numbers.free) == (1, 3 + 128, 256 - 4 - 128)
-    assert [(block.reserved, block.free) for block in numbers.blocks] == [(3, 12)]
 
 
 def test_show_counts_blocks_that_lost_their_pool():
@@ -118,3 +114,25 @@ async def test_the_collector_settles_handles_and_releases_nodes_that_are_gone_at
     await Collector(store, clock).collect(frozenset({HANDLE}), NODES)
     snapshot = await read_snapshot(store)
     assert snapshot.affinities == {} and list(snapshot.handles) == [HANDLE]
+
+
+async def test_the_collector_gives_up_an_empty_block_of_a_node_that_has_another_after_its_grace():
+    store, clock = WatchedStore(), noon_clock()
+    await put_resources(store, pool(block_size=31))
+    ipam, collector = Ipam(store, clock, "node-1"), Collector(store, clock)
+    await ipam.auto_assign(owner("pod-1"), Wish(count=6))
+    await ipam.release_handle("k8s-pod-network.pod-1")
+
+    async def blocks_left():
+        await collector.collect(frozenset({"k8s-pod-network.pod-2"}), NODES)
+        return len((await read_snapshot(store)).affinities)
+
+    assert await blocks_left() == 3
+    await asyncio.sleep(600)
+    await ipam.auto_assign(owner("pod-2"))
+    await asyncio.sleep(300)
+    assert await blocks_left() == 1, "the one that is in use"
+    await ipam.release_handle("k8s-pod-network.pod-2")
+    for _ in range(3):
+        await asyncio.sleep(900)
+        assert await blocks_left() == 1, "a node keeps one"

@@ -201,8 +201,12 @@ async def test_annotations_of_the_pod_name_a_pool_or_an_address(node):
     "key, text, words",
     [
         ("ipv4pools", "special", "write it as"),
+        ("ipFamilies", '["IPv4", "IPv6"]', "pods have IPv4 addresses"),
+        ("ipFamilies", '["ipv4"]', "neither IPv4 nor IPv6"),
+        ("ipAddrsNoIpam", '["10.250.0.1"]', "requested feature is not enabled: ip_addrs_no_ipam"),
+        ("floatingIPs", '["10.250.0.1"]', "requested feature is not enabled: floating_ips"),
         ("ipv4pools", '["none"]', "no IPPool 'none'; there are: pool-1"),
-        ("ipAddrs", "[]", "write it as"),
+        ("ipAddrs", "[]", "write one IPv4 address"),
         ("ipAddrs", '["nonsense"]', "write one IPv4 address"),
         ("ipAddrs", '["10.244.0.1", "10.244.0.2"]', "write one IPv4 address"),
         ("ipAddrs", '["fd00::1"]', "pods have IPv4 addresses"),
@@ -212,6 +216,27 @@ async def test_annotations_of_the_pod_name_a_pool_or_an_address(node):
 async def test_a_wrong_annotation_is_told(node, key, text, words):
     node.pod(2, annotations={f"cni.projectcalico.org/{key}": text})
     with pytest.raises(FabricError, match=words.replace("[", r"\[")):
+        await node.cni.add(ref(2))
+
+
+async def test_pools_of_the_namespace_hold_where_the_pod_names_none_and_addresses_are_the_pods_alone(node):
+    for number in (1, 2):
+        special = pool(f"10.250.{number}.0/24", f"special-{number}", assignment_mode="Manual")
+        await datastore.create(node.store, special, node.clock)
+    key = "cni.projectcalico.org/"
+    theirs = {key + "ipv4pools": '["special-2", "special-1"]', key + "ipAddrs": '["10.250.1.77"]'}
+    node.api.put(NAMESPACE, {"metadata": {"name": "default", "annotations": theirs}})
+    node.pod(2, annotations={key + "ipv4pools": '["10.250.1.0/24"]'})
+    node.pod(3, annotations={key + "ipv4pools": "[]", key + "ipFamilies": '["IPv4"]'})
+    assert str((await node.cni.add(ref(1))).ips[0]).startswith("10.250.2."), "the first of the list"
+    assert str((await node.cni.add(ref(2))).ips[0]).startswith("10.250.1.")
+    assert str((await node.cni.add(ref(3))).ips[0]).startswith("10.244."), "a list that names none"
+
+
+async def test_a_pod_asks_for_an_address_with_or_without_the_ipam(node):
+    key = "cni.projectcalico.org/"
+    node.pod(2, annotations={key + "ipAddrs": '["10.250.0.1"]', key + "ipAddrsNoIpam": '["10.250.0.1"]'})
+    with pytest.raises(FabricError, match="can't have both annotations: 'ipAddrs' and 'ipAddrsNoIpam'"):
         await node.cni.add(ref(2))
 
 

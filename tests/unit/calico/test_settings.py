@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
+from random import Random
 
 import pytest
 from support.calico_nodes import config, facts
 
+from calico.ipam.walk import NOTHING_RESERVED, Walk
 from calico.plugin import CalicoPlugin
+from calico.resources.pools import IPPoolSpec
 from calico.settings import settings
 from calico.topology_check import problems, registered
 from fabric.cluster.bring_up import check_network
@@ -244,10 +248,14 @@ def test_what_the_kernel_must_have_follows_from_the_pools(section, features):
     assert CalicoPlugin().requirements(section) == features
 
 
-def test_the_plan_is_that_of_nodes_that_came_up_in_order():
+def test_the_plan_has_each_nodes_own_first_block():
+    spec = IPPoolSpec(cidr=ip_network("10.244.0.0/16"))
+    mine, yours = (
+        Walk(spec, f"node-{number}", Random(1)).first_free([], NOTHING_RESERVED) for number in (1, 2)
+    )
     found = CalicoPlugin().preview(config(ipipMode="CrossSubnet"), [facts(1, rack=1), facts(2, rack=2)])
     routes = sorted(str(it) for it in found["node-2"] if str(it).startswith("route"))
     assert routes == [
-        "route 10.244.0.0/26 via 192.168.1.11 dev tunl0 proto 80 onlink",
-        "route blackhole 10.244.0.64/26 proto 80",
+        f"route {mine} via 192.168.1.11 dev tunl0 proto 80 onlink",
+        f"route blackhole {yours} proto 80",
     ]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.calico_ipam import pool
 
 from calico.ipam.candidates import NoPool, Wish, pool_of, usable
+from calico.ipam.gorand import GoRand
 from calico.ipam.walk import NOTHING_RESERVED, Reserved, Walk, block_of, fnv32
 
 POOL = pool(cidr="10.244.0.0/24", block_size=28).spec
@@ -31,6 +32,36 @@ def test_a_node_always_starts_at_its_own_place_and_nodes_at_different_ones():
     first = {host: walk(host).first_free([], NOTHING_RESERVED) for host in map("node-{}".format, range(40))}
     assert first == {host: walk(host).first_free([], NOTHING_RESERVED) for host in first}
     assert len(set(first.values())) > 8
+
+
+@pytest.mark.parametrize(
+    ("host", "block"),
+    [
+        ("k8s-master1", "159.128"),
+        ("k8s-master2", "224.0"),
+        ("k8s-master3", "135.192"),
+        ("k8s-node1", "36.64"),
+        ("k8s-node2", "169.128"),
+        ("k8s-node3", "107.192"),
+        ("bpf1", "11.64"),
+        ("bpf3", "179.128"),
+    ],
+)
+def test_a_nodes_first_block_is_the_one_that_it_has_in_real_clusters(host, block):
+    for network in ("10.244", "192.168"):
+        spec = pool(cidr=f"{network}.0.0/16", block_size=26).spec
+        assert walk(host, spec).first_free([], NOTHING_RESERVED) == ip_network(f"{network}.{block}/26")
+
+
+def test_gos_generator_draws_what_go_programs_draw():
+    """The first numbers of the seed that every Go program had before 1.20, and the table that Go ships."""
+    rand = GoRand(1)
+    drawn = [rand.uint64() & (1 << 63) - 1 for _ in range(3)]
+    assert drawn == [5577006791947779410, 8674665223082153551, 6129484611666145821]
+    assert GoRand(0).uint64() == GoRand(89482311).uint64()
+    assert GoRand(-1).uint64() == GoRand(2**31 - 2).uint64()
+    assert GoRand(1).below(0) == 0
+    assert {GoRand(seed).below(3 << 70) >> 70 for seed in range(40)} == {0, 1, 2}
 
 
 def test_a_pool_of_single_addresses_is_entered_anywhere():
@@ -88,7 +119,15 @@ def test_an_addresss_block_is_where_the_pool_cuts():
         ),
         ({"assignment_mode": "Manual"}, Wish(), "assignmentMode is Manual"),
         ({}, Wish(family=6), "is IPv4"),
-        ({}, Wish(pools=(ip_network("10.245.0.0/16"),)), "was not asked for"),
+        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel"), "does not select the namespace"),
+        (
+            {},
+            Wish(pools=(POOL.cidr, ip_network("10.245.0.0/16"))),
+            r"the given pool \(10.245.0.0/16\) does not exist, or is not enabled; enabled: pool-1 \(",
+        ),
+        ({"disabled": True}, Wish(pools=(POOL.cidr,)), "or is not enabled; enabled: none"),
+        ({"allowed_uses": ("Tunnel",)}, Wish(pools=(POOL.cidr,)), "allowedUses has no Workload"),
+        ({"allowed_uses": ("LoadBalancer",)}, Wish(), "allowedUses has no Workload"),
     ],
 )
 def test_a_pool_that_does_not_fit_says_why(spec, wish, why):
@@ -101,12 +140,20 @@ def test_a_pool_that_does_not_fit_says_why(spec, wish, why):
     [
         ({"node_selector": "rack == '1'"}, Wish()),
         ({"namespace_selector": "team == 'b'"}, Wish(namespace_labels={"team": "b"})),
-        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel")),
+        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel", pools=(POOL.cidr,))),
         ({"node_selector": "rack == '2'", "assignment_mode": "Manual"}, Wish(pools=(POOL.cidr,))),
     ],
 )
 def test_a_pool_that_fits_is_taken(spec, wish):
     assert len(usable([pool(**spec)], wish, {"rack": "1"})) == 1
+
+
+def test_pools_are_searched_in_the_order_asked_and_otherwise_in_that_of_their_names():
+    pools = [pool(f"pool-{n}", f"10.244.{n}.0/24") for n in (1, 2, 3)]
+    cidrs = [one.spec.cidr for one in pools]
+    asked = usable(pools, Wish(pools=(cidrs[2], cidrs[0])), {})
+    assert [spec.cidr for spec in asked] == [cidrs[2], cidrs[0]]
+    assert [spec.cidr for spec in usable(pools, Wish(), {})] == cidrs
 
 
 def test_an_address_belongs_to_the_enabled_pool_around_it():

@@ -1,0 +1,79 @@
+"""The annotations by which a pod, or its namespace, asks the CNI plugin for certain addresses.
+
+    cni.projectcalico.org/ipv4pools    pools by name or CIDR; the namespace's hold where the pod has none
+    cni.projectcalico.org/ipAddrs      this very address; the pod's alone
+    cni.projectcalico.org/ipFamilies   the pod's or the namespace's; pods have IPv4 addresses only
+
+What Calico's plugin refuses in its default configuration is refused here too: ipAddrsNoIpam, floatingIPs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from fabric.errors import FabricError
+from fabric.netstate.objects import IPAddress
+
+_PREFIX = "cni.projectcalico.org/"
+_DISABLED = {"ipAddrsNoIpam": "ip_addrs_no_ipam", "floatingIPs": "floating_ips"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a pod asks for; an address goes before pools."""
+
+    address: IPAddress | None = None
+    pools: tuple[str, ...] = ()
+    """Names or CIDRs, in this order; none leaves it to the pools' selectors."""
+
+
+def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
+    """Read the annotations of both; FabricError names the one that cannot be followed."""
+    both = pod.get(_PREFIX + "ipAddrs") and pod.get(_PREFIX + "ipAddrsNoIpam")
+    if both:
+        raise FabricError(
+            "can't have both annotations: 'ipAddrs' and 'ipAddrsNoIpam' in use at the same time"
+        )
+    for name, feature in _DISABLED.items():
+        if pod.get(_PREFIX + name):
+            raise FabricError(
+                f"requested feature is not enabled: {feature} (annotation {_PREFIX}{name}; take it away)"
+            )
+    _check_families(pod.get(_PREFIX + "ipFamilies") or namespace.get(_PREFIX + "ipFamilies", ""))
+    if address := pod.get(_PREFIX + "ipAddrs"):
+        return Asked(address=_address(address))
+    pools = pod.get(_PREFIX + "ipv4pools") or namespace.get(_PREFIX + "ipv4pools")
+    return Asked(pools=tuple(_listed(pools, "ipv4pools")) if pools else ())
+
+
+def _check_families(text: str) -> None:
+    families = _listed(text, "ipFamilies") if text else ["IPv4"]
+    if unknown := [family for family in families if family not in ("IPv4", "IPv6")]:
+        raise FabricError(f"annotation {_PREFIX}ipFamilies: {unknown[0]!r} is neither IPv4 nor IPv6")
+    if families != ["IPv4"]:
+        raise FabricError(f'annotation {_PREFIX}ipFamilies is {text!r}; pods have IPv4 addresses: ["IPv4"]')
+
+
+def _address(text: str) -> IPAddress:
+    try:
+        (address,) = map(ip_address, _listed(text, "ipAddrs"))
+    except ValueError:
+        raise FabricError(f"annotation {_PREFIX}ipAddrs is {text!r}; write one IPv4 address") from None
+    if address.version != 4:
+        raise FabricError(f"annotation {_PREFIX}ipAddrs is {text!r}; pods have IPv4 addresses")
+    return address
+
+
+def _listed(text: str, annotation: str) -> list[str]:
+    """A JSON list of texts in an annotation."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and all(isinstance(item, str) for item in found):
+        return found
+    raise FabricError(f'annotation {_PREFIX}{annotation} is {text!r}; write it as ["one", "another"]')
