@@ -168,6 +168,12 @@ class TooManyRequests(ApiError):
     code, reason = 429, "TooManyRequests"
 
 
+class Timeout(ApiError):
+    """What was asked for did not come about in time; the details say when to ask again."""
+
+    code, reason = 504, "Timeout"
+
+
 class ServerUnavailable(ApiError):
     """The API server cannot be reached, or cannot reach its store."""
 

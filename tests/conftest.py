@@ -1,9 +1,12 @@
-"""All lanes: the option that writes golden files anew, and examples that may take their time."""
+"""All lanes: golden files written anew on request, examples that take their time, no unexpected exception."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
+from support.strictness import logged_bugs, told
 
 hypothesis.settings.register_profile("fabric", deadline=None)
 hypothesis.settings.load_profile("fabric")
@@ -12,3 +15,12 @@ hypothesis.settings.load_profile("fabric")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the golden files instead of comparing")
+
+
+@pytest.fixture(autouse=True)
+def strict(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test in which an unexpected exception was logged; `@pytest.mark.with_bug` allows for it."""
+    with logged_bugs() as bugs:
+        yield
+    if bugs and request.node.get_closest_marker("with_bug") is None:
+        pytest.fail(f"an unexpected exception was logged:\n{told(bugs)}")

@@ -56,7 +56,14 @@ class Kind:
         return f"{self.api_version} {self.kind}"
 
 
-NAMESPACE = Kind("", "v1", "Namespace", "namespaces", False, ("ns",), subresources=("status", "finalize"))
+ONE_BY_ONE = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
+"""The verbs of a kind whose objects nobody can delete all at once."""
+
+NAMESPACE = Kind(
+    *("", "v1", "Namespace", "namespaces", False, ("ns",)),
+    subresources=("status", "finalize"),
+    verbs=ONE_BY_ONE,
+)
 NODE = Kind("", "v1", "Node", "nodes", False, ("no",), subresources=("status",))
 POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("all",), ("status", "binding", "eviction"))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",))

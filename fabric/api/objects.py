@@ -58,6 +58,24 @@ def resource_version_of(obj: Object) -> str:
     return str(obj["metadata"].get("resourceVersion", ""))
 
 
+_TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_MAPS = ("labels", "annotations")
+
+
+def has_plain_metadata(obj: Object) -> bool:
+    """Whether name, labels and the like are of the types that everybody takes them to be of."""
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or not meta.get("name"):
+        return False
+    texts = (meta.get(field) for field in _TEXTS)
+    maps = (meta.get(field) or {} for field in _MAPS)
+    return (
+        all(isinstance(value, str | None) for value in texts)
+        and all(isinstance(value, dict) and all(type(v) is str for v in value.values()) for value in maps)
+        and all(isinstance(value, str) for value in meta.get("finalizers") or ())
+    )
+
+
 def condition(obj: Object, type_: str) -> Object | None:
     """The condition of that type in the status, or None."""
     conditions = (obj.get("status") or {}).get("conditions") or ()

@@ -36,8 +36,10 @@ def authenticate(
         return _user_of(peer_certificate)
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "bearer":
+        # Bytes of a header that are no UTF-8 arrive as surrogates.
+        given = token.strip().encode(errors="surrogateescape")
         for known, name in tokens.items():
-            if hmac.compare_digest(known.encode(), token.strip().encode()):
+            if hmac.compare_digest(known.encode(), given):
                 return User(name, ("system:authenticated",))
     raise Unauthorized("Unauthorized")
 

@@ -63,5 +63,12 @@ def eviction_options(eviction: Object, *, dry_run: bool) -> DeleteOptions:
     )
 
 
-DONE: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+DONE: Object = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "metadata": {},
+    "status": "Success",
+    "details": {},
+    "code": 201,
+}
 """The answer to a binding and to an eviction."""

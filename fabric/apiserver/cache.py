@@ -8,18 +8,24 @@ until the cache has reached its write, so that who wrote can read it. A store th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from fabric.api.kinds import Kind, KindTable
-from fabric.api.objects import Object
+from fabric.api.objects import Object, has_plain_metadata
 from fabric.apiserver.collections import Collection
 from fabric.apiserver.layouts import Layouts, Place, prefix_of
+from fabric.apiserver.refusals import too_large_version
 from fabric.errors import Compacted, ServerUnavailable, StoreUnavailable
 from fabric.store.port import KeyValue, Store, StoreEvent
 
 PAGE = 500
 REACH_SECONDS_MAX = 10.0
+FRESH_SECONDS_MAX = 3.0
+"""As long as kube-apiserver lets a read wait for its revision."""
 RETRY_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 class WatchCache:
@@ -96,7 +102,14 @@ class WatchCache:
 
     def _decoded(self, place: Place, value: bytes) -> Object | None:
         """What the value says; one that cannot be read is as if it were not there."""
-        return self._written.pop(value, None) or place.layout.decode(value, place.tail)
+        if (written := self._written.pop(value, None)) is not None:
+            return written
+        try:
+            found = place.layout.decode(value, place.tail)
+        except Exception:
+            _log.exception("%s%s cannot be read, and is left out", place.layout.prefix, place.tail)
+            return None
+        return found if found is not None and has_plain_metadata(found) else None
 
     async def _read_again(self) -> None:
         try:
@@ -128,20 +141,35 @@ class WatchCache:
         """The write did not happen."""
         self._written.pop(value, None)
 
-    async def reached(self, revision: int) -> None:
-        """Return once the cache holds the store at `revision` or later; ServerUnavailable after 10 s."""
-        if self.revision >= revision:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((revision, waiter))
+    async def fresh(self, revision: int) -> None:
+        """Return once a read is at `revision` or later; Timeout when that does not come in 3 s."""
         try:
-            async with asyncio.timeout(REACH_SECONDS_MAX):
-                await waiter
+            await self._reach(revision, FRESH_SECONDS_MAX)
+        except TimeoutError:
+            raise too_large_version(revision, self.revision) from None
+
+    async def reached(self, revision: int) -> None:
+        """Return once the cache holds a write that made `revision`; ServerUnavailable after 10 s."""
+        try:
+            await self._reach(revision, REACH_SECONDS_MAX)
         except TimeoutError:
             raise ServerUnavailable(
                 f"the store's watch did not reach revision {revision} within "
                 f"{REACH_SECONDS_MAX:.0f} s; try again"
             ) from None
+
+    async def _reach(self, revision: int, seconds_max: float) -> None:
+        if self.revision >= revision:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = revision, waiter
+        self._waiters.append(entry)
+        try:
+            async with asyncio.timeout(seconds_max):
+                await waiter
+        finally:
+            if entry in self._waiters:
+                self._waiters.remove(entry)
 
     async def vanished(self, kind: Kind, key: str) -> None:
         """Return once the key is not in the cache; ServerUnavailable after 10 s."""

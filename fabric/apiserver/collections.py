@@ -20,7 +20,7 @@ from fabric.control.client import WatchEvent
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
-CHANGES_MAX = 2048
+CHANGES_MAX = 10_000
 """How many changes of one resource are remembered for watchers."""
 
 
@@ -80,11 +80,11 @@ class Change:
 class Wakeup:
     """A watcher's bell and its position: rung when a change interests it, else moved past the change."""
 
-    __slots__ = ("_future", "interested", "position")
+    __slots__ = ("_future", "_start", "interested", "position")
 
     def __init__(self, interested: Callable[[Change], bool], position: int) -> None:
         self.interested = interested
-        self.position = position
+        self._start = self.position = position
         """The watcher has seen, or need not see, all changes up to this revision."""
         self._future: asyncio.Future[bool] | None = None
 
@@ -100,12 +100,21 @@ class Wakeup:
 
     def hear(self, change: Change) -> None:
         """Take notice of a change while waiting; a watcher at work will find it in the ring."""
-        if self._future is None or self._future.done():
+        if self._future is None or self._future.done() or change.revision <= self._start:
             return
-        if self.interested(change):
+        if self._is_interested(change):
+            # An earlier change of the same revision may have moved the position past this one.
+            self.position = min(self.position, change.revision - 1)
             self._wake(True)
         else:
-            self.position = change.revision
+            self.position = max(self.position, change.revision)
+
+    def _is_interested(self, change: Change) -> bool:
+        """A watcher whose selector cannot digest the change meets it itself, not whoever brings it."""
+        try:
+            return self.interested(change)
+        except Exception:
+            return True
 
     def ring(self) -> None:
         """Wake the watcher, whatever happened."""

@@ -57,6 +57,10 @@ async def serve_watch(
         pass
     except FabricError as error:
         await response.write(_error_line(error))
+    except ConnectionError:
+        raise
+    except Exception as bug:
+        await response.write(_error_line(status.unexpected(f"watch of {target.kind.plural}", bug)))
     await response.write_eof()
     return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
@@ -12,12 +13,23 @@ from types import TracebackType
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from fabric.apiserver.bodies import BODY_BYTES_MAX
 from fabric.errors import ServerUnavailable
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What a client sends that is no HTTP is answered with 400, and is no fault to be logged."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
+
+
+_log = logging.getLogger(__name__)
+_log.addFilter(_is_ours)
 
 BACKLOG = 1024
 CLOSE_SECONDS_MAX = 1.0
@@ -39,7 +51,11 @@ class Listener:
     async def __aenter__(self) -> Listener:
         loop = asyncio.get_running_loop()
         self._http = web.Server(
-            self._handler, request_factory=_request, handler_cancellation=True, access_log=None
+            self._handler,
+            request_factory=_request,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_log,
         )
         if self._socket.family == socket.AF_UNIX:
             self._server = await loop.create_unix_server(self._http, sock=self._socket, backlog=BACKLOG)

@@ -21,13 +21,15 @@ from fabric.apiserver.cache import WatchCache
 from fabric.apiserver.collections import Item
 from fabric.apiserver.layouts import layout_of
 from fabric.apiserver.options import ListOptions, ListPage
-from fabric.apiserver.refusals import continue_expired
+from fabric.apiserver.refusals import continue_expired, shown
 from fabric.apiserver.strategies import strategy_of
 from fabric.errors import BadRequest, Compacted, Gone
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 HISTORY_PAGE = 500
+REVISION_MAX = (1 << 63) - 1
+"""Revisions are signed 64-bit numbers, in etcd as here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,12 @@ class Token:
     def parse(cls, text: str) -> Token:
         try:
             fields = orjson.loads(base64.urlsafe_b64decode(text))
-            return cls(int(fields["rv"]), str(fields["k"]))
+            revision, last_key = fields["rv"], fields["k"]
         except (binascii.Error, ValueError, KeyError, TypeError) as error:
             raise BadRequest(f"continue key is not valid: {text!r}") from error
+        if type(revision) is not int or not isinstance(last_key, str) or not 0 < revision <= REVISION_MAX:
+            raise BadRequest(f"continue key is not valid: {text!r}")
+        return cls(revision, last_key)
 
 
 def check_fields(kind: Kind, selector: FieldSelector) -> None:
@@ -79,7 +84,7 @@ async def read_page(
     token = Token.parse(options.continue_) if options.continue_ else None
     _check_freshness(options)
     asked = parse_version(options.resource_version)
-    await cache.reached(asked)
+    await cache.fresh(asked)
     exact = asked if options.resource_version_match == "Exact" else cache.revision
     revision = token.revision if token else exact
     start_after = token.last_key if token else ""
@@ -168,6 +173,12 @@ def parse_version(text: str) -> int:
     """A resourceVersion as a number; BadRequest when it is none. Empty is 0."""
     if not text:
         return 0
-    if not text.isdecimal():
-        raise BadRequest(f"Invalid value: {text!r}: resourceVersion must be a number of the server's own")
-    return int(text)
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(REVISION_MAX)):
+        raise _no_version(text)
+    if (version := int(text)) > REVISION_MAX:
+        raise _no_version(text)
+    return version
+
+
+def _no_version(text: str) -> BadRequest:
+    return BadRequest(f"resourceVersion: Invalid value: {shown(text)}: must be a number of the server's own")

@@ -6,20 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import orjson
-import yaml
 
+from fabric.apiserver import yaml_codec
 from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 YAML = "application/yaml"
 
-YAML_NODES_MAX = 200_000
+DEPTH_MAX = 100
+"""How deep a body may be nested. Nothing of Kubernetes is half as deep; encoders end at 254."""
 
 _YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
 _WILDCARDS = ("*/*", "application/*")
@@ -82,7 +83,7 @@ def choose(header: str, offers: Sequence[MediaType] = OBJECT_OFFERS) -> MediaTyp
 def encode(obj: Any, media: MediaType = PLAIN, *, pretty: bool = False) -> bytes:
     """The object's bytes in the chosen media type."""
     if media.name == YAML:
-        return yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode()
+        return yaml_codec.encode(obj)
     if pretty:
         return orjson.dumps(obj, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return orjson.dumps(obj)
@@ -95,12 +96,9 @@ def decode(body: bytes, content_type: str) -> Any:
     """
     name = content_type.partition(";")[0].strip().lower()
     if name in _YAML_TYPES:
-        return _decode_yaml(body)
+        return yaml_codec.decode(body, DEPTH_MAX)
     if not name or name == JSON or name.endswith("+json"):
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise BadRequest(f"the body is not JSON: {error}") from error
+        return _decode_json(body)
     raise UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
     )
@@ -114,37 +112,25 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     return obj
 
 
-def _decode_yaml(body: bytes) -> Any:
+def _decode_json(body: bytes) -> Any:
     try:
-        loaded = yaml.load(body, Loader=_JsonLoader)
-        if _nodes_in(loaded, {}) > YAML_NODES_MAX:
-            raise BadRequest(f"the body's aliases expand to more than {YAML_NODES_MAX} values")
-        return orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise BadRequest(f"the body is not YAML: {error}") from error
+        decoded = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
+        check_depth(decoded)
+    return decoded
 
 
-def _nodes_in(value: Any, counted: dict[int, int]) -> int:
-    """How many values it would be with every alias written out; a ring is RecursionError."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in counted:
-        children = value.values() if isinstance(value, dict) else value
-        counted[id(value)] = 1 + sum(_nodes_in(child, counted) for child in children)
-    return counted[id(value)]
+def check_depth(value: Any) -> None:
+    """BadRequest when objects and lists are nested deeper than DEPTH_MAX."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [child for node in level if isinstance(node, dict | list) for child in _children(node)]
+        if not level:
+            return
+    raise BadRequest(f"the body is nested more than {DEPTH_MAX} deep")
 
 
-class _JsonLoader(yaml.CSafeLoader):
-    """YAML read as JSON: a date stays the text it is, and binary becomes base64."""
-
-
-def _binary_as_text(loader: Any, node: Any) -> str:
-    return str(node.value).replace("\n", "").replace(" ", "")
-
-
-def _scalar_as_text(loader: Any, node: Any) -> str:
-    return str(node.value)
-
-
-_JsonLoader.add_constructor("tag:yaml.org,2002:timestamp", _scalar_as_text)
-_JsonLoader.add_constructor("tag:yaml.org,2002:binary", _binary_as_text)
+def _children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import jsonpatch
+import orjson
 
 from fabric.api.kinds import Kind
 from fabric.api.mergepatch import merge_patched
 from fabric.api.objects import Object
-from fabric.apiserver import schema, strategic
+from fabric.apiserver import negotiation, schema, strategic
 from fabric.apiserver.refusals import details_of
-from fabric.errors import BadRequest, Invalid, UnsupportedMediaType
+from fabric.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -19,6 +21,8 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 OPERATIONS_MAX = 10_000
 """As kube-apiserver's limit on operations in one JSON patch."""
+COPIED_BYTES_MAX = 3 * 1024 * 1024
+"""As kube-apiserver's limit on what the operations of one JSON patch may copy."""
 
 
 def check_type(patch_type: str) -> None:
@@ -64,12 +68,33 @@ def _json_patched(kind: Kind, obj: Object, patch: Any) -> Object:
         raise BadRequest(f"a JSON patch may have {OPERATIONS_MAX} operations at most, not {len(patch)}")
     name = str(obj["metadata"].get("name", ""))
     try:
-        result = jsonpatch.JsonPatch(patch).apply(obj)
-    except jsonpatch.InvalidJsonPatch as error:
+        result = _applied(copy.deepcopy(obj), jsonpatch.JsonPatch(patch).patch)
+    except (jsonpatch.InvalidJsonPatch, *_LIBRARY_ERRORS) as error:
         raise BadRequest(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         message = f"the server rejected our request due to an error in our request: {error}"
         raise Invalid(message, details=details_of(kind, name)) from error
     if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
         raise BadRequest("a JSON patch must leave an object with metadata")
+    negotiation.check_depth(result)
     return result
+
+
+_LIBRARY_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What `jsonpatch` raises for paths and values that it did not think of, such as an index of 5,000 digits."""
+
+
+def _applied(document: Any, operations: list[Object]) -> Any:
+    """The document after all operations; copies have a limit, as a few of a whole into itself fill memory."""
+    copied = 0
+    for operation in operations:
+        if operation["op"] == "copy":
+            source = jsonpatch.JsonPointer(operation["from"]).resolve(document)
+            copied += len(orjson.dumps(source))
+            if copied > COPIED_BYTES_MAX:
+                raise TooLarge(
+                    f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                    f"exceeding the limit {COPIED_BYTES_MAX}"
+                )
+        document = jsonpatch.JsonPatch([operation]).apply(document, in_place=True)
+    return document

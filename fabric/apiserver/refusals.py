@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fabric.api.kinds import Kind
-from fabric.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound
+from fabric.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound, Timeout
 
 Details = dict[str, object]
 
@@ -108,6 +108,18 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
 def too_old(asked: int, oldest: int) -> Gone:
     """A watch from before what is remembered."""
     return Gone(f"too old resource version: {asked} ({oldest})")
+
+
+TOO_LARGE_RETRY_SECONDS = 1
+
+
+def too_large_version(asked: int, current: int) -> Timeout:
+    """A read at least as new as a revision that the store has not reached."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return Timeout(
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        details={"causes": [cause], "retryAfterSeconds": TOO_LARGE_RETRY_SECONDS},
+    )
 
 
 def continue_expired() -> Gone:

@@ -59,9 +59,12 @@ class Registry:
             tasks.create_task(self._cache.run(), name="watch cache")
             tasks.create_task(compact_regularly(self._store), name="compaction")
 
-    async def get(self, kind: Kind, namespace: str, name: str, *, subresource: str = "") -> Object:
-        """The object as it is now; NotFound."""
+    async def get(
+        self, kind: Kind, namespace: str, name: str, *, subresource: str = "", resource_version: str = ""
+    ) -> Object:
+        """The object as it is now, or at that version or later; NotFound, Timeout for one of the future."""
         _check_subresource(kind, subresource, ("status",))
+        await self._cache.fresh(listing.parse_version(resource_version))
         return self._item(kind, namespace, name).obj
 
     async def list(self, kind: Kind, namespace: str, options: ListOptions) -> ListPage:

@@ -62,7 +62,11 @@ class Resources:
 
     async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         found = await self._registry.get(
-            target.kind, target.namespace, target.name, subresource=target.subresource
+            target.kind,
+            target.namespace,
+            target.name,
+            subresource=target.subresource,
+            resource_version=request.query.get("resourceVersion", "") if request.query_string else "",
         )
         return self._object(request, target.kind, found)
 
@@ -79,6 +83,7 @@ class Resources:
         obj = await bodies.read_object(request, target)
         warnings: list[str] = []
         created = await self._write(
+            request,
             self._registry.create(
                 target.kind,
                 target.namespace,
@@ -86,7 +91,7 @@ class Resources:
                 queries.write_options(request.query, warnings.append),
                 name=target.name,
                 subresource=target.subresource,
-            )
+            ),
         )
         return _warned(self._object(request, target.kind, created, code=201), warnings)
 
@@ -94,6 +99,7 @@ class Resources:
         obj = await bodies.read_object(request, target)
         warnings: list[str] = []
         updated = await self._write(
+            request,
             self._registry.update(
                 target.kind,
                 target.namespace,
@@ -101,7 +107,7 @@ class Resources:
                 obj,
                 queries.write_options(request.query, warnings.append),
                 subresource=target.subresource,
-            )
+            ),
         )
         return _warned(self._object(request, target.kind, updated), warnings)
 
@@ -110,6 +116,7 @@ class Resources:
         patches.check_type(patch_type)
         warnings: list[str] = []
         patched = await self._write(
+            request,
             self._registry.patch(
                 target.kind,
                 target.namespace,
@@ -118,13 +125,15 @@ class Resources:
                 patch_type,
                 queries.write_options(request.query, warnings.append),
                 subresource=target.subresource,
-            )
+            ),
         )
         return _warned(self._object(request, target.kind, patched), warnings)
 
     async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = queries.delete_options(request.query, await bodies.read_optional(request))
-        last = await self._write(self._registry.delete(target.kind, target.namespace, target.name, options))
+        last = await self._write(
+            request, self._registry.delete(target.kind, target.namespace, target.name, options)
+        )
         if not (is_deleting(last) and is_held(target.kind, last)):
             last = status.deleted(target.kind, target.name, last["metadata"].get("uid", ""))
         return self._object(request, target.kind, last)
@@ -132,15 +141,17 @@ class Resources:
     async def _delete_collection(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = queries.delete_options(request.query, await bodies.read_optional(request))
         page = await self._write(
+            request,
             self._registry.delete_collection(
                 target.kind, target.namespace, queries.list_options(request.query), options
-            )
+            ),
         )
         return self._page(request, target.kind, page)
 
-    async def _write(self, write: Coroutine[Any, Any, Any]) -> Any:
+    async def _write(self, request: web.BaseRequest, write: Coroutine[Any, Any, Any]) -> Any:
         """Run a write that outlives its client."""
-        outcome = await asyncio.shield(self._writes.create_task(_outcome(write)))
+        what = f"{request.method} {request.path}"
+        outcome = await asyncio.shield(self._writes.create_task(_outcome(what, write)))
         if isinstance(outcome, FabricError):
             raise outcome
         return outcome
@@ -157,11 +168,14 @@ class Resources:
         return _response(request, body, media, 200)
 
 
-async def _outcome(write: Coroutine[Any, Any, Any]) -> Any:
+async def _outcome(what: str, write: Coroutine[Any, Any, Any]) -> Any:
+    """What a write returns or raises: perhaps nobody waits for it any more."""
     try:
         return await write
     except FabricError as error:
         return error
+    except Exception as bug:
+        return status.unexpected(what, bug)
 
 
 def _verbs(target: Target) -> tuple[str, ...]:
@@ -196,6 +210,7 @@ def _response(request: web.BaseRequest, obj: Object, media: MediaType, code: int
 def _warned(response: web.Response, warnings: Sequence[str]) -> web.Response:
     """Clients print each `Warning` header; 299 is "miscellaneous, persistent"."""
     for warning in warnings:
-        quoted = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        printable = "".join(char if char.isprintable() else " " for char in warning)
+        quoted = printable.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{quoted}"')
     return response

@@ -2,7 +2,7 @@
 
 A unix socket speaks plain HTTP to whoever may open it; every other listener speaks TLS. There is no
 routing table and no middleware: a request goes straight from its path to the registry. A refusal is
-answered as a Status; anything else is a bug, which is answered with 500 and then ends `run`.
+answered as a Status. No request ends the server: an unexpected exception is logged and answered with 500.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ class ApiServer:
         self._documents = Documents(registry.kinds)
         self._resources: Resources
         self._listening = asyncio.Event()
-        self._bug: asyncio.Future[None]
         self.addresses: tuple[tuple[str, int], ...] = ()
         """Where TLS is served, in the configuration's order; known once started."""
 
@@ -65,8 +64,7 @@ class ApiServer:
         await self._listening.wait()
 
     async def run(self) -> None:
-        """Serve until cancelled. ServerUnavailable when an address is taken; a bug in a handler is raised."""
-        self._bug = asyncio.get_running_loop().create_future()
+        """Serve until cancelled. ServerUnavailable when an address is taken."""
         async with AsyncExitStack() as stack:
             writes = await stack.enter_async_context(asyncio.TaskGroup())
             self._resources = Resources(self._registry, self._config.clock, writes)
@@ -74,7 +72,7 @@ class ApiServer:
                 await stack.enter_async_context(listener)
             self._listening.set()
             try:
-                await self._bug
+                await asyncio.Event().wait()
             finally:
                 self._listening.clear()
 
@@ -107,9 +105,7 @@ class ApiServer:
             # The client has hung up: nobody reads this, and it is nobody's fault.
             return web.Response()
         except Exception as bug:
-            if not self._bug.done():
-                self._bug.set_exception(bug)
-            return _refusal(ApiError(f"{request.method} {request.path}: {type(bug).__name__}: {bug}"))
+            return _refusal(status.unexpected(f"{request.method} {request.path}", bug))
 
     async def _answer_if_known(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path not in OPEN_PATHS:
@@ -129,4 +125,6 @@ class ApiServer:
 
 def _refusal(error: ApiError) -> web.Response:
     headers = {"Content-Type": negotiation.JSON}
+    if retry := error.details.get("retryAfterSeconds"):
+        headers["Retry-After"] = str(retry)
     return web.Response(body=negotiation.encode(status.failure(error)), status=error.code, headers=headers)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
 from fabric.errors import ApiError, BadInput, BadRequest, Compacted, FabricError, Gone, ServerUnavailable
 
+_log = logging.getLogger(__name__)
+
 
 def failure(error: ApiError) -> Object:
-    """The Status that the client reads; its `code` is also the HTTP code."""
-    status: Object = {
+    """The Status that the client reads; its `code` is also the HTTP code.
+
+    `details` and `metadata` are there when they are empty, too: kubectl 1.32 and 1.36 panic without them.
+    """
+    return {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
         "message": error.message,
         "reason": error.reason,
+        "details": error.details,
         "code": error.code,
     }
-    if error.details:
-        status["details"] = error.details
-    return status
 
 
 def deleted(kind: Kind, name: str, uid: str) -> Object:
@@ -40,3 +45,9 @@ def api_error(error: FabricError) -> ApiError:
     if isinstance(error, BadInput):
         return BadRequest(str(error))
     return ServerUnavailable(str(error))
+
+
+def unexpected(what: str, bug: Exception) -> ApiError:
+    """The 500 for an exception that is a fault of ours; its traceback goes to the log."""
+    _log.error("%s: %s: %s", what, type(bug).__name__, bug, exc_info=bug)
+    return ApiError(f"Internal error occurred: {what}: {type(bug).__name__}: {bug}")

@@ -6,7 +6,7 @@ A watcher that falls out of the ring is told Gone. Bookmarks carry the revision 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -54,30 +54,39 @@ async def follow(
     cache: WatchCache, view: View, after: int, *, bookmarks: bool, initial: bool, end_of_initial: bool
 ) -> AsyncIterator[Sent]:
     """Yield what happens after revision `after`, for ever; `initial` sends the present first, as ADDED."""
-    await cache.reached(after)
+    if initial:
+        await cache.fresh(after)
     collection = cache.of(view.kind)
-    bell = Wakeup(lambda change: view.shows(change.new) or view.shows(change.old), after)
+    present = _present(collection, view) if initial else ()
+    bell = Wakeup(
+        lambda change: view.shows(change.new) or view.shows(change.old), cache.revision if initial else after
+    )
     collection.attach(bell)
     try:
-        if initial:
-            present, bell.position = _present(collection, view), cache.revision
-            for item in present:
-                yield item.event("ADDED")
+        for item in present:
+            yield item.event("ADDED")
         if end_of_initial:
             yield bookmark(view.kind, bell.position, initial_events_end=True)
+        is_bookmark_due = False
         while True:
             for change in _unseen(collection, bell):
                 bell.position = change.revision
                 sent = view.event_of(change)
                 if sent is not None:
                     yield sent
-            if collection.revision <= bell.position and not await bell.wait(BOOKMARK_SECONDS) and bookmarks:
-                yield bookmark(view.kind, max(bell.position, cache.revision))
+            if collection.revision > bell.position:
+                continue
+            if is_bookmark_due and cache.revision >= bell.position:
+                # Nothing is unseen now; what happens while this is sent is looked for afterwards.
+                is_bookmark_due = False
+                yield bookmark(view.kind, cache.revision)
+            else:
+                is_bookmark_due = not await bell.wait(BOOKMARK_SECONDS) and bookmarks
     finally:
         collection.detach(bell)
 
 
-def _present(collection: Collection, view: View) -> list[Item]:
+def _present(collection: Collection, view: View) -> Sequence[Item]:
     prefix = f"{view.namespace}/" if view.namespace else ""
     return [item for item in collection.items(prefix) if view.shows(item)]
 

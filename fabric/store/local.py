@@ -24,6 +24,8 @@ from fabric.store.watch import Waiters, Watch
 QUEUED_MAX = 10_000
 """Transactions waiting for the log; beyond it a write is refused."""
 LEASE_ID_BITS = 62
+LEASE_SECONDS_MAX = 9_000_000_000
+"""As in etcd."""
 EXPIRY_RETRY_SECONDS = 1.0
 
 
@@ -62,6 +64,8 @@ class LocalStore:
         self, prefix: str, *, start_after: str = "", limit: int = 0, revision: int = 0
     ) -> RangeResult:
         self._refuse_closed()
+        if limit < 0:
+            raise ValueError(f"a limit is 0 or more, not {limit}")
         return self._mvcc.range(prefix, start_after, limit, revision)
 
     async def txn(self, compares: Sequence[Compare], success: Sequence[Put | Delete]) -> TxnResult:
@@ -76,8 +80,8 @@ class LocalStore:
 
     async def grant(self, ttl_seconds: int) -> int:
         self._refuse_writes()
-        if ttl_seconds < 1:
-            raise ValueError(f"a lease lives at least 1 s, not {ttl_seconds}")
+        if not 1 <= ttl_seconds <= LEASE_SECONDS_MAX:
+            raise ValueError(f"a lease lives 1 to {LEASE_SECONDS_MAX} s, not {ttl_seconds}")
         lease = Lease(secrets.randbits(LEASE_ID_BITS) + 1, ttl_seconds)
         await self._durable(self._mvcc.stage_grant(lease))
         return lease.id

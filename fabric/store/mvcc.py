@@ -99,6 +99,8 @@ class Mvcc:
             return False, Change(self._staged_revision)
         if len({op.key for op in success}) < len(success):
             raise ValueError(f"a transaction writes each key once: {[op.key for op in success]}")
+        if any(not op.key for op in success):
+            raise ValueError("a key is not empty")
         for op in success:
             if isinstance(op, Put) and op.lease and (op.lease not in self.leases or op.lease in self._ending):
                 raise LeaseNotFound(f"lease {op.lease} of {op.key} is gone: grant a new one")

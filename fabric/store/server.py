@@ -8,6 +8,7 @@ off the store's history and ends with Compacted. The socket is for its owner onl
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from pathlib import Path
 
@@ -19,6 +20,8 @@ REQUESTS_MAX = 4_096
 """In work at once, watches included, for each connection."""
 READ_BYTES = 1 << 18
 PART_KEYS = 500
+
+_log = logging.getLogger(__name__)
 
 
 class StoreServer:
@@ -56,7 +59,7 @@ class _Connection:
         self._watches: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until the peer goes, or sends what is no request."""
+        """Until the peer goes, or sends what is no request: that ends this connection, never the server."""
         try:
             async with asyncio.TaskGroup() as group:
                 await self._read_requests(group)
@@ -64,6 +67,8 @@ class _Connection:
                     task.cancel()
         except* (OSError, wire.BadFrame):
             pass
+        except* Exception:
+            _log.exception("a connection to the store ends")
         finally:
             self._writer.close()
 
@@ -72,6 +77,8 @@ class _Connection:
         while data := await self._reader.read(READ_BYTES):
             for body in frames.feed(data):
                 request = wire.request_of(body)
+                if request.id in self._watches and not isinstance(request, wire.Cancel):
+                    raise wire.BadFrame(f"id {request.id} is that of a watch")
                 if isinstance(request, wire.Cancel):
                     if watch := self._watches.pop(request.id, None):
                         watch.cancel()
@@ -93,6 +100,12 @@ class _Connection:
                     await self._send(wire.answer(request.id, await self._answer(request)))
         except (FabricError, ValueError) as error:
             await self._send(wire.failure(request.id, error))
+        except OSError:
+            raise
+        except Exception as bug:
+            _log.exception("store: %s", type(request).__name__)
+            why = FabricError(f"internal error of the store: {type(bug).__name__}: {bug}")
+            await self._send(wire.failure(request.id, why))
         finally:
             self._watches.pop(request.id, None)
 

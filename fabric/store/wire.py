@@ -122,7 +122,7 @@ def frame(message: Request | Answer | Failure) -> bytes:
 def request_of(body: bytes) -> AnyRequest:
     try:
         request: AnyRequest = _requests.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame(f"no request: {error}") from error
     return request
 

@@ -246,6 +246,27 @@ async def test_a_lease_takes_its_keys_along_when_it_ends(store: Store) -> None:
     assert await store.keep_alive(lease) == 0
 
 
+@pytest.mark.parametrize("ttl_seconds", [-1, 0, 9_000_000_001, 2**63])
+async def test_a_lease_of_no_time_or_of_more_than_etcd_takes_is_refused(
+    store: Store, ttl_seconds: int
+) -> None:
+    with pytest.raises(ValueError, match="a lease lives 1 to 9000000000 s"):
+        await store.grant(ttl_seconds)
+    await put(store, "/a")
+
+
+async def test_a_lease_of_three_centuries_is_a_lease(store: Store) -> None:
+    lease = await store.grant(9_000_000_000)
+    assert await store.time_to_live(lease) > 8_999_999_000
+
+
+async def test_a_key_without_a_name_and_a_limit_below_zero_are_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="a key is not empty"):
+        await store.txn((), [Put("", b"")])
+    with pytest.raises(ValueError, match="a limit is 0 or more"):
+        await store.range("/", limit=-1)
+
+
 async def test_a_lease_kept_alive_outlives_one_that_is_not(store: Store) -> None:
     kept = await store.grant(3)
 

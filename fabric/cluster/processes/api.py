@@ -26,8 +26,6 @@ from fabric.store.sqlite import SqliteStore
 from fabric.topology.underlay import CONTROL_PLANE
 
 FABRIC_PORT = 6443
-STORE_EVENTS_MAX = 2_000
-"""History that the store keeps in memory: plugins watch few keys, and the registry has a cache of its own."""
 LOOK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ async def _run(places: Places) -> None:
     address = spec.underlay.control_plane_address.ip
     pki = Pki.load_or_create(places.pki, (), (str(address),))
     clock = LoopClock()
-    store = await SqliteStore.open(places.store, events_max=STORE_EVENTS_MAX)
+    store = await SqliteStore.open(places.store)
     registry = Registry(store, kinds.of_cluster(spec), clock)
     await registry.start()
     host = ServerConfig(

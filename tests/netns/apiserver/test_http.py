@@ -121,6 +121,33 @@ async def test_delete_collection_removes_what_the_selector_names(http):
     assert (await http("GET", f"{CONFIG_MAPS}/kept"))[0] == 200
 
 
+async def test_namespaces_are_deleted_one_by_one(http):
+    """As upstream, which serves no deletecollection there."""
+    await http("POST", "/api/v1/namespaces", {"metadata": {"name": "team"}})
+    refused = await http.json("DELETE", "/api/v1/namespaces")
+    assert (refused["code"], refused["reason"]) == (405, "MethodNotAllowed")
+    assert (await http.json("GET", "/api/v1/namespaces/team"))["status"] == {"phase": "Active"}
+    resources = (await http.json("GET", "/api/v1"))["resources"]
+    verbs = {found["name"]: found["verbs"] for found in resources}
+    assert verbs["namespaces"] == ["create", "delete", "get", "list", "patch", "update", "watch"]
+    assert "deletecollection" in verbs["nodes"] and "deletecollection" in verbs["pods"]
+
+
+async def test_a_version_of_the_future_times_out_and_says_when_to_ask_again(http):
+    code, headers, body = await http("GET", f"{CONFIG_MAPS}?resourceVersion=999999")
+    assert (code, headers["Retry-After"]) == (504, "1")
+    refused = orjson.loads(body)
+    assert refused["reason"] == "Timeout"
+    assert refused["message"].startswith("Timeout: Too large resource version: 999999, current: ")
+    assert refused["details"]["retryAfterSeconds"] == 1
+
+
+async def test_a_version_of_thousands_of_digits_is_a_bad_request(http):
+    for path in (CONFIG_MAPS, f"{CONFIG_MAPS}/settings"):
+        for more in ("", "&watch=true"):
+            assert (await http("GET", f"{path}?resourceVersion={'9' * 4400}{more}"))[0] in (400, 404)
+
+
 async def test_discovery_comes_whole_or_piece_by_piece(http):
     whole = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
     code, headers, body = await http("GET", "/api", Accept=whole)

@@ -1,4 +1,4 @@
-"""The server's own life: bugs end it, restarts take over its socket, writes survive their client."""
+"""The server's own life: bugs do not end it, restarts take over its socket, writes survive their client."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import logging
 import socket
 
+import orjson
 import pytest
 from support.api_server import api_server
 from support.eventually import eventually
 from support.raw_http import raw_http
 
 from fabric.apiserver.listeners import tls_socket
+from fabric.control.client import WatchEvent
 from fabric.errors import ServerUnavailable
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -22,19 +24,70 @@ class Bug(Exception):
     """Something that is not the world saying no."""
 
 
-async def test_a_bug_is_answered_with_500_and_ends_the_server(tmp_path):
-    with pytest.raises(ExceptionGroup) as ended:
-        async with api_server(tmp_path) as running:
+@pytest.mark.with_bug
+@pytest.mark.parametrize("verb", ["get", "list", "create", "delete", "watch"])
+async def test_a_bug_is_answered_with_500_and_logged_and_the_server_lives_on(running, http, caplog, verb):
+    def broken(*args, **kwargs):
+        raise Bug("of the test")
 
-            async def broken(*args, **kwargs):
-                raise Bug("of the test")
+    async def broken_later(*args, **kwargs):
+        raise Bug("of the test")
 
-            running.registry.get = broken
-            async with raw_http(running.socket_path) as http:
-                refused = await http.json("GET", f"{CONFIG_MAPS}/settings")
-            assert refused["code"] == 500 and "Bug: of the test" in refused["message"]
-            await asyncio.Event().wait()
-    assert ended.group_contains(Bug)
+    whole = getattr(running.registry, verb)
+    setattr(running.registry, verb, broken if verb == "watch" else broken_later)
+    method, path = {
+        "get": ("GET", f"{CONFIG_MAPS}/settings"),
+        "list": ("GET", CONFIG_MAPS),
+        "create": ("POST", CONFIG_MAPS),
+        "delete": ("DELETE", f"{CONFIG_MAPS}/settings"),
+        "watch": ("GET", f"{CONFIG_MAPS}?watch=true"),
+    }[verb]
+    refused = await http.json(method, path, SETTINGS)
+    where = f"{method} {path.partition('?')[0]}"
+    assert refused == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": f"Internal error occurred: {where}: Bug: of the test",
+        "reason": "InternalError",
+        "details": {},
+        "code": 500,
+    }
+    assert "Traceback" in caplog.text and "broken" in caplog.text
+    setattr(running.registry, verb, whole)
+    assert (await http("POST", CONFIG_MAPS, SETTINGS))[0] == 201
+
+
+@pytest.mark.with_bug
+async def test_a_bug_in_a_write_whose_client_is_gone_is_logged_and_no_more(running, http, caplog):
+    reached, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def broken(*args, **kwargs):
+        reached.set()
+        await goes_on.wait()
+        raise Bug("of the test")
+
+    whole, running.registry.create = running.registry.create, broken
+    request = asyncio.create_task(http("POST", CONFIG_MAPS, SETTINGS))
+    await reached.wait()
+    request.cancel()
+    goes_on.set()
+    await eventually(lambda: "Bug: of the test" in caplog.text)
+    running.registry.create = whole
+    assert (await http("POST", CONFIG_MAPS, SETTINGS))[0] == 201
+
+
+@pytest.mark.with_bug
+async def test_a_bug_in_a_watch_is_its_last_event(running, http):
+    async def broken(*args, **kwargs):
+        yield WatchEvent("ADDED", SETTINGS), orjson.dumps(SETTINGS)
+        raise Bug("of the test")
+
+    running.registry.watch = broken
+    lines = (await http("GET", f"{CONFIG_MAPS}?watch=true"))[2].splitlines()
+    assert [orjson.loads(line)["type"] for line in lines] == ["ADDED", "ERROR"]
+    assert orjson.loads(lines[1])["object"]["code"] == 500
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path):

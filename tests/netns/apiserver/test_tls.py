@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 import aiohttp
@@ -40,6 +41,17 @@ async def test_a_token_opens(running):
     assert code == 200
     code, _ = await get(running, "/api/v1/namespaces", Authorization="Bearer guess")
     assert code == 401
+
+
+@pytest.mark.parametrize("token", [b"\xff", "é".encode(), b"x" * 8000, b""])
+async def test_a_token_of_any_bytes_is_refused_and_no_more(running, token):
+    context = ssl.create_default_context(cadata=running.pki.ca.certificate.decode())
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*running.server.addresses[0], ssl=context)
+        head = b"GET /api/v1/nodes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
+        writer.write(head + token + b"\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
 
 
 async def test_a_certificate_of_the_cluster_opens(running, tmp_path):

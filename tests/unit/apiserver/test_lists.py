@@ -1,4 +1,6 @@
 import asyncio
+import base64
+import json
 
 import pytest
 from support.registry import config_map, new_registry, pod
@@ -66,7 +68,22 @@ async def test_a_continue_token_of_a_forgotten_revision_is_gone():
     await store.close()
 
 
-@pytest.mark.parametrize("token", ["x", "e30=", "////", "bm9uc2Vuc2U="])
+def token_of(**fields):
+    return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("x", "e30=", "////", "bm9uc2Vuc2U=", "é", "\x00"),
+        token_of(rv=10**30, k="a"),
+        token_of(rv=2**63, k="a"),
+        token_of(rv=-1, k="a"),
+        token_of(rv=1.5, k="a"),
+        token_of(rv=True, k="a"),
+        token_of(rv=1, k=["a"]),
+    ],
+)
 async def test_a_continue_token_that_is_none_is_a_bad_request(registry, token):
     with pytest.raises(BadRequest, match="continue key is not valid"):
         await registry.list(CONFIG_MAP, "", ListOptions(continue_=token))
@@ -118,6 +135,10 @@ async def test_a_field_that_cannot_be_selected_is_a_bad_request_in_kubernetes_wo
     "options",
     [
         ListOptions(resource_version="x"),
+        ListOptions(resource_version="-1"),
+        ListOptions(resource_version="٣"),
+        ListOptions(resource_version="9" * 4400),
+        ListOptions(resource_version=str(2**63)),
         ListOptions(resource_version_match="Exact"),
         ListOptions(resource_version_match="Exact", resource_version="0"),
         ListOptions(resource_version_match="Newer", resource_version="1"),

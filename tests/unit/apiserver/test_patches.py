@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fabric.api.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT, Kind
 from fabric.api.mergepatch import merge_patched
 from fabric.apiserver.patches import APPLY, JSON_PATCH, MERGE, STRATEGIC, patched
-from fabric.errors import ApiError, BadRequest, UnsupportedMediaType
+from fabric.errors import ApiError, BadRequest, Invalid, TooLarge, UnsupportedMediaType
 
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True)
 
@@ -161,6 +161,26 @@ def test_a_patch_nested_too_deeply_is_a_bad_request():
     for patch_type in (MERGE, STRATEGIC):
         with pytest.raises(BadRequest, match="nested too deeply"):
             patched(CONFIG_MAP, {"metadata": {}}, {"data": deep}, patch_type)
+
+
+def test_copies_of_a_whole_into_itself_have_a_limit():
+    """Each operation doubles the document: forty of them would be a million gigabytes."""
+    doubling = [{"op": "copy", "from": "/data", "path": f"/data/{i}"} for i in range(40)]
+    with pytest.raises(TooLarge, match="Unable to complete the copy, the accumulated size increase"):
+        patched(CONFIG_MAP, {"metadata": {}, "data": {"a": "b"}}, doubling, JSON_PATCH)
+
+
+@pytest.mark.parametrize("path", ["/data/" + "9" * 5000, "/data/٣", "/data/-/a", "/data/1e3", "data", "/~2"])
+def test_a_path_that_leads_nowhere_is_refused(path):
+    for operation in ({"op": "add", "value": 1}, {"op": "remove"}, {"op": "copy", "from": path}):
+        with pytest.raises((BadRequest, Invalid)):
+            patched(CONFIG_MAP, {"metadata": {}, "data": [1]}, [{"path": path, **operation}], JSON_PATCH)
+
+
+def test_operations_cannot_nest_an_object_deeper_than_a_body_may_be():
+    step = {"op": "move", "from": "/data", "path": "/metadata/x"}, {"op": "copy", "from": "", "path": "/data"}
+    with pytest.raises((BadRequest, TooLarge), match=r"nested|accumulated|Recursion limit"):
+        patched(CONFIG_MAP, {"metadata": {}, "data": {}}, [*step] * 200, JSON_PATCH)
 
 
 RFC_7386 = [

@@ -3,12 +3,13 @@ import asyncio
 import pytest
 from support.registry import config_map, new_registry, pod
 
-from fabric.api.kinds import CONFIG_MAP, NODE, POD
+from fabric.api.kinds import CONFIG_MAP, NAMESPACE, NODE, POD
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.collections import CHANGES_MAX
 from fabric.apiserver.options import ListOptions, WriteOptions
-from fabric.errors import BadRequest, Gone
+from fabric.errors import BadRequest, Gone, Timeout
 from fabric.store.memory import MemoryStore
+from fabric.store.port import Delete, Put
 
 
 async def now(registry, kind=CONFIG_MAP):
@@ -70,6 +71,84 @@ async def test_a_bookmark_comes_each_minute_and_carries_the_version_on(registry,
     assert event.type == "BOOKMARK"
     assert asyncio.get_running_loop().time() - start == 60
     assert event.object["metadata"]["resourceVersion"] == await now(registry)
+
+
+async def test_a_bookmark_is_never_ahead_of_an_event_that_is_still_to_come(registry, client):
+    """The minute is over, and before the watcher gets to run something happens."""
+    events = registry.watch(CONFIG_MAP, "", resource_version=await now(registry), bookmarks=True)
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.create_task(anext(events))
+    minute_is_over = loop.time() + 60
+    await asyncio.sleep(55)
+    cache, arrived = registry._cache, []
+    apply, cache._apply = cache._apply, arrived.extend
+    created = asyncio.create_task(client.create(CONFIG_MAP, config_map(), namespace="default"))
+    # In the same turn of the loop as the timer, and after it.
+    loop.call_at(minute_is_over + 1e-10, lambda: apply(arrived))
+    seen = 0
+    for sent in [await waiting, await anext(events)]:
+        version = int(sent[0].object["metadata"]["resourceVersion"])
+        is_ahead = version == seen and sent[0].type != "BOOKMARK"
+        assert version >= seen and not is_ahead, f"{sent[0].type} of {version} comes after {seen}"
+        seen = version
+    await created
+
+
+async def test_two_changes_of_one_revision_are_both_told(registry, client):
+    """A selector passes the first over: the second has the same revision, and must not be taken for seen."""
+    for name in ("map-1", "map-2"):
+        await client.create(CONFIG_MAP, config_map(name), namespace="default")
+    selector = FieldSelector.parse("metadata.name=map-2")
+    events = registry.watch(CONFIG_MAP, "", resource_version=await now(registry), field_selector=selector)
+    waiting = asyncio.create_task(take(events, 1))
+    await asyncio.sleep(1)
+    gone = [Delete("/registry/configmaps/default/map-1"), Delete("/registry/configmaps/default/map-2")]
+    await registry._store.txn([], gone)
+    assert await asyncio.wait_for(waiting, 5) == [("DELETED", "map-2")]
+
+
+async def test_a_watch_from_the_future_tells_only_what_is_after_it(registry, client):
+    future = str(int(await now(registry)) + 2)
+    events = registry.watch(CONFIG_MAP, "", resource_version=future)
+    waiting = asyncio.create_task(take(events, 1))
+    await asyncio.sleep(30)
+    for name in ("map-1", "map-2", "map-3"):
+        await client.create(CONFIG_MAP, config_map(name), namespace="default")
+    assert await waiting == [("ADDED", "map-3")]
+
+
+async def test_reads_of_the_future_wait_three_seconds_and_say_when_to_ask_again(registry):
+    current = int(await now(registry))
+    loop = asyncio.get_running_loop()
+    initial = registry.watch(
+        CONFIG_MAP, "", resource_version=str(current + 9), bookmarks=True, send_initial_events=True
+    )
+    for read in (
+        registry.list(CONFIG_MAP, "", ListOptions(resource_version=str(current + 9))),
+        registry.get(NAMESPACE, "", "default", resource_version=str(current + 9)),
+        anext(initial),
+    ):
+        start = loop.time()
+        with pytest.raises(Timeout) as refused:
+            await read
+        assert loop.time() - start == 3
+        assert refused.value.message == (
+            f"Timeout: Too large resource version: {current + 9}, current: {current}"
+        )
+        assert refused.value.details == {
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        }
+
+
+async def test_what_somebody_wrote_into_the_store_by_hand_ends_nothing(registry, client):
+    store = registry._store
+    odd = [b"\xff", b"[]", b'{"metadata":{"name":5}}', b'{"metadata":{"name":"x","labels":[1]}}', b"[" * 999]
+    for i, value in enumerate([*odd, b'{"metadata":{"name":"x","finalizers":[{}]}}']):
+        await store.txn([], [Put(f"/registry/configmaps/default/odd-{i}", value)])
+    await client.create(CONFIG_MAP, config_map(), namespace="default")
+    listed = await registry.list(CONFIG_MAP, "default", ListOptions(LabelSelector.parse("a!=b")))
+    assert [obj["metadata"]["name"] for obj in listed.items] == ["map-1"]
 
 
 async def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(registry, client):

@@ -15,6 +15,10 @@ LAUGHS = b"a0: &a0 [1, 1]\n" + b"".join(
     b"a%d: &a%d [*a%d, *a%d, *a%d]\n" % (i, i, i - 1, i - 1, i - 1) for i in range(1, 30)
 )
 
+MERGES = b"a0: &a0 {x: 1}\n" + b"".join(
+    b"a%d: &a%d {<<: [*a%d, *a%d, *a%d]}\n" % (i, i, i - 1, i - 1, i - 1) for i in range(1, 30)
+)
+
 
 def test_the_first_entry_on_offer_wins():
     chosen = choose(KUBECTL_GET)
@@ -66,6 +70,11 @@ def test_what_is_encoded_can_be_decoded_again():
         (b"a: !!set {b}", "application/yaml"),
         (b"a: &a [*a]", "application/yaml"),
         (b"a: 99999999999999999999999", "application/yaml"),
+        (b"a: " + b":".join([b"59"] * 100), "application/yaml"),
+        (MERGES, "application/yaml"),
+        (b"- " * 100_000, "application/yaml"),
+        (b"[" * 100_000, "application/yaml"),
+        (b"[" * 100_000, "application/json"),
         (LAUGHS, "application/yaml"),
         (b"[]", "application/json"),
         (b"", "application/json"),
@@ -74,6 +83,19 @@ def test_what_is_encoded_can_be_decoded_again():
 def test_bodies_that_are_no_object_are_bad_requests(body, content_type):
     with pytest.raises(BadRequest):
         decode_object(body, content_type)
+
+
+def nested(depth, opening, closing):
+    return b'{"data":' + opening * depth + b"1" + closing * depth + b"}"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("content_type", ["application/json", "application/yaml"])
+def test_a_body_may_be_nested_a_hundred_deep_and_no_deeper(opening, closing, content_type):
+    assert decode_object(nested(99, opening, closing), content_type)["data"]
+    for depth in (100, 256, 1000):
+        with pytest.raises(BadRequest, match=r"the body is nested more than 100 deep|maximum nesting depth"):
+            decode_object(nested(depth, opening, closing), content_type)
 
 
 def test_other_formats_are_unsupported():

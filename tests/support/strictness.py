@@ -1,0 +1,44 @@
+"""Strict tests: an exception that is nobody's refusal fails the test in which it was logged.
+
+In production such an exception is logged with its traceback, answered (a request) or put aside (a key of a
+loop), and the component lives on. In tests nothing of the kind may happen, unless the test is about it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fabric.errors import FabricError
+
+LOGGERS = ("fabric", "flannel", "calico", "canal", "aiohttp", "asyncio")
+
+
+class _Bugs(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        is_bug = error is not None and not isinstance(error, FabricError)
+        if is_bug and record.name.partition(".")[0] in LOGGERS:
+            self.records.append(record)
+
+
+@contextmanager
+def logged_bugs() -> Iterator[list[logging.LogRecord]]:
+    """The errors with a traceback that are logged in this process during the block."""
+    handler = _Bugs()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.records
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def told(records: list[logging.LogRecord]) -> str:
+    """The records with their tracebacks, as text."""
+    formatter = logging.Formatter("%(name)s: %(message)s")
+    return "\n".join(map(formatter.format, records))
