@@ -117,7 +117,7 @@ class FakeHost(Host):
         try:
             space = self._space("tamper")
             if isinstance(step.obj, Chain | Jump):
-                self._transact(space, [step])
+                self._transact(space, [step], is_ours=False)
             else:
                 self._carry_out(space, step)
         finally:
@@ -128,8 +128,8 @@ class FakeHost(Host):
             raise KernelRefused(f"{self._name}: {verb}: there is no such namespace (ESRCH)")
         return self._spaces[self._name]
 
-    def _transact(self, space: FakeNamespace, steps: list[Step]) -> None:
-        before = dict(space.objects)
+    def _transact(self, space: FakeNamespace, steps: list[Step], *, is_ours: bool = True) -> None:
+        before = dict(space.objects), space.hooks.copy()
         try:
             for step in steps:
                 self._check(space, step)
@@ -137,9 +137,13 @@ class FakeHost(Host):
                     space.objects.pop(step.obj.key, None)
                 else:
                     space.objects[step.obj.key] = step.obj
+                if isinstance(step.obj, Jump) and step.verb == "delete":
+                    space.hooks.drop(step.obj)
+                elif isinstance(step.obj, Jump):
+                    space.hooks.put(step.obj, is_ours=is_ours)
             strictness.check_rules(space.state)
         except OSError as error:
-            space.objects = before
+            space.objects, space.hooks = before
             raise self._refusal(steps[0], error) from error
 
     def _carry_out(self, space: FakeNamespace, step: Step) -> None:
@@ -161,7 +165,8 @@ class FakeHost(Host):
         adopted = (
             isinstance(step.obj, Ipip) and step.obj.is_open and isinstance(found, Ipip) and found.is_open
         )
-        if step.verb == "add" and found is not None and not adopted and not matches(step.obj, found):
+        put_anyhow = adopted or isinstance(step.obj, Jump)
+        if step.verb == "add" and found is not None and not put_anyhow and not matches(step.obj, found):
             strictness.refuse(errno.EEXIST)
 
     def _refusal(self, step: Step, error: OSError) -> KernelRefused:

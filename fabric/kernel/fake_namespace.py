@@ -12,11 +12,13 @@ from collections.abc import Callable, Hashable, MutableMapping
 from dataclasses import replace
 
 from fabric.kernel import strictness
+from fabric.kernel.fake_rules import BuiltInChains
 from fabric.netstate.objects import (
     Address,
     Bridge,
     Ipip,
     IpSet,
+    Jump,
     Link,
     LinkUp,
     Neighbor,
@@ -38,6 +40,7 @@ class FakeNamespace:
         self._name = name
         self._spaces = spaces
         self.objects: dict[Hashable, NetObject] = {}
+        self.hooks = BuiltInChains()
 
     @property
     def state(self) -> NetState:
@@ -45,8 +48,12 @@ class FakeNamespace:
 
     @property
     def visible(self) -> NetState:
-        """The state without what counts as absent."""
-        return frozenset(obj for obj in self.state if not (isinstance(obj, Ipip) and obj.is_absent))
+        """The state as it is read: without what counts as absent, and hooks where they stand."""
+        return frozenset(
+            self.hooks.seen(obj) if isinstance(obj, Jump) else obj
+            for obj in self.objects.values()
+            if not (isinstance(obj, Ipip) and obj.is_absent)
+        )
 
     def drop_device(self, name: str) -> None:
         """Remove a device and all that hangs on it; both ends of a veth."""

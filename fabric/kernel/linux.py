@@ -21,23 +21,23 @@ from socket import socket as AnySocket
 from typing import TypeVar
 
 from fabric.errors import KernelRefused
-from fabric.kernel import links, programs, sets, tables, tun
+from fabric.kernel import links, programs, tun
 from fabric.kernel.namespaces import inside
+from fabric.kernel.netfilter import Netfilter
 from fabric.kernel.netlink import NetlinkError, Socket
 from fabric.kernel.nsids import NamespaceIds
 from fabric.kernel.programs import ToolFailed
 from fabric.kernel.reader import Reader
 from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
 from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
-from fabric.netstate.plan import Plan, Step, matches
+from fabric.netstate.plan import Plan, Step
 from fabric.netstate.port import Host, Kernel, Owner
-from fabric.netstate.rules import Chain, Family, IpSet, Jump
+from fabric.netstate.rules import Chain, IpSet, Jump
 
 T = TypeVar("T")
 THREADS_MAX = 4
 """rtnl is one lock: more threads would only wait for it."""
 HOSTS_KEPT = 64
-_FAMILIES: tuple[Family, ...] = (4, 6)
 
 
 class LinuxKernel(Kernel):
@@ -95,6 +95,7 @@ class LinuxHost(Host):
         self._socket: Socket | None = None
         self._pid = 0
         self._reader = Reader(name, NamespaceIds(name, kernel.pids))
+        self._netfilter = Netfilter(name, self._run_tool, lambda: kernel.flavour(self._pid))
 
     @property
     def name(self) -> str:
@@ -137,14 +138,13 @@ class LinuxHost(Host):
         with self._visit("read") as socket:
             found: set[NetObject] = set()
             if owner.kinds & frozenset(NETLINK_KINDS):
-                found.update(self._reader.read(socket, owner.kinds))
+                found.update(self._reader.read(socket, owner.kinds, owner.families))
             if Sysctl in owner.kinds and owner.sysctls:
                 found.update(self._read_sysctls(owner.sysctls))
             if owner.kinds & {Chain, Jump}:
-                for family in _FAMILIES:
-                    found.update(self._saved(family).objects(family))
+                found.update(self._netfilter.rules(owner.families))
             if IpSet in owner.kinds:
-                found.update(sets.parse(self._saved_sets()))
+                found.update(self._netfilter.sets())
         return frozenset(obj for obj in found if type(obj) in owner.kinds and owner.owns(obj))
 
     def _apply(self, plan: Plan) -> None:
@@ -156,9 +156,9 @@ class LinuxHost(Host):
                     case "sysctl":
                         self._write_sysctls(list(steps))
                     case "sets":
-                        self._write_sets(list(steps))
+                        self._netfilter.write_sets(list(steps))
                     case "rules":
-                        self._write_rules(list(steps))
+                        self._netfilter.write_rules(list(steps))
 
     @contextmanager
     def _visit(self, verb: str) -> Iterator[Socket]:
@@ -221,43 +221,8 @@ class LinuxHost(Host):
                 except OSError as error:
                     raise refusal(self._name, step, error) from error
 
-    def _saved(self, family: Family) -> tables.Saved:
-        return tables.parse(programs.run(self._pid, programs.save(self._kernel.flavour(self._pid), family)))
-
-    def _saved_sets(self) -> str:
-        return programs.run(self._pid, ("ipset", "save"))
-
-    def _write_sets(self, steps: Sequence[Step]) -> None:
-        saved = self._saved_sets()
-        self._refuse_others(steps, {it.key: it for it in sets.parse(saved)})
-        self._run_tool(steps, ("ipset", "restore"), sets.compose(steps, sets.names(saved)))
-
-    def _write_rules(self, steps: Sequence[Step]) -> None:
-        for family in _FAMILIES:
-            own = [s for s in steps if isinstance(s.obj, Chain | Jump) and s.obj.family == family]
-            if not own:
-                continue
-            saved = self._saved(family)
-            chains = {it.key: it for it in saved.objects(family) if isinstance(it, Chain)}
-            self._refuse_others(own, chains)
-            text = tables.compose(own, saved)
-            self._run_tool(own, programs.restore(self._kernel.flavour(self._pid), family), text)
-
-    def _refuse_others(self, steps: Sequence[Step], there: Mapping[object, NetObject]) -> None:
-        for step in steps:
-            found = there.get(step.obj.key)
-            if step.verb == "add" and found is not None and not matches(step.obj, found):
-                raise refusal(self._name, step, NetlinkError(errno.EEXIST, "File exists"))
-
-    def _run_tool(self, steps: Sequence[Step], command: Sequence[str], text: str) -> None:
-        if not text:
-            return
-        try:
-            programs.run(self._pid, command, text)
-        except ToolFailed as error:
-            more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-            first = str(steps[0]).split("\n", 1)[0]
-            raise KernelRefused(f"{self._name}: {first}{more}: {error}") from error
+    def _run_tool(self, command: Sequence[str], text: str) -> str:
+        return programs.run(self._pid, command, text)
 
 
 def _medium(step: Step) -> str:

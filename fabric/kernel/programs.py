@@ -1,8 +1,8 @@
 """iptables and ipset run inside a namespace, and the flavour of iptables that this machine uses.
 
 The calling thread visits the namespace while it spawns (see `namespaces`); call from a thread that may
-block for the 2 to 40 ms that a tool takes. The lock of iptables is the namespace itself, so that namespaces
-do not wait for each other and the host's lock file is not touched.
+block for the 2 to 40 ms that a tool takes. The lock of iptables is the file that a user's iptables takes on
+that node; namespaces do not wait for each other, and the host's lock file is not touched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from fabric.errors import FabricError
 from fabric.kernel.namespaces import inside
@@ -31,7 +32,7 @@ def run(pid: int, argv: Sequence[str], text: str = "") -> str:
     environment = {
         "PATH": _PATH,
         "LC_ALL": "C",
-        "XTABLES_LOCKFILE": f"/proc/{pid}/ns/net",
+        "XTABLES_LOCKFILE": _lock_file(pid),
     }
     try:
         with inside(pid):
@@ -50,9 +51,25 @@ def run(pid: int, argv: Sequence[str], text: str = "") -> str:
     return _output(process, argv, text)
 
 
+def _lock_file(pid: int) -> str:
+    """Return the lock of a namespace's own iptables, where it has a /run of its own; else the namespace."""
+    run_folder = Path(f"/proc/{pid}/root/run")
+    try:
+        shared = run_folder.samefile("/run")
+    except OSError:
+        shared = True
+    return f"/proc/{pid}/ns/net" if shared else f"{run_folder}/xtables.lock"
+
+
 def restore(flavour: str, family: Family) -> tuple[str, ...]:
     """Return the command that takes rules as text and leaves other chains alone."""
     return (_tables(flavour, family, "restore"), "--noflush", "--wait")
+
+
+def listing(flavour: str, family: Family, table: str, chain: str) -> tuple[str, ...]:
+    """Return the command that prints one chain."""
+    tool = f"ip{'6' * (family == 6)}tables-{flavour}"
+    return (tool, "--wait", "-t", table, "-S", chain)
 
 
 def save(flavour: str, family: Family) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fabric.kernel import addresses, links, neighbors, qdiscs, routes
 from fabric.kernel.links import Device
@@ -11,6 +11,7 @@ from fabric.kernel.nsids import NamespaceIds
 from fabric.netstate.objects import (
     Address,
     Bridge,
+    Family,
     FdbEntry,
     Ipip,
     LinkUp,
@@ -34,8 +35,10 @@ class Reader:
         self._namespace = namespace
         self._ids = ids
 
-    def read(self, socket: Socket, kinds: frozenset[type]) -> Iterator[NetObject]:
-        """Yield every object of the kinds that is there."""
+    def read(
+        self, socket: Socket, kinds: frozenset[type], families: Collection[Family] = (4, 6)
+    ) -> Iterator[NetObject]:
+        """Yield every object of the kinds that is there; routes of these families only."""
         found = links.devices(socket)
         names = links.names_by_index(found)
         yield from self._links(socket, found, names, kinds)
@@ -50,7 +53,7 @@ class Reader:
         if Qdisc in kinds:
             yield from qdiscs.read(socket, names)
         if Route in kinds:
-            yield from routes.read(socket, names)
+            yield from routes.read(socket, names, families)
 
     def _links(
         self, socket: Socket, found: Sequence[Device], names: Mapping[int, str], kinds: frozenset[type]

@@ -7,7 +7,7 @@ device's own subnet), of router advertisements and redirects, nor cached copies.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ from fabric.kernel import netlink
 from fabric.kernel.links import Indexes, devices, names_by_index
 from fabric.kernel.namespaces import inside
 from fabric.kernel.netlink import Request, attribute, u32
-from fabric.netstate.objects import MAIN_TABLE, IPAddress, NextHop, Route
+from fabric.netstate.objects import MAIN_TABLE, Family, IPAddress, NextHop, Route
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 _RTMSG = struct.Struct("=BBBBBBBBI")
@@ -52,9 +52,15 @@ def request(obj: Route, indexes: Indexes, type: int, flags: int) -> Request:
     return Request(type, flags, body)
 
 
-def read(socket: netlink.Socket, names: Mapping[int, str], *, with_kernel_s: bool = False) -> Iterator[Route]:
+def read(
+    socket: netlink.Socket,
+    names: Mapping[int, str],
+    families: Collection[Family] = (4, 6),
+    *,
+    with_kernel_s: bool = False,
+) -> Iterator[Route]:
     """Yield every route that somebody wrote; `with_kernel_s` those too that the kernel made by itself."""
-    for family in (AF_INET, AF_INET6):
+    for family in (AF_INET if it == 4 else AF_INET6 for it in sorted(families)):
         for kind, body in socket.dump(RTM_GETROUTE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
             route = _route(body, names, with_kernel_s) if kind == RTM_NEWROUTE else None
             if route is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from fabric.netstate.members import difference
 from fabric.netstate.plan import Step
 from fabric.netstate.rules import Family, IpSet
 
@@ -58,7 +59,7 @@ def compose(steps: Sequence[Step], there: Collection[str]) -> str:
 def _changed(it: IpSet, old: IpSet) -> Iterable[str]:
     if (it.type, it.family) != (old.type, old.family):
         return [f"destroy {it.name}", *_filled(it.name, it)]
-    come, go = it.members - old.members, old.members - it.members
+    come, go = difference(it.members, old.members)
     if (len(come) + len(go)) * 2 < len(it.members):
         deletes = [f"del {it.name} {member} -exist" for member in sorted(go)]
         return deletes + [f"add {it.name} {member} -exist" for member in sorted(come)]

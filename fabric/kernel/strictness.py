@@ -124,10 +124,10 @@ def is_named(name: str, objects: Iterable[NetObject]) -> bool:
 def _rules(objects: Iterable[NetObject]) -> Iterator[tuple[Family, Table, str]]:
     for obj in objects:
         if isinstance(obj, Jump):
-            yield obj.family, obj.table, obj.rule
+            yield obj.family, obj.table, str(obj.rule)
         elif isinstance(obj, Chain):
             for rule in obj.rules:
-                yield obj.family, obj.table, rule
+                yield obj.family, obj.table, str(rule)
 
 
 def _refuse_loops(chains: dict[tuple[Family, Table, str], Chain]) -> None:
@@ -139,7 +139,7 @@ def _refuse_loops(chains: dict[tuple[Family, Table, str], Chain]) -> None:
         if key in done or key not in chains:
             return
         for rule in chains[key].rules:
-            for target in _TARGET.findall(rule):
+            for target in _TARGET.findall(str(rule)):
                 visit((key[0], key[1], target), above | {key})
         done.add(key)
 

@@ -1,61 +1,58 @@
-"""The text of `iptables-save` read into chains and jumps, and steps written as `iptables-restore` takes them.
+"""The text of iptables: listings read, and steps written as `iptables-restore` takes them.
 
 A pass is one text: chains first (declaring one empties it), then their rules, then the jumps of the built-in
-chains, then the chains that go. Linux takes a table's part as a whole or not at all.
+chains, then the chains that go. Linux takes a table's part as a whole or not at all. A chain that stands as
+it was written is changed by single rules, so that the counters of the others live on.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
+from fabric.kernel.printed import Printed
 from fabric.netstate.plan import Step
-from fabric.netstate.rules import Chain, Family, Jump, Table
+from fabric.netstate.rules import Chain, Jump, Rule, Table
+
+_EDITED_MAX = 200
+"""Rules between the first and the last that differ; beyond it a chain is written anew."""
 
 
 @dataclass
 class Saved:
-    """What `iptables-save` printed of one family."""
+    """What iptables printed of one family: all of it, or some chains."""
 
-    chains: dict[tuple[Table, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    chains: dict[tuple[Table, str], list[str]] = field(default_factory=dict)
     """Rules of every chain, without `-A CHAIN`."""
     built_in: set[tuple[Table, str]] = field(default_factory=set)
 
-    def objects(self, family: Family) -> Iterable[Chain | Jump]:
-        """Yield the chains that are not built in, and every rule of those that are."""
-        for (table, name), rules in self.chains.items():
-            if (table, name) not in self.built_in:
-                yield Chain(table, name, tuple(rules), family)
-                continue
-            for n, rule in enumerate(rules):
-                is_first_of_many = n == 0 and len(rules) > 1
-                yield Jump(table, name, rule, "insert" if is_first_of_many else "append", family)
 
-
-def parse(text: str) -> Saved:
-    """Read the output of `iptables-save`."""
-    saved = Saved()
-    table: Table = "filter"
+def parse(text: str, table: Table = "filter", saved: Saved | None = None) -> Saved:
+    """Read the output of `iptables-save`, or of `iptables -t TABLE -S CHAIN` into `saved`."""
+    saved = saved if saved is not None else Saved()
     for line in text.splitlines():
-        match line[:1]:
-            case "*":
+        match line[:2].rstrip():
+            case "*f" | "*n" | "*m" | "*r" | "*s":
                 table = line[1:]  # type: ignore[assignment]
-            case ":":
-                name, policy, *_ = line[1:].split()
-                saved.chains[table, name] = []
-                if policy != "-":
-                    saved.built_in.add((table, name))
-            case "-":
+            case "-A":
                 _, name, *rest = line.split(" ", 2)
                 saved.chains[table, name].append(rest[0] if rest else "")
+            case "-N" | "-P":
+                flag, name, *_ = line.split()
+                _declare(saved, table, name, is_built_in=flag == "-P")
+            case head if head.startswith(":"):
+                name, policy, *_ = line[1:].split()
+                _declare(saved, table, name, is_built_in=policy != "-")
     return saved
 
 
-def compose(steps: Sequence[Step], saved: Saved) -> str:
+def compose(steps: Sequence[Step], saved: Saved, printed: Printed) -> str:
     """Return the text for `iptables-restore --noflush` that carries out the steps of one family.
 
-    `saved` is what is there: a jump is put exactly once, and what is gone already is not deleted again.
+    `saved` is what is there of the chains concerned: what stands already is not written again, and what is
+    gone already is not deleted again.
     """
     by_table: Mapping[Table, list[Step]] = defaultdict(list)
     for step in steps:
@@ -63,38 +60,73 @@ def compose(steps: Sequence[Step], saved: Saved) -> str:
             by_table[step.obj.table].append(step)
     text = ""
     for table, of_table in by_table.items():
-        lines = _lines(of_table, saved)
+        lines = _lines(of_table, saved, printed)
         text += f"*{table}\n" + "".join(f"{line}\n" for line in lines) + "COMMIT\n" if lines else ""
     return text
 
 
-def _lines(steps: Sequence[Step], saved: Saved) -> list[str]:
+def _declare(saved: Saved, table: Table, name: str, *, is_built_in: bool) -> None:
+    saved.chains[table, name] = []
+    if is_built_in:
+        saved.built_in.add((table, name))
+
+
+def _lines(steps: Sequence[Step], saved: Saved, printed: Printed) -> list[str]:
     declared: list[str] = []
     rules: list[str] = []
     gone: list[str] = []
+    jumps: list[str] = []
     for step in steps:
         match step.obj:
             case Chain(table=table, name=name) if step.verb == "delete":
                 if (table, name) in saved.chains:
                     declared.append(f":{name} - [0:0]")
                     gone.append(f"-X {name}")
-            case Chain(name=name) as chain:
-                declared.append(f":{name} - [0:0]")
-                rules += [f"-A {name} {rule}".rstrip() for rule in chain.rules]
-    return declared + rules + _jumps([s for s in steps if isinstance(s.obj, Jump)], saved) + gone
+            case Chain() as chain:
+                there = saved.chains.get((chain.table, chain.name))
+                old = None if there is None else printed.chain(chain.table, chain.name, there)
+                edits = None if old is None else _edits(chain.name, old.rules, chain.rules)
+                if edits is None:
+                    declared.append(f":{chain.name} - [0:0]")
+                    edits = [f"-A {chain.name} {rule}".rstrip() for rule in chain.rules]
+                rules += edits
+            case Jump() as jump:
+                jumps += _moves(step, jump, saved.chains.get((jump.table, jump.chain), []), printed)
+    return declared + rules + jumps + gone
 
 
-def _jumps(steps: Sequence[Step], saved: Saved) -> list[str]:
+def _edits(name: str, old: Sequence[Rule], new: Sequence[Rule]) -> list[str] | None:
+    """Return the lines that turn a chain's rules into others, or None when it had better be written anew.
+
+    They go from the end of the chain to its beginning, so that the numbers of rules hold.
+    """
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    before, after = old[start : len(old) - end], new[start : len(new) - end]
+    if max(len(before), len(after)) > _EDITED_MAX:
+        return None
     lines: list[str] = []
-    there = Counter(
-        {(key, rule): n for key, rules in saved.chains.items() for rule, n in Counter(rules).items()}
-    )
-    for step in steps:
-        jump = step.obj
-        assert isinstance(jump, Jump)
-        count = there[(jump.table, jump.chain), jump.rule]
-        wanted = 0 if step.verb == "delete" else 1
-        lines += [f"-D {jump.chain} {jump.rule}"] * (count - wanted)
-        if count < wanted:
-            lines.append(f"{'-I' if jump.position == 'insert' else '-A'} {jump.chain} {jump.rule}")
-    return lines
+    for tag, i1, i2, j1, j2 in reversed(SequenceMatcher(None, before, after, autojunk=False).get_opcodes()):
+        if tag == "equal":
+            continue
+        lines += [f"-D {name} {start + number}" for number in range(i2, i1, -1)]
+        if start + i2 == len(old):
+            lines += [f"-A {name} {rule}" for rule in after[j1:j2]]
+        else:
+            lines += [f"-I {name} {start + i1 + 1} {rule}" for rule in reversed(after[j1:j2])]
+    return lines if 2 * len(lines) <= len(old) + len(new) else None
+
+
+def _moves(step: Step, jump: Jump, there: Sequence[str], printed: Printed) -> Iterable[str]:
+    """Return the lines after which a jump is there once and in its place, or not at all."""
+    found = printed.lines_of(jump, there)
+    if step.verb == "delete":
+        return [f"-D {jump.chain} {line}" for line in found]
+    if found and jump.stands_at(printed.position(jump.table, jump.chain, there, there.index(found[0]))):
+        return []
+    flag = "-A" if jump.position == "append" else "-I"
+    return [*(f"-D {jump.chain} {line}" for line in found), f"{flag} {jump.chain} {jump.rule}"]

@@ -24,6 +24,7 @@ from fabric.netstate.rules import Chain as Chain
 from fabric.netstate.rules import Family as Family
 from fabric.netstate.rules import IpSet as IpSet
 from fabric.netstate.rules import Jump as Jump
+from fabric.netstate.rules import Rule as Rule
 from fabric.netstate.rules import Table as Table
 
 IPNetwork = IPv4Network | IPv6Network

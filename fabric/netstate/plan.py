@@ -110,8 +110,7 @@ def diff(desired: NetState, actual: NetState) -> Plan:
 def matches(desired: NetObject, actual: NetObject) -> bool:
     """True when `actual` is all that `desired` asks for.
 
-    A MAC left open matches any, a route's device left open any, and a jump matches wherever it stands in
-    its chain: `position` says where it is put when it is missing.
+    A MAC left open matches any, a route's device left open any, a jump one that stands in its place.
     """
     if desired == actual:
         return True
@@ -214,7 +213,7 @@ def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
             return replace(desired, mac=desired.mac or actual.mac, peer_mac=peer_mac)
         case Route(), Route() if desired.via and not desired.dev:
             return replace(desired, dev=actual.dev)
-        case Jump(), Jump():
+        case Jump(), Jump() if desired.stands_at(actual.position):
             return replace(desired, position=actual.position)
     return desired
 
@@ -235,7 +234,12 @@ def _rank(step: Step) -> tuple[int, int, str]:
     rank = _ADD_ORDER[type(step.obj)] if late is None else late
     backwards = delete and late is None
     second = _names_another_of_its_kind(step.obj) != delete
-    return (-rank if backwards else rank), int(second), str(step.obj)
+    return (-rank if backwards else rank), int(second), _sort_text(step.obj)
+
+
+def _sort_text(obj: NetObject) -> str:
+    """What puts steps of one rank in order; a large set or chain is not written out for it."""
+    return str(obj.key) if isinstance(obj, IpSet | Chain) else str(obj)
 
 
 def _names_another_of_its_kind(obj: NetObject) -> bool:

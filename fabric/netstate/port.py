@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from socket import socket as AnySocket
 from typing import Protocol
 
-from fabric.netstate.objects import NetObject, NetState
+from fabric.netstate.objects import Family, NetObject, NetState
 from fabric.netstate.plan import Plan
 
 
@@ -26,6 +26,8 @@ class Owner:
     """True for an object that this owner made, or may replace and delete."""
     sysctls: frozenset[str] = frozenset()
     """Paths of the sysctls to read (Linux has too many to read all)."""
+    families: frozenset[Family] = frozenset((4, 6))
+    """Of routes and rules, those that must be read."""
 
 
 class Host(Protocol):

@@ -57,7 +57,7 @@ def _owns(obj: NetObject, networks: frozenset[IPNetwork]) -> bool:
         case Chain(name=name):
             return name.startswith("FLANNEL-")
         case Jump(rule=rule):
-            return "-j FLANNEL-" in rule
+            return rule.target.startswith("FLANNEL-")
         case _:
             return isinstance(obj, Sysctl)
 

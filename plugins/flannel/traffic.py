@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fabric.netstate.objects import Chain, Family, IPNetwork, Jump, NetState
+from fabric.netstate.objects import Chain, Family, IPNetwork, Jump, NetState, Rule
 
+ORIGIN = "flannel"
 MASQ_CHAIN = "FLANNEL-POSTRTG"
 FORWARD_CHAIN = "FLANNEL-FWD"
 _MASQ = '-m comment --comment "flanneld masq"'
@@ -37,12 +38,12 @@ def _masquerade(network: IPNetwork, subnet: IPNetwork) -> tuple[Chain, Jump]:
         f"-s {network} ! -d {_MULTICAST[family]} {_MASQ} -j MASQUERADE --random-fully",
         f"! -s {network} -d {network} {_MASQ} -j MASQUERADE --random-fully",
     )
-    jump = Jump("nat", "POSTROUTING", f"{_MASQ} -j {MASQ_CHAIN}", "append", family)
-    return Chain("nat", MASQ_CHAIN, rules, family), jump
+    jump = Jump("nat", "POSTROUTING", Rule(_MASQ, f"-j {MASQ_CHAIN}", ORIGIN), "append", family)
+    return Chain.parse("nat", MASQ_CHAIN, rules, family, ORIGIN), jump
 
 
 def _forward(network: IPNetwork) -> tuple[Chain, Jump]:
     family: Family = 4 if network.version == 4 else 6
     rules = (f"-s {network} {_FORWARD} -j ACCEPT", f"-d {network} {_FORWARD} -j ACCEPT")
-    jump = Jump("filter", "FORWARD", f"{_FORWARD} -j {FORWARD_CHAIN}", "append", family)
-    return Chain("filter", FORWARD_CHAIN, rules, family), jump
+    jump = Jump("filter", "FORWARD", Rule(_FORWARD, f"-j {FORWARD_CHAIN}", ORIGIN), "append", family)
+    return Chain.parse("filter", FORWARD_CHAIN, rules, family, ORIGIN), jump

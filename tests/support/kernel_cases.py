@@ -141,15 +141,20 @@ ROUND_TRIPS: dict[str, RoundTrip] = {
             IpSet("cali40ip", "hash:ip", 4, frozenset({"10.0.0.1"})),
         ),
     ),
-    "chain": (frozenset(), (Chain("filter", "FLANNEL-FWD"), Chain("nat", "FLANNEL-POSTRTG", (), 6))),
+    "chain": (
+        frozenset(),
+        (Chain.parse("filter", "FLANNEL-FWD"), Chain.parse("nat", "FLANNEL-POSTRTG", (), 6)),
+    ),
     "chain-rules": (
         frozenset({IpSet("cali40s:2", members=frozenset({"10.0.0.0/8"}))}),
         (
-            Chain("filter", "cali-A", ('-m comment --comment "node-1 says hello" -j cali-B', "-j RETURN")),
-            Chain("filter", "cali-B", ("-m set --match-set cali40s:2 src -j DROP",)),
-            Chain("nat", "KUBE-MARK-MASQ", ("-j MARK --set-xmark 0x4000/0x4000",)),
-            Chain("mangle", "cali-M", ("-p tcp -m tcp --dport 80 -j ACCEPT",)),
-            Chain("raw", "cali-R", ("-i cali+ -j MARK --set-xmark 0x40000/0x40000",)),
+            Chain.parse(
+                "filter", "cali-A", ('-m comment --comment "node-1 says hello" -j cali-B', "-j RETURN")
+            ),
+            Chain.parse("filter", "cali-B", ("-m set --match-set cali40s:2 src -j DROP",)),
+            Chain.parse("nat", "KUBE-MARK-MASQ", ("-j MARK --set-xmark 0x4000/0x4000",)),
+            Chain.parse("mangle", "cali-M", ("-p tcp -m tcp --dport 80 -j ACCEPT",)),
+            Chain.parse("raw", "cali-R", ("-i cali+ -j MARK --set-xmark 0x40000/0x40000",)),
         ),
     ),
     "chain-rules-ipv6": (
@@ -161,11 +166,11 @@ ROUND_TRIPS: dict[str, RoundTrip] = {
         ),
     ),
     "jumps": (
-        frozenset({Chain("filter", "FLANNEL-FWD"), Chain("filter", "cali-FORWARD", (), 6)}),
+        frozenset({Chain.parse("filter", "FLANNEL-FWD"), Chain.parse("filter", "cali-FORWARD", (), 6)}),
         (
-            Jump("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD'),
-            Jump("filter", "INPUT", "-j FLANNEL-FWD", "insert"),
-            Jump("filter", "FORWARD", "-j cali-FORWARD", "insert", 6),
+            Jump.parse("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD'),
+            Jump.parse("filter", "INPUT", "-j FLANNEL-FWD", "insert"),
+            Jump.parse("filter", "FORWARD", "-j cali-FORWARD", "insert", 6),
         ),
     ),
 }
@@ -262,27 +267,27 @@ REFUSALS: dict[str, Refusal] = {
     "set-named-too-long": Refusal(frozenset(), add(IpSet("s" * 32))),
     "set-of-everything": Refusal(frozenset(), add(IpSet("s", members=frozenset({"0.0.0.0/0"})))),
     "set-that-a-rule-names": Refusal(
-        frozenset({IpSet("s"), Chain("filter", "A", ("-m set --match-set s src -j DROP",))}),
+        frozenset({IpSet("s"), Chain.parse("filter", "A", ("-m set --match-set s src -j DROP",))}),
         Step("delete", IpSet("s")),
     ),
     "chain-with-other-rules": Refusal(
-        frozenset({Chain("filter", "A")}), add(Chain("filter", "A", ("-j DROP",))), errno.EEXIST
+        frozenset({Chain.parse("filter", "A")}), add(Chain.parse("filter", "A", ("-j DROP",))), errno.EEXIST
     ),
-    "chain-named-too-long": Refusal(frozenset(), add(Chain("filter", "A" * 29))),
-    "chain-that-jumps-nowhere": Refusal(frozenset(), add(Chain("filter", "A", ("-j B",)))),
+    "chain-named-too-long": Refusal(frozenset(), add(Chain.parse("filter", "A" * 29))),
+    "chain-that-jumps-nowhere": Refusal(frozenset(), add(Chain.parse("filter", "A", ("-j B",)))),
     "chain-that-names-no-set": Refusal(
-        frozenset(), add(Chain("filter", "A", ("-m set --match-set s src -j DROP",)))
+        frozenset(), add(Chain.parse("filter", "A", ("-m set --match-set s src -j DROP",)))
     ),
     "chain-that-names-a-set-of-the-other-family": Refusal(
         frozenset({IpSet("s", "hash:net", 6)}),
-        add(Chain("filter", "A", ("-m set --match-set s src -j DROP",))),
+        add(Chain.parse("filter", "A", ("-m set --match-set s src -j DROP",))),
     ),
     "chain-that-a-rule-jumps-to": Refusal(
-        frozenset({Chain("filter", "A", ("-j B",)), Chain("filter", "B")}),
-        Step("delete", Chain("filter", "B")),
+        frozenset({Chain.parse("filter", "A", ("-j B",)), Chain.parse("filter", "B")}),
+        Step("delete", Chain.parse("filter", "B")),
     ),
-    "jump-nowhere": Refusal(frozenset(), add(Jump("filter", "FORWARD", "-j A"))),
+    "jump-nowhere": Refusal(frozenset(), add(Jump.parse("filter", "FORWARD", "-j A"))),
     "jump-from-a-chain-that-its-table-has-not": Refusal(
-        frozenset(), add(Jump("nat", "FORWARD", "-j ACCEPT"))
+        frozenset(), add(Jump.parse("nat", "FORWARD", "-j ACCEPT"))
     ),
 }

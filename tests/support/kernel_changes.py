@@ -37,5 +37,5 @@ CHANGES: tuple[tuple[NetObject, NetObject], ...] = (
         IpSet("s", members=frozenset(f"10.{n}.0.0/16" for n in range(1, 10))),
     ),
     (IpSet("s"), IpSet("s", "hash:ip", 6, frozenset({"fd00::1"}))),
-    (Chain("filter", "A", ("-j DROP",)), Chain("filter", "A", ("-j ACCEPT", "-j DROP"))),
+    (Chain.parse("filter", "A", ("-j DROP",)), Chain.parse("filter", "A", ("-j ACCEPT", "-j DROP"))),
 )

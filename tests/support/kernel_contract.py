@@ -34,7 +34,7 @@ from fabric.netstate.objects import (
     Vxlan,
 )
 from fabric.netstate.plan import Plan, Step, diff
-from fabric.netstate.port import Kernel, Owner
+from fabric.netstate.port import Host, Kernel, Owner
 from support.calico_cases import CALICO_CHANGES, CALICO_REFUSALS, CALICO_ROUND_TRIPS
 from support.case_contract import NOTHING, CaseContract, left_to_do, owner_of, put
 from support.kernel_cases import (
@@ -59,10 +59,21 @@ ALL_KINDS: frozenset[type] = frozenset(
 )
 
 
+async def left_to_do_of(host: Host, desired: NetState) -> str:
+    """What a plan for these objects, and no others of their kinds, would do."""
+    keys = {obj.key for obj in desired}
+    found = await host.read(owner_of(desired))
+    return str(diff(desired, frozenset(obj for obj in found if obj.key in keys)))
+
+
 class KernelContract(CaseContract):
     round_trips: ClassVar = {**ROUND_TRIPS, **CALICO_ROUND_TRIPS}
     refusals: ClassVar = {**REFUSALS, **CALICO_REFUSALS}
     changes = (*CHANGES, *CALICO_CHANGES)
+
+    def tamper(self, kernel: Kernel, name: str, rule: Jump) -> None:
+        """Put a rule into a built-in chain as a stranger would, and nowhere else."""
+        raise NotImplementedError
 
     async def test_the_refused_step_is_named_with_its_namespace_and_errno(self, kernel: Kernel):
         with pytest.raises(KernelRefused, match=r"Network is unreachable \(ENETUNREACH\)") as refused:
@@ -170,23 +181,47 @@ class KernelContract(CaseContract):
 
     async def test_a_jump_is_there_once_however_often_it_is_added(self, kernel: Kernel):
         host = kernel.host("node-1")
-        jump = Jump("filter", "FORWARD", "-j A", "insert")
+        jump = Jump.parse("filter", "FORWARD", "-j A", "insert")
         for _ in range(3):
-            await put(host, Chain("filter", "A"), jump)
+            await put(host, Chain.parse("filter", "A"), jump)
         await host.apply(Plan((Step("delete", jump),)))
         assert await host.read(owner_of(frozenset({jump}))) == NOTHING
+
+    async def test_a_hook_is_put_back_into_its_place(self, kernel: Kernel):
+        host = kernel.host("node-1")
+        top = Jump.parse("filter", "FORWARD", "-j A", "insert")
+        end = Jump.parse("filter", "FORWARD", "-j B", "append")
+        chains = (Chain.parse("filter", "A"), Chain.parse("filter", "B"))
+        desired = await put(host, *chains, top, end)
+        for stranger in (replace(top, position="append"), replace(end, position="insert")):
+            self.tamper(kernel, "node-1", stranger)
+            self.tamper(kernel, "node-1", Jump.parse("filter", "FORWARD", "-s 10.0.0.9/32 -j DROP", "insert"))
+            self.tamper(kernel, "node-1", Jump.parse("filter", "FORWARD", "-s 10.0.0.8/32 -j DROP", "append"))
+            found = await host.read(owner_of(desired))
+            plan = diff(desired, frozenset(obj for obj in found if obj.key in {it.key for it in desired}))
+            assert plan
+            await host.apply(plan)
+            assert await left_to_do_of(host, desired) == ""
+
+    async def test_two_hooks_share_a_place(self, kernel: Kernel):
+        host = kernel.host("node-1")
+        hooks = [Jump.parse("filter", "FORWARD", f"-j {name}", "insert") for name in "AB"]
+        desired = await put(host, Chain.parse("filter", "A"), Chain.parse("filter", "B"), *hooks)
+        assert await left_to_do(host, desired) == ""
 
     async def test_a_chain_and_the_chain_it_jumped_to_go_together(self, kernel: Kernel):
         host = kernel.host("node-1")
         state = await put(host, *ROUND_TRIPS["chain-rules"][0], *ROUND_TRIPS["chain-rules"][1])
-        emptied = frozenset({Chain("filter", "cali-A")})
+        emptied = frozenset({Chain.parse("filter", "cali-A")})
         await host.apply(diff(emptied, state))
         assert await host.read(owner_of(state)) == emptied
 
     async def test_a_refused_transaction_of_rules_leaves_all_as_it_was(self, kernel: Kernel):
         host = kernel.host("node-1")
-        before = await put(host, Chain("filter", "A", ("-j DROP",)))
-        after = frozenset({Chain("filter", "A", ("-j ACCEPT",)), Chain("filter", "B", ("-j NOWHERE",))})
+        before = await put(host, Chain.parse("filter", "A", ("-j DROP",)))
+        after = frozenset(
+            {Chain.parse("filter", "A", ("-j ACCEPT",)), Chain.parse("filter", "B", ("-j NOWHERE",))}
+        )
         with pytest.raises(KernelRefused):
             await host.apply(diff(after, before))
         assert await host.read(owner_of(before, after)) == before

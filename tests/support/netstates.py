@@ -157,7 +157,7 @@ _ground: NetState = frozenset(
         Address(ip_interface("fd00::1/64"), "br0"),
         Vxlan("flannel.1", 1, "br0", ip_address("192.168.0.1"), mtu=1350),
         IpSet("s1"),
-        Chain("filter", "A"),
+        Chain.parse("filter", "A"),
     }
 )
 

@@ -73,12 +73,12 @@ def chain(table: str, name: str, rules: Sequence[str], family: Family) -> Chain:
     for rule in rules:
         before = _hashed(name, before, rule)
         written.append(_commented(rule, before))
-    return Chain(table, name, tuple(written), family)  # type: ignore[arg-type]
+    return Chain.parse(table, name, written, family, "felix")  # type: ignore[arg-type]
 
 
 def jump(table: str, name: str, rule: str, family: Family) -> Jump:
     """A rule at the end of a chain of the kernel's own."""
-    return Jump(table, name, _commented(rule, _hashed(name, "", rule)), "append", family)  # type: ignore[arg-type]
+    return Jump.parse(table, name, _commented(rule, _hashed(name, "", rule)), "append", family)  # type: ignore[arg-type]
 
 
 def _hashed(chain_name: str, before: str, rule: str) -> str:

@@ -46,5 +46,5 @@ def _owns(obj: NetObject) -> bool:
         case Chain(name=name):
             return name.startswith("cali-")
         case Jump(rule=rule):
-            return "-j cali-" in rule
+            return rule.target.startswith("cali-")
     return False

@@ -25,7 +25,7 @@ from fabric.netstate.plan import diff
 
 NOTHING: NetState = frozenset()
 TUNNEL = Vxlan("flannel.1", 1, "eth0", ip_address("192.168.0.11"), mac="02:00:00:00:00:01")
-FORWARD = Jump("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD')
+FORWARD = Jump.parse("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD')
 
 
 def peer(number: int, public_ip: str) -> tuple[NetObject, ...]:
@@ -49,7 +49,9 @@ def node() -> NetState:
             Address(ip_interface("10.244.1.0/32"), "flannel.1"),
             *peer(2, "192.168.0.12"),
             *peer(3, "192.168.0.13"),
-            Chain("filter", "FLANNEL-FWD", ("-s 10.244.0.0/16 -j ACCEPT", "-d 10.244.0.0/16 -j ACCEPT")),
+            Chain.parse(
+                "filter", "FLANNEL-FWD", ("-s 10.244.0.0/16 -j ACCEPT", "-d 10.244.0.0/16 -j ACCEPT")
+            ),
             FORWARD,
         }
     )
@@ -79,17 +81,17 @@ def test_rules_change_in_one_run_of_steps(golden):
     before = frozenset(
         {
             IpSet("cali40s:old", members=frozenset({"10.0.0.0/8"})),
-            Chain("filter", "cali-fw", ("-m set --match-set cali40s:old src -j cali-pi-old",)),
-            Chain("filter", "cali-pi-old", ("-j ACCEPT",)),
-            Jump("filter", "FORWARD", "-j cali-fw", "insert"),
+            Chain.parse("filter", "cali-fw", ("-m set --match-set cali40s:old src -j cali-pi-old",)),
+            Chain.parse("filter", "cali-pi-old", ("-j ACCEPT",)),
+            Jump.parse("filter", "FORWARD", "-j cali-fw", "insert"),
         }
     )
     after = frozenset(
         {
             IpSet("cali40s:new", members=frozenset({"10.1.0.0/16", "10.2.0.0/16"})),
-            Chain("filter", "cali-fw", ("-m set --match-set cali40s:new src -j cali-pi-new",)),
-            Chain("filter", "cali-pi-new", ("-j ACCEPT",)),
-            Jump("filter", "INPUT", "-j cali-fw", "insert"),
+            Chain.parse("filter", "cali-fw", ("-m set --match-set cali40s:new src -j cali-pi-new",)),
+            Chain.parse("filter", "cali-pi-new", ("-j ACCEPT",)),
+            Jump.parse("filter", "INPUT", "-j cali-fw", "insert"),
         }
     )
     golden("rules-change", str(diff(after, before)))
@@ -126,8 +128,8 @@ def test_every_word_of_the_vocabulary(golden):
             ),
             Sysctl("net/ipv4/conf/all/rp_filter", "0"),
             IpSet("cali60s:1", "hash:net", 6, frozenset({"fd00::/8", "fc00::/8"})),
-            Chain("nat", "KUBE-SERVICES", ("-j RETURN",), 6),
-            Jump("nat", "PREROUTING", "-j KUBE-SERVICES", "insert", 6),
+            Chain.parse("nat", "KUBE-SERVICES", ("-j RETURN",), 6),
+            Jump.parse("nat", "PREROUTING", "-j KUBE-SERVICES", "insert", 6),
         }
     )
     golden("vocabulary", str(diff(words, NOTHING)))

@@ -137,7 +137,7 @@ async def test_a_namespace_whose_process_died_refuses_and_says_so(pids: dict[str
     pids["pod:1"] = 2**22 + 1
     try:
         with pytest.raises(KernelRefused, match="pod:1: read: "):
-            await kernel.host("pod:1").read(owner_of(frozenset({Chain("filter", "A")})))
+            await kernel.host("pod:1").read(owner_of(frozenset({Chain.parse("filter", "A")})))
     finally:
         del pids["pod:1"]
 
@@ -216,7 +216,7 @@ async def test_a_rewrite_of_a_set_that_was_cut_off_is_cleaned_up(pids: dict[str,
 async def test_a_jump_that_stands_there_twice_is_put_right(pids: dict[str, int], kernel: LinuxKernel):
     host = kernel.host("node-1")
     tables = f"iptables-{programs.detect_flavour(pids['node-1'])}"
-    jump = Jump("filter", "FORWARD", "-j ACCEPT")
+    jump = Jump.parse("filter", "FORWARD", "-j ACCEPT")
     for _ in range(3):
         run_inside(pids["node-1"], tables, "-A", "FORWARD", "-j", "ACCEPT")
     await put(host, jump)

@@ -144,11 +144,11 @@ def test_what_leaves_the_pools_is_masqueraded_and_nothing_else():
     }
     chains = {it.name: it.rules for it in found if isinstance(it, Chain)}
     (outgoing,) = chains["cali-nat-outgoing"]
-    assert outgoing.endswith(
+    assert str(outgoing).endswith(
         "-m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst "
         "-j MASQUERADE --random-fully"
     )
-    assert [rule.partition("-m comment")[0] for rule in chains["cali-POSTROUTING"]] == [
+    assert [str(rule).partition("-m comment")[0] for rule in chains["cali-POSTROUTING"]] == [
         "",
         "-o vxlan.calico ",
     ]

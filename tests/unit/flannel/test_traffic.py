@@ -16,7 +16,7 @@ CHAINS = {obj.name: obj for obj in STATE if isinstance(obj, Chain)}
 
 def verdict(src, dst, mark=0):
     """What becomes of a packet, judged by the text of the rules."""
-    for rule in CHAINS["FLANNEL-POSTRTG"].rules:
+    for rule in map(str, CHAINS["FLANNEL-POSTRTG"].rules):
         wanted = [
             (bool(no), side, ip_network(net)) for no, side, net in re.findall(r"(! )?-(s|d) (\S+)", rule)
         ]
@@ -49,7 +49,7 @@ def test_only_what_crosses_the_edge_of_the_pod_network_is_masqueraded(src, dst, 
 
 
 def test_jumps_are_appended_and_carry_flannels_comments():
-    jumps = {(obj.table, obj.chain, obj.rule, obj.position) for obj in STATE if isinstance(obj, Jump)}
+    jumps = {(obj.table, obj.chain, str(obj.rule), obj.position) for obj in STATE if isinstance(obj, Jump)}
     assert jumps == {
         ("nat", "POSTROUTING", '-m comment --comment "flanneld masq" -j FLANNEL-POSTRTG', "append"),
         ("filter", "FORWARD", '-m comment --comment "flanneld forward" -j FLANNEL-FWD', "append"),
@@ -67,5 +67,8 @@ def test_each_family_has_its_own_tables():
         (6, "FLANNEL-POSTRTG", 6),
     ]
     assert not any(
-        "224." in rule for obj in state if isinstance(obj, Chain) and obj.family == 6 for rule in obj.rules
+        "224." in str(rule)
+        for obj in state
+        if isinstance(obj, Chain) and obj.family == 6
+        for rule in obj.rules
     )

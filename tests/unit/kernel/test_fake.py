@@ -41,9 +41,9 @@ async def test_a_stranger_takes_a_device_and_what_hung_on_it_is_gone(kernel: Fak
 
 async def test_a_stranger_is_held_to_linuxs_rules_too(kernel: FakeKernel):
     host = kernel.host("node-1")
-    await put(host, Chain("filter", "A"), Jump("filter", "FORWARD", "-j A"))
+    await put(host, Chain.parse("filter", "A"), Jump.parse("filter", "FORWARD", "-j A"))
     with pytest.raises(KernelRefused):
-        host.tamper_delete(Chain("filter", "A"))
+        host.tamper_delete(Chain.parse("filter", "A"))
     with pytest.raises(KernelRefused, match="ENODEV"):
         host.tamper_add(REMOTE)
 
@@ -107,7 +107,11 @@ async def test_a_tunnel_made_too_large_shrinks_as_on_linux(kernel: FakeKernel):
 
 async def test_rules_that_jump_in_a_circle_are_refused(kernel: FakeKernel):
     with pytest.raises(KernelRefused, match="ELOOP"):
-        await put(kernel.host("node-1"), Chain("filter", "A", ("-j B",)), Chain("filter", "B", ("-j A",)))
+        await put(
+            kernel.host("node-1"),
+            Chain.parse("filter", "A", ("-j B",)),
+            Chain.parse("filter", "B", ("-j A",)),
+        )
 
 
 async def test_a_mac_left_open_is_chosen_and_stays(kernel: FakeKernel):

@@ -13,7 +13,9 @@ class OnTheFake:
 
 
 class TestFakeKernel(OnTheFake, KernelContract):
-    pass
+    def tamper(self, kernel, name, rule):
+        kernel.host(name).tamper_delete(rule)
+        kernel.host(name).tamper_add(rule)
 
 
 class TestFakeIpip(OnTheFake, IpipContract):

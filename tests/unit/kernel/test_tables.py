@@ -1,6 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fabric.kernel.tables import compose, parse
+from fabric.kernel.printed import Printed
+from fabric.kernel.tables import Saved, compose, parse
 from fabric.netstate.objects import Chain, Jump
 from fabric.netstate.plan import Step
 
@@ -22,32 +25,37 @@ COMMIT
 MASQ = '-m comment --comment "flanneld masq" -j FLANNEL-POSTRTG'
 
 
+def text_of(steps, saved, printed=None):
+    return compose(steps, saved, printed or Printed(4))
+
+
 def test_what_iptables_save_prints_becomes_chains_and_jumps():
-    assert set(parse(SAVED).objects(4)) == {
-        Chain("nat", "FLANNEL-POSTRTG", ("-m mark --mark 0x4000/0x4000 -j RETURN",)),
-        Chain("filter", "EMPTY"),
-        Jump("nat", "POSTROUTING", MASQ, "insert"),
-        Jump("nat", "POSTROUTING", "-j RETURN", "append"),
+    saved = parse(SAVED)
+    assert set(Printed(4).objects(saved.chains, saved.built_in)) == {
+        Chain.parse("nat", "FLANNEL-POSTRTG", ("-m mark --mark 0x4000/0x4000 -j RETURN",)),
+        Chain.parse("filter", "EMPTY"),
+        Jump.parse("nat", "POSTROUTING", MASQ, "insert"),
+        Jump.parse("nat", "POSTROUTING", "-j RETURN", "append"),
     }
 
 
 def test_a_pass_declares_all_chains_before_the_rules_that_may_jump_to_them():
     steps = [
-        Step("add", Chain("filter", "A", ("-j B",))),
-        Step("add", Chain("filter", "B", ("-j DROP", ""))),
-        Step("add", Jump("filter", "FORWARD", "-j A", "insert")),
+        Step("add", Chain.parse("filter", "A", ("-j B",))),
+        Step("add", Chain.parse("filter", "B", ("-j DROP", ""))),
+        Step("add", Jump.parse("filter", "FORWARD", "-j A", "insert")),
     ]
-    assert compose(steps, parse("")) == (
+    assert text_of(steps, parse("")) == (
         "*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j DROP\n-A B\n-I FORWARD -j A\nCOMMIT\n"
     )
 
 
 def test_a_chain_that_goes_is_emptied_first_and_removed_last():
     steps = [
-        Step("delete", Jump("nat", "POSTROUTING", MASQ)),
-        Step("delete", Chain("nat", "FLANNEL-POSTRTG")),
+        Step("delete", Jump.parse("nat", "POSTROUTING", MASQ)),
+        Step("delete", Chain.parse("nat", "FLANNEL-POSTRTG")),
     ]
-    assert compose(steps, parse(SAVED)) == (
+    assert text_of(steps, parse(SAVED)) == (
         f"*nat\n:FLANNEL-POSTRTG - [0:0]\n-D POSTROUTING {MASQ}\n-X FLANNEL-POSTRTG\nCOMMIT\n"
     )
 
@@ -55,22 +63,101 @@ def test_a_chain_that_goes_is_emptied_first_and_removed_last():
 @pytest.mark.parametrize(
     "step",
     [
-        Step("delete", Chain("nat", "GONE")),
-        Step("delete", Jump("nat", "POSTROUTING", "-j GONE")),
-        Step("add", Jump("nat", "POSTROUTING", MASQ)),
+        Step("delete", Chain.parse("nat", "GONE")),
+        Step("delete", Jump.parse("nat", "POSTROUTING", "-j GONE")),
+        Step("add", Jump.parse("nat", "POSTROUTING", MASQ, "insert")),
+        Step("add", Chain.parse("nat", "FLANNEL-POSTRTG", ("-m mark --mark 0x4000/0x4000 -j RETURN",))),
     ],
     ids=str,
 )
 def test_what_is_as_it_should_be_needs_no_text(step: Step):
-    assert compose([step], parse(SAVED)) == ""
+    assert text_of([step], parse(SAVED)) == ""
 
 
-def test_a_jump_that_stands_there_thrice_is_taken_away_twice():
+def test_a_jump_that_stands_there_thrice_is_put_there_once():
     saved = parse(SAVED.replace("-A POSTROUTING -j RETURN\n", "-A POSTROUTING -j RETURN\n" * 3))
-    text = compose([Step("add", Jump("nat", "POSTROUTING", "-j RETURN"))], saved)
-    assert text.count("-D POSTROUTING -j RETURN") == 2
+    text = text_of([Step("add", Jump.parse("nat", "POSTROUTING", "-j RETURN"))], saved)
+    assert text.count("-D POSTROUTING -j RETURN") == 3
+    assert text.count("-A POSTROUTING -j RETURN") == 1
+
+
+def test_a_jump_that_stands_elsewhere_is_put_in_its_place():
+    text = text_of([Step("add", Jump.parse("nat", "POSTROUTING", MASQ))], parse(SAVED))
+    assert text == f"*nat\n-D POSTROUTING {MASQ}\n-A POSTROUTING {MASQ}\nCOMMIT\n"
+    anywhere = Jump.parse("nat", "POSTROUTING", MASQ, "anywhere")
+    assert text_of([Step("add", anywhere)], parse(SAVED)) == ""
+
+
+def numbered(numbers):
+    return Chain.parse("filter", "A", [f"-s 10.0.0.{number}/32 -j ACCEPT" for number in numbers])
+
+
+def test_where_few_rules_change_only_these_are_written():
+    old, new = numbered([1, 2, 3, 4, 5]), numbered([1, 3, 4, 6, 5])
+    saved = parse("*filter\n:A - [0:0]\n" + "".join(f"-A A {rule}\n" for rule in old.rules))
+    assert text_of([Step("replace", new, old)], saved) == (
+        "*filter\n-I A 5 -s 10.0.0.6/32 -j ACCEPT\n-D A 2\nCOMMIT\n"
+    )
+
+
+def carried_out(text, rules):
+    """What iptables-restore makes of one chain's rules."""
+    for line in text.splitlines():
+        match line.split(" ", 3):
+            case [":A", *_]:
+                rules = []
+            case ["-A", "A", *rest]:
+                rules = [*rules, " ".join(rest)]
+            case ["-D", "A", number]:
+                rules = [*rules[: int(number) - 1], *rules[int(number) :]]
+            case ["-I", "A", number, rule]:
+                rules = [*rules[: int(number) - 1], rule, *rules[int(number) - 1 :]]
+    return rules
+
+
+@given(st.lists(st.integers(1, 6), max_size=9), st.lists(st.integers(1, 6), max_size=9))
+def test_single_rules_edited_give_the_chain_that_was_wanted(before, after):
+    old, new = numbered(before), numbered(after)
+    saved = parse("*filter\n:A - [0:0]\n" + "".join(f"-A A {rule}\n" for rule in old.rules))
+    text = text_of([Step("replace", new, old)], saved)
+    assert carried_out(text, list(map(str, old.rules))) == list(map(str, new.rules))
+    assert (
+        "-D A" in text
+        or "-I A" in text
+        or ":A" in text
+        or old == new
+        or new.rules[: len(before)] == old.rules
+    )
+
+
+def test_a_chain_is_known_again_by_what_was_printed_and_not_by_its_text():
+    printed = Printed(4)
+    ours = Chain.parse("filter", "A", ("-m mark --mark 0x1 -j DROP",))
+    key = ("filter", "A")
+    said = {key: ["-m mark --mark 0x1/0xffffffff -j DROP"]}
+    printed.remember([Step("add", ours)], {}, said)
+    assert list(printed.objects(said)) == [ours]
+    assert list(printed.objects({key: ["-j ACCEPT"]})) == [Chain.parse("filter", "A", ("-j ACCEPT",))]
+    printed.remember([Step("add", ours)], {}, {key: ["-j ACCEPT", *said[key]]})
+    assert list(printed.objects({key: ["-j ACCEPT", *said[key]]})) != [ours]
+
+
+def test_a_hook_is_known_again_by_what_was_printed_and_hooks_of_ours_share_the_top():
+    printed = Printed(4)
+    key = ("nat", "POSTROUTING")
+    hooks = [Jump.parse("nat", "POSTROUTING", f"-m mark --mark 1 -j {name}", "insert") for name in "AB"]
+    printed.remember([Step("add", hooks[0])], {key: []}, {key: ["-m mark --mark 0x1 -j A"]})
+    lines = ["-m mark --mark 0x1 -j B", "-m mark --mark 0x1 -j A"]
+    printed.remember([Step("add", hooks[1])], {key: lines[1:]}, {key: lines})
+    assert list(printed.objects({key: lines}, {key})) == [hooks[1], hooks[0]]
+    seen = list(printed.objects({key: ["-j LOG", *lines]}, {key}))
+    assert [jump.position for jump in seen[1:]] == ["middle", "append"]
+    moved = text_of([Step("replace", hooks[0], seen[2])], Saved({key: ["-j LOG", *lines]}, {key}), printed)
+    assert moved == (
+        "*nat\n-D POSTROUTING -m mark --mark 0x1 -j A\n-I POSTROUTING -m mark --mark 1 -j A\nCOMMIT\n"
+    )
 
 
 def test_each_table_is_a_transaction_of_its_own():
-    steps = [Step("add", Chain("nat", "A")), Step("add", Chain("filter", "A"))]
-    assert compose(steps, parse("")).count("COMMIT") == 2
+    steps = [Step("add", Chain.parse("nat", "A")), Step("add", Chain.parse("filter", "A"))]
+    assert text_of(steps, parse("")).count("COMMIT") == 2

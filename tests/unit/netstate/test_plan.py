@@ -37,8 +37,19 @@ def test_a_route_whose_device_is_left_open_matches_the_one_that_linux_chose():
     assert matches(open_route, Route(ip_network("10.1.0.0/16"), GATEWAY, "eth0"))
 
 
-def test_a_jump_matches_wherever_it_stands():
-    assert matches(Jump("nat", "POSTROUTING", "-j A"), Jump("nat", "POSTROUTING", "-j A", "insert"))
+def test_a_jump_matches_where_it_stands_in_its_place():
+    def jump(position):
+        return Jump.parse("nat", "POSTROUTING", "-j A", position)
+
+    found = {
+        wanted: [at for at in ("insert", "append", "alone", "middle") if matches(jump(wanted), jump(at))]
+        for wanted in ("insert", "append", "anywhere")
+    }
+    assert found == {
+        "insert": ["insert", "alone"],
+        "append": ["append", "alone"],
+        "anywhere": ["insert", "append", "alone", "middle"],
+    }
 
 
 def test_a_route_of_ipv6_has_no_scope_and_metric_0_is_1024():
