@@ -6,6 +6,7 @@ What goes in is copied, as a wire would; what comes out is the server's own and 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
@@ -23,8 +24,9 @@ T = TypeVar("T")
 class LocalClient(Client):
     """The client's contract on a registry in this process."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, field_validation: str = "Ignore") -> None:
         self._registry = registry
+        self._writing = WriteOptions(field_validation=field_validation)
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         return await self._registry.get(kind, namespace, name)
@@ -41,14 +43,14 @@ class LocalClient(Client):
         namespace = namespace or meta.get("namespace", "")
         name = meta.get("name", "") if subresource else ""
         return await self._registry.create(
-            kind, namespace, _copied(obj), WriteOptions(), name=name, subresource=subresource
+            kind, namespace, _copied(obj), self._writing, name=name, subresource=subresource
         )
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
         meta = obj["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
         return await self._registry.update(
-            kind, namespace, name, _copied(obj), WriteOptions(), subresource=subresource
+            kind, namespace, name, _copied(obj), self._writing, subresource=subresource
         )
 
     async def patch(
@@ -62,7 +64,7 @@ class LocalClient(Client):
         patch_type: PatchType = MERGE,
         field_manager: str = "fabric",
     ) -> Object:
-        options = WriteOptions(field_manager=field_manager)
+        options = replace(self._writing, field_manager=field_manager)
         return await self._registry.patch(
             kind, namespace, name, _copied(patch), patch_type, options, subresource=subresource
         )

@@ -47,6 +47,11 @@ def _camel(key: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 node`, `2 nodes`, `3 processes`."""
+    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows in columns as kubectl does: upper-case header, three spaces between columns."""
     lines = [tuple(header), *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]

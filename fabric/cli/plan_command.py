@@ -9,7 +9,7 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.output import Format, Output
-from fabric.cluster import bring_up, kinds, manifests, planning
+from fabric.cluster import bring_up, manifest_check, planning
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
 
@@ -28,7 +28,7 @@ def plan(
     """
     topology = load(file)
     bring_up.check_network(topology)
-    manifests.known(topology.manifests, kinds.of_topology(topology))
+    manifest_check.check(topology)
     plans = planning.plan(topology)
     if format in (Format.json, Format.yaml):
         value = [

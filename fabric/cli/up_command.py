@@ -12,11 +12,11 @@ import typer
 from fabric.api.objects import Object, key_of
 from fabric.cli import output
 from fabric.cli.choice import need_root
-from fabric.cli.output import Format, Output
+from fabric.cli.output import Format, Output, plural
 from fabric.cli.stages import Stages
-from fabric.cluster import bring_up, kinds, manifests, preflight
+from fabric.cluster import bring_up, manifest_check, preflight
 from fabric.cluster.places import image_files
-from fabric.cluster.settle import Progress, Settling
+from fabric.cluster.settle import Progress, Settled, Settling
 from fabric.kubelet.catalogue import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
@@ -43,7 +43,7 @@ def up(
     began = time.monotonic()
     topology = load(file)
     bring_up.check_network(topology)
-    manifests.known(topology.manifests, kinds.of_topology(topology))
+    manifest_check.check(topology)
     Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
@@ -53,18 +53,21 @@ def up(
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
     begun = bring_up.begin(topology, judgement.features)
-    pods, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
-    _summary(begun, pods, matrix, stages, time.monotonic() - began, format)
+    settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
+    _summary(begun, settled, matrix, stages, time.monotonic() - began, format)
 
 
 async def _settle(
     begun: bring_up.Begun, topology: Topology, stages: Stages, timeout: float, check: bool
-) -> tuple[list[Object], Matrix | None]:
-    settling = Settling(begun.places, begun.spec, stages.show, seconds_max=timeout)
+) -> tuple[Settled, Matrix | None]:
+    network = bring_up.network_objects(topology)
+    settling = Settling(
+        begun.places, begun.spec, topology.manifests, network, stages.show, seconds_max=timeout
+    )
     try:
-        pods = await settling.run(topology.manifests)
+        settled = await settling.run()
         if not check:
-            return pods, None
+            return settled, None
 
         def checked(done: int, total: int) -> None:
             stages.show(Progress("reachability", "running", done=done, total=total))
@@ -73,35 +76,37 @@ async def _settle(
         deadline = time.monotonic() + timeout
         while True:
             try:
-                matrix = await pod_reachability(begun.places, begun.spec, pods, checked)
+                matrix = await pod_reachability(begun.places, begun.spec, settled.pods, checked)
                 break
             except PodEnded:
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(AGAIN_SECONDS)
-            pods = await settling.pods()
+            settled = await settling.settled()
         failed = matrix.first_failure
         state: Literal["done", "failed"] = "failed" if failed else "done"
         stages.show(Progress("reachability", state, failed, matrix.reached, matrix.total))
-        return pods, matrix
+        return settled, matrix
     finally:
         await settling.close()
 
 
 def _summary(
     begun: bring_up.Begun,
-    pods: list[Object],
+    settled: Settled,
     matrix: Matrix | None,
     stages: Stages,
     seconds: float,
     format: Format,
 ) -> None:
-    rows = [_pod(pod) for pod in pods]
+    rows = [_pod(pod) for pod in settled.pods]
     if format in (Format.json, Format.yaml):
+        addresses = {node.name: str(node.interface.ip) for node in begun.spec.nodes}
         value: dict[str, Any] = {
             "cluster": begun.spec.name,
-            "nodes": [{"name": node.name, "address": str(node.interface.ip)} for node in begun.spec.nodes],
+            "nodes": [{"name": name, "address": addresses[name]} for name in settled.nodes],
             "pods": rows,
+            "differences": settled.differences,
             "reachability": matrix.as_json() if matrix else None,
             "seconds": round(seconds, 3),
             "stages": stages.seconds,
@@ -109,8 +114,8 @@ def _summary(
         }
         output.data(value, format)
     else:
-        _summary_text(begun, rows, matrix, seconds, wide=format == Format.wide)
-    if matrix is not None and not matrix.complete:
+        _summary_text(begun, settled, matrix, seconds, wide=format == Format.wide)
+    if settled.differences or (matrix is not None and not matrix.complete):
         raise typer.Exit(1)
 
 
@@ -118,8 +123,9 @@ PODS_SHOWN_MAX = 20
 
 
 def _summary_text(
-    begun: bring_up.Begun, rows: list[dict[str, str]], matrix: Matrix | None, seconds: float, *, wide: bool
+    begun: bring_up.Begun, settled: Settled, matrix: Matrix | None, seconds: float, *, wide: bool
 ) -> None:
+    rows = [_pod(pod) for pod in settled.pods]
     output.emit("")
     shown = rows if wide else rows[:PODS_SHOWN_MAX]
     if shown:
@@ -127,7 +133,12 @@ def _summary_text(
     if len(rows) > len(shown):
         output.emit(f"… and {len(rows) - len(shown)} more (fabric up -o wide shows all)")
     what = "is up" if begun.created else "is as the file says"
-    output.emit(f"\nCluster {begun.spec.name} {what}: {len(begun.spec.nodes)} nodes, {len(rows)} pods")
+    if settled.differences:
+        what = "is not as the file says"
+    counted = f"{plural(len(settled.nodes), 'node')}, {plural(len(rows), 'pod')}"
+    output.emit(f"\nCluster {begun.spec.name} {what}: {counted}")
+    for difference in settled.differences:
+        output.emit(f"! {difference}")
     if matrix is not None:
         output.emit(matrix.sentence())
     output.emit(f"{seconds:.1f} s")

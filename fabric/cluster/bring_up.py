@@ -24,7 +24,7 @@ from fabric.cluster.supervisor import Body, launch, recorded
 from fabric.errors import BadInput, Problem
 from fabric.plugin import registry
 from fabric.topology import wires
-from fabric.topology.model import Topology
+from fabric.topology.model import Manifest, Topology
 from fabric.topology.wiring import Unwirable
 
 
@@ -54,6 +54,15 @@ def check_network(topology: Topology) -> None:
                 for path, what in found
             )
         )
+
+
+def network_objects(topology: Topology) -> list[Manifest]:
+    """Objects that the network section spells out, and the plugin writes, each with its line."""
+    config = specs.choose(topology, None, api_port=0, workers=1).network.config()
+    return [
+        Manifest(obj, topology.where("spec", "network", *_steps(path)))
+        for path, obj in registry.load(topology.network.plugin).resources(config).items()
+    ]
 
 
 def _steps(path: str) -> Iterator[str | int]:

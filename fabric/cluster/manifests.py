@@ -1,13 +1,16 @@
 """The manifests of a topology, applied: what the file has exists, what it no longer has is gone.
 
 As `kubectl apply`: an object remembers in an annotation what was applied last, so that a key that left
-the file leaves the object, and what others wrote stays. A pod that cannot be patched is replaced.
+the file leaves the object, and what others added stays; what others changed is put back. A pod that cannot
+be patched is replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,47 +19,56 @@ from fabric.api import kinds
 from fabric.api.kinds import Kind, KindTable
 from fabric.api.objects import Key, Object, annotations_of, is_deleting, key_of, uid_of
 from fabric.control.client import Client
-from fabric.errors import AlreadyExists, ApiError, BadInput, FabricError, Invalid, NotFound, Problem
+from fabric.errors import AlreadyExists, ApiError, FabricError, Invalid, NotFound
 from fabric.topology.model import Manifest
 
 LAST_APPLIED = "fabric.dev/last-applied"
-IN_FLIGHT = 16
+IN_FLIGHT = 256
 RETRY_SECONDS, TRIES = 0.1, 300
 
 Applied = Callable[[int, int], None]
 """Called with (done, all) after each object."""
 
 
-def known(manifests: Iterable[Manifest], table: KindTable) -> None:
-    """Refuse kinds that the API server does not take; BadInput names every one with its line."""
-    taken = [kind for kind in table if "create" in kind.verbs]
-    served = ", ".join(sorted(kind.kind for kind in taken))
-    problems = [
-        Problem(m.where, f"no kind {m.object['kind']!r} in {m.object['apiVersion']!r}; served: {served}")
-        for m in manifests
-        if table.by_kind(m.object["apiVersion"], m.object["kind"]) not in taken
-    ]
-    if problems:
-        raise BadInput(*problems)
-
-
 async def apply(
-    client: Client, manifests: Sequence[Manifest], table: KindTable, applied: Applied = lambda done, all: None
+    client: Client,
+    manifests: Sequence[Manifest],
+    table: KindTable,
+    applied: Applied = lambda done, all: None,
+    *,
+    nodes: Container[str] | None = None,
 ) -> None:
-    """Bring the cluster's objects to the file's; FabricError names the manifest that is refused."""
-    todo = [(_kind(table, m), m) for m in manifests]
+    """Bring the cluster's objects to the file's; FabricError names the manifest that is refused.
+
+    `nodes`: those that the cluster has; a pod that is bound to another one is made anew.
+    """
+    await put(client, manifests, table, applied, nodes=nodes)
+    kept = {(kind, key_in(kind, m.object)) for kind, m in in_order(manifests, table)}
+    await _prune(client, table, kept)
+
+
+async def put(
+    client: Client,
+    manifests: Sequence[Manifest],
+    table: KindTable,
+    applied: Applied = lambda done, all: None,
+    *,
+    nodes: Container[str] | None = None,
+) -> None:
+    """Apply the manifests, and delete nothing that they do not have."""
+    todo = in_order(manifests, table)
     done = 0
-    for stage in (
-        [(kind, m) for kind, m in todo if kind == kinds.NAMESPACE],
-        [(kind, m) for kind, m in todo if kind not in (kinds.NAMESPACE, kinds.POD)],
-        [(kind, m) for kind, m in todo if kind == kinds.POD],
-    ):
+    for _, stage in groupby(todo, key=lambda entry: _turn(entry[0])):
         turns = asyncio.Semaphore(IN_FLIGHT)
 
         async def one(kind: Kind, manifest: Manifest, turns: asyncio.Semaphore = turns) -> None:
             nonlocal done
             async with turns:
-                await _apply(client, kind, manifest)
+                try:
+                    await apply_one(client, kind, manifest, nodes)
+                except ApiError as error:
+                    name = f"{kind.kind} {key_in(kind, manifest.object)}"
+                    raise FabricError(f"{manifest.where}: {name}: {error}") from None
             done += 1
             applied(done, len(todo))
 
@@ -66,12 +78,24 @@ async def apply(
                     group.create_task(one(kind, manifest))
         except* FabricError as errors:
             raise _first(errors) from None
-    await _prune(client, table, {(kind, _key(kind, m.object)) for kind, m in todo})
 
 
-async def _apply(client: Client, kind: Kind, manifest: Manifest) -> None:
+def in_order(manifests: Iterable[Manifest], table: KindTable) -> list[tuple[Kind, Manifest]]:
+    """Each manifest with its kind: namespaces first, pods last."""
+    todo = [(_kind(table, m), m) for m in manifests]
+    return sorted(todo, key=lambda entry: _turn(entry[0]))
+
+
+def _turn(kind: Kind) -> int:
+    return 0 if kind == kinds.NAMESPACE else 2 if kind == kinds.POD else 1
+
+
+async def apply_one(
+    client: Client, kind: Kind, manifest: Manifest, nodes: Container[str] | None = None
+) -> None:
+    """Create the object, or bring the one that is there to the manifest; ApiError when it is refused."""
     wanted = orjson.loads(orjson.dumps(manifest.object))
-    key = _key(kind, wanted)
+    key = key_in(kind, wanted)
     metadata = wanted["metadata"]
     text = orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode()
     metadata["annotations"] = {**(metadata.get("annotations") or {}), LAST_APPLIED: text}
@@ -80,23 +104,24 @@ async def _apply(client: Client, kind: Kind, manifest: Manifest) -> None:
             await client.create(kind, wanted, namespace=key.namespace)
             return
         except AlreadyExists:
-            if await _update(client, kind, key, wanted, text):
+            if await _update(client, kind, key, wanted, nodes):
                 return
-        except ApiError as error:
-            raise FabricError(f"{manifest.where}: {kind.kind} {key}: {error}") from None
         await asyncio.sleep(RETRY_SECONDS)
     raise FabricError(f"{manifest.where}: {kind.kind} {key} is still being deleted; try again")
 
 
-async def _update(client: Client, kind: Kind, key: Key, wanted: Object, text: str) -> bool:
+async def _update(client: Client, kind: Kind, key: Key, wanted: Object, nodes: Container[str] | None) -> bool:
     """Patch the object that is there; False when it is going away, and must be created anew."""
     try:
         there = await client.get(kind, key.name, key.namespace)
-        if is_deleting(there):
+        if is_deleting(there) and not is_stranded(kind, there, nodes):
             return False
-        last = annotations_of(there).get(LAST_APPLIED)
-        if last == text:
+        if is_stranded(kind, there, nodes):
+            await client.delete(kind, key.name, key.namespace, grace_period_seconds=0, uid=uid_of(there))
+            return False
+        if difference(there, wanted) is None:
             return True
+        last = annotations_of(there).get(LAST_APPLIED)
         patch = merge_patch(orjson.loads(last) if last else {}, wanted)
         await client.patch(kind, key.name, patch, namespace=key.namespace)
     except NotFound:
@@ -107,6 +132,66 @@ async def _update(client: Client, kind: Kind, key: Key, wanted: Object, text: st
         await client.delete(kind, key.name, key.namespace, uid=uid_of(there))
         return False
     return True
+
+
+def is_stranded(kind: Kind, obj: Object, nodes: Container[str] | None) -> bool:
+    """True for a pod that is bound to a node which the cluster does not have any more."""
+    if kind != kinds.POD or nodes is None:
+        return False
+    bound = (obj.get("spec") or {}).get("nodeName")
+    return bool(bound) and bound not in nodes
+
+
+def difference(there: Any, wanted: Any, path: str = "") -> str | None:
+    """The first path at which an object lacks what is wanted, or has something else; None when it has all.
+
+    What the server or somebody else added is no difference, nor is the order of a list of objects.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, dict) and isinstance(there, dict):
+        below = ((f"{path}.{name}" if path else name, name) for name in wanted)
+        found = (difference(there.get(name), wanted[name], at) for at, name in below)
+        return next((at for at in found if at is not None), None)
+    if isinstance(wanted, list) and isinstance(there, list) and any(isinstance(it, dict) for it in wanted):
+        for index, item in enumerate(wanted):
+            if all(difference(other, item) is not None for other in there):
+                like = there[index] if index < len(there) else None
+                return difference(like, item, f"{path}[{index}]")
+        return None
+    return None if there == wanted or _is_zero(there, wanted) else path
+
+
+def _is_zero(there: Any, wanted: Any) -> bool:
+    """An empty value that is wanted, and left out where it is stored."""
+    return there is None and (wanted in ("", 0, False) or wanted == [] or wanted == {})
+
+
+async def differences(
+    client: Client,
+    manifests: Sequence[Manifest],
+    table: KindTable,
+    nodes: Container[str],
+    known: Mapping[Kind, Iterable[Object]] = MappingProxyType({}),
+) -> list[tuple[Manifest, str]]:
+    """What of the file is not in the cluster as the file has it, each with what is wrong.
+
+    `known`: objects that were read already, by kind.
+    """
+    found: list[tuple[Manifest, str]] = []
+    listed = {kind: {key_of(obj): obj for obj in objects} for kind, objects in known.items()}
+    for kind, manifest in in_order(manifests, table):
+        if kind not in listed:
+            listed[kind] = {key_of(obj): obj for obj in (await client.list(kind)).items}
+        key = key_in(kind, manifest.object)
+        obj = listed[kind].get(key)
+        if obj is None or is_deleting(obj):
+            found.append((manifest, f"{kind.kind} {key} is {'being deleted' if obj else 'gone'}"))
+        elif is_stranded(kind, obj, nodes):
+            found.append((manifest, f"{kind.kind} {key} is on a node that left the file"))
+        elif (at := difference(obj, manifest.object)) is not None:
+            found.append((manifest, f"{kind.kind} {key} has another {at} than the file"))
+    return found
 
 
 def merge_patch(last: Any, wanted: Any) -> Any:
@@ -141,7 +226,8 @@ def _kind(table: KindTable, manifest: Manifest) -> Kind:
     return kind
 
 
-def _key(kind: Kind, obj: Object) -> Key:
+def key_in(kind: Kind, obj: Object) -> Key:
+    """The key of an object as a file has it, where a namespace may be left out."""
     namespace = (obj["metadata"].get("namespace") or "default") if kind.namespaced else ""
     return Key(namespace, obj["metadata"]["name"])
 

@@ -1,36 +1,39 @@
 """Watching a cluster come up, stage by stage, from outside: by its API and its sockets.
 
-A stage waits for a condition and reports how far it is. Nothing here makes the cluster converge, except
-that the manifests are applied; killing `up` loses only the report.
+A stage waits for a condition and reports how far it is. The components make the cluster converge; `up` only
+applies what the file brings (manifests, labels and taints of nodes), and at its end reads from the cluster
+whether it is as the file says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fabric.api import kinds
-from fabric.api.objects import Object, condition, condition_is, key_of, uid_of
+from fabric.api.objects import Object, condition, condition_is
 from fabric.cluster import manifests
 from fabric.cluster.fabric_routes import FabricRoutes
 from fabric.cluster.hosts import wanted_hosts
 from fabric.cluster.kinds import of_cluster
+from fabric.cluster.node_entries import node_patch
 from fabric.cluster.places import Places
-from fabric.cluster.readiness import is_up, why_not_up
-from fabric.cluster.runtimes import all_connections, sandbox_pids
+from fabric.cluster.pods_coming import PodsComing, some
+from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.client import Client
 from fabric.control.http import HttpClient
-from fabric.control.informer import Informer
-from fabric.errors import FabricError, StoreUnavailable
+from fabric.errors import AlreadyExists, FabricError, NotFound, StoreUnavailable
 from fabric.store.remote import RemoteStore
 from fabric.topology.model import Manifest
 
 POLL_SECONDS = 0.03
 POLL_SECONDS_MAX = 0.1
+ROUNDS_MAX = 5
+"""How often what is not as the file says is put right, before it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,45 +50,79 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-class Settling:
-    """The stages of one `up`."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The cluster as it was read at the end of an `up`."""
 
-    def __init__(self, places: Places, spec: ClusterSpec, report: Report, *, seconds_max: float) -> None:
+    nodes: list[str]
+    """Names of those that are Ready."""
+    pods: list[Object]
+    differences: list[str]
+    """What is not as the file says, and could not be put right."""
+
+
+class Settling:
+    """The stages of one `up`. `network`: objects of the network section, which the plugin writes itself."""
+
+    def __init__(
+        self,
+        places: Places,
+        spec: ClusterSpec,
+        brought: Sequence[Manifest],
+        network: Sequence[Manifest],
+        report: Report,
+        *,
+        seconds_max: float,
+    ) -> None:
         self._places = places
         self._spec = spec
+        self._brought = brought
+        self._network_objects = network
         self._report = report
         self._seconds_max = seconds_max
+        self._table = of_cluster(spec)
+        self._names = frozenset(node.name for node in spec.nodes)
         self.client: Client = HttpClient.unix(places.api_socket)
 
-    async def run(self, brought: Sequence[Manifest]) -> list[Object]:
-        """Go through all stages; return the pods, all Running. FabricError says which stage does not end."""
+    async def run(self) -> Settled:
+        """Go through all stages; FabricError says which of them does not end."""
         await self._stage("underlay", self._underlay)
         await self._stage("store", self._store)
         await self._stage("API", self._api)
         await self._stage("nodes Ready", self._nodes)
         await self._stage("network", self._network)
-        await self._manifests(brought)
-        pods = await self.pods()
+        await self._manifests()
+        settled = await self.settled()
         if self._spec.underlay.is_routed:
             await self._stage("fabric routes", FabricRoutes(self._places, self._spec).look)
-        return pods
+        return settled
 
-    async def pods(self) -> list[Object]:
-        """Wait until all pods are Running, and return them."""
-        pods = Informer(self.client, kinds.POD)
-        following = asyncio.ensure_future(pods.run())
-        try:
-            await pods.synced()
-            await self._stage("pods Running", lambda: self._pods(pods))
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
-        return sorted(pods.items(), key=_in_order)
+    async def settled(self) -> Settled:
+        """Wait until all pods are Running, put right what is not as the file says, and read what there is."""
+        for left in reversed(range(ROUNDS_MAX)):
+            pods = await self._pods_running()
+            found = await manifests.differences(
+                self.client, self._brought, self._table, self._names, {kinds.POD: pods}
+            )
+            if not found or not left:
+                break
+            await manifests.put(self.client, [m for m, _ in found], self._table, nodes=self._names)
+        changed = await manifests.differences(self.client, self._network_objects, self._table, self._names)
+        nodes = (await self.client.list(kinds.NODE)).items
+        ready = {node["metadata"]["name"] for node in nodes if condition_is(node, "Ready")}
+        late = [f"node {name} is not Ready" for name in sorted(self._names - ready)]
+        told = [f"{manifest.where}: {what}" for manifest, what in (*changed, *found)]
+        return Settled(sorted(ready & self._names), pods, late + told)
 
     async def close(self) -> None:
         await self.client.close()
 
-    async def _stage(self, name: str, look: Callable[[], Awaitable[tuple[int, int, str]]]) -> None:
+    async def _stage(
+        self,
+        name: str,
+        look: Callable[[], Awaitable[tuple[int, int, str]]],
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         """Poll `look` (done, total, what is missing) until all is done; a refusal on the way is no end."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds_max
@@ -106,7 +143,7 @@ class Settling:
                     f"stage {name!r} is at {done}/{total} after {self._seconds_max:.0f} s: {missing}. "
                     f"See fabric status, and the logs in {self._places.logs}"
                 )
-            await asyncio.sleep(wait)
+            await pause(wait)
             wait = min(wait * 1.3, POLL_SECONDS_MAX)
 
     async def _underlay(self) -> tuple[int, int, str]:
@@ -117,15 +154,17 @@ class Settling:
                 alive |= set(await runtime.nodes())
         missing = sorted(wanted - alive)
         extra = sorted(alive - wanted)
-        text = _some("not powered on", missing) or _some("not powered off", extra)
+        text = some("not powered on", missing) or some("not powered off", extra)
         return len(wanted & alive), len(wanted), text
 
     async def _store(self) -> tuple[int, int, str]:
-        async with _closing(RemoteStore(self._places.store_socket)) as store:
-            try:
-                await store.revision()
-            except StoreUnavailable as error:
-                return 0, 1, str(error)
+        store = RemoteStore(self._places.store_socket)
+        try:
+            await store.revision()
+        except StoreUnavailable as error:
+            return 0, 1, str(error)
+        finally:
+            await store.close()
         return 1, 1, ""
 
     async def _api(self) -> tuple[int, int, str]:
@@ -133,71 +172,57 @@ class Settling:
         return (1, 1, "") if self._places.kubeconfig.exists() else (0, 1, "no kubeconfig yet")
 
     async def _nodes(self) -> tuple[int, int, str]:
-        wanted = {node.name for node in self._spec.nodes}
+        """Nodes are Ready, with the labels and taints of the file, and those that left it are gone."""
         nodes = {node["metadata"]["name"]: node for node in (await self.client.list(kinds.NODE)).items}
-        ready = {name for name, node in nodes.items() if name in wanted and condition_is(node, "Ready")}
-        missing = sorted(wanted - ready)
-        text = _some("not Ready", missing)
+        ready = {name for name, node in nodes.items() if name in self._names and condition_is(node, "Ready")}
+        missing = sorted(self._names - ready)
+        text = some("not Ready", missing)
         if missing and missing[0] in nodes:
             text += f" ({(condition(nodes[missing[0]], 'Ready') or {}).get('message', 'no condition yet')})"
-        return len(ready), len(wanted), text or _some("still there", sorted(set(nodes) - wanted))
+        text = text or some("still there", sorted(set(nodes) - self._names))
+        if not text:
+            for entry in self._spec.nodes:
+                if (patch := node_patch(nodes[entry.name], entry)) is not None:
+                    await self.client.patch(kinds.NODE, entry.name, patch)
+        return len(ready), len(self._names), text
 
     async def _network(self) -> tuple[int, int, str]:
+        await self._restore_network_objects()
         nodes = (await self.client.list(kinds.NODE)).items
         late = [node for node in nodes if not condition_is(node, "NetworkUnavailable", "False")]
         why = (condition(late[0], "NetworkUnavailable") or {}).get("message", "") if late else ""
         return len(nodes) - len(late), len(nodes), f"{late[0]['metadata']['name']}: {why}" if late else ""
 
-    async def _pods(self, found: Informer) -> tuple[int, int, str]:
-        """Once all are up by the API, runtimes are asked: a node that just died is known there first."""
-        pods = list(found.items())
-        done, total, missing = _pods(pods)
-        if missing:
-            return done, total, missing
-        alive = await sandbox_pids(self._places, self._spec.workers)
-        running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
-        gone = [pod["metadata"]["name"] for pod in running if uid_of(pod) not in alive]
-        return total - len(gone), total, _some("ended, and is started again", gone)
+    async def _restore_network_objects(self) -> None:
+        """Make those again that somebody deleted; the plugin writes them once, when the cluster is new."""
+        for kind, manifest in manifests.in_order(self._network_objects, self._table):
+            key = manifests.key_in(kind, manifest.object)
+            try:
+                await self.client.get(kind, key.name, key.namespace)
+            except NotFound:
+                with contextlib.suppress(AlreadyExists):
+                    await self.client.create(kind, manifest.object, namespace=key.namespace)
 
-    async def _manifests(self, brought: Sequence[Manifest]) -> None:
+    async def _pods_running(self) -> list[Object]:
+        coming = PodsComing(self.client, self._places, self._spec, self._brought)
+        following = asyncio.ensure_future(coming.run())
+        try:
+            await coming.synced()
+            await self._stage("pods Running", coming.look, coming.pause)
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+        return coming.pods()
+
+    async def _manifests(self) -> None:
         def applied(done: int, total: int) -> None:
             self._report(Progress("manifests", "running", done=done, total=total))
 
-        self._report(Progress("manifests", "running", total=len(brought)))
+        total = len(self._brought)
+        self._report(Progress("manifests", "running", total=total))
         try:
-            await manifests.apply(self.client, brought, of_cluster(self._spec), applied)
+            await manifests.apply(self.client, self._brought, self._table, applied, nodes=self._names)
         except FabricError as error:
             self._report(Progress("manifests", "failed", str(error)))
             raise
-        self._report(Progress("manifests", "done", done=len(brought), total=len(brought)))
-
-
-def _pods(found: Iterable[Object]) -> tuple[int, int, str]:
-    pods = list(found)
-    late = [pod for pod in pods if not is_up(pod)]
-    text = f"{late[0]['metadata']['name']}: {why_not_up(late[0])}" if late else ""
-    if late and len(late) > 1:
-        text += f", and {len(late) - 1} more"
-    return len(pods) - len(late), len(pods), text
-
-
-def _in_order(pod: Object) -> tuple[str, str, int, str]:
-    """By namespace, and pod-2 before pod-10."""
-    namespace, name = key_of(pod)
-    stem, _, number = name.rpartition("-")
-    return (namespace, stem, int(number), name) if number.isdigit() else (namespace, name, 0, name)
-
-
-def _some(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{what}: {', '.join(names[:3])}{more}"
-
-
-@asynccontextmanager
-async def _closing(thing: Any) -> Any:
-    try:
-        yield thing
-    finally:
-        await thing.close()
+        self._report(Progress("manifests", "done", done=total, total=total))

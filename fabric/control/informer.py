@@ -57,6 +57,9 @@ class Informer:
         """The object in the cache, or None."""
         return self._objects.get(key)
 
+    def __len__(self) -> int:
+        return len(self._objects)
+
     def items(self) -> Iterable[Object]:
         """All objects of the cache as they are now, in no order."""
         return tuple(self._objects.values())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fabric.api.objects import sandbox_id
+from fabric.api.objects import Object, sandbox_id
 from fabric.control.client import Client
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
 from fabric.netstate.port import Host
@@ -233,4 +233,12 @@ class NetworkPlugin(Protocol):
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         """Kinds that the API server shall serve to kubectl for this plugin; empty for most."""
+        ...
+
+    def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
+        """Objects of these kinds that the section spells out, by their paths below `network`.
+
+        `prepare` writes them; `fabric up` makes those again that somebody deleted, and tells of those that
+        somebody changed.
+        """
         ...

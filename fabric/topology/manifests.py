@@ -5,18 +5,18 @@ Only what every object must have is checked here (apiVersion, kind, a name); the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from fabric.errors import BadInput, Problem
-from fabric.topology.document import Document, documents
+from fabric.topology.document import Document, Path, documents
 from fabric.topology.model import Manifest
 
 BYTES_MAX = 64 * 1024 * 1024
 
 
-def manifests(entries: list[Any], lines: Document, source: Path) -> tuple[list[Manifest], list[Problem]]:
+def manifests(entries: list[Any], lines: Document, source: FilePath) -> tuple[list[Manifest], list[Problem]]:
     """Read every entry of `spec.manifests`; return the objects, and all that is wrong with them."""
     found: list[Manifest] = []
     problems: list[Problem] = []
@@ -24,14 +24,16 @@ def manifests(entries: list[Any], lines: Document, source: Path) -> tuple[list[M
         where = f"{source}:{lines.lines[('spec', 'manifests', index)]}"
         try:
             found.extend(
-                _file(source.parent / entry, where) if isinstance(entry, str) else _flat(entry, where)
+                _file(source.parent / entry, where)
+                if isinstance(entry, str)
+                else _flat(entry, where, lines.lines, ("spec", "manifests", index))
             )
         except BadInput as error:
             problems.extend(error.problems)
     return found, problems
 
 
-def _file(path: Path, named_at: str) -> Iterator[Manifest]:
+def _file(path: FilePath, named_at: str) -> Iterator[Manifest]:
     if not path.is_file():
         raise BadInput(
             Problem(named_at, f"no manifest file {str(path)!r}; paths are relative to the topology's folder")
@@ -44,16 +46,18 @@ def _file(path: Path, named_at: str) -> Iterator[Manifest]:
         raise BadInput(Problem(named_at, f"cannot read {path}: {error}")) from None
     for document in documents(text, str(path)):
         if document.value is not None:
-            yield from _flat(document.value, f"{path}:{document.lines[()]}")
+            yield from _flat(document.value, f"{path}:{document.lines[()]}", document.lines, ())
 
 
-def _flat(obj: Any, where: str) -> Iterator[Manifest]:
+def _flat(obj: Any, where: str, lines: Mapping[Path, int], at: Path) -> Iterator[Manifest]:
     """The object itself, or what a `kind: List` holds."""
     if not isinstance(obj, dict):
         raise BadInput(Problem(where, "a manifest must be a mapping with apiVersion, kind and metadata"))
     if obj.get("kind") == "List" and isinstance(obj.get("items"), list):
-        for item in obj["items"]:
-            yield from _flat(item, where)
+        file = where.rpartition(":")[0]
+        for index, item in enumerate(obj["items"]):
+            inside = (*at, "items", index)
+            yield from _flat(item, f"{file}:{lines[inside]}" if inside in lines else where, lines, inside)
         return
     metadata = obj.get("metadata")
     missing = [key for key in ("apiVersion", "kind") if not isinstance(obj.get(key), str) or not obj[key]]
@@ -61,4 +65,4 @@ def _flat(obj: Any, where: str) -> Iterator[Manifest]:
         missing.append("metadata.name")
     if missing:
         raise BadInput(Problem(where, f"a manifest lacks {', '.join(missing)}"))
-    yield Manifest(obj, where)
+    yield Manifest(obj, where, lines, at)

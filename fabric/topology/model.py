@@ -5,6 +5,7 @@ Everything here is already right: `fabric.topology.load` refuses a file before i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,20 @@ class Manifest:
     object: Object
     where: str
     """`file:line` of its first line."""
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    """Line of every value of the document that it stands in, by the value's path there."""
+    at: tuple[str | int, ...] = ()
+    """Its own path in that document."""
+
+    def line_of(self, name: str) -> str:
+        """`file:line` of a field such as `spec.containers[0].image`, or of the nearest one above it."""
+        steps = re.findall(r"\[([^\]]*)\]|([^.\[\]]+)", name)
+        path = [*self.at, *(int(index) if index.isdigit() else index or key for index, key in steps)]
+        file = self.where.rpartition(":")[0]
+        for end in range(len(path), len(self.at), -1):
+            if tuple(path[:end]) in self.lines:
+                return f"{file}:{self.lines[tuple(path[:end])]}"
+        return self.where
 
 
 @dataclass(frozen=True, slots=True)

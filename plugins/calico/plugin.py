@@ -15,6 +15,7 @@ from calico.resources.felix import DEFAULTS
 from calico.retirement import Retirement
 from calico.settings import Settings, settings
 from calico.view import Book
+from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, Problem
@@ -72,6 +73,12 @@ class CalicoPlugin:
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return served.kinds(config)
+
+    def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
+        """Pools and other resources that the file spells out, without the pool that podCIDR becomes."""
+        found = _settings(config)
+        paths = [(found.at[it.KIND, it.name], it) for it in (*found.pools, *found.resources)]
+        return {path: it.to_object() for path, it in paths if path != "options"}
 
 
 def _settings(config: NetworkConfig) -> Settings:

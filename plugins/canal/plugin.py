@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.netstate.objects import NetState
 from fabric.plugin import registry
@@ -77,6 +78,9 @@ class CanalPlugin:
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return self._calico.custom_resources(_calicos(config))
+
+    def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
+        return self._calico.resources(_calicos(config))
 
 
 class CanalAgent:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
@@ -87,6 +88,9 @@ class FlannelPlugin:
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return ()
+
+    def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
+        return {}
 
 
 def _conf(config: NetworkConfig) -> NetConf:

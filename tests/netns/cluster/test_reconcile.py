@@ -1,7 +1,18 @@
 """`up` on a running cluster brings it to the changed file, and disturbs nothing else."""
 
-from support.clusters import fabric, pod
+import json
+
+from support.clusters import fabric, pod, run
 from support.eventually import eventually
+
+
+def ask(cluster, method, path, *options):
+    """Send a request to the API server's unix socket."""
+    socket = f"{cluster.run_folder}/api.sock"
+    done = run(
+        "curl", "-sS", "--fail", "-X", method, "--unix-socket", socket, *options, f"http://fabric{path}"
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def names(report):
@@ -43,3 +54,66 @@ def test_what_a_running_cluster_cannot_change_is_refused_by_line(vxlan):
         assert f"{vxlan.file}:1: spec.network.backend is host-gw" in refused.stderr
     finally:
         vxlan.file.write_text(text)
+
+
+async def test_pods_of_the_file_move_from_a_node_that_left_it(fresh):
+    fresh.up()
+    fresh.write(nodes=1, pods=[pod(f"pod-{i}") for i in range(1, 5)])
+    report = fresh.up()
+    assert names(report) == ["pod-1", "pod-2", "pod-3", "pod-4"]
+    assert {p["node"] for p in report["pods"]} == {"node-1"}
+    assert [node["name"] for node in report["nodes"]] == ["node-1"]
+    assert report["differences"] == []
+    there = fresh.get("/api/v1/pods")["items"]
+    assert sorted(p["metadata"]["name"] for p in there) == names(report)
+
+
+POOL = "/apis/projectcalico.org/v3/ippools/pool-1"
+RESERVATION = {
+    "apiVersion": "projectcalico.org/v3",
+    "kind": "IPReservation",
+    "metadata": {"name": "kept"},
+    "spec": {"reservedCIDRs": ["10.244.0.0/30"]},
+}
+
+
+def calico(cluster, node):
+    """Write a file with one node and one pod, and resources of Calico's."""
+    options = {
+        "ipPools": [{"name": "pool-1", "cidr": "10.244.0.0/17", "natOutgoing": True}],
+        "resources": [RESERVATION],
+    }
+    topology = {
+        "apiVersion": "fabric.dev/v1",
+        "kind": "Topology",
+        "metadata": {"name": cluster.name},
+        "spec": {
+            "nodes": [{"name": "node-1", **node}],
+            "network": {"plugin": "calico", "options": options},
+            "manifests": [pod("pod-1")],
+        },
+    }
+    cluster.file.write_text(json.dumps(topology))
+
+
+def test_what_somebody_deleted_is_there_again_and_a_change_of_the_networks_is_told(fresh):
+    calico(fresh, {"labels": {"rack": "1"}})
+    fresh.up()
+    kept = "/apis/projectcalico.org/v3/ipreservations/kept"
+    ask(fresh, "DELETE", kept)
+    ask(fresh, "DELETE", "/api/v1/namespaces/default/pods/pod-1?gracePeriodSeconds=0")
+    taint = {"key": "dedicated", "value": "edge", "effect": "PreferNoSchedule"}
+    calico(fresh, {"labels": {"zone": "2"}, "taints": [taint]})
+    report = fresh.up()
+    assert names(report) == ["pod-1"]
+    assert fresh.get(kept)["spec"]["reservedCIDRs"] == ["10.244.0.0/30"]
+    node = fresh.get("/api/v1/nodes/node-1")
+    assert node["metadata"]["labels"]["zone"] == "2"
+    assert "rack" not in node["metadata"]["labels"]
+    assert taint in node["spec"]["taints"]
+    patch = ("-H", "Content-Type: application/merge-patch+json", "-d", '{"spec": {"natOutgoing": false}}')
+    ask(fresh, "PATCH", POOL, *patch)
+    told = fabric("up", str(fresh.file))
+    assert told.returncode == 1
+    assert "is not as the file says: 1 node, 1 pod" in told.stdout
+    assert f"! {fresh.file}:1: IPPool pool-1 has another spec.natOutgoing than the file" in told.stdout

@@ -11,7 +11,7 @@ from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
 from fabric.cluster import manifests
 from fabric.control.clock import LoopClock
-from fabric.errors import BadInput, FabricError
+from fabric.errors import FabricError
 from fabric.plugin.served import READ_ONLY, JsonLayout, ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology.model import Manifest
@@ -84,14 +84,6 @@ async def test_a_refused_manifest_is_named_by_its_line(client):
         await manifests.apply(client, [bad], KindTable())
 
 
-def test_an_unknown_kind_is_refused_before_anything_is_built():
-    with pytest.raises(BadInput, match=r"t\.yaml:3: no kind 'Widget'"):
-        manifests.known(
-            [Manifest({"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "x"}}, "t.yaml:3")],
-            KindTable(),
-        )
-
-
 POOL = ServedKind("plugin.example", "v1", "Pool", "pools", False, layout=JsonLayout("/plugin/pools/"))
 SEEN = ServedKind(
     "plugin.example", "v1", "Seen", "seens", False, layout=JsonLayout("/plugin/seens/"), verbs=READ_ONLY
@@ -112,6 +104,67 @@ async def test_kinds_of_the_plugin_are_applied_and_pruned_where_they_can_be():
         assert [kv.key for kv in (await store.range("/plugin/")).kvs] == ["/plugin/pools/one"]
 
 
-def test_a_kind_that_only_the_plugin_writes_is_refused():
-    with pytest.raises(BadInput, match=r"t\.yaml:9: no kind 'Seen' in 'plugin\.example/v1'; served: .*Pool"):
-        manifests.known([of_plugin("Pool"), of_plugin("Seen")], KindTable((*kinds.BUILT_IN, POOL, SEEN)))
+def pod(name: str, **spec) -> Manifest:
+    wanted = {"containers": [{"name": "main", "image": "echo"}], **spec}
+    obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": wanted}
+    return Manifest(obj, "t.yaml:5")
+
+
+async def test_what_somebody_changed_or_deleted_is_told_and_put_back(client):
+    files = [config_map("one", a="1"), config_map("three"), pod("pod-1")]
+    await manifests.put(client, files, KindTable())
+    assert await manifests.differences(client, files, KindTable(), {"node-1"}) == []
+    await client.patch(kinds.CONFIG_MAP, "one", {"data": {"a": "2", "b": "3"}}, namespace="default")
+    await client.delete(kinds.CONFIG_MAP, "three", "default")
+    await client.patch(
+        kinds.POD,
+        "pod-1",
+        [{"op": "replace", "path": "/spec/containers/0/image", "value": "nginx"}],
+        namespace="default",
+        patch_type="application/json-patch+json",
+    )
+    found = await manifests.differences(client, files, KindTable(), {"node-1"})
+    assert sorted(what for _, what in found) == [
+        "ConfigMap default/one has another data.a than the file",
+        "ConfigMap default/three is gone",
+        "Pod default/pod-1 has another spec.containers[0].image than the file",
+    ]
+    await manifests.put(client, [manifest for manifest, _ in found], KindTable())
+    assert await manifests.differences(client, files, KindTable(), {"node-1"}) == []
+    assert (await client.get(kinds.CONFIG_MAP, "one", "default"))["data"] == {"a": "1", "b": "3"}
+
+
+async def test_a_pod_on_a_node_that_left_is_made_anew(client):
+    await manifests.put(
+        client, [pod("pod-1", nodeName="node-2"), pod("pod-2", nodeName="node-1")], KindTable()
+    )
+    versions = {p["metadata"]["name"]: p["metadata"]["uid"] for p in (await client.list(kinds.POD)).items}
+    files = [pod("pod-1"), pod("pod-2", nodeName="node-1")]
+    found = await manifests.differences(client, files, KindTable(), {"node-1"})
+    assert [what for _, what in found] == ["Pod default/pod-1 is on a node that left the file"]
+    await manifests.put(client, files, KindTable(), nodes={"node-1"})
+    there = {p["metadata"]["name"]: p for p in (await client.list(kinds.POD)).items}
+    assert there["pod-1"]["metadata"]["uid"] != versions["pod-1"]
+    assert "nodeName" not in there["pod-1"]["spec"]
+    assert there["pod-2"]["metadata"]["uid"] == versions["pod-2"]
+
+
+@given(documents, documents)
+def test_what_was_patched_is_no_difference(there, wanted):
+    assert manifests.difference(merged(there, wanted), wanted) is None
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "path"),
+    [
+        ({"a": 1}, {"a": 2}, "a"),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [2, 1]}}, "a.b"),
+        ({}, {"a": {"b": 1}}, "a"),
+        ({"l": [{"name": "x", "v": 1}]}, {"l": [{"name": "x", "v": 2}]}, "l[0].v"),
+        ({"l": [{"name": "y"}, {"name": "x", "more": 1}]}, {"l": [{"name": "x"}, {"name": "y"}]}, None),
+        ({"l": []}, {"l": [{"name": "x"}]}, "l[0]"),
+        ({}, {"a": None, "b": {}, "c": [], "d": ""}, None),
+    ],
+)
+def test_the_first_difference_is_named_by_its_path(there, wanted, path):
+    assert manifests.difference(there, wanted) == path

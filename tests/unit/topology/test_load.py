@@ -66,7 +66,7 @@ def test_manifests_are_read_from_files_and_inline_with_their_lines(tmp_path):
     assert [m.object["metadata"]["name"] for m in found] == ["pod-1", "pod-2", "x"]
     assert [m.where for m in found] == [
         f"{tmp_path}/pods.yaml:2",
-        f"{tmp_path}/pods.yaml:6",
+        f"{tmp_path}/pods.yaml:9",
         f"{file}:9",
     ]
 

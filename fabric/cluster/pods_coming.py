@@ -1,0 +1,118 @@
+"""Pods on their way to Running, followed by a watch: a change costs its pod, and not a look at all of them.
+
+A pod of the file that is not there, or is bound to a node that left the file, is made again on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from fabric.api import kinds
+from fabric.api.objects import Key, Object, key_of, uid_of
+from fabric.cluster import manifests
+from fabric.cluster.kinds import of_cluster
+from fabric.cluster.places import Places
+from fabric.cluster.readiness import is_up, why_not_up
+from fabric.cluster.runtimes import sandbox_pids
+from fabric.cluster.spec import ClusterSpec
+from fabric.control.client import Client
+from fabric.control.informer import Informer
+from fabric.topology.model import Manifest
+
+GATHER_SECONDS = 0.01
+"""Changes of so long a time are looked at together."""
+
+
+class PodsComing:
+    """All pods of a cluster, until each is up. Run `run` beside the other methods."""
+
+    def __init__(
+        self, client: Client, places: Places, spec: ClusterSpec, brought: Sequence[Manifest]
+    ) -> None:
+        self._client = client
+        self._places = places
+        self._workers = spec.workers
+        self._nodes = frozenset(node.name for node in spec.nodes)
+        self._table = of_cluster(spec)
+        mine = manifests.in_order(brought, self._table)
+        self._wanted = {manifests.key_in(kind, m.object): m for kind, m in mine if kind == kinds.POD}
+        self._late: dict[Key, Object] = {}
+        self._changed = asyncio.Event()
+        self._informer = Informer(client, kinds.POD)
+        self._informer.on_change(self._note)
+
+    async def run(self) -> None:
+        await self._informer.run()
+
+    async def synced(self) -> None:
+        await self._informer.synced()
+
+    def pods(self) -> list[Object]:
+        """All pods by namespace and name, pod-2 before pod-10."""
+        return sorted(self._informer.items(), key=_in_order)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait until a pod changed, `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        self._changed.clear()
+        await asyncio.sleep(GATHER_SECONDS)
+
+    async def look(self) -> tuple[int, int, str]:
+        """Return (pods that are up, pods, what is missing).
+
+        Once all are up by the API, runtimes are asked: a node that just died is known there first.
+        """
+        total = len(self._informer)
+        if self._late:
+            first = next(iter(self._late.values()))
+            text = f"{first['metadata']['name']}: {why_not_up(first)}"
+            more = f", and {len(self._late) - 1} more" if len(self._late) > 1 else ""
+            await self._put_again(self._stranded())
+            return total - len(self._late), total, text + more
+        lost = self._stranded() + [m for key, m in self._wanted.items() if self._informer.get(key) is None]
+        if lost:
+            await self._put_again(lost)
+            return total - len(lost), total, some("made again", [m.object["metadata"]["name"] for m in lost])
+        alive = await sandbox_pids(self._places, self._workers)
+        running = [
+            pod for pod in self._informer.items() if (pod.get("status") or {}).get("phase") == "Running"
+        ]
+        gone = [pod["metadata"]["name"] for pod in running if uid_of(pod) not in alive]
+        return total - len(gone), total, some("ended, and is started again", gone)
+
+    async def _put_again(self, lost: Sequence[Manifest]) -> None:
+        if lost:
+            await manifests.put(self._client, lost, self._table, nodes=self._nodes)
+
+    def _stranded(self) -> list[Manifest]:
+        """Pods of the file that are bound to a node which left it."""
+        return [
+            self._wanted[key]
+            for key, pod in self._late.items()
+            if key in self._wanted and manifests.is_stranded(kinds.POD, pod, self._nodes)
+        ]
+
+    def _note(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is None or (is_up(new) and not manifests.is_stranded(kinds.POD, new, self._nodes)):
+            self._late.pop(key, None)
+        else:
+            self._late[key] = new
+        self._changed.set()
+
+
+def _in_order(pod: Object) -> tuple[str, str, int, str]:
+    namespace, name = key_of(pod)
+    stem, _, number = name.rpartition("-")
+    return (namespace, stem, int(number), name) if number.isdigit() else (namespace, name, 0, name)
+
+
+def some(what: str, names: Sequence[str]) -> str:
+    """`what: a, b, c and 2 more`, or nothing when there are no names."""
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{what}: {', '.join(names[:3])}{more}"

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from fabric.cluster import manifest_check
+from fabric.errors import BadInput
+from fabric.topology.load import loads
+
+HEAD = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {{name: t}}
+spec:
+  nodes: 2
+  network: {{plugin: {plugin}}}
+  manifests:
+"""
+POD = """\
+    - apiVersion: v1
+      kind: Pod
+      metadata: {name: pod-1}
+      spec:
+        containers:
+          - name: main
+            image: echo
+"""
+
+
+def refused(manifests: str, plugin: str = "flannel") -> list[str]:
+    """The problems of a file with these manifests; its line 8 is their first."""
+    topology = loads(HEAD.format(plugin=plugin) + manifests, Path("t.yaml"))
+    try:
+        manifest_check.check(topology)
+    except BadInput as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def test_what_is_right_is_taken():
+    assert refused(POD) == []
+
+
+def test_a_misspelt_key_is_named_at_its_line():
+    assert refused(POD + "            imag: echo\n") == [
+        't.yaml:15: Pod default/pod-1: unknown field "spec.containers[0].imag"'
+    ]
+
+
+def test_all_faults_are_told_at_once_each_at_its_line():
+    more = """\
+    - apiVersion: v1
+      kind: Pod
+      metadata: {name: pod-2, labels: {a: "b c"}}
+      spec:
+        containers:
+          - name: main
+            image: echo
+            ports:
+              - containerPort: 80
+              - containerPort: 99999
+    - apiVersion: v1
+      kind: ConfigMap
+      metadata: {name: map-1, namespace: nowhere}
+"""
+    found = refused(POD + more)
+    assert [problem.split(": ")[0] for problem in found] == ["t.yaml:17", "t.yaml:24", "t.yaml:25"]
+    assert "metadata.labels" in found[0]
+    assert "spec.containers[0].ports[1].containerPort" in found[1]
+    assert found[2] == 't.yaml:25: ConfigMap nowhere/map-1: namespaces "nowhere" not found'
+
+
+def test_a_namespace_of_the_file_counts_wherever_it_stands():
+    pod = POD.replace("{name: pod-1}", "{name: pod-1, namespace: space-1}")
+    assert refused(pod + "    - {apiVersion: v1, kind: Namespace, metadata: {name: space-1}}\n") == []
+
+
+def test_a_second_object_of_a_name_is_refused():
+    assert refused(POD + POD) == ["t.yaml:15: a second Pod default/pod-1; the first is at t.yaml:8"]
+
+
+def test_a_kind_that_is_not_served_is_refused_with_those_that_are():
+    (found,) = refused("    - {apiVersion: v1, kind: Widget, metadata: {name: x}}\n")
+    assert found.startswith("t.yaml:8: no kind 'Widget' in 'v1'; served: ConfigMap, ")
+
+
+def test_a_kind_that_only_the_plugin_writes_is_refused():
+    affinity = "{apiVersion: projectcalico.org/v3, kind: BlockAffinity, metadata: {name: x}}"
+    (found,) = refused(f"    - {affinity}\n", plugin="calico")
+    assert found.startswith("t.yaml:8: no kind 'BlockAffinity'")
+    assert "IPPool" in found
+
+
+def test_the_plugin_has_its_say_with_what_it_brings_itself():
+    pool = (
+        "{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: p}, spec: {cidr: 10.244.0.0/17}}"
+    )
+    (found,) = refused(f"    - {pool}\n", plugin="calico")
+    assert "t.yaml:8: IPPool p: " in found
+    assert "overlaps" in found
+
+
+def test_a_fault_in_another_file_has_its_line_there(tmp_path):
+    listed = POD + "            imag: echo\n"
+    (tmp_path / "pods.yaml").write_text("apiVersion: v1\nkind: List\nitems:\n" + listed)
+    topology = loads(HEAD.format(plugin="flannel") + "    - pods.yaml\n", tmp_path / "t.yaml")
+    with pytest.raises(BadInput, match=r"pods\.yaml:11: Pod default/pod-1: unknown field"):
+        manifest_check.check(topology)
