@@ -48,12 +48,13 @@ def check_network(topology: Topology) -> None:
     plugin = registry.load(topology.network.plugin)
     found = plugin.problems(chosen.network.config(), chosen.all_facts())
     if found:
-        raise BadInput(
-            *(
-                Problem(topology.where("spec", "network", *_steps(path)), f"spec.network.{path}: {what}")
-                for path, what in found
-            )
-        )
+        raise BadInput(*(_network_problem(topology, path, what) for path, what in found))
+
+
+def _network_problem(topology: Topology, path: str, what: str) -> Problem:
+    """`path` is below `network`, or with a `/` below `spec`."""
+    whole = path[1:] if path.startswith("/") else f"network.{path}"
+    return Problem(topology.where("spec", *_steps(whole)), f"spec.{whole}: {what}")
 
 
 def network_objects(topology: Topology) -> list[Manifest]:

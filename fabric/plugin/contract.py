@@ -192,7 +192,8 @@ class NetworkPlugin(Protocol):
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         """Return what is wrong with the `network` section: (path below `network`, what and what is allowed).
 
-        Paths are dotted: `backend`, `options.SubnetLen`. Sees all, so that all errors come at once.
+        Paths are dotted: `backend`, `options.SubnetLen`; one with a `/` in front is below `spec`: `/podCIDR`.
+        Sees all, so that all errors come at once.
         """
         ...
 

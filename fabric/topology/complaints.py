@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
 
+from fabric.netstate.objects import IPNetwork
 from fabric.topology.document import Document, Path
 
 _SHOWN_CHARACTERS_MAX = 60
@@ -34,6 +36,18 @@ def dotted(path: Path) -> str:
     """`spec.nodes[0].name`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.lstrip(".") or "the file"
+
+
+def range_of(text: str) -> IPNetwork:
+    """Read a range of addresses; ValueError says which rule is broken, and how it would be right."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        try:
+            meant = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise error from None
+        raise ValueError(f"{text} has host bits set; the range that it is in is {meant}") from None
 
 
 def _sentences(path: Path, keyword: str, rule: Mapping[str, Any], value: Any) -> Iterator[tuple[Path, str]]:

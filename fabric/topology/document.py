@@ -6,6 +6,7 @@ themselves or unfold to more than a file of that size can need.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,10 @@ Path = tuple[str | int, ...]
 REPEATED_MAX = 50_000
 """Values that may be reached more than once, by aliases."""
 DEPTH_MAX = 64
-_MERGE = "tag:yaml.org,2002:merge"
+_STANDARD = "tag:yaml.org,2002:"
+_MERGE = f"{_STANDARD}merge"
+_INDICATED = re.compile(r"(?:[:,\[{?-]|^)\s*([!&*@%`][^\s#,}\]].*?)\s*(?:[,}\]]|\s#|$)")
+"""A value that begins with a character that has a meaning of its own in YAML."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,23 @@ def documents(text: str, file: str) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        what = " ".join(filter(None, (error.context, error.problem)))
+        what = " ".join(filter(None, (error.context, error.problem))) + _hint(text, line)
         raise BadInput(Problem(f"{file}:{line}", f"not valid YAML: {what}")) from None
     except yaml.YAMLError as error:
         raise BadInput(Problem(f"{file}:1", f"not valid YAML: {error}".splitlines()[0])) from None
     return [_Reader(file).read(node) for node in nodes if node is not None]
+
+
+def _hint(text: str, line: int) -> str:
+    """Say of a value that begins with a character of YAML's own, such as a selector, how to quote it."""
+    lines = text.splitlines()
+    found = _INDICATED.search(lines[line - 1]) if line <= len(lines) else None
+    return f"; {_must_be_quoted(found[1])}" if found else ""
+
+
+def _must_be_quoted(value: str) -> str:
+    shown = value.replace("'", "''")
+    return f"a value that begins with {value[0]} must be quoted: '{shown}'"
 
 
 class _Reader:
@@ -69,6 +85,10 @@ class _Reader:
                 Problem(f"{self._file}:{line}", "nested too deeply, or an alias that grows without end")
             )
         self._lines[path] = line
+        if not node.tag.startswith(_STANDARD):
+            what = f"the tag {node.tag} is not known here; {_must_be_quoted(node.tag)}"
+            self._problems.append(Problem(f"{self._file}:{line}", what))
+            return None
         if isinstance(node, yaml.MappingNode):
             return {
                 key: self._value(child, (*path, key), at, depth + 1) for key, child, at in self._pairs(node)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import IPNetwork
-from fabric.topology.complaints import complaints, dotted, show
+from fabric.topology.complaints import complaints, dotted, range_of, show
 from fabric.topology.document import Document, documents
 from fabric.topology.document import Path as ValuePath
 from fabric.topology.manifests import manifests
@@ -82,10 +82,18 @@ def _beyond_schema(
     for key, default in (("podCIDR", POD_CIDR), ("serviceCIDR", SERVICE_CIDR)):
         text = spec.get(key, default)
         try:
-            ranges[(key,)] = ipaddress.IPv4Network(text)
+            ranges[(key,)] = found = range_of(text)
         except ValueError as error:
-            what = f"spec.{key} is {show(text)}: {error}; allowed: an IPv4 range such as {POD_CIDR}"
-            yield ("spec", key), what
+            yield (
+                ("spec", key),
+                f"spec.{key} is {show(text)}: {error}; allowed: an IPv4 range such as {default}",
+            )
+        else:
+            if found.version != 4:
+                yield (
+                    ("spec", key),
+                    f"spec.{key} is {show(text)}: IPv6; allowed: an IPv4 range such as {default}",
+                )
     if len(ranges) == 2:
         pods, services = ranges.values()
         if pods.overlaps(services):

@@ -6,7 +6,6 @@ cannot say, and every complaint has its path below `spec`, so that the caller ca
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +15,7 @@ from typing import Any
 from fabric.netstate.objects import IPNetwork
 from fabric.topology import addressing, mininet_topo, soundness
 from fabric.topology.addressing import Ranges
+from fabric.topology.complaints import range_of
 from fabric.topology.document import Path
 from fabric.topology.explicit import explicit, generated
 from fabric.topology.leafspine import NOTHING_BEFORE, Before, leaf_spine
@@ -139,7 +139,7 @@ def _ranges(
     for key in keys:
         at: Path = ("underlay", key)
         try:
-            found[at] = ipaddress.ip_network(options.get(key, SUBNETS[key]))
+            found[at] = range_of(options.get(key, SUBNETS[key]))
         except ValueError as error:
             complaints.append((at, f"{error}; allowed: a range such as {SUBNETS[key]}"))
     for (one_at, one), (other_at, other) in combinations({**found, **others}.items(), 2):

@@ -17,7 +17,7 @@ PODS_MIN = 1
 
 
 def problems(config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
-    """Return (path below `network`, what is wrong and what is allowed)."""
+    """Return (path below `network`, or `/podCIDR`, and what is wrong and what is allowed)."""
     conf, found = check(document(config, OPTIONS), OPTIONS)
     if conf is None:
         return tuple((_path(key, config), what) for key, what in found)
@@ -34,10 +34,13 @@ def _path(key: str, config: NetworkConfig) -> str:
     """Where a key of net-conf.json stands in the topology, as the user spelled it."""
     if key == "Backend.Type":
         return "backend"
-    if key.endswith("Network"):
-        return "plugin"
+    if key in ("Network", "IPv6Network"):
+        return "/podCIDR"
     name = key.removeprefix("Backend.")
-    return "options." + next((given for given in config.options if given.lower() == name.lower()), name)
+    given = next((given for given in config.options if given.lower() == name.lower()), "")
+    if not given and name.endswith("SubnetLen"):
+        return "/podCIDR"  # The length follows from the range.
+    return f"options.{given or name}"
 
 
 def _room(conf: NetConf, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def test_a_right_section_has_no_problems(section):
         (config("vxlan", mtu=1500), "mtu", "1500 does not fit: from 576 to 1450 with backend vxlan"),
         (config("host-gw", mtu=200), "mtu", "200 does not fit: from 576 to 1500"),
         (config(cidrs="fd00:10:244::/48"), "plugin", "node-3 needs an underlay address of each family"),
-        (config(cidrs="10.244.0.0/29"), "plugin", "too small: a prefix of at most /28 is allowed"),
+        (config(cidrs="10.244.0.0/29"), "/podCIDR", "too small: a prefix of at most /28 is allowed"),
     ],
 )
 def test_a_wrong_one_is_answered_with_a_path_and_what_is_allowed(section, path, what):

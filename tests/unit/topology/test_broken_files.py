@@ -68,7 +68,12 @@ BROKEN = {
     "subnet too small": ("192.168.0.0/24", "192.168.0.0/29", 14, "has room for 0 nodes; switch has 2"),
     "mtu too small for IPv6": ("mtu: 1500", "mtu: 900", 15, "1280 to 65535"),
     "mtu is text": ("mtu: 1500", "mtu: large", 15, "a whole number"),
-    "pod range with host bits": ("10.244.0.0/16", "10.244.0.1/16", 16, "host bits set"),
+    "pod range with host bits": (
+        "10.244.0.0/16",
+        "10.244.0.1/16",
+        16,
+        "has host bits set; the range that it is in is 10.244.0.0/16",
+    ),
     "pod range is a name": ("10.244.0.0/16", "pods", 16, "allowed: an IPv4 range"),
     "pods overlap services": ("10.96.0.0/16", "10.244.8.0/24", 16, "overlaps"),
     "pods overlap nodes": ("192.168.0.0/24", "10.244.1.0/24", 14, "overlaps spec.podCIDR"),
@@ -97,6 +102,8 @@ BROKEN = {
     "bracket left open": ("[{key: k", "[[{key: k", 11, "not valid YAML"),
     "list as key": ("podCIDR:", "[a, b]:", 16, "plain text"),
     "unknown alias": ("zone: a", "zone: *a", 8, "not valid YAML"),
+    "selector that YAML takes for a tag": ("zone: a", "zone: !has(x)", 8, "must be quoted: '!has(x)'"),
+    "value with a tag of its own": ("{zone: a}", "!mine {zone: a}", 8, "the tag !mine is not known here"),
     "two documents": ("spec:\n", "---\nspec:\n", 1, "2 YAML documents"),
     "nodes is text": ("nodes:\n", "nodes: two\n  x:\n", 6, "a whole number or a list"),
 }

@@ -74,7 +74,13 @@ BROKEN = {
     "racks and nodes per rack": (LEAF_SPINE, "spines: 2", "nodesPerRack: 2", 11, "follow from nodesPerRack"),
     "a node without rack": (LEAF_SPINE, "racks: 2", "rackLabel: zone", 7, "node-1 has no label 'zone'"),
     "subnet is no range": (LEAF_SPINE, "192.168.0.0/16", "192.168.0.0/33", 15, "192.168.0.0/33"),
-    "subnet has host bits": (LEAF_SPINE, "172.16.0.0/24", "172.16.0.1/24", 17, "host bits"),
+    "subnet has host bits": (
+        LEAF_SPINE,
+        "172.16.0.0/24",
+        "172.16.0.1/24",
+        17,
+        "host bits set; the range that it is in is 172.16.0.0/24",
+    ),
     "subnet of another family": (LEAF_SPINE, "172.16.0.0/24", "fd00::/112", 17, "one family"),
     "prefix shorter than the subnet's": (LEAF_SPINE, "Prefix: 24", "Prefix: 12", 16, "allowed: 16 to 28"),
     "no room for racks": (
