@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fabric.errors import Unauthorized
+from fabric.errors import Forbidden, Unauthorized
 
 OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version", "/version/"))
 """Served to anybody."""
@@ -42,6 +42,16 @@ def authenticate(
             if hmac.compare_digest(known.encode(), given):
                 return User(name, ("system:authenticated",))
     raise Unauthorized("Unauthorized")
+
+
+def refuse_impersonation(headers: Mapping[str, str]) -> None:
+    """Forbidden for who asks in somebody else's name: answering as the asker would be a lie."""
+    asked = next((name for name in headers if name.lower().startswith("impersonate-")), None)
+    if asked is not None:
+        raise Forbidden(
+            f"impersonation is not served (header {asked}; --as, --as-group and --as-uid of kubectl): "
+            "ask as yourself"
+        )
 
 
 def _user_of(certificate: Mapping[str, Any]) -> User:

@@ -1,8 +1,7 @@
 """The bodies of requests: read up to a limit, decoded, and of the types that every object has.
 
 What a kind's own fields must look like is the registry's business; here stands what it may rely on:
-an object's metadata is an object whose names are text, and the bodies of subresources follow the
-definition of their own kind.
+an object's metadata is an object whose names are text.
 """
 
 from __future__ import annotations
@@ -11,11 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from fabric.api.kinds import Kind
 from fabric.api.objects import Object
-from fabric.apiserver import decoding, negotiation
-from fabric.apiserver.routes import Target
-from fabric.apiserver.subresources import subresource_of
+from fabric.apiserver import negotiation
 from fabric.errors import BadRequest, TooLarge
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -33,14 +29,10 @@ async def read(request: web.BaseRequest) -> bytes:
         raise BadRequest(f"the body cannot be read: {error}") from error
 
 
-async def read_object(request: web.BaseRequest, target: Target) -> Object:
-    """The body as an object of the target's kind, or of its subresource's."""
+async def read_object(request: web.BaseRequest) -> Object:
+    """The body as an object, whatever its kind."""
     obj = negotiation.decode_object(await read(request), content_type(request))
     _check_metadata(obj)
-    if target.subresource:
-        below = subresource_of(target.kind, target.subresource)
-        if below.kind != target.kind.kind:
-            _check_types(Kind(below.group, below.version, below.kind, "", True), obj)
     return obj
 
 
@@ -63,9 +55,3 @@ def _check_metadata(obj: Object) -> None:
     for field in _TEXTS:
         if not isinstance(meta.get(field, ""), str | None):
             raise BadRequest(f"metadata.{field}: {meta[field]!r} is not a string")
-
-
-def _check_types(kind: Kind, obj: Object) -> None:
-    faults = ", ".join(map(str, decoding.type_faults(kind, obj)))
-    if faults:
-        raise BadRequest(f"{kind.kind}: {faults}")

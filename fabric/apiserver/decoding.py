@@ -5,11 +5,12 @@ Nothing is copied that need not change: what comes out shares every clean subtre
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
@@ -19,6 +20,8 @@ from fabric.apiserver import schema
 from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
 from fabric.apiserver.schema import TIME, Shape
 
+BASE64 = "byte"
+"""The format of Go's []byte."""
 Report = Callable[[str], None]
 """Is told the path of each unknown field."""
 
@@ -109,13 +112,25 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def type_faults(kind: Kind, obj: Object) -> Iterator[Cause]:
-    """Yield one cause for each value that its type does not have, and each required field that is missing."""
+class TypeFault(NamedTuple):
+    """A value that its type does not have, or a required field that is missing."""
+
+    path: Sequence[str | int]
+    value: Any
+    cause: Cause
+
+    @property
+    def is_missing(self) -> bool:
+        return self.cause.reason == "FieldValueRequired"
+
+
+def type_faults(kind: Kind, obj: Object) -> Iterator[TypeFault]:
+    """Every fault of types, in no order."""
     validator = _validator(kind)
     if validator is None or validator.is_valid(obj):
         return
     for error in validator.iter_errors(obj):
-        yield _cause_of(error)
+        yield TypeFault(error.instance_path, error.instance, _cause_of(error))
 
 
 @cache
@@ -125,7 +140,9 @@ def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
         return None
     defs = {ref: _rewritten(definition) for ref, definition in schema.references(kind).items()}
     return jsonschema_rs.Draft7Validator(
-        _rewritten(found) | {"$defs": defs}, validate_formats=True, formats={TIME: _is_time}
+        _rewritten(found) | {"$defs": defs},
+        validate_formats=True,
+        formats={TIME: _is_time, BASE64: _is_base64},
     )
 
 
@@ -146,6 +163,14 @@ def _is_time(text: str) -> bool:
     return True
 
 
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
 _DROPPED = frozenset({"description", "format", "default", "enum", "properties"})
 
 
@@ -158,8 +183,8 @@ def _rewritten(node: Any) -> Any:
     if "oneOf" in node:
         return {"type": sorted({name for option in node["oneOf"] for name in _types(option["type"])})}
     kept = {key: _rewritten(child) for key, child in node.items() if key not in _DROPPED}
-    if node.get("format") == TIME:
-        kept["format"] = TIME
+    if node.get("format") in (TIME, BASE64):
+        kept["format"] = node["format"]
     kept |= _BOUNDS.get(str(node.get("format")), {})
     if "type" in node:
         kept["type"] = _types(node["type"])

@@ -19,18 +19,26 @@ AGGREGATED = tuple(
 
 
 def group_versions(kinds: Iterable[Kind]) -> dict[str, list[str]]:
-    """The versions of each group, preferred first; the core group is the empty name."""
+    """The versions of each group, preferred first; the core group is the empty name.
+
+    The group of pods' evictions has no resource of its own here, and is listed all the same: kubectl 1.20
+    looks for it to find out whether `drain` may evict, and deletes outright where it is not.
+    """
     found: dict[str, list[str]] = {}
     for kind in kinds:
-        versions = found.setdefault(kind.group, [])
-        if kind.version not in versions:
-            versions.append(kind.version)
+        below = (subresource_of(kind, name) for name in kind.subresources)
+        evicted = [(sub.group, sub.version) for sub in below if sub.kind == "Eviction"]
+        for group, version in ((kind.group, kind.version), *evicted):
+            versions = found.setdefault(group, [])
+            if version not in versions:
+                versions.append(version)
     return found
 
 
-def api_versions() -> Object:
-    """GET /api."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def api_versions(address: str) -> Object:
+    """GET /api. `address` is where the client got us: it may go on asking there, wherever it is."""
+    places = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": places}
 
 
 def api_group_list(kinds: KindTable) -> Object:
@@ -47,11 +55,11 @@ def api_group(kinds: KindTable, name: str) -> Object | None:
 
 def api_resource_list(kinds: KindTable, group: str, version: str) -> Object | None:
     """GET /api/v1 or /apis/<group>/<version>; None when there is no such group-version."""
-    served = [kind for kind in kinds if (kind.group, kind.version) == (group, version)]
-    if not served:
+    if version not in group_versions(kinds).get(group, ()):
         return None
+    served = [kind for kind in kinds if (kind.group, kind.version) == (group, version)]
     resources = [entry for kind in served for entry in (_resource(kind), *_subresources(kind))]
-    group_version = served[0].api_version
+    group_version = f"{group}/{version}" if group else version
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",

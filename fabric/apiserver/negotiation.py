@@ -1,22 +1,25 @@
 """Which representation a client gets, and how the body it sent is read.
 
 `Accept` lists media types, best first; parameters `as`, `g` and `v` ask for a transformed object
-(`as=Table;g=meta.k8s.io;v=v1`). The server offers JSON of all forms, and YAML of plain objects.
+(`as=Table;g=meta.k8s.io;v=v1`). The server offers JSON of all forms, YAML of plain objects, and protobuf of
+those that Kubernetes has a message for: there is none for a Table, nor for a kind of a plugin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from fabric.apiserver import yaml_codec
+from fabric.api.kinds import Kind
+from fabric.apiserver import protobuf_codec, yaml_codec
 from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 YAML = "application/yaml"
 
 DEPTH_MAX = 100
@@ -54,6 +57,17 @@ METADATA = tuple(
 )
 WATCH_OFFERS = (PLAIN, *TABLES, *METADATA)
 OBJECT_OFFERS = (*WATCH_OFFERS, MediaType(YAML))
+PROTOBUF_OFFERS = (
+    MediaType(PROTOBUF),
+    *(replace(media, name=PROTOBUF) for media in METADATA if media.version == "v1"),
+)
+STATUS_OFFERS = (PLAIN, MediaType(YAML), MediaType(PROTOBUF))
+
+
+def offers_of(kind: Kind, *, watch: bool = False) -> Sequence[MediaType]:
+    """What an object, a list or a watch of the kind may be answered in; the first is the default."""
+    offers = WATCH_OFFERS if watch else OBJECT_OFFERS
+    return (*offers, *PROTOBUF_OFFERS) if protobuf_codec.is_known(kind) else offers
 
 
 @lru_cache(maxsize=256)
@@ -84,6 +98,8 @@ def encode(obj: Any, media: MediaType = PLAIN, *, pretty: bool = False) -> bytes
     """The object's bytes in the chosen media type."""
     if media.name == YAML:
         return yaml_codec.encode(obj)
+    if media.name == PROTOBUF:
+        return protobuf_codec.encode(obj)
     if pretty:
         return orjson.dumps(obj, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return orjson.dumps(obj)
@@ -92,15 +108,20 @@ def encode(obj: Any, media: MediaType = PLAIN, *, pretty: bool = False) -> bytes
 def decode(body: bytes, content_type: str) -> Any:
     """The body as JSON data; no content type means JSON.
 
-    BadRequest when it cannot be read, UnsupportedMediaType for protobuf and the like.
+    BadRequest when it cannot be read, UnsupportedMediaType for what is none of the server's formats.
     """
     name = content_type.partition(";")[0].strip().lower()
     if name in _YAML_TYPES:
         return yaml_codec.decode(body, DEPTH_MAX)
     if not name or name == JSON or name.endswith("+json"):
         return _decode_json(body)
+    if name == PROTOBUF:
+        decoded = protobuf_codec.decode(body)
+        check_depth(decoded)
+        return decoded
     raise UnsupportedMediaType(
-        f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
+        "the body of the request was in an unknown format - accepted media types include: "
+        f"{JSON}, {YAML}, {PROTOBUF}"
     )
 
 

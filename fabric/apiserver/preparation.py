@@ -6,17 +6,19 @@ Each step shares what it does not change, so a status write never walks the spec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from fabric.api.kinds import NAMESPACE, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import decoding, zero_values
+from fabric.apiserver import decoding, unmarshalling, zero_values
+from fabric.apiserver.decoding import TypeFault
 from fabric.apiserver.metadata import born, carried_over, metadata_faults
 from fabric.apiserver.options import WriteOptions
 from fabric.apiserver.refusals import Cause, invalid, modified
 from fabric.apiserver.strategies import strategy_of
 from fabric.errors import BadRequest, Conflict
+from fabric.plugin.served import ServedKind
 
 _PATH_NAMED_GROUPS = frozenset({"rbac.authorization.k8s.io"})
 UNKNOWN_FIELDS_MAX = 10
@@ -37,11 +39,23 @@ def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None
         raise BadRequest("the object is nested too deeply") from None
     if unknown:
         _tell_unknown(unknown, options)
-    name = str(clean.get("metadata", {}).get("name", ""))
     faults = list(decoding.type_faults(kind, clean))
-    _raise(kind, name, [cause for cause in faults if not _is_zero_value(cause)])
-    clean = zero_values.filled(kind, clean, [cause.field for cause in faults])
+    if faults:
+        _refuse_types(kind, clean, faults)
+        clean = zero_values.filled(kind, clean, [fault.cause.field for fault in faults])
     return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}, **clean}
+
+
+def _refuse_types(kind: Kind, obj: Object, faults: Sequence[TypeFault]) -> None:
+    """Raise BadRequest for what Go's decoder would not read, Invalid for what is missing.
+
+    A plugin's kind has a schema in upstream's server and no Go type: there all of it is Invalid.
+    """
+    wrong = next((fault for fault in faults if not fault.is_missing), None)
+    if wrong is not None and not isinstance(kind, ServedKind):
+        raise unmarshalling.Undecodable(kind, unmarshalling.reason(kind, wrong.path, wrong.value))
+    name = str(obj.get("metadata", {}).get("name", ""))
+    _raise(kind, name, [fault.cause for fault in faults if not _is_zero_value(fault.cause)])
 
 
 def _is_zero_value(cause: Cause) -> bool:

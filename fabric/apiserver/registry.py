@@ -23,6 +23,7 @@ from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, Write
 from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
 from fabric.apiserver.strategies import rules_of
+from fabric.apiserver.unmarshalling import Undecodable, refused_patch
 from fabric.apiserver.writer import Writer
 from fabric.control.client import WatchEvent
 from fabric.control.clock import Clock
@@ -159,7 +160,10 @@ class Registry:
 
         def change(old: Object) -> Object:
             new = patches.patched(kind, old, patch, patch_type)
-            return preparation.changed_object(kind, old, new, subresource, options)
+            try:
+                return preparation.changed_object(kind, old, new, subresource, options)
+            except Undecodable as error:
+                raise refused_patch(patch, error) from error
 
         return await self._rewrite(kind, namespace, name, change, options)
 

@@ -80,7 +80,7 @@ class Resources:
         return self._page(request, target.kind, page)
 
     async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = await bodies.read_object(request, target)
+        obj = await bodies.read_object(request)
         warnings: list[str] = []
         created = await self._write(
             request,
@@ -96,7 +96,7 @@ class Resources:
         return _warned(self._object(request, target.kind, created, code=201), warnings)
 
     async def _update(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = await bodies.read_object(request, target)
+        obj = await bodies.read_object(request)
         warnings: list[str] = []
         updated = await self._write(
             request,
@@ -157,13 +157,13 @@ class Resources:
         return outcome
 
     def _object(self, request: web.BaseRequest, kind: Kind, obj: Object, code: int = 200) -> web.Response:
-        media = _accepted(request)
+        media = _accepted(request, kind)
         if media.as_:
             obj = representation.of_object(kind, obj, media, _include(request), self._clock.now())
         return _response(request, obj, media, code)
 
     def _page(self, request: web.BaseRequest, kind: Kind, page: ListPage) -> web.Response:
-        media = _accepted(request)
+        media = _accepted(request, kind)
         body = representation.of_page(kind, page, media, _include(request), self._clock.now())
         return _response(request, body, media, 200)
 
@@ -192,8 +192,8 @@ def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:
     return ", ".join(sorted({"OPTIONS", *(method for method, (verb, _) in table.items() if verb in verbs)}))
 
 
-def _accepted(request: web.BaseRequest) -> MediaType:
-    return negotiation.choose(request.headers.get("Accept", ""))
+def _accepted(request: web.BaseRequest, kind: Kind) -> MediaType:
+    return negotiation.choose(request.headers.get("Accept", ""), negotiation.offers_of(kind))
 
 
 def _include(request: web.BaseRequest) -> str:

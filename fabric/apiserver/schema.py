@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import orjson
@@ -25,24 +26,31 @@ _REF = "#/$defs/"
 _KEEPS_UNKNOWN = "x-kubernetes-preserve-unknown-fields"
 
 
+KUBERNETES = (1, 34)
+"""The version that is emulated: the definitions are its own, and clients are told so."""
+
+
+@cache
+def _bundle() -> tuple[str, Traversable]:
+    """The newest patch version of it that is bundled, as `v1.34.2`, and the folder of its schemas."""
+    folder = files("kubernetes_validate") / "kubernetes-json-schema"
+    found = [(matched, entry) for entry in folder.iterdir() if (matched := _VERSION.fullmatch(entry.name))]
+    of_minor = [(int(m[3]), entry) for m, entry in found if (int(m[1]), int(m[2])) == KUBERNETES]
+    patch, newest = max(of_minor, key=lambda pair: pair[0])
+    return f"v{KUBERNETES[0]}.{KUBERNETES[1]}.{patch}", newest
+
+
 @cache
 def definitions() -> Mapping[str, Definition]:
-    """All definitions by name (`io.k8s.api.core.v1.Pod`), of the newest bundled Kubernetes version."""
-    bundle = files("kubernetes_validate") / "kubernetes-json-schema"
-    versions = (found for entry in bundle.iterdir() if (found := _VERSION.fullmatch(entry.name)))
-    newest = max(versions, key=lambda found: tuple(map(int, found.groups())))
-    document = orjson.loads((bundle / newest[0] / "_definitions.json").read_bytes())
+    """All definitions by name (`io.k8s.api.core.v1.Pod`)."""
+    document = orjson.loads((_bundle()[1] / "_definitions.json").read_bytes())
     defs: dict[str, Definition] = document["$defs"]
     return defs
 
 
-@cache
 def version() -> str:
-    """The Kubernetes version of the definitions, as `v1.37.0`."""
-    bundle = files("kubernetes_validate") / "kubernetes-json-schema"
-    versions = [found for entry in bundle.iterdir() if (found := _VERSION.fullmatch(entry.name))]
-    newest = max(versions, key=lambda found: tuple(map(int, found.groups())))
-    return newest[0].removesuffix("-local")
+    """The Kubernetes version of the definitions, as `v1.34.2`."""
+    return _bundle()[0]
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from fabric.apiserver import negotiation, status
-from fabric.apiserver.authentication import OPEN_PATHS, authenticate
+from fabric.apiserver.authentication import OPEN_PATHS, authenticate, refuse_impersonation
 from fabric.apiserver.certificates import Pki
 from fabric.apiserver.documents import Documents
 from fabric.apiserver.listeners import Listener, tls_socket, unix_socket
@@ -26,7 +26,7 @@ from fabric.apiserver.registry import Registry
 from fabric.apiserver.resources import Resources
 from fabric.apiserver.routes import target_of, unknown_path
 from fabric.control.clock import Clock, LoopClock
-from fabric.errors import ApiError, FabricError
+from fabric.errors import ApiError, FabricError, NotAcceptable
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -100,12 +100,12 @@ class ApiServer:
         try:
             return await answer(request)
         except FabricError as error:
-            return _refusal(status.api_error(error))
+            return _refusal(request, status.api_error(error))
         except ConnectionError:
             # The client has hung up: nobody reads this, and it is nobody's fault.
             return web.Response()
         except Exception as bug:
-            return _refusal(status.unexpected(f"{request.method} {request.path}", bug))
+            return _refusal(request, status.unexpected(f"{request.method} {request.path}", bug))
 
     async def _answer_if_known(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path not in OPEN_PATHS:
@@ -116,6 +116,7 @@ class ApiServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         target = target_of(request.path, self._registry.kinds)
         if target is not None:
+            refuse_impersonation(request.headers)
             return await self._resources.answer(request, target)
         document = self._documents.answer(request)
         if document is None:
@@ -123,8 +124,14 @@ class ApiServer:
         return document
 
 
-def _refusal(error: ApiError) -> web.Response:
-    headers = {"Content-Type": negotiation.JSON}
+def _refusal(request: web.BaseRequest, error: ApiError) -> web.Response:
+    """The refusal as the client accepts it, and as JSON when it accepts nothing that there is."""
+    try:
+        media = negotiation.choose(request.headers.get("Accept", ""), negotiation.STATUS_OFFERS)
+    except NotAcceptable:
+        media = negotiation.PLAIN
+    headers = {"Content-Type": media.name}
     if retry := error.details.get("retryAfterSeconds"):
         headers["Retry-After"] = str(retry)
-    return web.Response(body=negotiation.encode(status.failure(error)), status=error.code, headers=headers)
+    body = negotiation.encode(status.failure(error), media)
+    return web.Response(body=body, status=error.code, headers=headers)

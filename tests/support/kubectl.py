@@ -1,13 +1,12 @@
-"""A real kubectl for tests: Debian's 1.20, unpacked beside the checkout and never installed.
+"""Real kubectls for tests: those of three Debian suites, unpacked beside the checkout and never installed.
 
-Fetched once with `apt-get download`. Tests that ask for it fail where that is not possible.
+Each is fetched once. Tests that ask for one fail where that is not possible.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import subprocess
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -18,7 +17,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-CACHE = Path(__file__).parents[2] / ".cache" / "kubectl-1.20"
+from support.debian import debian_package
+
+CACHE = Path(__file__).parents[2] / ".cache" / "kubectl"
+SUITES = {"1.20": "bookworm", "1.32": "trixie", "1.36": "sid"}
+PACKAGES = {"bookworm": "kubernetes-client", "trixie": "kubectl", "sid": "kubectl"}
+"""What has kubectl in each suite: 1.20, 1.32 and, in the unstable one, what is newest there (1.36)."""
 SECONDS_MAX = 30.0
 
 
@@ -34,7 +38,8 @@ class Answer:
 class Kubectl:
     """Commands against one cluster, with a home of its own."""
 
-    def __init__(self, binary: Path, home: Path, kubeconfig: str) -> None:
+    def __init__(self, binary: Path, home: Path, kubeconfig: str, version: str = "1.20") -> None:
+        self.version = version
         home.mkdir(parents=True, exist_ok=True)
         config = home / "kubeconfig"
         config.write_text(kubeconfig)
@@ -72,38 +77,21 @@ class Kubectl:
 
 
 def kubectl_1_20() -> Path:
-    """The binary; fails the test when it is not there and cannot be fetched."""
-    binary = CACHE / "usr" / "bin" / "kubectl"
-    if not binary.exists():
-        _fetch(binary)
-    return binary
+    """The binary that Debian bookworm has."""
+    return kubectl_of("bookworm")
 
 
-def _fetch(binary: Path) -> None:
+def kubectl_of(suite: str) -> Path:
+    """The binary of a Debian suite; fails the test when it is not there and cannot be fetched."""
+    binary = CACHE / suite / "usr" / "bin" / "kubectl"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if binary.exists():
-            return
-        try:
-            _download()
-            draft = CACHE / f".unpacked-{os.getpid()}"
-            package = next(CACHE.glob("kubernetes-client_1.20*.deb"))
-            _run("dpkg", "-x", str(package), str(draft))
-            binary.parent.mkdir(parents=True, exist_ok=True)
-            (draft / "usr" / "bin" / "kubectl").rename(binary)
-        except (OSError, subprocess.SubprocessError, StopIteration) as error:
-            pytest.fail(f"needs Debian's kubernetes-client 1.20, which cannot be fetched: {error}")
-
-
-def _download() -> None:
-    """A machine that has never asked for its packages' list asks now."""
-    try:
-        _run("apt-get", "download", "kubernetes-client")
-    except subprocess.CalledProcessError:
-        _run("apt-get", "update")
-        _run("apt-get", "download", "kubernetes-client")
-
-
-def _run(*words: str) -> None:
-    subprocess.run(words, cwd=CACHE, check=True, capture_output=True, timeout=120)
+        if not binary.exists():
+            try:
+                debian_package(PACKAGES[suite], suite, CACHE / suite)
+            except (OSError, subprocess.SubprocessError, ValueError) as error:
+                said = getattr(error, "stderr", None) or b""
+                what = f"{PACKAGES[suite]} of Debian {suite}"
+                pytest.fail(f"needs {what}, which cannot be fetched: {error}\n{said.decode()}")
+    return binary

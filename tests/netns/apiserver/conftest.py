@@ -2,7 +2,7 @@
 
 import pytest
 from support.api_server import api_server
-from support.kubectl import Kubectl, kubectl_1_20
+from support.kubectl import SUITES, Kubectl, kubectl_of
 from support.raw_http import raw_http
 
 
@@ -12,9 +12,10 @@ async def running(tmp_path):
         yield served
 
 
-@pytest.fixture
-def kubectl(running, tmp_path):
-    return Kubectl(kubectl_1_20(), tmp_path / "home", running.kubeconfig)
+@pytest.fixture(params=["1.20", "1.32", "1.36"])
+def kubectl(request, running, tmp_path):
+    """The client of each of three Debian suites; tests that differ by client ask for its `version`."""
+    return Kubectl(kubectl_of(SUITES[request.param]), tmp_path / "home", running.kubeconfig, request.param)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import yaml
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+CONTAINER = {"name": "web", "image": "nginx", "resources": None, "env": None}
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -155,7 +156,8 @@ async def test_discovery_comes_whole_or_piece_by_piece(http):
     assert headers["Content-Type"] == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     assert orjson.loads(body)["items"][0]["versions"][0]["version"] == "v1"
     groups = await http.json("GET", "/apis")
-    assert [group["name"] for group in groups["groups"]] == ["coordination.k8s.io"]
+    assert [group["name"] for group in groups["groups"]] == ["policy", "coordination.k8s.io"]
+    assert (await http.json("GET", "/apis/policy/v1"))["resources"] == []
     resources = (await http.json("GET", "/api/v1"))["resources"]
     eviction = next(found for found in resources if found["name"] == "pods/eviction")
     assert (eviction["group"], eviction["version"], eviction["kind"]) == ("policy", "v1", "Eviction")
@@ -175,7 +177,37 @@ async def test_openapi_is_sent_once(http):
 async def test_health_and_version_are_there(http):
     for path in ("/healthz", "/livez", "/readyz"):
         assert (await http("GET", path))[2] == b"ok"
+        assert (await http("GET", f"{path}/ping"))[2] == b"ok"
+        assert (await http("GET", f"{path}/unicorn"))[0] == 404
+        told = f"[+]ping ok\n[+]log excluded: ok\n[+]etcd ok\n{path[1:]} check passed\n"
+        assert (await http("GET", f"{path}?verbose&exclude=log"))[2].decode() == told
     assert (await http.json("GET", "/version/"))["major"] == "1"
+
+
+async def test_who_asks_in_anothers_name_is_refused(http):
+    for header in ("Impersonate_User", "Impersonate_Group", "Impersonate_Extra_scopes", "Impersonate_Uid"):
+        refused = await http.json("GET", CONFIG_MAPS, **{header: "jane"})
+        assert (refused["code"], refused["reason"]) == (403, "Forbidden")
+        assert "impersonation is not served" in refused["message"]
+
+
+async def test_null_means_not_given_everywhere(http):
+    pod = {"metadata": {"name": "pod-1", "creationTimestamp": None}, "spec": {"containers": [CONTAINER]}}
+    pods = "/api/v1/namespaces/default/pods"
+    code, _, _ = await http("POST", pods, {**pod, "status": None})
+    assert code == 201
+    meta = {"name": "pod-1", "creationTimestamp": None, "labels": None}
+    await http("POST", "/api/v1/nodes", {"metadata": {"name": "node-1"}, "spec": None})
+    target = {"kind": "Node", "name": "node-1", "namespace": None}
+    code, _, body = await http("POST", f"{pods}/pod-1/binding", {"metadata": meta, "target": target})
+    assert code == 201, body
+    options = {"gracePeriodSeconds": 0, "preconditions": None, "dryRun": None, "propagationPolicy": None}
+    code, _, body = await http("POST", f"{pods}/pod-1/eviction", {"metadata": meta, "deleteOptions": options})
+    assert code == 201, body
+    assert orjson.loads(body)["details"] == {}
+    assert (await http("GET", f"{pods}/pod-1"))[0] == 404
+    code, _, _ = await http("DELETE", "/api/v1/nodes/node-1", {**options, "kind": None, "apiVersion": None})
+    assert code == 200
 
 
 async def test_the_socket_is_for_its_owner_only(running):

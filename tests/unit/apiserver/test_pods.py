@@ -181,10 +181,10 @@ async def test_the_rest_of_a_pod_may_not_change(client, change):
         await client.patch(POD, "pod-1", {"spec": change}, namespace="default", patch_type=STRATEGIC)
 
 
-async def test_a_binding_that_is_junk_is_invalid(client):
+async def test_a_binding_that_is_junk_is_a_bad_request(client):
     await client.create(POD, pod(), namespace="default")
     for target in ("node-1", ["node-1"], {"name": 1}):
-        with pytest.raises(Invalid):
+        with pytest.raises(BadRequest):
             await client.create(
                 POD, {**BINDING, "target": target}, namespace="default", subresource="binding"
             )

@@ -48,13 +48,59 @@ async def test_nulls_are_as_good_as_absent(registry):
     assert made["metadata"]["creationTimestamp"]
 
 
-async def test_a_wrong_type_names_field_and_value(registry):
+FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (
+            {"terminationGracePeriodSeconds": "soon"},
+            FIELD.format("string", "PodSpec.spec.terminationGracePeriodSeconds", "int64"),
+        ),
+        (
+            {"terminationGracePeriodSeconds": 2**63},
+            FIELD.format("number 9223372036854775808", "PodSpec.spec.terminationGracePeriodSeconds", "int64"),
+        ),
+        ({"containers": {}}, FIELD.format("object", "PodSpec.spec.containers", "[]v1.Container")),
+        ({"containers": [None]}, FIELD.format("null", "PodSpec.spec.containers", "v1.Container")),
+        (
+            {"containers": [{"name": "a", "ports": [{"containerPort": 1.5}]}]},
+            FIELD.format("number 1.5", "ContainerPort.spec.containers.ports.containerPort", "int32"),
+        ),
+        (
+            {"containers": [{"name": "a", "livenessProbe": {"httpGet": []}}]},
+            FIELD.format("array", "Probe.spec.containers.livenessProbe.httpGet", "v1.HTTPGetAction"),
+        ),
+        ({"nodeSelector": {"disk": 1}}, FIELD.format("number", "PodSpec.spec.nodeSelector", "string")),
+        ({"nodeSelector": "disk"}, FIELD.format("string", "PodSpec.spec.nodeSelector", "map[string]string")),
+        ({"hostNetwork": "yes"}, FIELD.format("string", "PodSpec.spec.hostNetwork", "bool")),
+        (
+            {"containers": [{"name": "a", "resources": {"limits": {"cpu": []}}}]},
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+    ],
+)
+async def test_a_wrong_type_is_refused_in_the_words_of_gos_decoder(registry, wrong, why):
+    with pytest.raises(BadRequest) as caught:
+        await registry.create(POD, "default", pod(**wrong), STRICT)
+    assert caught.value.message == f'Pod in version "v1" cannot be handled as a Pod: {why}'
+
+
+async def test_a_patch_to_a_wrong_type_is_invalid_as_a_whole(client):
+    await client.create(POD, pod(), namespace="default")
     with pytest.raises(Invalid) as caught:
-        await registry.create(POD, "default", pod(terminationGracePeriodSeconds="soon"), STRICT)
+        await client.patch(POD, "pod-1", {"spec": {"priority": "high"}}, namespace="default")
+    why = FIELD.format("string", "PodSpec.spec.priority", "int32")
     assert caught.value.message == (
-        'Pod "pod-1" is invalid: spec.terminationGracePeriodSeconds: Invalid value: "soon": '
-        "must be of type integer"
+        r' "" is invalid: patch: Invalid value: "{\"spec\":{\"priority\":\"high\"}}": ' + why
     )
+
+
+@pytest.mark.parametrize(("data", "at"), [("not base64", 3), ("a!", 1), ("abc", 0), ("abcdef", 4)])
+async def test_data_that_is_not_base64_is_refused_with_the_place(registry, data, at):
+    with pytest.raises(BadRequest, match=f"as a Secret: illegal base64 data at input byte {at}$"):
+        await registry.create(SECRET, "default", {"metadata": {"name": "s"}, "data": {"a": data}}, STRICT)
 
 
 async def test_all_faults_come_at_once_with_their_causes(registry):
@@ -122,7 +168,6 @@ async def test_metadata_must_be_well_formed(registry, meta, field):
 @pytest.mark.parametrize(
     ("kind", "body", "field"),
     [
-        (SECRET, {"data": {"a": "%"}}, "data[a]"),
         (SECRET, {"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}, "data[tls.key]"),
         (SECRET, {"stringData": {"a b": ""}}, "data[a b]"),
         (CONFIG_MAP, {"data": {"a": "x" * 2_000_000}}, ""),
@@ -144,14 +189,6 @@ async def test_an_immutable_config_map_stays_as_it_is(client):
     await client.patch(CONFIG_MAP, "map-1", {"metadata": {"labels": {"a": "b"}}}, namespace="default")
 
 
-async def test_a_null_in_a_list_is_a_fault_and_no_crash(registry):
-    body = pod()
-    body["spec"]["containers"] = [None]
-    assert await causes_of(registry.create(POD, "default", body, STRICT)) == [
-        ("FieldValueTypeInvalid", "spec.containers[0]")
-    ]
-
-
 async def test_a_status_need_not_say_everything(client):
     await client.create(POD, pod(), namespace="default")
     status = {"status": {"containerStatuses": [{"name": "main", "ready": True}]}}
@@ -159,15 +196,26 @@ async def test_a_status_need_not_say_everything(client):
     assert made["status"]["containerStatuses"][0]["ready"] is True
 
 
+LAYOUT = '" as "2006-01-02T15:04:05Z07:00": cannot parse '
+
+
 @pytest.mark.parametrize(
-    "text", ["garbage", "2026-01-01T00:00:00", "20260101T000000Z", "2026-13-01T00:00:00Z"]
+    ("text", "why"),
+    [
+        ("garbage", LAYOUT + '"garbage" as "2006"'),
+        ("2026-01-01T00:00:00", LAYOUT + '"" as "Z07:00"'),
+        ("20260101T000000Z", LAYOUT + '"0101T000000Z" as "-"'),
+        ("2026-13-01T00:00:00Z", '": day out of range'),
+        ("2026-01-01T00:00:00Z!", '": extra text: "!"'),
+    ],
 )
-async def test_a_time_that_nobody_can_read_is_refused(client, text):
+async def test_a_time_that_nobody_can_read_is_refused(client, text, why):
     await client.create(POD, pod(), namespace="default")
-    with pytest.raises(Invalid, match=r"status\.startTime"):
+    with pytest.raises(Invalid) as caught:
         await client.patch(
             POD, "pod-1", {"status": {"startTime": text}}, namespace="default", subresource="status"
         )
+    assert caught.value.message.endswith(f'parsing time "{text}{why}')
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00.123456+01:00"])
@@ -177,11 +225,6 @@ async def test_a_time_of_rfc_3339_is_taken(client, text):
         POD, "pod-1", {"status": {"startTime": text}}, namespace="default", subresource="status"
     )
     assert made["status"]["startTime"] == text
-
-
-async def test_a_number_beyond_its_type_is_refused(registry):
-    request = registry.create(POD, "default", pod(terminationGracePeriodSeconds=2**63), STRICT)
-    assert await causes_of(request) == [("FieldValueInvalid", "spec.terminationGracePeriodSeconds")]
 
 
 async def test_a_nul_byte_in_a_pod_is_refused(registry):

@@ -100,4 +100,4 @@ def test_a_body_may_be_nested_a_hundred_deep_and_no_deeper(opening, closing, con
 
 def test_other_formats_are_unsupported():
     with pytest.raises(UnsupportedMediaType):
-        decode(b"", "application/vnd.kubernetes.protobuf")
+        decode(b"", "application/cbor")

@@ -1,0 +1,67 @@
+"""The Go structs of the kinds that are served: what OpenAPI does not tell of their fields.
+
+The table says each field's number in Protocol Buffers, its Go type, and whether JSON leaves it out when it is
+empty; `bin/go-types` makes it from Kubernetes' sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import orjson
+
+META_KINDS = frozenset(
+    ("DeleteOptions", "Status", "WatchEvent", "PartialObjectMetadata", "PartialObjectMetadataList")
+)
+"""Kinds of meta/v1, which may stand under the version of any group."""
+_SCALARS = frozenset(("string", "bool", "int32", "int64", "int", "float64", "[]byte"))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a struct."""
+
+    name: str
+    """As in JSON; an inlined struct's fields stand among those of its parent, and this is its type."""
+    number: int
+    shape: str
+    """`*` for a pointer, `[]` for a list, `map` for a map by name, or nothing."""
+    type: str
+    """A scalar of Go, Time, MicroTime, Quantity, IntOrString, Json, RawExtension, or a struct's name."""
+    omits_empty: bool
+    is_inline: bool
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.type in _SCALARS
+
+
+Struct = tuple[Field, ...]
+
+
+@cache
+def structs() -> Mapping[str, Struct]:
+    """All structs by name, such as `core/v1.PodSpec`."""
+    table = orjson.loads((files("fabric.apiserver") / "go_types.json").read_bytes())
+    return {name: tuple(_field(field, *row) for field, row in rows.items()) for name, rows in table.items()}
+
+
+def _field(name: str, number: int, type_: str, flag: str = "") -> Field:
+    shape = ""
+    if type_ not in _SCALARS:
+        for prefix, shape_ in (("*", "*"), ("[]", "[]"), ("map[string]", "map")):
+            if type_.startswith(prefix):
+                shape, type_ = shape_, type_.removeprefix(prefix)
+                break
+    return Field(name, number, shape, type_, flag == "omitempty", flag == "inline")
+
+
+def struct_name(api_version: str, kind: str) -> str | None:
+    """The struct of a kind, or None when the table has none."""
+    group, _, version = api_version.rpartition("/")
+    package = f"{group.partition('.')[0] or 'core'}/{version}"
+    name = f"meta/v1.{kind}" if kind in META_KINDS else f"{package}.{kind}"
+    return name if name in structs() else None
