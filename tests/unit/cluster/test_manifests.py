@@ -84,14 +84,16 @@ async def test_a_refused_manifest_is_named_by_its_line(client):
         await manifests.apply(client, [bad], KindTable())
 
 
-POOL = ServedKind("plugin.example", "v1", "Pool", "pools", False, layout=JsonLayout("/plugin/pools/"))
+POOL = ServedKind("manifests.example", "v1", "Pool", "pools", False, layout=JsonLayout("/plugin/pools/"))
 SEEN = ServedKind(
-    "plugin.example", "v1", "Seen", "seens", False, layout=JsonLayout("/plugin/seens/"), verbs=READ_ONLY
+    "manifests.example", "v1", "Seen", "seens", False, layout=JsonLayout("/plugin/seens/"), verbs=READ_ONLY
 )
 
 
 def of_plugin(kind: str, name: str = "one") -> Manifest:
-    return Manifest({"apiVersion": "plugin.example/v1", "kind": kind, "metadata": {"name": name}}, "t.yaml:9")
+    return Manifest(
+        {"apiVersion": "manifests.example/v1", "kind": kind, "metadata": {"name": name}}, "t.yaml:9"
+    )
 
 
 async def test_kinds_of_the_plugin_are_applied_and_pruned_where_they_can_be():
