@@ -14,7 +14,7 @@ from typing import Any
 
 from fabric.api.objects import Object, uid_of
 
-KUBELET_VERSION = "v1.37.0-fabric"
+KUBELET_VERSION = "v1.33.0-fabric"
 DEFAULT_CAPACITY: Mapping[str, str] = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
 

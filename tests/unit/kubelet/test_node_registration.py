@@ -27,7 +27,7 @@ async def test_the_node_registers_with_labels_capacity_and_addresses(node):
         status = node.node()["status"]
         assert status["capacity"] == status["allocatable"] == {"cpu": "16", "memory": "8Gi", "pods": "110"}
         assert {"type": "InternalIP", "address": "192.168.0.11"} in status["addresses"]
-        assert status["nodeInfo"]["kubeletVersion"] == "v1.37.0-fabric"
+        assert status["nodeInfo"]["kubeletVersion"] == "v1.33.0-fabric"
         assert status["nodeInfo"]["containerRuntimeVersion"].startswith("fabric://")
 
 
