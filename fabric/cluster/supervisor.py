@@ -84,6 +84,7 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
     """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
     try:
         os.setsid()
+        _reset_signals()
         _go_first()
         mark.join_as_supervisor()
         if os.fork() > 0:
@@ -184,7 +185,7 @@ def _become(places: Places, mark: Mark, child: _Child, parent: int) -> NoReturn:
     """In the forked child: turn into the component; never returns."""
     code = 1
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -227,6 +228,14 @@ def _go_first() -> None:
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(_AUTOGROUP_NICE))
+
+
+def _reset_signals() -> None:
+    """Take signals as a new program does, but for those that Python ignores: no nohup is inherited."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _raise_file_limit() -> None:

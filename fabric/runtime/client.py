@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from fabric.api.objects import sandbox_id
 from fabric.errors import FabricError
 from fabric.runtime.client_exec import RemoteExec
 from fabric.runtime.contract import (
@@ -22,6 +23,7 @@ from fabric.runtime.contract import (
     DaemonSpec,
     DaemonStatus,
     ExecSession,
+    Mount,
     NodeSpec,
     RuntimeRefused,
     SandboxSpec,
@@ -30,6 +32,8 @@ from fabric.runtime.contract import (
 from fabric.runtime.endings import EVERYTHING, Endings
 from fabric.runtime.wire import Frames, pack
 
+ANSWER_SECONDS_MAX = 30.0
+"""More than any request takes whose processes do what they are told; beyond, the caller tries again."""
 _RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.02, 0.1
 _READ_BYTES_MAX = 64 * 1024
 
@@ -89,7 +93,8 @@ class RuntimeClient:
         return tuple(_daemon_status(status) for status in await self._call("daemons", key=node))
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
-        return SandboxStatus(**await self._call("start_sandbox", spec=_plain(spec)))
+        plain = _plain(spec) | {"sandbox_id": sandbox_id(spec.id)}
+        return SandboxStatus(**await self._call("start_sandbox", spec=plain))
 
     async def stop_sandbox(self, id: str) -> None:
         await self._call("stop_sandbox", key=id)
@@ -147,7 +152,12 @@ class RuntimeClient:
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
         try:
             self._writer.write(_packed({"id": id, "op": op, **arguments}))
-            return await answer
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await answer
+        except TimeoutError:
+            raise FabricError(
+                f"the runtime at {self._path} did not answer {op} within {ANSWER_SECONDS_MAX:.0f} s"
+            ) from None
         finally:
             self._answers.pop(id, None)
 
@@ -200,18 +210,32 @@ def _daemon_status(status: dict[str, Any]) -> DaemonStatus:
     return DaemonStatus(**status | {"argv": tuple(status["argv"])})
 
 
-def _plain(spec: NodeSpec | DaemonSpec | SandboxSpec | ContainerSpec) -> dict[str, Any]:
+def _plain(spec: NodeSpec | DaemonSpec | SandboxSpec | ContainerSpec | Mount) -> dict[str, Any]:
     """Return a spec as JSON has it, without what is left at its default."""
-    return {key: _json(value) for key, value in asdict(spec).items() if value not in (None, {}, ())}
+    values = ((name, getattr(spec, name), default) for name, default in _DEFAULTS[type(spec)])
+    return {name: _json(value) for name, value, default in values if value != default}
+
+
+def _defaults(kind: type) -> list[tuple[str, Any]]:
+    return [
+        (field.name, field.default if field.default_factory is MISSING else field.default_factory())
+        for field in fields(kind)
+    ]
+
+
+_DEFAULTS = {kind: _defaults(kind) for kind in (NodeSpec, DaemonSpec, SandboxSpec, ContainerSpec, Mount)}
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items() if item is not None}
-    if isinstance(value, tuple | list):
-        return [_json(item) for item in value]
+    match value:
+        case Path():
+            return str(value)
+        case Mount():
+            return _plain(value)
+        case tuple() | list():
+            return [_json(item) for item in value]
+        case Mapping():
+            return dict(value)
     return value
 
 

@@ -11,6 +11,7 @@ from fabric.errors import FabricError
 from fabric.runtime.contract import RuntimeRefused, StartError
 from fabric.runtime.wire import Frames, pack
 
+START_SECONDS_MAX = 30.0
 _READ_BYTES_MAX = 4096
 
 
@@ -30,12 +31,21 @@ class RemoteExec:
         cls, path: str, request: dict[str, Any], fds: tuple[int | None, int | None, int | None]
     ) -> RemoteExec:
         """Ask for the program and hand over the descriptors; StartError or FabricError."""
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise FabricError(f"no connection to the runtime: {error.strerror}") from error
         end.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(end, path)
-            await _send(end, pack(request), () if request["tty"] else fds)
-            return await cls._started(end)
+            async with asyncio.timeout(START_SECONDS_MAX):
+                await asyncio.get_running_loop().sock_connect(end, path)
+                await _send(end, pack(request), () if request["tty"] else fds)
+                return await cls._started(end)
+        except TimeoutError:
+            end.close()
+            raise FabricError(
+                f"the runtime at {path} did not answer {request['op']} within {START_SECONDS_MAX:.0f} s"
+            ) from None
         except OSError as error:
             end.close()
             raise FabricError(f"the runtime at {path} does not answer; it is being restarted") from error

@@ -35,13 +35,13 @@ class Connection:
         self._request = request
         self._frames = Frames()
         self._waiting = bytearray()
-        self._open = True
+        self.is_open = True
         end.setblocking(False)
         poll.watch(end.fileno(), self._ready)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send, or keep for later; descriptors go along only when nothing waits."""
-        if not self._open:
+        if not self.is_open:
             return
         data = pack(message)
         if fds and not self._waiting:
@@ -58,9 +58,9 @@ class Connection:
         return fds
 
     def close(self) -> None:
-        if not self._open:
+        if not self.is_open:
             return
-        self._open = False
+        self.is_open = False
         self._poll.forget(self._end.fileno())
         self._end.close()
         for fd in self.take_fds():
@@ -71,7 +71,7 @@ class Connection:
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
-        if self._open and events & ~WRITE:
+        if self.is_open and events & ~WRITE:
             self._read()
 
     def _read(self) -> None:

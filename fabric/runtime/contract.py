@@ -86,6 +86,9 @@ class ContainerSpec:
     uid: int = 0
     gid: int = 0
     read_only_root: bool = False
+    capabilities: tuple[str, ...] | None = None
+    """All that it may have, as `NET_ADMIN`; None is containerd's default set. One that is not root has none
+    in effect."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Kept with the container and handed back by `containers`: pod, namespace, restart count …"""
 

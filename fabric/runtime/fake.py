@@ -28,6 +28,7 @@ from fabric.runtime.contract import (
 from fabric.runtime.endings import Endings
 from fabric.runtime.fake_daemons import FakeDaemons
 from fabric.runtime.fake_program import FakeExec, Program, Script, well_known
+from fabric.runtime.processes import capabilities
 
 
 @dataclass(slots=True)
@@ -122,6 +123,9 @@ class FakeRuntime:
             return self._containers[spec.id].status
         if any("\0" in word for word in (*spec.argv, *spec.env, *spec.env.values())):
             raise RuntimeRefused("a string holds a NUL byte, which Linux takes in no word, name or path")
+        for name in spec.capabilities or ():
+            if name not in capabilities.NUMBERS:
+                raise RuntimeRefused(f"capability {name}: Linux has none of this name (capabilities(7))")
         sandbox = self._sandboxes.get(spec.sandbox)
         if sandbox is None or not sandbox.alive:
             raise RuntimeRefused(

@@ -7,6 +7,7 @@ directory, it adopts them.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
@@ -14,7 +15,8 @@ import resource
 import socket
 import sys
 
-from fabric.runtime.connection import Connection
+from fabric.runtime import tasks
+from fabric.runtime.connection import FDS_MAX, Connection
 from fabric.runtime.containers.containers import Containers
 from fabric.runtime.containers.sessions import Session
 from fabric.runtime.daemons.daemons import Daemons
@@ -22,26 +24,29 @@ from fabric.runtime.namespaces.nodes import Nodes
 from fabric.runtime.namespaces.root_template import RootTemplate
 from fabric.runtime.namespaces.sandboxes import Sandboxes
 from fabric.runtime.namespaces.shared_root import SharedRoot
-from fabric.runtime.polling import Poll
+from fabric.runtime.polling import Poll, tell_bug
 from fabric.runtime.processes import orphans
 from fabric.runtime.processes.context import Context
 from fabric.runtime.processes.failure import Failure
+from fabric.runtime.processes.files import close_all
 from fabric.runtime.processes.records import Records
 from fabric.runtime.wire import holds_nul
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from fabric.runtime.processes.process import Process
+    from fabric.runtime.tasks import Promise
     from fabric.runtime.wire import Message
 
-    Answer = Callable[[Any], None]
+
+_ACCEPT_SECONDS = 0.1
+"""How long no client is taken when there is no descriptor for one."""
 
 
 class Server:
-    """The server answers requests; one that waits for a death is answered when it is seen."""
+    """The server answers requests; one that waits, for a death or a new process, does not stop the others."""
 
     def __init__(self, records: Records, template: RootTemplate, shared_root: SharedRoot, poll: Poll) -> None:
         self._poll = poll
@@ -54,73 +59,62 @@ class Server:
         self._listeners: list[Connection] = []
         self._sessions: dict[Connection, Session] = {}
         self._answers: dict[str, Callable[[Message], Any]] = {
-            "start_node": lambda m: self._nodes.start(m["spec"]),
             "nodes": lambda m: self._nodes.pids(),
             "daemons": lambda m: self._daemons.statuses(m["key"]),
-            "start_sandbox": lambda m: self._sandboxes.start(m["spec"]),
             "sandboxes": lambda m: self._sandboxes.statuses(),
-            "start_container": lambda m: self._containers.start(m["spec"]),
             "signal_container": lambda m: self._containers.signal(m["key"], m["signal"]),
             "containers": lambda m: self._containers.statuses(m["key"]),
         }
-        self._later: dict[str, Callable[[Message, Callable[[], None]], None]] = {
-            "stop_node": lambda m, done: self._nodes.stop(m["key"], done),
-            "stop_daemon": lambda m, done: self._daemons.stop(m["node"], m["name"], done),
-            "stop_sandbox": lambda m, done: self._stop_sandbox(m["key"], done),
-            "remove_container": lambda m, done: self._containers.remove(m["key"], done),
+        self._tasks: dict[str, Callable[[Message], Coroutine[Promise, None, Any]]] = {
+            "start_node": lambda m: self._nodes.start(m["spec"]),
+            "stop_node": lambda m: self._nodes.stop(m["key"]),
+            "start_daemon": lambda m: self._daemons.start(m["spec"]),
+            "stop_daemon": lambda m: self._daemons.stop(m["node"], m["name"]),
+            "start_sandbox": lambda m: self._sandboxes.start(m["spec"]),
+            "stop_sandbox": lambda m: self._containers.stop_sandbox(m["key"]),
+            "start_container": lambda m: self._containers.start(m["spec"]),
+            "remove_container": lambda m: self._containers.remove(m["key"]),
         }
         orphans.end_unnamed(records)
         for kind in (self._nodes, self._daemons, self._sandboxes, self._containers):
             kind.adopt()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take the next client."""
-        end, _ = listener.accept()
-        Connection(end, self._poll, self._request)
+        """Take the next client, when there is a descriptor for it."""
+        try:
+            end, _ = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._poll.pause(listener.fileno(), _ACCEPT_SECONDS)
+            return
+        try:
+            Connection(end, self._poll, self._request)
+        except OSError:
+            end.close()
 
     def _request(self, connection: Connection, message: Message) -> None:
-        self._try(connection, message["id"], lambda: self._dispatch(connection, message))
+        def done(value: Any, error: Exception | None) -> None:
+            if "exec" not in str(message["op"]) or error is not None:
+                _reply(connection, message["id"], value, error)
 
-    def _try(self, connection: Connection, id: int, call: Callable[[], None]) -> None:
-        """Call, and tell the client when it is refused."""
-        try:
-            call()
-        except Failure as failure:
-            connection.send({"id": id, "error": failure.message, "code": failure.code})
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            connection.send({"id": id, "error": f"{where}{error.strerror}", "code": 0})
+        tasks.run(self._answer(connection, message), done)
 
-    def _dispatch(self, connection: Connection, message: Message) -> None:
+    async def _answer(self, connection: Connection, message: Message) -> Any:
         if holds_nul(message):
             raise Failure("a string holds a NUL byte, which Linux takes in no word, name or path")
-        op, id = message["op"], message["id"]
+        op = message["op"]
         if op in self._answers:
-            connection.send({"id": id, "ok": self._answers[op](message)})
-        elif op in self._later:
-            self._later[op](message, lambda: connection.send({"id": id, "ok": None}))
-        elif op == "start_daemon":
-            self._start_daemon(connection, message)
-        elif op == "events":
-            self._listen(connection)
-            connection.send({"id": id, "ok": None})
-        elif op in ("exec", "exec_node"):
-            self._exec(connection, message)
-        elif connection in self._sessions:
-            self._steer(self._sessions[connection], message)
-        else:
-            raise Failure(f"the runtime knows no request {op!r}")
-
-    def _start_daemon(self, connection: Connection, message: Message) -> None:
-        id, spec = message["id"], message["spec"]
-
-        def tell() -> None:
-            connection.send({"id": id, "ok": self._daemons.status(spec)})
-
-        self._daemons.start(spec, lambda: self._try(connection, id, tell))
-
-    def _stop_sandbox(self, id: str, done: Callable[[], None]) -> None:
-        self._sandboxes.stop(id, lambda: self._containers.remove_all_of(id, done))
+            return self._answers[op](message)
+        if op in self._tasks:
+            return await self._tasks[op](message)
+        if op == "events":
+            return self._listen(connection)
+        if op in ("exec", "exec_node"):
+            return await self._exec(connection, message)
+        if connection in self._sessions:
+            return self._steer(self._sessions[connection], message)
+        raise Failure(f"the runtime knows no request {op!r}")
 
     def _listen(self, connection: Connection) -> None:
         self._listeners.append(connection)
@@ -130,14 +124,19 @@ class Server:
         for connection in tuple(self._listeners):
             connection.send({"event": sandbox})
 
-    def _exec(self, connection: Connection, message: Message) -> None:
-        key = message["key"]
-        if message["op"] == "exec_node":
-            target: Process = self._nodes.process(key)
-            user: dict[str, Any] = {}
-        else:
-            target, user = self._containers.room(key), self._containers.record(key)
-        session = Session.start(connection, self._poll, self._template, target, message, user)
+    async def _exec(self, connection: Connection, message: Message) -> None:
+        key, fds = message["key"], connection.take_fds()
+        try:
+            if not message.get("tty") and len(fds) != FDS_MAX:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if message["op"] == "exec_node":
+                target, user = self._nodes.process(key), None
+            else:
+                target = await self._containers.exec_place(key)
+                user = self._containers.record(key)
+            session = await Session.start(connection, self._poll, self._template, target, message, user, fds)
+        finally:
+            close_all(fds)
         self._sessions[connection] = session
         connection.on_close.append(lambda: self._forget_session(connection))
         connection.send({"id": message["id"], "ok": None}, session.fds)
@@ -150,6 +149,25 @@ class Server:
             session.resize(message["rows"], message["columns"])
         elif message["op"] == "signal":
             session.signal(message["signal"])
+
+
+def _reply(connection: Connection, id: int, value: Any, error: Exception | None) -> None:
+    """Answer a request; a bug is answered as one, and its traceback is logged."""
+    if error is None:
+        try:
+            connection.send({"id": id, "ok": value})
+            return
+        except ValueError as too_long:
+            error = Failure(str(too_long))
+    code = 0
+    if isinstance(error, Failure):
+        text, code = error.message, error.code
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    else:
+        text = f"bug in the runtime: {error!r}"
+        tell_bug(error)
+    connection.send({"id": id, "error": text, "code": code})
 
 
 def main() -> None:

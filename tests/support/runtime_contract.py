@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import replace
 
@@ -53,6 +54,27 @@ class RuntimeContract:
     async def test_a_sandbox_needs_its_node(self, runtime: Runtime):
         with pytest.raises(FabricError, match="node node-1 does not run"):
             await runtime.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1"))
+
+    async def test_what_is_no_capability_is_refused(self, runtime: Runtime):
+        await start_pod(runtime)
+        with pytest.raises(RuntimeRefused, match="NET_ADMIRAL: Linux has none of this name"):
+            await runtime.start_container(replace(container("sleep", "1"), capabilities=("NET_ADMIRAL",)))
+        assert list(await runtime.containers()) == []
+
+    async def test_a_sandbox_that_is_asked_for_twice_at_once_is_one(self, runtime: Runtime):
+        await runtime.start_node(NodeSpec("node-1"))
+        spec = SandboxSpec("pod-1", "node-1", "pod-1")
+        first, second = await asyncio.gather(runtime.start_sandbox(spec), runtime.start_sandbox(spec))
+        assert first == second
+        assert list(await runtime.sandboxes()) == [first]
+
+    async def test_a_sandbox_that_is_stopped_while_it_starts_is_gone(self, runtime: Runtime):
+        await runtime.start_node(NodeSpec("node-1"))
+        starting = asyncio.create_task(runtime.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1")))
+        await asyncio.sleep(0)
+        await runtime.stop_sandbox("pod-1")
+        await starting
+        assert list(await runtime.sandboxes()) == []
 
     async def test_a_sandbox_is_started_once(self, runtime: Runtime):
         await start_pod(runtime)

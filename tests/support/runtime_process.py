@@ -34,6 +34,7 @@ class RuntimeProcess:
         self._prelude = prelude
         self.socket = directory / "runtime.sock"
         self.state = directory / "state"
+        self.log = directory / "runtime.log"
         self.cgroup = cgroup_root() / f"fabric-test-{uuid.uuid4().hex[:12]}"
         self.cgroup.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,7 +52,10 @@ class RuntimeProcess:
         runtime = command(self.socket, self.state)
         source = runtime.index("-c") + 1
         runtime[source] = runtime[source].replace(_MAIN, f"{self._prelude}{_MAIN}")
-        self._process = subprocess.Popen(["sh", "-c", _JOIN, "sh", str(self.cgroup), *runtime])
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", _JOIN, "sh", str(self.cgroup), *runtime], stderr=log
+            )
 
     def kill(self) -> None:
         """SIGKILL the runtime, and only it."""
@@ -60,7 +64,7 @@ class RuntimeProcess:
         self._process.wait()
 
     def close(self) -> None:
-        """Kill all; AssertionError when something stays."""
+        """Kill all; AssertionError when something stays, or when the runtime met a bug."""
         (self.cgroup / "cgroup.kill").write_text("1")
         if self._process is not None:
             self._process.wait()
@@ -69,6 +73,8 @@ class RuntimeProcess:
             assert time.monotonic() < deadline, f"still there: {self.pids}"
             time.sleep(0.01)
         self.cgroup.rmdir()
+        said = self.log.read_text() if self.log.exists() else ""
+        assert "Traceback" not in said, said
 
 
 @contextlib.asynccontextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from fabric.runtime.namespaces import roots
-from fabric.runtime.processes import linux, program
+from fabric.runtime.processes import capabilities, linux, program
+from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.files import close_all
-from fabric.runtime.processes.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fabric.runtime.namespaces.root_template import RootTemplate
     from fabric.runtime.namespaces.shared_root import SharedRoot
+    from fabric.runtime.processes.process import Process
 
     Spec = dict[str, Any]
 
@@ -29,15 +30,14 @@ def start(
     template: RootTemplate,
     files: Sequence[int],
     shared_root: SharedRoot | None = None,
-) -> Process:
+) -> program.Started:
     """Start it, in the shared root or in a root of its own, with `files` as descriptors 0, 1 and 2.
 
     Failure or OSError when it cannot be.
     """
-    uid, gid = spec.get("uid", 0), spec.get("gid", 0)
-    env = program.environment(spec.get("env", {}), uid)
+    user = user_of(spec)
+    env = program.environment(spec.get("env", {}), user.uid)
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(files)]
-    user = program.User(uid, gid, confined=True)
     first = None
     with template:
         if shared_root is not None:
@@ -46,8 +46,16 @@ def start(
         else:
             first = None if _enter(spec, pause, template) else _last_mounts
             program.enter_directory(spec.get("cwd", "/"))
-        pid = program.start(spec["argv"], env, actions, user, first, session=shared_root is None)
-    return Process.born(pid)
+        return program.start(spec["argv"], env, actions, user, first, session=shared_root is None)
+
+
+def user_of(spec: Spec) -> program.User:
+    """Return the user of a container and of programs beside it; Failure for a capability that is none."""
+    try:
+        kept = capabilities.mask(spec.get("capabilities"))
+    except KeyError as error:
+        raise Failure(f"capability {error.args[0]}: Linux has none of this name (capabilities(7))") from error
+    return program.User(spec.get("uid", 0), spec.get("gid", 0), kept)
 
 
 def _enter(spec: Spec, pause: Process, template: RootTemplate) -> bool:

@@ -65,19 +65,26 @@ class Containers:
                 exec_holder.close(container)
                 self._note_end(container, None)
 
-    def start(self, spec: Spec) -> dict[str, Any]:
+    async def start(self, spec: Spec) -> dict[str, Any]:
         """Return its status, new or known; it is exited when its program could not be started."""
         id = spec["id"]
-        if id in self._containers:
-            return _status(self._containers[id])
+        async with self._context.turns.of(spec["sandbox"]):
+            known = self._containers.get(id)
+            if known is None:
+                known = await self._launch(id, spec)
+                self._containers[id] = known
+            return _status(known)
+
+    async def _launch(self, id: str, spec: Spec) -> Container:
+        self._context.records.check(id)
         pause = self._sandboxes.process(spec["sandbox"])
         container = Container(_record(spec), None)
         container.record["started_at"] = time.time()
         try:
             if self._context.shared_root.fits(spec):
-                self._start_in_shared_root(container, spec, pause)
+                await self._start_in_shared_root(container, spec, pause)
             else:
-                self._start_in_own_root(container, spec, pause)
+                await self._start_in_own_root(container, spec, pause)
         except (Failure, OSError) as error:
             self._close_outputs(container)
             self._context.records.remove_fifos(id)
@@ -86,24 +93,25 @@ class Containers:
             self._note_refusal(container, error)
         else:
             self._watch(container)
-        self._containers[id] = container
-        return _status(container)
+        return container
 
-    def _start_in_shared_root(self, container: Container, spec: Spec, pause: Process) -> None:
-        """It writes nothing, so it needs no FIFOs."""
+    async def _start_in_shared_root(self, container: Container, spec: Spec, pause: Process) -> None:
+        """Start what writes nothing, and so needs no FIFOs."""
         container.record["files"] = {key: spec[key] for key in ("mounts", "read_only_root") if key in spec}
         context = self._context
         with Opened(("/dev/null",)) as (null,):
             files = (context.mark, null, null)
-            container.process = single.start(spec, pause, context.template, files, context.shared_root)
+            started = single.start(spec, pause, context.template, files, context.shared_root)
+        container.process = await started.settled(context.poll)
         context.enlist(KIND, spec["id"], container.process, container.record)
 
-    def _start_in_own_root(self, container: Container, spec: Spec, pause: Process) -> None:
+    async def _start_in_own_root(self, container: Container, spec: Spec, pause: Process) -> None:
         context = self._context
         fifos = context.records.make_fifos(spec["id"])
         self._open_outputs(container)
         with Opened(("/dev/null", *fifos)) as files:
-            container.process = single.start(spec, pause, context.template, files)
+            started = single.start(spec, pause, context.template, files)
+        container.process = await started.settled(context.poll)
         context.enlist(KIND, spec["id"], container.process, container.record)
 
     def signal(self, id: str, number: int) -> None:
@@ -111,49 +119,41 @@ class Containers:
         if container is not None and container.process is not None:
             container.process.signal(number)
 
-    def remove(self, id: str, done: Callable[[], None]) -> None:
-        """Kill it where it runs, and forget it; `done` is called then."""
+    async def remove(self, id: str) -> None:
+        """Kill it where it runs, and forget it."""
         container = self._containers.get(id)
-        if container is None:
-            done()
-            return
+        if container is not None:
+            async with self._context.turns.of(container.record["sandbox"]):
+                await self._forget(container)
+
+    async def stop_sandbox(self, sandbox: str) -> None:
+        """Stop a sandbox, and forget all its containers."""
+        self._sandboxes.kill(sandbox)
+        async with self._context.turns.of(sandbox):
+            await self._sandboxes.stop(sandbox)
+            for container in [c for c in self._containers.values() if c.record["sandbox"] == sandbox]:
+                await self._forget(container)
+
+    async def _forget(self, container: Container) -> None:
+        id = container.record["id"]
         kill(container)
-
-        def forget() -> None:
-            self._containers.pop(id, None)
-            self._context.records.remove(KIND, id)
-            done()
-
-        container.when_ended(forget)
-
-    def remove_all_of(self, sandbox: str, done: Callable[[], None]) -> None:
-        """Forget all containers of a sandbox; `done` is called after the last."""
-        ids = [id for id, container in self._containers.items() if container.record["sandbox"] == sandbox]
-        left = len(ids)
-
-        def one_less() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                done()
-
-        for id in ids:
-            self.remove(id, one_less)
-        if not ids:
-            done()
+        await container.when_ended()
+        if self._containers.get(id) is container:
+            del self._containers[id]
+            self._context.forget(KIND, id)
 
     def statuses(self, sandbox: str) -> list[dict[str, Any]]:
         return [_status(c) for c in self._containers.values() if sandbox in ("", c.record["sandbox"])]
 
-    def room(self, id: str) -> Process:
+    async def exec_place(self, id: str) -> Process:
         """Return a process in a container's namespaces and root, for a program beside it."""
         process = living(self._containers.get(id), f"container {id}")
         container = self._containers[id]
         if not in_shared_root(container):
             return process
-        return exec_holder.process(
-            self._context, container, self._sandboxes.process(container.record["sandbox"])
-        )
+        sandbox = container.record["sandbox"]
+        async with self._context.turns.of(sandbox):
+            return await exec_holder.process(self._context, container, self._sandboxes.process(sandbox))
 
     def record(self, id: str) -> Record:
         return self._containers[id].record
@@ -180,13 +180,13 @@ class Containers:
             signal = max(0, -code)
             exit_code = 128 + signal if signal else code
             record.update(exit_code=exit_code, signal=signal, reason="Error" if exit_code else "Completed")
-        self._context.records.write(KIND, record["id"], record)
+        self._context.save(KIND, record["id"], record)
 
     def _note_refusal(self, container: Container, failure: Failure) -> None:
         now = time.time()
         container.record.update(state="exited", started_at=now, finished_at=now, exit_code=failure.code)
         container.record.update(reason="StartError", message=failure.message)
-        self._context.records.write(KIND, container.record["id"], container.record)
+        self._context.save(KIND, container.record["id"], container.record)
         self._context.tell(container.record["sandbox"])
 
     def _open_outputs(self, container: Container) -> None:
@@ -238,6 +238,7 @@ def _record(spec: Spec) -> Record:
         "uid": spec.get("uid", 0),
         "gid": spec.get("gid", 0),
         "cwd": spec.get("cwd", "/"),
+        "capabilities": spec.get("capabilities"),
     }
 
 

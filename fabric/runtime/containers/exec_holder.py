@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 _KIND = "containers"
 
 
-def process(context: Context, container: Container, pause: Process) -> Process:
+async def process(context: Context, container: Container, pause: Process) -> Process:
     """Return the process that holds the root, new or known; Failure or OSError."""
     if container.exec_holder is not None and container.exec_holder.process is not None:
         return container.exec_holder.process
     record = container.record
-    spec = record | record["files"] | {"argv": PAUSE}
+    spec = record | record["files"] | {"argv": PAUSE, "uid": 0, "gid": 0, "capabilities": None}
     with Opened(("/dev/null",)) as (null,):
-        held = single.start(spec, pause, context.template, (context.mark, null, null))
+        started = single.start(spec, pause, context.template, (context.mark, null, null))
+    held = await started.settled(context.poll)
     record["exec_holder"] = {}
     context.enlist(_KIND, record["id"], held, record, part=record["exec_holder"])
     _keep(context, container, held)

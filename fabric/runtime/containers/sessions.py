@@ -8,9 +8,9 @@ import signal
 import struct
 import termios
 
+from fabric.runtime.containers.container import user_of
 from fabric.runtime.processes import linux, program
 from fabric.runtime.processes.files import close_all
-from fabric.runtime.processes.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fabric.runtime.connection import Connection
     from fabric.runtime.namespaces.root_template import RootTemplate
     from fabric.runtime.polling import Poll
+    from fabric.runtime.processes.process import Process
     from fabric.runtime.processes.program import FileAction
 
 _ALL = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
@@ -35,20 +36,22 @@ class Session:
         self._connection = connection
         self._poll = poll
         connection.on_close.append(self._kill)
+        if not connection.is_open:
+            self._kill()
         poll.watch(process.fd, self._ended)
 
     @classmethod
-    def start(
+    async def start(
         cls,
         connection: Connection,
         poll: Poll,
         template: RootTemplate,
         target: Process,
         request: dict[str, Any],
-        user: dict[str, Any],
+        user: dict[str, Any] | None,
+        fds: Sequence[int],
     ) -> Session:
         """Start the program of a request in the namespaces of `target`; Failure when it cannot be."""
-        fds = connection.take_fds()
         terminal = -1
         try:
             with template:
@@ -57,13 +60,12 @@ class Session:
                     terminal, files = _open_terminal()
                 else:
                     files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(fds)]
-                pid = _start(request, user, files)
-            return cls(Process.born(pid), terminal, connection, poll)
+                started = _start(request, user, files)
+            process = await started.settled(poll)
+            return cls(process, terminal, connection, poll)
         except BaseException:
             close_all((terminal,))
             raise
-        finally:
-            close_all(fds)
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -89,12 +91,15 @@ class Session:
         self.signal(signal.SIGKILL)
 
 
-def _start(request: dict[str, Any], user: dict[str, Any], files: Sequence[FileAction]) -> int:
-    uid = user.get("uid", 0)
-    env = program.environment({**user.get("env", {}), **request.get("env", {})}, uid)
-    program.enter_directory(user.get("cwd", "/"))
-    who = program.User(uid, user.get("gid", 0), confined=bool(user))
-    return program.start(request["argv"], env, files, who)
+def _start(
+    request: dict[str, Any], container: dict[str, Any] | None, files: Sequence[FileAction]
+) -> program.Started:
+    """Start it as a container's user, or on a node as root."""
+    user = user_of(container) if container is not None else program.User()
+    container = container or {}
+    env = program.environment({**container.get("env", {}), **request.get("env", {})}, user.uid)
+    program.enter_directory(container.get("cwd", "/"))
+    return program.start(request["argv"], env, files, user)
 
 
 def _open_terminal() -> tuple[int, list[FileAction]]:

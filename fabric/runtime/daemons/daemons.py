@@ -68,7 +68,7 @@ class Daemons:
         for record in self._context.records.read(KIND):
             daemon = Daemon(record, None)
             if not self._nodes.is_living(record["node"]):
-                self._context.records.remove(KIND, _file(record))
+                self._context.forget(KIND, _file(record))
                 continue
             self._daemons[_key(record)] = daemon
             daemon.process = self._context.adopt(record)
@@ -78,8 +78,8 @@ class Daemons:
                 record["message"] = "it ended while the runtime was away"
                 self._start_again(daemon)
 
-    def start(self, spec: Spec, done: Done) -> None:
-        """Keep it; `done` is called when `status` can say how it went; nothing is kept after an exception."""
+    async def start(self, spec: Spec) -> dict[str, Any]:
+        """Keep it, and return how it is; nothing is kept after an exception."""
         self._nodes.process(spec["node"])
         daemon = self._daemons.get(_key(spec))
         if daemon is None:
@@ -90,17 +90,14 @@ class Daemons:
             daemon.record.update(_changeable(spec))
             self._note(daemon)
         else:
-            self._end(daemon, lambda: self._begin(_record(spec)), done)
-            return
-        done()
+            await self._end(daemon, lambda: self._begin(_record(spec)))
+        return self.status(spec)
 
-    def stop(self, node: str, name: str, done: Done) -> None:
-        """Kill it and forget it; `done` is called when it is dead."""
+    async def stop(self, node: str, name: str) -> None:
+        """Kill it and forget it; return when it is dead."""
         daemon = self._daemons.get((node, name))
-        if daemon is None:
-            done()
-            return
-        self._end(daemon, lambda: None, done)
+        if daemon is not None:
+            await self._end(daemon, lambda: None)
 
     def status(self, spec: Spec) -> dict[str, Any]:
         """Return how one is; Failure when it is not kept any more."""
@@ -112,14 +109,14 @@ class Daemons:
     def statuses(self, node: str) -> list[dict[str, Any]]:
         return [_status(d) for key, d in sorted(self._daemons.items()) if node in ("", key[0])]
 
-    def _end(self, daemon: Daemon, then: Done, done: Done) -> None:
-        """Kill it where it runs; when it is dead, forget it and call `then`, and `done` after that."""
+    async def _end(self, daemon: Daemon, then: Done) -> None:
+        """Kill it where it runs; when it is dead, forget it and call `then`."""
         daemon.then = then
         if daemon.process is None:
             self._follow(daemon)
         else:
             kill(daemon)
-        daemon.when_ended(done)
+            await daemon.when_ended()
 
     def _follow(self, daemon: Daemon) -> None:
         """Do what is to follow its end: what was asked for, or a new start after a delay."""
@@ -168,25 +165,20 @@ class Daemons:
             if time.monotonic() - record["started"] >= LIVED_SECONDS:
                 daemon.delay_seconds = DELAY_SECONDS
             record.update(pid=0, start="", message=_words(code))
-            waiting = daemon.waiting
-            daemon.process, daemon.waiting = None, []
+            daemon.process = None
             if self._daemons.get(_key(record)) is daemon:
                 self._note(daemon)
                 self._follow(daemon)
-            for call in waiting:
-                call()
+            daemon.ended()
 
         self._context.watch(daemon, ended)
 
     def _note(self, daemon: Daemon) -> None:
-        try:
-            self._context.records.write(KIND, _file(daemon.record), daemon.record)
-        except OSError:
-            return  # The file names a process that is dead, which a later runtime will see.
+        self._context.save(KIND, _file(daemon.record), daemon.record)
 
     def _forget(self, daemon: Daemon) -> None:
         del self._daemons[_key(daemon.record)]
-        self._context.records.remove(KIND, _file(daemon.record))
+        self._context.forget(KIND, _file(daemon.record))
 
     def _forget_all_of(self, node: str) -> None:
         """The kernel has killed them with their node."""
@@ -207,8 +199,8 @@ def _spawn(context: Context, argv: list[str], log_path: str, node: Process) -> P
         with context.template:
             linux.setns(node.fd, NAMESPACES | linux.CLONE_NEWNS)
             env = program.environment({}, 0)
-            pid = program.start(argv, env, files, program.User(confined=False))
-        return Process.born(pid)
+            started = program.start(argv, env, files, program.User())
+        return Process.of_child(started.pid)
     finally:
         close_all((log,))
 

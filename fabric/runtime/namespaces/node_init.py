@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fabric.runtime.namespaces.root_template import RootTemplate
     from fabric.runtime.processes.pending import Channel, Exec, Prepare
 
-NAMESPACES = linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
+_OF_A_NODE = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
+NAMESPACES = linux.CLONE_NEWPID | _OF_A_NODE
 PAUSE = ["catatonit", "-P"]
 
 
@@ -24,6 +25,7 @@ def node(spec: dict[str, Any], template: RootTemplate) -> Prepare:
     """Return what the child does that becomes a node's init."""
 
     def set_up(channel: Channel) -> Exec:
+        linux.unshare(_OF_A_NODE)
         prepare_node(spec.get("ipv6", False), spec["name"])
         mounts = [{"target": "/dev", "source": "/dev"}, {"target": "/run"}, *spec.get("mounts", ())]
         trees = roots.Trees({mount["target"]: mount for mount in mounts}.values())

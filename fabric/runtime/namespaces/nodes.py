@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from fabric.runtime.namespaces.node_init import NAMESPACES, PAUSE, node
+from fabric.runtime.namespaces.node_init import PAUSE, node
 from fabric.runtime.processes import program
-from fabric.runtime.processes.context import discard, kill, living
+from fabric.runtime.processes.context import kill, living
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.inventory import Entry
-from fabric.runtime.processes.pending import bear
+from fabric.runtime.processes.pending import fork_pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,42 +37,50 @@ class Nodes:
         for record in self._context.records.read(KIND):
             process = self._context.adopt(record)
             if process is None:
-                self._context.records.remove(KIND, record["name"])
+                self._context.forget(KIND, record["name"])
             else:
                 self._keep(Entry(record, process))
 
-    def start(self, spec: Spec) -> int:
+    async def start(self, spec: Spec) -> int:
         """Return the pid of the node's init, new or living."""
         name = spec["name"]
-        known = self._nodes.get(name)
-        if known is not None and known.process is not None:
-            return known.process.pid
-        if not os.path.isfile(program.find(PAUSE[0], {})):
-            raise Failure(
-                f'the host has no program "{PAUSE[0]}"; install it (Debian: apt-get install catatonit)'
-            )
-        pending = bear(node(spec, self._context.template), NAMESPACES)
-        record = {"name": name}
-        try:
-            self._context.launch(KIND, name, pending, record)
-        except (Failure, OSError):
-            discard(pending)
-            self._context.records.remove(KIND, name)
-            raise
-        self._keep(Entry(record, pending.process))
-        return pending.process.pid
+        async with self._context.turns.of(f"node {name}"):
+            known = self._nodes.get(name)
+            if known is not None and known.process is not None:
+                return known.process.pid
+            entry = await self._launch(name, spec)
+            self._keep(entry)
+            assert entry.process is not None
+            return entry.process.pid
 
-    def stop(self, name: str, done: Callable[[], None]) -> None:
-        """Power off; `done` is called when all of it is dead."""
-        node = self._nodes.get(name)
-        if node is None:
-            done()
-            return
-        kill(node)
-        node.when_ended(done)
+    async def _launch(self, name: str, spec: Spec) -> Entry:
+        records = self._context.records
+        records.check(name)
+        _check_pause()
+        pending = fork_pending(node(spec, self._context.template), self._context.poll)
+        process = pending.process
+        record = {"name": name, "pid": process.pid, "start": process.start}
+        try:
+            await pending.set_up()
+            records.write(KIND, name, record)
+            await pending.go()
+        except (Failure, OSError):
+            pending.close()
+            self._context.discard(process)
+            self._context.forget(KIND, name)
+            raise
+        return Entry(record, process)
+
+    async def stop(self, name: str) -> None:
+        """Power off; return when all of it is dead."""
+        async with self._context.turns.of(f"node {name}"):
+            entry = self._nodes.get(name)
+            if entry is not None:
+                kill(entry)
+                await entry.when_ended()
 
     def pids(self) -> dict[str, int]:
-        return {name: node.record["pid"] for name, node in self._nodes.items()}
+        return {name: entry.record["pid"] for name, entry in self._nodes.items()}
 
     def is_living(self, name: str) -> bool:
         return name in self._nodes
@@ -80,16 +88,21 @@ class Nodes:
     def process(self, name: str) -> Process:
         return living(self._nodes.get(name), f"node {name}")
 
-    def _keep(self, node: Entry) -> None:
-        name = node.record["name"]
-        self._nodes[name] = node
+    def _keep(self, entry: Entry) -> None:
+        name = entry.record["name"]
+        self._nodes[name] = entry
 
         def ended(_: int | None) -> None:
-            if self._nodes.get(name) is node:
+            if self._nodes.get(name) is entry:
                 del self._nodes[name]
-                self._context.records.remove(KIND, name)
+                self._context.forget(KIND, name)
                 for call in self.on_end:
                     call(name)
-            node.ended()
+            entry.ended()
 
-        self._context.watch(node, ended)
+        self._context.watch(entry, ended)
+
+
+def _check_pause() -> None:
+    if not os.path.isfile(program.find(PAUSE[0], {})):
+        raise Failure(f'the host has no program "{PAUSE[0]}"; install it (Debian: apt-get install catatonit)')

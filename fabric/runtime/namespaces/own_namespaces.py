@@ -33,4 +33,4 @@ class OwnNamespaces:
             for name, flag in _KINDS.items():
                 linux.setns(self._own[name], flag)
         except OSError as error:
-            raise RuntimeError("the process cannot go back to its own namespaces") from error
+            raise SystemExit("the process cannot go back to its own namespaces") from error

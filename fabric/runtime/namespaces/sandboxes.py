@@ -8,7 +8,6 @@ from fabric.runtime.processes.inventory import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from fabric.runtime.namespaces.nodes import Nodes
@@ -26,64 +25,66 @@ class Sandboxes:
     def __init__(self, context: Context, nodes: Nodes) -> None:
         self._context = context
         self._nodes = nodes
-        self._pauses = Pauses(context.template, context.poll, context.mark)
+        self._pauses = Pauses(context)
         self._sandboxes: dict[str, Entry] = {}
 
     def adopt(self) -> None:
         for record in self._context.records.read(KIND):
             self._keep(Entry(record, self._context.adopt(record)))
 
-    def start(self, spec: Spec) -> dict[str, Any]:
+    async def start(self, spec: Spec) -> dict[str, Any]:
         """Return the status of the sandbox, new or known."""
         id = spec["id"]
-        if id in self._sandboxes:
-            return _status(self._sandboxes[id])
-        node = self._nodes.process(spec["node"])
-        record = {"id": id, "node": spec["node"]}
-        process = self._pauses.start(spec, node)
-        self._context.enlist(KIND, id, process, record)
-        sandbox = Entry(record, process)
-        self._keep(sandbox)
-        return _status(sandbox)
+        async with self._context.turns.of(id):
+            known = self._sandboxes.get(id)
+            if known is None:
+                self._context.records.check(id)
+                record = {"id": id, "node": spec["node"]}
+                process = await self._pauses.start(spec, self._nodes.process(spec["node"]))
+                self._context.enlist(KIND, id, process, record)
+                known = Entry(record, process)
+                self._keep(known)
+            return _status(known)
 
-    def stop(self, id: str, done: Callable[[], None]) -> None:
-        """Kill it and forget it; `done` is called when all in it is dead."""
-        sandbox = self._sandboxes.get(id)
-        if sandbox is None:
-            done()
+    def kill(self, id: str) -> None:
+        """Kill the pause process, and with it all that is in the sandbox."""
+        entry = self._sandboxes.get(id)
+        if entry is not None:
+            kill(entry)
+
+    async def stop(self, id: str) -> None:
+        """Kill it and forget it; return when all in it is dead."""
+        entry = self._sandboxes.get(id)
+        if entry is None:
             return
-        kill(sandbox)
-
-        def forget() -> None:
-            if self._sandboxes.get(id) is sandbox:
-                del self._sandboxes[id]
-                self._context.records.remove(KIND, id)
-            done()
-
-        sandbox.when_ended(forget)
+        kill(entry)
+        await entry.when_ended()
+        if self._sandboxes.get(id) is entry:
+            del self._sandboxes[id]
+            self._context.forget(KIND, id)
 
     def statuses(self) -> list[dict[str, Any]]:
-        return [_status(sandbox) for sandbox in self._sandboxes.values()]
+        return [_status(entry) for entry in self._sandboxes.values()]
 
     def process(self, id: str) -> Process:
         return living(self._sandboxes.get(id), f"sandbox {id}")
 
-    def _keep(self, sandbox: Entry) -> None:
-        id = sandbox.record["id"]
-        self._sandboxes[id] = sandbox
+    def _keep(self, entry: Entry) -> None:
+        id = entry.record["id"]
+        self._sandboxes[id] = entry
 
         def ended(_: int | None) -> None:
-            sandbox.ended()
+            entry.ended()
             self._context.tell(id)
 
-        self._context.watch(sandbox, ended)
+        self._context.watch(entry, ended)
 
 
-def _status(sandbox: Entry) -> dict[str, Any]:
-    record = sandbox.record
+def _status(entry: Entry) -> dict[str, Any]:
+    record = entry.record
     return {
         "id": record["id"],
         "node": record["node"],
         "pid": record["pid"],
-        "alive": sandbox.process is not None,
+        "alive": entry.process is not None,
     }

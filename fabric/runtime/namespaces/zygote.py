@@ -28,6 +28,8 @@ _END, _NODE, _MARK = 3, 4, 5
 _REQUEST_BYTES_MAX = 64 * 1024
 _MESSAGE_BYTES_MAX = 4096
 _TITLE = "fabric-zygote"
+STARTED = b"."
+"""The answer that comes with the pidfd of a pause process; any other says why there is none."""
 _POD = linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWPID
 
 
@@ -37,8 +39,7 @@ def live(end: socket.socket, node: int, mark: int) -> NoReturn:
     try:
         _keep_only((0, 1, 2, end.fileno(), node, mark))
         channel = socket.socket(fileno=_END)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        program.default_signals()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         os.setsid()
         set_title(_TITLE)
@@ -67,12 +68,20 @@ def _serve(end: socket.socket) -> None:
         try:
             with home:
                 pid = _start(json.loads(text), proc, null)
-            pause = os.pidfd_open(pid)
+            pause = _pidfd(pid)
         except (OSError, Failure) as error:
             end.send(str(error).encode()[:_MESSAGE_BYTES_MAX])
         else:
-            socket.send_fds(end, [b"."], [pause])
+            socket.send_fds(end, [STARTED], [pause])
             os.close(pause)
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def _start(spec: dict[str, Any], proc: int, null: int) -> int:
@@ -85,4 +94,5 @@ def _start(spec: dict[str, Any], proc: int, null: int) -> int:
         netns.prepare_pod(spec.get("ipv6", False), proc)
     linux.setns(_NODE, linux.CLONE_NEWNS)
     files = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((_MARK, null, null))]
-    return program.start(PAUSE, {"PATH": program.PATH}, files, program.User(confined=False), session=False)
+    argv = [*PAUSE, spec["sandbox_id"]] if "sandbox_id" in spec else PAUSE
+    return program.start(argv, {"PATH": program.PATH}, files, program.User(), session=False).pid

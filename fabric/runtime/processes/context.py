@@ -5,6 +5,7 @@ from __future__ import annotations
 from fabric.runtime.polling import HANG_UP
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.process import Process
+from fabric.runtime.tasks import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from fabric.runtime.namespaces.shared_root import SharedRoot
     from fabric.runtime.polling import Poll
     from fabric.runtime.processes.inventory import Entry
-    from fabric.runtime.processes.pending import PendingProcess
     from fabric.runtime.processes.records import Record, Records
 
 _REAPED_SECONDS_MAX = 3.0
+_SAVE_SECONDS = 1.0
+"""Between two tries to write a record that the disk does not take."""
 
 
 class Context:
@@ -39,6 +41,9 @@ class Context:
         self.shared_root = shared_root
         self.tell = tell
         """To be called with a sandbox id when something of it ended."""
+        self.turns = Turns()
+        """One request at a time works on a node, a daemon, or a sandbox and its containers."""
+        self._unsaved: dict[tuple[str, str], Record] = {}
 
     def adopt(self, record: Record) -> Process | None:
         """Return the process of a record, or None when it has ended."""
@@ -52,22 +57,41 @@ class Context:
         try:
             self.records.write(kind, key, record)
         except OSError:
-            process.signal(9)
-            process.end()
+            self.discard(process)
             raise
 
-    def launch(self, kind: str, key: str, pending: PendingProcess, record: Record) -> None:
-        """Write the record, then let the process become its program; Failure when it cannot."""
-        record.update(pid=pending.process.pid, start=pending.process.start)
+    def save(self, kind: str, key: str, record: Record) -> None:
+        """Write what has happened; what the disk does not take now is tried again until it does."""
         try:
             self.records.write(kind, key, record)
-        finally:
-            pending.go()
+        except OSError:
+            if not self._unsaved:
+                self.poll.later(_SAVE_SECONDS, self._save_again)
+            self._unsaved[kind, key] = record
+
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a record."""
+        self._unsaved.pop((kind, key), None)
+        self.records.remove(kind, key)
+
+    def discard(self, process: Process) -> None:
+        """Kill a process that nobody will ask for, and reap it when it is dead."""
+
+        def reap(_: int) -> None:
+            self.poll.forget(process.fd)
+            process.end()
+
+        process.signal(9)
+        try:
+            self.poll.watch(process.fd, reap)
+        except OSError:
+            process.end()
 
     def watch(self, entry: Entry, ended: Callable[[int | None], None], *, exactly: bool = False) -> None:
         """Call `ended` once the entry's process is gone, with what `Process.end` says.
 
-        `exactly` waits a moment for whoever has to reap it, for only then the kernel tells its exit code.
+        `exactly` waits a moment for the parent that has to reap it, for only then the kernel tells its exit
+        code.
         """
         process = entry.process
         if process is None:
@@ -87,11 +111,10 @@ class Context:
 
         self.poll.watch(process.fd, ready)
 
-
-def discard(pending: PendingProcess) -> None:
-    """Reap a child that could not become its program."""
-    pending.process.signal(9)
-    pending.process.end()
+    def _save_again(self) -> None:
+        unsaved, self._unsaved = self._unsaved, {}
+        for (kind, key), record in unsaved.items():
+            self.save(kind, key, record)
 
 
 def kill(entry: Entry) -> None:
@@ -100,7 +123,7 @@ def kill(entry: Entry) -> None:
 
 
 def living(entry: Entry | None, what: str) -> Process:
-    """Return the process of a entry; Failure when there is none."""
+    """Return the process of an entry; Failure when there is none."""
     if entry is None or entry.process is None:
         raise Failure(f"{what} does not run; start it first")
     return entry.process

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from fabric.runtime.tasks import Promise
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fabric.runtime.containers.logs import LogFile, Output
     from fabric.runtime.processes.process import Process
     from fabric.runtime.processes.records import Record
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 class Entry:
     """An inventory entry: `record` outlives the runtime; `process` is None when it ended."""
 
-    __slots__ = ("process", "record", "waiting")
+    __slots__ = ("_ended", "process", "record")
 
     def __init__(self, record: Record, process: Process | None) -> None:
         self.record = record
         self.process = process
-        self.waiting: list[Callable[[], None]] = []
-        """To be called when the process has ended."""
+        self._ended: Promise | None = None
 
-    def when_ended(self, call: Callable[[], None]) -> None:
-        """Call at once when it has ended, else then."""
-        if self.process is None:
-            call()
-        else:
-            self.waiting.append(call)
+    def when_ended(self) -> Promise:
+        """Return a promise that is done when the process has ended."""
+        if self._ended is None:
+            self._ended = Promise()
+            if self.process is None:
+                self._ended.resolve()
+        return self._ended
 
     def ended(self) -> None:
         """Note that its process is gone."""
         self.process = None
-        waiting, self.waiting = self.waiting, []
-        for call in waiting:
-            call()
+        promise, self._ended = self._ended, None
+        if promise is not None:
+            promise.resolve()
 
 
 class Container(Entry):

@@ -36,6 +36,7 @@ OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
 
+_PR_CAPBSET_DROP = 24
 PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_CLEAR = 47, 2, 4
 _SECBIT_NOROOT = 1
@@ -170,6 +171,20 @@ def confine(kept: int) -> None:
         if kept & mine & 1 << number:
             _checked(_libc.prctl(PR_CAP_AMBIENT, _AMBIENT_RAISE, number, 0, 0), "raise a capability")
     _checked(_libc.prctl(PR_SET_SECUREBITS, _SECBIT_NOROOT, 0, 0, 0), "set securebits")
+
+
+def bound(kept: int) -> None:
+    """Drop all capabilities but `kept` from every set of this process, for good.
+
+    As under runc: bounding, permitted and effective are `kept`, inheritable and ambient are empty. An exec as
+    root has `kept`, one as another user none.
+    """
+    mine = _permitted()
+    for number in range(mine.bit_length()):
+        if not kept & 1 << number:
+            _checked(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "drop a capability")
+    # What setuid and setgid need is let go of at exec, where the bounding set counts.
+    _set_capabilities(mine, mine, 0)
 
 
 def release() -> None:

@@ -33,10 +33,46 @@ def end_unnamed(records: Records) -> list[int]:
         is_marked = stdin == mark != _NONE and (pid, start_time(pid)) not in named
         if is_marked or of_fifos & {stdin, stdout}:
             ended.append(pid)
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
     for path in fifos:
         os.unlink(path)
     return ended
+
+
+def end_unnamed_pauses(records: Records, node: int) -> list[int]:
+    """Kill pause processes that no record names, on the node with this init; return the pids."""
+    mark = _identity(records.mark_path)
+    named = {pid for pid, _ in records.named()}
+    ended = []
+    for pid in _children(node):
+        if pid not in named and _identity(f"/proc/{pid}/fd/0") == mark and _is_first(pid):
+            ended.append(pid)
+            _kill(pid)
+    return ended
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def _is_first(pid: int) -> bool:
+    """Whether it is PID 1 of its own namespace."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in file)
+    except OSError:
+        return False
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def _pids() -> list[int]:

@@ -2,30 +2,33 @@
 
 The runtime writes down the pid before it says go. When the runtime dies in between, the child reads
 the end of its channel and leaves: no process runs that no record names. The channel closes at exec, so
-its end says success; what goes wrong before comes over it as a message.
+its end says success; what goes wrong before comes over it as a message. The runtime waits for a child
+without stopping for others.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 
 from fabric.runtime.processes import linux
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.process import Process
+from fabric.runtime.processes.program import default_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from fabric.runtime.polling import Poll
+
     Exec = Callable[[], None]
     """Turns the child into its program; it comes back only by an exception."""
     Prepare = Callable[["Channel"], Exec]
 
-SETUP_SECONDS_MAX = 20.0
+SETUP_SECONDS_MAX = 10.0
 _HELLO, _GO = b"hello", b"go"
 _MESSAGE_BYTES_MAX = 8192
 
@@ -33,13 +36,8 @@ _MESSAGE_BYTES_MAX = 8192
 class Channel:
     """The child's end."""
 
-    def __init__(self, end: socket.socket, other: socket.socket) -> None:
+    def __init__(self, end: socket.socket) -> None:
         self._end = end
-        self._other = other
-
-    def hold(self) -> None:
-        """Let go of the runtime's end, or the child would never see it close."""
-        self._other.close()
 
     def hello(self) -> None:
         """Say that all is set up, and wait for the go."""
@@ -53,35 +51,49 @@ class Channel:
 
 
 class PendingProcess:
-    """A child that is set up; `go` makes it its program."""
+    """The runtime's end: `set_up`, then `go`; whoever does not come so far has to `close` it."""
 
-    def __init__(self, process: Process, end: socket.socket) -> None:
+    def __init__(self, process: Process, end: socket.socket, poll: Poll) -> None:
         self.process = process
         self._end = end
+        self._poll = poll
 
-    def go(self) -> None:
+    async def set_up(self) -> None:
+        """Wait until the child has set itself up; Failure when it could not, or not in time."""
+        text = await self._receive()
+        if text != _HELLO:
+            raise _failure(text)
+
+    async def go(self) -> None:
         """Let it become its program; Failure when it cannot."""
         try:
             self._end.send(_GO)
-            text = self._end.recv(_MESSAGE_BYTES_MAX)
+            text = await self._receive()
         except BrokenPipeError:
             text = b""
-        finally:
-            self._end.close()
         if text:
             raise _failure(text)
+        self.close()
+
+    def close(self) -> None:
+        self._end.close()
+
+    async def _receive(self) -> bytes:
+        if not await self._poll.readable(self._end.fileno(), SETUP_SECONDS_MAX):
+            raise Failure(f"a new process was not set up within {SETUP_SECONDS_MAX:.0f} s")
+        return self._end.recv(_MESSAGE_BYTES_MAX)
 
 
-def bear(prepare: Prepare, flags: int) -> PendingProcess:
-    """Fork a child with new namespaces of `flags`; OSError or Failure when it could not set itself up."""
+def fork_pending(prepare: Prepare, poll: Poll) -> PendingProcess:
+    """Fork a child as PID 1 of a new PID namespace; OSError when there can be none."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(SETUP_SECONDS_MAX)
     try:
         with theirs:
-            pid = linux.clone(flags)
+            pid = linux.clone(linux.CLONE_NEWPID)
             if pid == 0:
-                _live(prepare, Channel(theirs, ours))
-        return _meet(ours, pid)
+                ours.close()
+                _live(prepare, Channel(theirs))
+        return PendingProcess(Process.of_child(pid), ours, poll)
     except BaseException:
         ours.close()
         raise
@@ -89,9 +101,7 @@ def bear(prepare: Prepare, flags: int) -> PendingProcess:
 
 def _live(prepare: Prepare, channel: Channel) -> NoReturn:
     try:
-        channel.hold()
-        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+        default_signals()
         os.setsid()
         prepare(channel)()
     except Failure as failure:
@@ -102,19 +112,6 @@ def _live(prepare: Prepare, channel: Channel) -> NoReturn:
         channel.fail(Failure(f"bug in the runtime's child: {bug!r}"))
     finally:
         os._exit(70)
-
-
-def _meet(ours: socket.socket, pid: int) -> PendingProcess:
-    try:
-        text = ours.recv(_MESSAGE_BYTES_MAX)
-    except TimeoutError:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise Failure(f"a new process was not set up within {SETUP_SECONDS_MAX:.0f} s") from None
-    if text != _HELLO:
-        os.waitpid(pid, 0)
-        raise _failure(text)
-    return PendingProcess(Process.born(pid), ours)
 
 
 def _failure(text: bytes) -> Failure:

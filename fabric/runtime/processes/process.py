@@ -36,9 +36,11 @@ class Process:
     @classmethod
     def adopt(cls, pid: int, start: str) -> Process | None:
         """Return the process that a runtime before this one started, or None when it has ended."""
+        if not start:
+            return None
         try:
             fd = os.pidfd_open(pid)
-        except OSError:
+        except ProcessLookupError:
             return None
         if start_time(pid) != start:
             os.close(fd)
@@ -46,16 +48,31 @@ class Process:
         return cls(pid, start, fd)
 
     @classmethod
-    def born(cls, pid: int) -> Process:
-        """Return a new child of the runtime's."""
-        return cls(pid, start_time(pid), os.pidfd_open(pid))
+    def of_child(cls, pid: int) -> Process:
+        """Return a new child of the runtime's; OSError, and no child, when there is no descriptor for it."""
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        try:
+            return cls(pid, start_time(pid), fd)
+        except OSError:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(fd)
+            raise
 
     @classmethod
     def of(cls, fd: int) -> Process:
-        """Return the living process of a pidfd."""
-        with open(f"/proc/self/fdinfo/{fd}") as file:
-            pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
-        return cls(pid, start_time(pid), fd)
+        """Return the living process of a pidfd; OSError, and no process, when it cannot be looked at."""
+        try:
+            return cls(*_identity(fd), fd)
+        except OSError:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
+            raise
 
     def signal(self, number: int) -> None:
         try:
@@ -81,6 +98,13 @@ class Process:
         except ChildProcessError:
             return os.path.exists(f"/proc/{self.pid}")
         return False
+
+
+def _identity(fd: int) -> tuple[int, str]:
+    """Return pid and start time of a pidfd's process."""
+    with open(f"/proc/self/fdinfo/{fd}") as file:
+        pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+    return pid, start_time(pid)
 
 
 def _recorded_code(fd: int) -> int | None:

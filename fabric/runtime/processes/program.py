@@ -14,9 +14,10 @@ import signal
 import sys
 
 from fabric.runtime.builtin import registry
-from fabric.runtime.processes import linux
+from fabric.runtime.processes import capabilities, linux
 from fabric.runtime.processes.failure import Failure
-from fabric.runtime.processes.files import set_title
+from fabric.runtime.processes.files import close_all, set_title
+from fabric.runtime.processes.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,43 +25,86 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from fabric.runtime.builtin.registry import Builtin
+    from fabric.runtime.polling import Poll
 
     FileAction = tuple[Any, ...]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-_CAPABILITIES = {
-    "CHOWN": 0,
-    "DAC_OVERRIDE": 1,
-    "FOWNER": 3,
-    "FSETID": 4,
-    "KILL": 5,
-    "SETGID": 6,
-    "SETUID": 7,
-    "SETPCAP": 8,
-    "NET_BIND_SERVICE": 10,
-    "NET_RAW": 13,
-    "SYS_CHROOT": 18,
-    "AUDIT_WRITE": 29,
-    "SETFCAP": 31,
-}
-"""As in Docker; MKNOD is not among them, for no device controller guards the disks."""
-CAPABILITIES = sum(1 << number for number in _CAPABILITIES.values())
-_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-"""By Python, and by a zygote."""
+_NOW_IMPOSSIBLE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
+"""Errors that say nothing of the program: the machine, or a limit of processes, has no room for it now."""
+_ALL_SIGNALS = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+START_SECONDS_MAX = 10.0
 _MESSAGE_BYTES_MAX = 4096
 _BUG = 70
 """The exit code of one of the runtime's own programs that failed by itself (EX_SOFTWARE)."""
 
 
 class User:
-    """Who a program runs as; `confined` has a container's capabilities, else all."""
+    """The user of a program; `capabilities` is the set that it is confined to, None for no confinement."""
 
-    def __init__(self, uid: int = 0, gid: int = 0, *, confined: bool) -> None:
+    __slots__ = ("capabilities", "gid", "uid")
+
+    def __init__(self, uid: int = 0, gid: int = 0, capabilities: int | None = None) -> None:
         self.uid = uid
         self.gid = gid
-        self.confined = confined
+        self.capabilities = capabilities
+
+    @property
+    def is_confined(self) -> bool:
+        return self.capabilities is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """True where vfork and exec are enough to become this user."""
+        return self.uid == self.gid == 0 and self.capabilities in (None, capabilities.DEFAULT)
+
+
+class Started:
+    """A child that becomes its program; `settled` says whether it could."""
+
+    __slots__ = ("_pipe", "pid")
+
+    def __init__(self, pid: int, pipe: int = -1) -> None:
+        self.pid = pid
+        self._pipe = pipe
+
+    async def settled(self, poll: Poll) -> Process:
+        """Return its process when it runs its program; Failure or OSError when it does not, and is dead."""
+        pipe, self._pipe = self._pipe, -1
+        try:
+            process = Process.of_child(self.pid)
+        except OSError:
+            close_all((pipe,))
+            raise
+        if pipe < 0:
+            return process
+        try:
+            await _told(poll, pipe)
+        except (Failure, OSError):
+            process.signal(signal.SIGKILL)
+            process.end()
+            raise
+        finally:
+            os.close(pipe)
+        return process
+
+
+async def _told(poll: Poll, pipe: int) -> None:
+    if not await poll.readable(pipe, START_SECONDS_MAX):
+        raise Failure(f"a new process did not start its program within {START_SECONDS_MAX:.0f} s")
+    text = os.read(pipe, _MESSAGE_BYTES_MAX)
+    if text:
+        raise Failure(*json.loads(text))
+
+
+def default_signals() -> None:
+    """Take every signal as a new program does, whatever this process was started with."""
+    for number in _ALL_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def environment(given: Mapping[str, str], uid: int) -> dict[str, str]:
@@ -85,27 +129,19 @@ def start(
     first: Callable[[], None] | None = None,
     *,
     session: bool = True,
-) -> int:
-    """Start a program in the namespaces and the directory of the caller and return its pid.
+) -> Started:
+    """Start a program in the namespaces and the directory of the caller.
 
     `files` are posix_spawn's file actions. `first` is done in the child, which costs a fork. Without a
-    `session` of its own, which costs the kernel a scheduling group, it has a process group of its own.
-    Failure 127 when the program is not there and 126 when it cannot be run.
+    `session` of its own, which costs the kernel a scheduling group, it has a process group of its own. It
+    has default signals and an empty mask. Failure 127 when the program is not there and 126 when it cannot be
+    run; OSError when the machine has no room for it.
     """
     _check(argv, env)
-    if user.confined:
-        linux.confine(CAPABILITIES)
-    try:
-        if first is None and user.uid == user.gid == 0 and _builtin(argv, user) is None:
-            return _spawn(argv, env, files, {"setsid": True} if session else {"setpgroup": 0})
-        return _fork(argv, env, files, user, first)
-    finally:
-        if user.confined:
-            linux.release()
-
-
-def _builtin(argv: list[str], user: User) -> Builtin | None:
-    return registry.find(argv[0], in_container=user.confined)
+    builtin = registry.find(argv[0], in_container=user.is_confined)
+    if builtin is None and first is None and user.is_plain:
+        return Started(_spawn(argv, env, files, user, {"setsid": True} if session else {"setpgroup": 0}))
+    return _fork(argv, env, files, user, first, builtin)
 
 
 def become(argv: list[str], env: Mapping[str, str]) -> NoReturn:
@@ -124,13 +160,21 @@ def _check(argv: list[str], env: Mapping[str, str]) -> None:
 
 
 def _spawn(
-    argv: list[str], env: Mapping[str, str], files: Sequence[FileAction], group: dict[str, Any]
+    argv: list[str], env: Mapping[str, str], files: Sequence[FileAction], user: User, group: dict[str, Any]
 ) -> int:
-    return _try(
-        argv[0],
-        env,
-        lambda path: os.posix_spawn(path, argv, env, file_actions=files, setsigdef=_IGNORED, **group),
-    )
+    if user.capabilities is not None:
+        linux.confine(user.capabilities)
+    try:
+        return _try(
+            argv[0],
+            env,
+            lambda path: os.posix_spawn(
+                path, argv, env, file_actions=files, setsigdef=_ALL_SIGNALS, setsigmask=(), **group
+            ),
+        )
+    finally:
+        if user.capabilities is not None:
+            linux.release()
 
 
 def _fork(
@@ -139,27 +183,31 @@ def _fork(
     files: Sequence[FileAction],
     user: User,
     first: Callable[[], None] | None,
-) -> int:
+    builtin: Builtin | None,
+) -> Started:
+    """Fork; the pipe closes when the child has become its program, and brings a message when it could not."""
     read, write = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        close_all((read, write))
+        raise
     if pid == 0:
         try:
-            _live(argv, env, files, user, first)
+            _live(argv, env, files, user, first, builtin)
         except Failure as failure:
             _complain(write, failure)
         except OSError as error:
             _complain(write, Failure(f"{error.filename or argv[0]}: {_words(error)}"))
+        except BaseException as bug:
+            _complain(write, Failure(f"bug in the runtime's child: {bug!r}"))
         finally:
             os._exit(NOT_FOUND)
     os.close(write)
-    text = b""
-    while part := os.read(read, _MESSAGE_BYTES_MAX):
-        text += part
-    os.close(read)
-    if text:
-        os.waitpid(pid, 0)
-        raise Failure(*json.loads(text))
-    return pid
+    if builtin is not None and first is None:
+        os.close(read)
+        return Started(pid)
+    return Started(pid, read)
 
 
 def _live(
@@ -168,18 +216,19 @@ def _live(
     files: Sequence[FileAction],
     user: User,
     first: Callable[[], None] | None,
+    builtin: Builtin | None,
 ) -> NoReturn:
     os.setsid()
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_DFL)
+    default_signals()
     for action in files:
         _act(*action)
     if first is not None:
         first()
     os.setgroups([])
-    builtin = _builtin(argv, user)
     if builtin is not None:
         _go_on(builtin, argv, env, user)
+    if user.capabilities is not None:
+        linux.bound(user.capabilities)
     os.setgid(user.gid)
     os.setuid(user.uid)
     become(argv, env)
@@ -218,6 +267,8 @@ def _try(name: str, env: Mapping[str, str], call: Callable[[str], int]) -> int:
     try:
         return call(path)
     except OSError as error:
+        if error.errno in _NOW_IMPOSSIBLE:
+            raise OSError(error.errno, error.strerror, name) from error
         raise _refusal(name, error) from error
 
 

@@ -6,6 +6,7 @@ killed finds all that it must adopt.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -29,11 +30,24 @@ class Records:
         for kind in KINDS:
             os.makedirs(f"{directory}/{kind}", mode=0o700, exist_ok=True)
 
+    def check(self, key: str) -> None:
+        """Failure when a name or id cannot be that of a record."""
+        self._path("", key)
+
     def write(self, kind: str, key: str, record: Record) -> None:
+        """Write a record, or leave the one before; OSError when the disk does not take it."""
         path = self._path(kind, key)
-        with open(f"{path}.new", "wb") as file:
-            file.write(json.dumps(record).encode())
-        os.replace(f"{path}.new", path)
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            data = json.dumps(record).encode()
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.rename(f"{path}.new", path)
+        except OSError:
+            os.unlink(f"{path}.new")
+            raise
+        finally:
+            os.close(fd)
 
     def remove(self, kind: str, key: str) -> None:
         try:
@@ -46,8 +60,11 @@ class Records:
         paths = [e.path for e in os.scandir(f"{self._directory}/{kind}") if e.name.endswith(".json")]
         records = []
         for path in sorted(paths, key=os.path.getmtime):
-            with open(path) as file:
-                records.append(json.load(file))
+            try:
+                with open(path) as file:
+                    records.append(json.load(file))
+            except ValueError:
+                os.unlink(path)  # Not whole: the machine lost its power. Its process is ended as an orphan.
         return records
 
     def unnamed(self) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from fabric.runtime.polling import Poll
+from fabric.runtime.tasks import Promise, run
 
 
 def ready_pipe() -> int:
@@ -56,3 +59,44 @@ def test_a_timer_is_due_once():
         poll.later(0.02, lambda: None)
         poll.run_once()
     assert called == ["now", "later"]
+
+
+def test_a_cancelled_timer_is_not_due():
+    poll, called = Poll(), []
+    poll.later(0.0, lambda: called.append("cancelled")).cancel()
+    poll.later(0.001, lambda: called.append("due"))
+    while not called:
+        poll.run_once()
+    assert called == ["due"]
+
+
+def test_a_descriptor_that_is_not_readable_in_time_says_so():
+    poll, found = Poll(), []
+    silent, _end = os.pipe()
+    for fd in (ready_pipe(), silent):
+        promise = poll.readable(fd, 0.001)
+        while not promise.is_done:
+            poll.run_once()
+        run(_value(promise), lambda value, _: found.append(value))
+    assert found == [True, False]
+
+
+async def _value(promise: Promise) -> bool:
+    return bool(await promise)
+
+
+def test_a_bug_in_one_call_parks_its_descriptor_and_the_others_are_served(capsys: pytest.CaptureFixture[str]):
+    poll, called = Poll(), []
+
+    def bug(_: int) -> None:
+        called.append("bug")
+        raise KeyError("lost")
+
+    poll.watch(ready_pipe(), bug)
+    poll.later(0.0, lambda: {}["also lost"])
+    poll.watch(ready_pipe(), lambda _: called.append("other"))
+    for _ in range(3):
+        poll.run_once()
+    assert called.count("bug") == 1 and called.count("other") == 3
+    said = capsys.readouterr().err
+    assert said.count("bug in the runtime") == 2 and "KeyError: 'lost'" in said
