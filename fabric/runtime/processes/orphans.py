@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Identity = tuple[int, int]
 
 _NONE = (0, 0)
+_PAUSE_NAMES = ("catatonit", "fabric-zygote")
 
 
 def end_unnamed(records: Records) -> list[int]:
@@ -40,12 +41,14 @@ def end_unnamed(records: Records) -> list[int]:
 
 
 def end_unnamed_pauses(records: Records, node: int) -> list[int]:
-    """Kill pause processes that no record names, on the node with this init; return the pids."""
-    mark = _identity(records.mark_path)
+    """Kill pause processes that no record names, on the node with this init; return the pids.
+
+    One that its zygote has just forked has neither the mark nor the program yet, but its zygote's name.
+    """
     named = {pid for pid, _ in records.named()}
     ended = []
     for pid in _children(node):
-        if pid not in named and _identity(f"/proc/{pid}/fd/0") == mark and _is_first(pid):
+        if pid not in named and _is_pause(pid):
             ended.append(pid)
             _kill(pid)
     return ended
@@ -59,13 +62,14 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _is_first(pid: int) -> bool:
-    """Whether it is PID 1 of its own namespace."""
+def _is_pause(pid: int) -> bool:
+    """Whether it is PID 1 of its own namespace, and has a name that pause processes have."""
     try:
         with open(f"/proc/{pid}/status") as file:
-            return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in file)
+            words = {line.split()[0]: line.split()[-1] for line in file if line[:5] in ("Name:", "NSpid")}
     except OSError:
         return False
+    return words["NSpid:"] == "1" and words["Name:"] in _PAUSE_NAMES
 
 
 def _kill(pid: int) -> None:
