@@ -78,7 +78,7 @@ class BgpOptions:
     graceful_restart: bool | Literal["aware"] | None = None
     graceful_restart_seconds: int | None = None
     """How long the peer is to keep our routes while we are away (120)."""
-    long_lived_graceful_restart: bool | None = None
+    long_lived_graceful_restart: bool | Literal["aware"] | None = None
     hold_seconds: int | None = None
     """(240)"""
     keepalive_seconds: int | None = None
@@ -134,7 +134,8 @@ class BgpOptions:
         if self.graceful_restart_seconds is not None:
             yield f"graceful restart time {self.graceful_restart_seconds};"
         if self.long_lived_graceful_restart is not None:
-            yield f"long lived graceful restart {_switch(self.long_lived_graceful_restart)};"
+            lived = self.long_lived_graceful_restart
+            yield f"long lived graceful restart {lived if isinstance(lived, str) else _switch(lived)};"
 
     def _timers(self) -> Iterator[str]:
         for words, seconds in (

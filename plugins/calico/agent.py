@@ -12,16 +12,17 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from calico import encapsulation
+from calico import encapsulation, endpoints
 from calico.addresses import FileAddresses, IpamAddresses
 from calico.bgp.config import bird_config, wanted_secrets
 from calico.bgp.keeper import BirdKeeper
 from calico.bgp.secrets import Secrets
 from calico.carrier import CarrierKeeper
 from calico.cni import Cni
-from calico.felix import ownership
+from calico.felix import ownership, routes
 from calico.felix.node_state import NodeState
 from calico.felix.site import Site
+from calico.felix.tunnel_watch import TunnelWatch
 from calico.ipam.allocator import Ipam
 from calico.kube_labels import KubeLabels
 from calico.registration import Registration
@@ -33,7 +34,7 @@ from calico.view import Book
 from fabric.control.clock import LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
-from fabric.netstate.objects import NetState
+from fabric.netstate.objects import NetState, Route
 from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 
 SETTLE_SECONDS = 0.02
@@ -67,7 +68,10 @@ class CalicoAgent:
         self._registration = Registration(
             store, clock, facts, settings.rules, tunnels_from, lambda: kube.of(facts.name)
         )
-        self._loop = NetLoop(context.host, ownership.owner(), resync_seconds=RESYNC_SECONDS)
+        self._protocols = frozenset({routes.ROUTE_PROTOCOL})
+        owner = ownership.owner(ownership.Told(lambda: self._protocols, self._is_external))
+        host = TunnelWatch(context.host, lambda: self._bird.reload_kernel())
+        self._loop = NetLoop(host, owner, resync_seconds=RESYNC_SECONDS)
         self._secrets = Secrets(context.client, self._changed_now)
         self._bird = BirdKeeper(context)
         self._carrier = CarrierKeeper(context.daemons)
@@ -126,10 +130,11 @@ class CalicoAgent:
     async def add(self, pod: PodRef) -> Attachment:
         if not self._was_up and not self._is_up():
             raise FabricError(f"Calico is not up on {self._context.facts.name} yet")
-        return await self._cni.add(pod)
+        return self._with_its_routes(await self._cni.add(pod))
 
     async def check(self, pod: PodRef) -> Attachment | None:
-        return await self._cni.check(pod)
+        known = await self._cni.check(pod)
+        return known and self._with_its_routes(known)
 
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)
@@ -163,11 +168,22 @@ class CalicoAgent:
         desired: NetState = frozenset()
         if self._settings.backend != "none":
             desired = self._state.desired_state(self._book.view)
+        self._protocols |= {routes.protocol(site.felix)}
         self._loop.want(desired)
         self._carrier.want(self._settings.backend != "none" and site.wants_ipip and not site.has_ipip)
         if self._settings.runs_bird:
             self._secrets.want(wanted_secrets(self._book.view))
             self._bird.want(bird_config(self._book.view, site.name, self._secrets.known))
+
+    def _with_its_routes(self, attachment: Attachment) -> Attachment:
+        """The pod's routes as FelixConfiguration says now; kubelet brings those that it has to them."""
+        felix = self._felix()
+        sources = {4: felix.device_route_source_address, 6: felix.device_route_source_address_v6}
+        return endpoints.with_routes_of(attachment, felix.device_route_protocol or endpoints.BOOT, sources)
+
+    def _is_external(self, route: Route) -> bool:
+        """With removeExternalRoutes: a route over a pod's device that is none of the node's pods'."""
+        return bool(self._felix().remove_external_routes) and not self._cni.has_address(route.dst)
 
     def _labels(self) -> Mapping[str, str]:
         """What pools select the node by: its own Node's labels; at first Kubernetes', or the topology's."""

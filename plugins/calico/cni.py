@@ -27,7 +27,7 @@ from fabric.api.objects import Object, labels_of, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, NotFound
-from fabric.netstate.objects import IPAddress
+from fabric.netstate.objects import IPAddress, IPNetwork
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
@@ -63,6 +63,15 @@ class Cni:
         self._refuse_new = refuse_new
         self._attached: dict[str, Attachment] = {}
         self._ending: set[str] = set()
+        self._held: dict[str, tuple[IPAddress, ...]] | None = None
+
+    def has_address(self, address: IPNetwork) -> bool:
+        """True where a pod of this node was given the address (a network of one), and has not ended."""
+        if self._held is None:
+            found = {uid: self._results.kept(uid) for uid in self._results.uids()}
+            self._held = {uid: result.ips for uid, result in found.items() if result is not None}
+        is_one = address.prefixlen == address.max_prefixlen
+        return is_one and any(address.network_address in ips for ips in self._held.values())
 
     async def run(self) -> None:
         """For ever: look after the endpoints of this node's pods."""
@@ -86,6 +95,8 @@ class Cni:
         found = await self._addresses.assign(ref, pod)
         await workloads.write(self._store, self._clock, _endpoint(self._node, name, ref, pod, found))
         self._results.keep(ref.uid, Result(ref.namespace, ref.name, found, mtu))
+        if self._held is not None:
+            self._held[ref.uid] = found
         attached = self._attached[ref.uid] = endpoints.attachment(ref, found, mtu)
         return attached
 
@@ -152,6 +163,8 @@ class Cni:
                 await workloads.delete(self._store, namespace, name, uid)
             await self._addresses.release(uid)
             self._attached.pop(uid, None)
+            if self._held is not None:
+                self._held.pop(uid, None)
             self._results.forget(uid)
         finally:
             self._ending.discard(uid)

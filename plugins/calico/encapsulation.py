@@ -1,8 +1,8 @@
 """How a packet to another node's block travels: bare, in IPIP or in VXLAN; and what is left of the MTU.
 
 A pool says the mode. CrossSubnet spares the encapsulation where the other node is on this node's own network,
-which the prefix length of its address tells. Who writes the routes follows from it: Felix for pools that
-encapsulate, BIRD for those that do not.
+which the prefix length of its address tells. Who writes the routes follows from it: Felix for VXLAN, BIRD for
+the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def way(pool: IPPoolSpec, own: IPInterface, peer: IPAddress) -> Way:
 
 
 def is_felix_s(pool: IPPoolSpec, felix: FelixConfigurationSpec) -> bool:
-    """True where Felix writes the routes to the pool's blocks: VXLAN always, IPIP unless told not to."""
+    """True where Felix writes the routes to the pool's blocks: VXLAN's always, IPIP's when it is told to."""
     return pool.encapsulation == "vxlan" or (
         pool.encapsulation == "ipip" and felix.program_cluster_routes != "Disabled"
     )
@@ -58,6 +58,13 @@ def pod_mtu(underlay: int, pools: Iterable[IPPool], felix: FelixConfigurationSpe
 
     An ipipMTU or vxlanMTU that Felix is given counts in place of what the underlay leaves.
     """
-    given = {"ipip": felix.ipip_mtu, "vxlan": felix.vxlan_mtu}
     ways = (pool.spec for pool in pools if not pool.spec.disabled)
-    return min((given.get(way.encapsulation) or underlay - overhead(way) for way in ways), default=underlay)
+    return min((_given(way, felix) or underlay - overhead(way) for way in ways), default=underlay)
+
+
+def _given(pool: IPPoolSpec, felix: FelixConfigurationSpec) -> int | None:
+    if pool.encapsulation == "ipip":
+        return felix.ipip_mtu
+    if pool.encapsulation == "vxlan":
+        return felix.vxlan_mtu if pool.family == 4 else felix.vxlan_mtu_v6
+    return None

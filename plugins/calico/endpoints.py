@@ -8,7 +8,8 @@ each pod over its `cali…` device. Names follow from the pod's, so that CHECK s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_interface, ip_network
 
 from calico.resources.endpoints import interface_name
@@ -18,7 +19,8 @@ from fabric.plugin.contract import Attachment, PodRef
 GATEWAY = IPv4Address("169.254.1.1")
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 """Of the node's end of every pod: the pod's ARP entry stays right when its node's end is made anew."""
-ROUTE_PROTOCOL = 80
+BOOT = 3
+"""The protocol of pods' routes unless deviceRouteProtocol says another: `ip route` shows none."""
 _SETTINGS = (
     ("net/ipv4/conf/{0}/route_localnet", "1"),
     ("net/ipv4/neigh/{0}/proxy_delay", "0"),
@@ -40,6 +42,17 @@ def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int) -> Attac
     )
 
 
+def with_routes_of(
+    attachment: Attachment, protocol: int, sources: Mapping[int, IPAddress | None]
+) -> Attachment:
+    """The same with deviceRouteProtocol and, by family, deviceRouteSourceAddress in the pod's routes."""
+    node = frozenset(
+        replace(it, proto=protocol, src=sources.get(it.dst.version)) if isinstance(it, Route) else it
+        for it in attachment.node
+    )
+    return replace(attachment, node=node)
+
+
 def mac_of(uid: str) -> str:
     """A locally administered MAC of the pod's own, the same whenever it is computed."""
     first, *rest = hashlib.sha256(uid.encode()).digest()[:6]
@@ -56,9 +69,7 @@ def _node(pod: PodRef, device: str, addresses: tuple[IPAddress, ...], mtu: int) 
         peer_mac=mac_of(pod.uid),
     )
     settings = (Sysctl(path.format(device), value) for path, value in _SETTINGS)
-    routes = (
-        Route(ip_network(address), dev=device, scope="link", proto=ROUTE_PROTOCOL) for address in addresses
-    )
+    routes = (Route(ip_network(address), dev=device, scope="link", proto=BOOT) for address in addresses)
     return frozenset((veth, *settings, *routes))
 
 

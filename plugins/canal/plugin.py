@@ -96,13 +96,13 @@ class CanalAgent:
             tasks.create_task(self._endpoints.run())
 
     def status(self) -> AgentStatus:
-        """Up when both are; what is not up is told first."""
+        """Up when both are, with Flannel's reason; what is not up is told first."""
         network, endpoints = self._network.status(), self._endpoints.status()
         late = [it for it in (network, endpoints) if not it.ready]
         if late:
             return replace(late[0], reason="CanalIsNotUp")
         message = "; ".join((network.message, endpoints.message))
-        return AgentStatus(True, "CanalIsUp", message, {**endpoints.details, **network.details})
+        return AgentStatus(True, network.reason, message, {**endpoints.details, **network.details})
 
     def powered_on(self) -> None:
         self._network.powered_on()

@@ -28,7 +28,8 @@ from flannel.vxlan import accept_ra
 
 KINDS = frozenset({Bridge, Vxlan, Address, Route, Neighbor, FdbEntry, Sysctl, Chain, Jump})
 ROUTE_PROTOCOL = 3
-"""boot: what flannel's routes have. Under Canal, the routes of pods in the same networks are Calico's."""
+"""boot: what flannel's routes have. Under Canal those of pods have it too, and are Calico's."""
+CALICO_PODS = "cali"
 _DEVICES = ("flannel.", "flannel-v6.")
 
 
@@ -51,8 +52,9 @@ def _owns(obj: NetObject, networks: frozenset[IPNetwork]) -> bool:
             return dev == BRIDGE or dev.startswith(_DEVICES)
         case Neighbor(dev=dev) | FdbEntry(dev=dev):
             return dev.startswith(_DEVICES)
-        case Route(dst=dst, table=table, proto=proto):
-            ours = table == MAIN_TABLE and proto == ROUTE_PROTOCOL
+        case Route(dst=dst, dev=dev, table=table, proto=proto):
+            is_pods = (dev or "").startswith(CALICO_PODS)
+            ours = table == MAIN_TABLE and proto == ROUTE_PROTOCOL and not is_pods
             return ours and any(_inside(dst, network) for network in networks)
         case Chain(name=name):
             return name.startswith("FLANNEL-")

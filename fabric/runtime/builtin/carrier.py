@@ -71,6 +71,7 @@ class Carrier:
         self._routes = Routes()
         self._outer = Outer(self._routes.learn)
         self._complaints = Complaints()
+        self._identifications = ipip.Identifications()
         self._out = bytearray(_HEAD + _PACKET_BYTES_MAX)
         self._in = bytearray(_PACKET_BYTES_MAX)
         self._poll = select.epoll()
@@ -144,7 +145,7 @@ class Carrier:
             if hop is None:
                 self._complaints.tell(ipip.HOST_UNREACHABLE, view[_HEAD : _HEAD + size])
                 continue
-            ipip.fill_header(packet, hop.gateway)
+            ipip.fill_header(packet, hop.gateway, self._identifications.next(hop.gateway))
             mtu = self._outer.send(view[: _HEAD + size], hop)
             if mtu:
                 self._carry_large(view[: _HEAD + size], hop, mtu)
@@ -155,7 +156,7 @@ class Carrier:
         if not ipip.may_fragment(inner):
             self._complaints.tell(ipip.FRAGMENTATION_NEEDED, inner, mtu - _HEAD)
             return
-        for fragment in ipip.fragments(packet, mtu, int.from_bytes(os.urandom(2), "big") | 1):
+        for fragment in ipip.fragments(packet, mtu):
             self._outer.send(fragment, hop)
 
     def _carry_in(self) -> None:

@@ -1,13 +1,14 @@
 """IPv4 in IPv4 (RFC 2003) as Linux' ipip driver does it, on bytes: headers, ECN, fragments, ICMP errors.
 
 The outer header takes over the inner one's TTL and its Don't Fragment; its DSCP is 0 and its ECN follows
-RFC 6040. Total length, checksum, source and an identification of 0 are filled in by the kernel when the
-packet leaves through a raw socket (raw(7), IP_HDRINCL). A packet that is to leave lies behind room for its
-outer header.
+RFC 6040. The identification counts, to each gateway by itself. Total length, checksum and source are filled
+in by the kernel when the packet leaves through a raw socket (raw(7), IP_HDRINCL). A packet that is to leave
+lies behind room for its outer header.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 
 TYPE_CHECKING = False
@@ -27,25 +28,38 @@ _ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))
 _HEADER = struct.Struct("!BBHHBBBBHI4s")
 
 
-def fill_header(packet: bytearray, gateway: bytes) -> None:
+class Identifications:
+    """The identifications of outer headers: from a random one on, never 0, which the kernel would replace."""
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, int] = {}
+
+    def next(self, gateway: bytes) -> int:
+        """The next one of the packets to this gateway."""
+        last = self._last.get(gateway)
+        number = int.from_bytes(os.urandom(2)) if last is None else last + 1
+        self._last[gateway] = number = number & 0xFFFF or 1
+        return number
+
+
+def fill_header(packet: bytearray, gateway: bytes, identification: int) -> None:
     """Write the outer header in front of the inner packet at byte 20."""
     ecn = _OUTER_ECN[packet[21] & 3]
-    _HEADER.pack_into(
-        packet, 0, 0x45, ecn, 0, 0, packet[26] & _DONT_FRAGMENT, 0, packet[28], PROTOCOL, 0, 0, gateway
-    )
+    flags = packet[26] & _DONT_FRAGMENT
+    _HEADER.pack_into(packet, 0, 0x45, ecn, 0, identification, flags, 0, packet[28], PROTOCOL, 0, 0, gateway)
 
 
 def may_fragment(inner: memoryview) -> bool:
     return not inner[6] & _DONT_FRAGMENT
 
 
-def fragments(packet: memoryview, mtu: int, identification: int) -> Iterator[bytes]:
+def fragments(packet: memoryview, mtu: int) -> Iterator[bytes]:
     """Yield a packet, whose outer header is filled, in pieces of at most `mtu` bytes; `mtu` is 28 or more."""
     room = (mtu - HEADER_BYTES) & ~7
     for at in range(HEADER_BYTES, len(packet), room):
         head = bytearray(packet[:HEADER_BYTES])
         place = (at - HEADER_BYTES) >> 3 | (_MORE_FRAGMENTS if at + room < len(packet) else 0)
-        struct.pack_into("!HH", head, 4, identification, place)
+        struct.pack_into("!H", head, 6, place)
         yield bytes(head) + packet[at : at + room]
 
 

@@ -38,9 +38,9 @@ BURST = 8
 """A burst that does not end is interrupted after so many times that."""
 LOOK_SECONDS = 10.0
 """How often BIRD is asked whether it is there, when nothing changes."""
-LOOK_SECONDS_TUNNEL = 2.0
-"""The same where BIRD writes routes through tunl0. A route that came while there was none was refused, and
-BIRD does not try again by itself: so it is told to."""
+RELOAD_SECONDS = (0.0, 0.3, 2.5)
+"""When BIRD offers the kernel all routes again after tunl0 was made: a route that came while there was none
+was refused, and BIRD does not try again by itself. It sees a device by a message, or by a look each 2 s."""
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 
@@ -57,7 +57,8 @@ class BirdKeeper:
         self._wanted: Config | None = None
         self._is_told = False
         self._has: Config | None = None
-        self._must_reload = False
+        self._reloads: list[float] = []
+        """When routes are to be offered to the kernel again, the next first."""
         self._nudges: list[float] = []
         """When BIRD is to be asked next, because it has new sessions: see `NUDGES_SECONDS`."""
         self._changed = asyncio.Event()
@@ -71,7 +72,8 @@ class BirdKeeper:
 
     def reload_kernel(self) -> None:
         """Have every route offered to the kernel again: a device came that the kernel's filter names."""
-        self._must_reload = True
+        now = asyncio.get_running_loop().time()
+        self._reloads = [now + seconds for seconds in RELOAD_SECONDS]
         self._changed.set()
 
     def poke(self) -> None:
@@ -98,7 +100,7 @@ class BirdKeeper:
                 await self._next(delay)
             else:
                 self.last_error, delay = "", 0.0
-                await self._next(LOOK_SECONDS_TUNNEL if self._uses_tunnel() else LOOK_SECONDS)
+                await self._next(self._look_seconds())
 
     async def _next(self, seconds_max: float) -> None:
         """Wait for a change, but no longer than this: BIRD may have ended, or be there now."""
@@ -128,9 +130,20 @@ class BirdKeeper:
             now = asyncio.get_running_loop().time()
             self._nudges = [now + seconds for seconds in NUDGES_SECONDS]
         self._has = wanted
-        if self._must_reload or self._uses_tunnel():
+        await self._reload()
+
+    async def _reload(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._reloads or self._reloads[0] > now:
+            return
+        if self._uses_tunnel():
             await self._bird.reload(KERNEL, "out")
-            self._must_reload = False
+        self._reloads = [at for at in self._reloads if at > now]
+
+    def _look_seconds(self) -> float:
+        if not self._reloads or self._has is None:
+            return LOOK_SECONDS
+        return max(self._reloads[0] - asyncio.get_running_loop().time(), PACE_SECONDS)
 
     async def _settle(self) -> None:
         """Let a burst of changes end; as the file grows, so does the patience."""

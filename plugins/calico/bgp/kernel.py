@@ -1,9 +1,8 @@
 """Which of BIRD's routes the kernel gets, and through which device.
 
-Networks of services end at iptables, and need no route. Pools that Felix routes (VXLAN, and IPIP unless Felix
-is told not to) are left to it. Where BIRD is to route an IPIP pool, as it did before Calico 3.33, routes of
-BGP go through tunl0 to the other node, or plainly where that is in this node's own network and the pool says
-CrossSubnet. All else is written as it is.
+Networks of services end at iptables, and need no route. Pools that Felix routes (VXLAN, and IPIP if it is
+told to) are left to it. Of another IPIP pool the routes of BGP go through tunl0 to the other node, or plainly
+where that is in this node's own network and the pool says CrossSubnet. All else is written as it is.
 """
 
 from __future__ import annotations

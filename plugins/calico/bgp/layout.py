@@ -143,7 +143,7 @@ class Layout:
                 persist=True,
                 graceful_restart=True,
                 merge_paths=True,
-                metric=0 if self._with_priorities else None,
+                metric=0,
             )
         yield Device()
         yield Direct(

@@ -109,7 +109,7 @@ def _template(
         local_port=me.port if me.port != PORT else None,
         multihop=True,
         graceful_restart=True,
-        long_lived_graceful_restart=False,
+        long_lived_graceful_restart="aware",
         connect_delay_seconds=timers.CONNECT_DELAY_SECONDS,
         connect_retry_seconds=timers.CONNECT_RETRY_SECONDS,
         error_wait_seconds=timers.ERROR_WAIT_SECONDS,

@@ -1,23 +1,26 @@
-"""What leaves the pools gets the node's address; what stays inside keeps its own.
+"""Masquerading on one node: what leaves the pools gets the node's address, what stays inside keeps its own.
 
-nat POSTROUTING ends in a jump to cali-POSTROUTING: appended, because kube-proxy's rules must have seen the
-packet first. A packet from a pool with natOutgoing to an address of no pool is masqueraded; so is what the
-node itself sends through a tunnel under another address than the tunnel's. The pools are two sets, so that a
-pool more is one entry and no rule. Each rule's comment is a hash over its chain up to it, as Felix's are.
+The kernel's three chains of nat lead into Felix's at their top. A packet from a pool with natOutgoing to an
+address of no pool is masqueraded; so is what the node itself sends through a tunnel under another address
+than the tunnel's. The pools are two sets, so that a pool more is one entry and no rule. The chains of
+floating IPs are there, and empty.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from calico.felix import tunnels
+from calico.felix.rules import FelixRule, chain, jump
 from calico.felix.site import Site
-from fabric.netstate.objects import Chain, Family, IpSet, Jump, NetState
+from calico.resources.felix import FelixConfigurationSpec, port_range
+from fabric.netstate.objects import Chain, Family, IPAddress, IpSet, Jump, NetState
 
-_HASH_LENGTH = 16
 FAMILIES: tuple[Family, ...] = (4, 6)
+ALL_HOSTS = "all-hosts-net"
+_MASQUERADE = "MASQUERADE --random-fully"
+_WRONG_SOURCE = ("-m addrtype ! --src-type LOCAL --limit-iface-out", "-m addrtype --src-type LOCAL")
+"""The node's own packets into a tunnel come from the tunnel's address, or answers would not come back."""
 
 
 def set_name(name: str, family: Family) -> str:
@@ -26,10 +29,21 @@ def set_name(name: str, family: Family) -> str:
 
 
 def desired_state(site: Site) -> NetState:
-    """The chains, sets and the jump of every family of the node that has a pool."""
+    """The chains, sets and jumps of every family of the node that has a pool."""
+    return frozenset(obj for family in _families(site) for obj in _family(site, family))
+
+
+def hosts_state(site: Site, addresses: Iterable[IPAddress]) -> NetState:
+    """The sets of all nodes' addresses, where natOutgoing spares these too; else nothing."""
+    if site.felix.nat_outgoing_exclusions != "IPPoolsAndHostIPs":
+        return frozenset()
+    texts = {family: [str(it) for it in addresses if it.version == family] for family in FAMILIES}
+    return frozenset(_set(ALL_HOSTS, family, texts[family]) for family in _families(site))
+
+
+def _families(site: Site) -> tuple[Family, ...]:
     pooled = {pool.spec.family for pool in site.pools}
-    found = [family for family in FAMILIES if family in pooled and site.address(family) is not None]
-    return frozenset(obj for family in found for obj in _family(site, family))
+    return tuple(family for family in FAMILIES if family in pooled and site.address(family) is not None)
 
 
 def _family(site: Site, family: Family) -> Iterator[IpSet | Chain | Jump]:
@@ -37,27 +51,50 @@ def _family(site: Site, family: Family) -> Iterator[IpSet | Chain | Jump]:
     nat = [spec for spec in pools if spec.nat_outgoing]  # Disabled ones too: their pods are still there.
     yield _set("all-ipam-pools", family, (str(spec.cidr) for spec in pools))
     yield _set("masq-ipam-pools", family, (str(spec.cidr) for spec in nat))
-    outgoing = [_outgoing(family)] if nat else []
-    yield chain("nat", "cali-nat-outgoing", outgoing, family)
-    rules = ["-j cali-nat-outgoing", *map(_through, _tunnels(site, family))]
-    yield chain("nat", "cali-POSTROUTING", rules, family)
-    yield jump("nat", "POSTROUTING", "-j cali-POSTROUTING", family)
+    through = (
+        FelixRule(_MASQUERADE, _WRONG_SOURCE, out_interface=device) for device in _tunnels(site, family)
+    )
+    rules = {
+        "cali-fip-dnat": (),
+        "cali-fip-snat": (),
+        "cali-nat-outgoing": tuple(_outgoing(site.felix, family)) if nat else (),
+        "cali-PREROUTING": (FelixRule("cali-fip-dnat"),),
+        "cali-OUTPUT": (FelixRule("cali-fip-dnat"),),
+        "cali-POSTROUTING": (FelixRule("cali-fip-snat"), FelixRule("cali-nat-outgoing"), *through),
+    }
+    yield from (chain("nat", name, its, family) for name, its in rules.items())
+    is_first = site.felix.chain_insert_mode != "Append"
+    for hook in ("PREROUTING", "OUTPUT", "POSTROUTING"):
+        yield jump("nat", hook, f"cali-{hook}", family, is_first=is_first)
 
 
 def _set(name: str, family: Family, members: Iterable[str]) -> IpSet:
     return IpSet(set_name(name, family), "hash:net", family, frozenset(members))
 
 
-def _outgoing(family: Family) -> str:
-    inside = f"-m set --match-set {set_name('masq-ipam-pools', family)} src"
-    outside = f"-m set ! --match-set {set_name('all-ipam-pools', family)} dst"
-    return f"{inside} {outside} -j MASQUERADE --random-fully"
+def _outgoing(felix: FelixConfigurationSpec, family: Family) -> Iterator[FelixRule]:
+    """Masquerade, or the address that is given; TCP and UDP within the ports that are given."""
+    address = felix.nat_outgoing_address if family == 4 else None
+    plain = f"SNAT --to-source {address} --random-fully" if address else _MASQUERADE
+    if ports := port_range(felix.nat_port_range):
+        within = f"MASQUERADE --to-ports {ports} --random-fully"
+        if address:
+            within = f"SNAT --to-source {address}:{ports} --random-fully"
+        for protocol in ("tcp", "udp"):
+            yield _from_pools(felix, family, within, protocol)
+            yield FelixRule("RETURN", protocol=protocol)
+    yield _from_pools(felix, family, plain)
 
 
-def _through(device: str) -> str:
-    """The node's own packets into a tunnel come from the tunnel's address, or answers would not come back."""
-    wrong = "-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL"
-    return f"-o {device} {wrong} -j MASQUERADE --random-fully"
+def _from_pools(felix: FelixConfigurationSpec, family: Family, action: str, protocol: str = "") -> FelixRule:
+    outside = ["all-ipam-pools"]
+    if felix.nat_outgoing_exclusions == "IPPoolsAndHostIPs":
+        outside.append(ALL_HOSTS)
+    matches = (
+        f"-m set --match-set {set_name('masq-ipam-pools', family)} src",
+        *(f"-m set ! --match-set {set_name(name, family)} dst" for name in outside),
+    )
+    return FelixRule(action, matches, protocol, felix.iptables_nat_outgoing_interface_filter or "")
 
 
 def _tunnels(site: Site, family: Family) -> Iterator[str]:
@@ -65,29 +102,3 @@ def _tunnels(site: Site, family: Family) -> Iterator[str]:
         yield "tunl0"
     if site.wants_vxlan(family):
         yield tunnels.device(family)
-
-
-def chain(table: str, name: str, rules: Sequence[str], family: Family) -> Chain:
-    """A chain with a hash in each rule: over the chain's name, the hash before it, and the rule."""
-    written, before = [], ""
-    for rule in rules:
-        before = _hashed(name, before, rule)
-        written.append(_commented(rule, before))
-    return Chain.parse(table, name, written, family, "felix")  # type: ignore[arg-type]
-
-
-def jump(table: str, name: str, rule: str, family: Family) -> Jump:
-    """A rule at the end of a chain of the kernel's own."""
-    return Jump.parse(table, name, _commented(rule, _hashed(name, "", rule)), "append", family)  # type: ignore[arg-type]
-
-
-def _hashed(chain_name: str, before: str, rule: str) -> str:
-    digest = hashlib.sha256(f"{chain_name}\n{before}\n{rule}".encode()).digest()
-    return base64.urlsafe_b64encode(digest).decode()[:_HASH_LENGTH]
-
-
-def _commented(rule: str, hashed: str) -> str:
-    """The comment where iptables-save prints it: behind the device, before the other matches."""
-    words = rule.split(" ")
-    head = " ".join(words[:2]) + " " if words[0] in ("-o", "-i") else ""
-    return f'{head}-m comment --comment "cali:{hashed}" {rule.removeprefix(head)}'

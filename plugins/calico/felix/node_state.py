@@ -6,15 +6,15 @@ cluster costs each node one block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from calico.felix import nat, routes, tunnels
-from calico.felix.site import Site
+from calico.felix.site import Site, node_address
 from calico.places import Place
 from calico.resources.nodes import Node
 from calico.view import View
-from fabric.netstate.objects import IPNetwork, NetState
+from fabric.netstate.objects import IPAddress, IPNetwork, NetState
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,6 +31,7 @@ class NodeState:
         """Nodes and blocks of the last view; what is below was computed from them."""
         self._peers: dict[str, NetState] = {}
         self._blocks: dict[IPNetwork, NetState] = {}
+        self._hosts: NetState = frozenset()
 
     def desired_state(self, view: View) -> NetState:
         """Return all that the node must have while the datastore is as in `view`."""
@@ -43,14 +44,22 @@ class NodeState:
         for cidr in stale:
             state = routes.block_state(self.site, places[cidr], nodes) if cidr in places else None
             _put(self._blocks, cidr, state)
+        if renewed:
+            self._hosts = nat.hosts_state(self.site, _addresses(nodes.values()))
         self._nodes, self._places = nodes, places
-        return self._own.union(*self._peers.values(), *self._blocks.values())
+        return self._own.union(self._hosts, *self._peers.values(), *self._blocks.values())
 
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:
         """The blocks that were this node's in the last view."""
         own = (cidr for cidr, place in self._places.items() if place.host == self.site.name)
         return tuple(sorted(own, key=lambda cidr: (cidr.version, int(cidr.network_address))))
+
+
+def _addresses(nodes: Iterable[Node]) -> Iterator[IPAddress]:
+    for node in nodes:
+        own = (node_address(node, family) for family in nat.FAMILIES)
+        yield from (address.ip for address in own if address is not None)
 
 
 def _changed(before: Mapping[K, V], now: Mapping[K, V]) -> set[K]:

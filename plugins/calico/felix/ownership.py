@@ -1,13 +1,17 @@
-"""What on a node is Felix's: by protocol number, prefix and the names of the two tunnels.
+"""What on a node is Felix's: by protocol number, prefix and the names of the tunnels.
 
-The routes and veths of pods (`cali…`) are not: the kubelet makes and repairs those. BIRD's are its own.
+The routes and veths of pods (`cali…`) are the kubelet's, which makes and repairs them; any other route over
+such a device is Felix's to remove (removeExternalRoutes). BIRD's routes are its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from calico.encapsulation import TUNL0
-from calico.endpoints import ROUTE_PROTOCOL
 from calico.felix import tunnels
+from calico.felix.routes import ROUTE_PROTOCOL
 from calico.resources.endpoints import INTERFACE_PREFIX
 from fabric.netstate.objects import (
     Address,
@@ -24,23 +28,36 @@ from fabric.netstate.objects import (
 )
 from fabric.netstate.port import Owner
 
-_DEVICES = frozenset({TUNL0, tunnels.device(4), tunnels.device(6)})
+_VXLAN = frozenset({tunnels.device(4), tunnels.device(6)})
+_DEVICES = _VXLAN | {TUNL0}
+KERNEL, BIRD = 2, 12
 
 
-def owner() -> Owner:
+@dataclass(frozen=True)
+class Told:
+    """What Felix's own routes follow from beside their devices."""
+
+    protocols: Callable[[], frozenset[int]] = lambda: frozenset({ROUTE_PROTOCOL})
+    """Of routes over other devices than Felix's own."""
+    is_external: Callable[[Route], bool] = lambda route: False
+    """True for a route over a pod's device that is to be removed."""
+
+
+def owner(told: Told | None = None) -> Owner:
     """The owner of everything that Felix makes on a node."""
     kinds = frozenset({Vxlan, Ipip, Tun, Address, Route, Neighbor, FdbEntry, IpSet, Chain, Jump})
-    return Owner("felix", kinds, _owns)
+    asked = told or Told()
+    return Owner("felix", kinds, lambda obj: _owns(obj, asked))
 
 
-def _owns(obj: NetObject) -> bool:
+def _owns(obj: NetObject, told: Told) -> bool:
     match obj:
+        case Route():
+            return _owns_route(obj, told)
         case Vxlan(name=name) | Ipip(name=name) | Tun(name=name):
             return name in _DEVICES
         case Address(dev=dev) | Neighbor(dev=dev) | FdbEntry(dev=dev):
             return dev in _DEVICES
-        case Route(proto=proto, dev=dev):
-            return proto == ROUTE_PROTOCOL and not (dev or "").startswith(INTERFACE_PREFIX)
         case IpSet(name=name):
             return name.startswith("cali")
         case Chain(name=name):
@@ -48,3 +65,12 @@ def _owns(obj: NetObject) -> bool:
         case Jump(rule=rule):
             return rule.target.startswith("cali-")
     return False
+
+
+def _owns_route(route: Route, told: Told) -> bool:
+    device = route.dev or ""
+    if device.startswith(INTERFACE_PREFIX):
+        return route.proto not in (KERNEL, BIRD) and told.is_external(route)
+    if device in _VXLAN:
+        return route.proto not in (KERNEL, BIRD)
+    return route.proto in told.protocols()

@@ -1,9 +1,11 @@
-"""Routes to the blocks of other nodes, and what keeps packets for nobody from going in circles.
+"""Felix's routes to the blocks of other nodes, and what keeps packets for nobody from going in circles.
 
 A block of another node is reached through a tunnel or through the node itself, as its pool says. An address
 that another node has than the block's own (a borrowed one) gets a route of its own, which is longer and wins.
 A block of this node is a blackhole: the pods in it have longer routes, and what has no pod ends here. Blocks
-of pools that nothing encapsulates are BIRD's.
+of pools that VXLAN does not carry are BIRD's, unless Felix is told to write the routes of IPIP too.
+
+Routes through VXLAN have deviceRouteProtocol (boot, as by hand), as those of pods have; the others have 80.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from collections.abc import Iterator, Mapping
 
 from calico import encapsulation
 from calico.encapsulation import TUNL0
-from calico.endpoints import ROUTE_PROTOCOL
+from calico.endpoints import BOOT
 from calico.felix import tunnels
 from calico.felix.site import Site, node_address, vtep_address
 from calico.places import Place
+from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.nodes import Node
 from fabric.netstate.objects import Family, IPNetwork, NetState, Route
+
+ROUTE_PROTOCOL = 80
 
 
 def block_state(site: Site, place: Place, nodes: Mapping[str, Node]) -> NetState:
@@ -32,7 +37,7 @@ def block_state(site: Site, place: Place, nodes: Mapping[str, Node]) -> NetState
 def _whole(site: Site, place: Place, nodes: Mapping[str, Node]) -> Iterator[Route]:
     if place.host == site.name:
         if place.cidr.prefixlen < place.cidr.max_prefixlen:
-            yield Route(place.cidr, type="blackhole", proto=ROUTE_PROTOCOL)
+            yield Route(place.cidr, type="blackhole", proto=protocol(site.felix))
     elif place.host in nodes:
         yield from _to(site, place.cidr, nodes[place.host])
 
@@ -53,11 +58,17 @@ def _to(site: Site, dst: IPNetwork, peer: Node) -> Iterator[Route]:
     match encapsulation.way(pool, own, there.ip):
         case "ipip":
             if site.wants_ipip:
-                yield Route(dst, via=there.ip, dev=TUNL0, onlink=True, proto=ROUTE_PROTOCOL)
+                yield Route(dst, via=there.ip, dev=TUNL0, onlink=True, proto=protocol(site.felix))
         case "vxlan":
             vtep = vtep_address(peer, family)
             if vtep is not None and site.wants_vxlan(family):
-                device = tunnels.device(family)
-                yield Route(dst, via=vtep, dev=device, onlink=True, proto=ROUTE_PROTOCOL)
+                device, proto = tunnels.device(family), site.felix.device_route_protocol or BOOT
+                yield Route(dst, via=vtep, dev=device, onlink=True, proto=proto, src=site.source(family))
         case "bare":
-            yield Route(dst, via=there.ip, dev=site.facts.device, proto=ROUTE_PROTOCOL)
+            yield Route(dst, via=there.ip, dev=site.facts.device, onlink=True, proto=protocol(site.felix))
+
+
+def protocol(felix: FelixConfigurationSpec) -> int:
+    """The protocol of routes over other devices than VXLAN's: 80, or deviceRouteProtocol if given."""
+    given = felix.device_route_protocol or BOOT
+    return ROUTE_PROTOCOL if given == BOOT else given

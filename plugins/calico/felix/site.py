@@ -44,7 +44,16 @@ class Site:
     def vxlan_address(self, family: Family) -> IPAddress | None:
         return vtep_address(self.node, family)
 
+    def source(self, family: Family) -> IPAddress | None:
+        """What the node's own packets to pods come from (deviceRouteSourceAddress); None: Linux' choice."""
+        felix = self.felix
+        return felix.device_route_source_address if family == 4 else felix.device_route_source_address_v6
+
     def _wants(self, encapsulation: str, family: Family = 4) -> bool:
+        """As Felix is told by ipipEnabled and vxlanEnabled; where it is not, the pools say."""
+        told = self.felix.ipip_enabled if encapsulation == "ipip" else self.felix.vxlan_enabled
+        if told is not None:
+            return told
         return any(
             pool.spec.encapsulation == encapsulation and pool.spec.family == family for pool in self.pools
         )

@@ -64,7 +64,8 @@ def mtu_ipip(site: Site) -> int:
 
 
 def mtu_vxlan(site: Site, family: Family) -> int:
-    return site.felix.vxlan_mtu or site.facts.mtu - VXLAN_OVERHEAD[family]
+    given = site.felix.vxlan_mtu if family == 4 else site.felix.vxlan_mtu_v6
+    return given or site.facts.mtu - VXLAN_OVERHEAD[family]
 
 
 def _ipip(site: Site) -> Iterator[NetObject]:

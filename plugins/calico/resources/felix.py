@@ -1,6 +1,7 @@
 """FelixConfiguration: `default` for all nodes, `node.<name>` for one, which wins field by field.
 
-A field left out is None here; `effective` says what holds. Fields that fabric has no use for are kept.
+A field left out is None here; `effective` says what holds. Fields that change nothing here are kept, and
+whoever sets one is warned: `without_effect`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,19 @@ from typing import Any, ClassVar
 from calico.resources import carried
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
-from calico.resources.readers import choice, duration, flag, number, text
+from calico.resources.readers import (
+    address,
+    choice,
+    duration,
+    flag,
+    iptables_device,
+    number,
+    of_family,
+    ports,
+    text,
+)
 from calico.resources.refusals import Refusal
+from fabric.netstate.objects import IPAddress
 
 _SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
 
@@ -42,8 +54,20 @@ class FelixConfigurationSpec:
     program_cluster_routes: str | None = key(
         "programClusterRoutes", choice("Enabled", "EnabledIPIPOnly", "Disabled"), default=None
     )
-    """Disabled: BIRD writes the routes of IPIP pools too. The others are one here."""
-    nat_outgoing_address: str | None = key("natOutgoingAddress", text, default=None)
+    """Disabled: BIRD writes the routes of IPIP pools, as up to Calico 3.32. The others are one here."""
+    nat_outgoing_address: IPAddress | None = key("natOutgoingAddress", of_family(address, 4), default=None)
+    nat_port_range: str | int | None = key("natPortRange", ports, default=None)
+    """`1024:65535`, or one port; see `port_range`."""
+    iptables_nat_outgoing_interface_filter: str | None = key(
+        "iptablesNATOutgoingInterfaceFilter", iptables_device, default=None
+    )
+    device_route_source_address: IPAddress | None = key(
+        "deviceRouteSourceAddress", of_family(address, 4), default=None
+    )
+    device_route_source_address_v6: IPAddress | None = key(
+        "deviceRouteSourceAddressIPv6", of_family(address, 6), default=None
+    )
+    vxlan_mtu_v6: int | None = key("vxlanMTUV6", number(0, 65535), default=None)
     nat_outgoing_exclusions: str | None = key(
         "natOutgoingExclusions", choice("IPPoolsOnly", "IPPoolsAndHostIPs"), default=None
     )
@@ -52,6 +76,12 @@ class FelixConfigurationSpec:
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
     rest: Mapping[str, Any] = rest(carried.FELIX_CONFIGURATION)
+
+
+def port_range(given: str | int | None) -> str:
+    """natPortRange in the words of iptables: `1024-65535`; empty where nothing, or 0, is given."""
+    first, _, last = str(given or "").partition(":")
+    return f"{int(first)}-{int(last or first)}" if first else ""
 
 
 DEFAULTS = FelixConfigurationSpec(
@@ -65,11 +95,12 @@ DEFAULTS = FelixConfigurationSpec(
     iptables_mark_mask=0xFFFF0000,
     ipip_mtu=0,
     vxlan_mtu=0,
+    vxlan_mtu_v6=0,
     vxlan_port=4789,
     vxlan_vni=4096,
-    device_route_protocol=80,
+    device_route_protocol=3,
     remove_external_routes=True,
-    program_cluster_routes="EnabledIPIPOnly",
+    program_cluster_routes="Disabled",
     nat_outgoing_exclusions="IPPoolsOnly",
     allow_vxlan_packets_from_workloads=False,
     allow_ipip_packets_from_workloads=False,

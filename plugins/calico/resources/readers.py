@@ -23,7 +23,9 @@ ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
 _INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_RULE_INTERFACE = re.compile(r"[-\w.:@]{1,15}\+?", re.ASCII)
 AS_NUMBER_MAX = 4_294_967_295
+PORT_MAX = 65535
 
 
 @takes(type="string")
@@ -178,6 +180,27 @@ def duration(value: Any, path: str, refusals: Refusals) -> Any:
     """Go's notation: `2m0s`, `500ms`; no longer than Go can say, 292 years."""
     if not isinstance(value, str) or not is_duration(value):
         refusals.append(Refusal(path, "must be a duration such as 2m0s", value))
+    return value
+
+
+@takes(type="string")
+def iptables_device(value: Any, path: str, refusals: Refusals) -> Any:
+    """The name of an interface in a rule of iptables: `eth0`, or with `+` at its end what begins so."""
+    if not isinstance(value, str) or not _RULE_INTERFACE.fullmatch(value):
+        refusals.append(
+            Refusal(path, "must be the name of an interface, with + at its end for any rest", value)
+        )
+    return value
+
+
+@takes(**{"x-kubernetes-int-or-string": True})
+def ports(value: Any, path: str, refusals: Refusals) -> Any:
+    """A port, or a range of ports `1024:65535`, the lower one first; 0 is none."""
+    text_ = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    found = [int(part) for part in text_.split(":") if part.isascii() and part.isdigit() and len(part) <= 5]
+    whole = len(found) == text_.count(":") + 1 <= 2 and found[0] <= found[-1] <= PORT_MAX
+    if not whole or (found[0] == 0 and found[-1] > 0):
+        refusals.append(Refusal(path, "must be a port or a range of ports such as 1024:65535", value))
     return value
 
 

@@ -15,7 +15,7 @@ def add_pod(lab: BgpLab, name: str, *addresses: str) -> None:
     """A pod's device, and the routes that Felix writes for the addresses that are there."""
     lab.shell(name, "ip link add calipod1 type veth peer name pod-1; ip link set calipod1 up")
     for address in addresses:
-        lab.shell(name, f"ip route add {address}/32 dev calipod1 scope link proto 80")
+        lab.shell(name, f"ip route add {address}/32 dev calipod1 scope link")
 
 
 async def prefixes(lab: BgpLab, name: str, protocol: str) -> set[str]:
@@ -44,8 +44,8 @@ async def test_a_pool_that_felix_routes_is_left_to_it(two: BgpLab):
     two.show(cluster(node(1), node(2), pool(vxlan_mode="Always")))
     await two.established("node-1", "node-2", count=1)
     two.shell("node-1", "ip link add vxlan.calico type veth peer name vtep; ip link set vxlan.calico up")
-    two.shell("node-1", "ip route add 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico onlink proto 80")
-    two.shell("node-1", "ip route add 10.244.9.0/26 via 192.168.0.19 dev eth0 proto 80")
+    two.shell("node-1", "ip route add 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico onlink")
+    two.shell("node-1", "ip route add 10.244.9.0/26 via 192.168.0.19 dev eth0 onlink proto 80")
     add_pod(two, "node-1", "10.244.2.7")
 
     async def is_announced() -> bool:
@@ -66,6 +66,7 @@ async def test_where_bird_routes_ipip_its_routes_go_through_tunl0_whenever_that_
     through = {"10.244.2.0/26": "via 192.168.0.12 dev tunl0"}
     for _ in range(2):
         two.shell("node-1", "ip tuntap add tunl0 mode tun; ip link set tunl0 up")
+        two.keepers["node-1"].reload_kernel()
         await eventually(lambda: two.routes("node-1") == bare(1) | through)
         two.shell("node-1", "ip link del tunl0")
         await eventually(lambda: two.routes("node-1") == bare(1))

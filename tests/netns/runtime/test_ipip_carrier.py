@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ async def test_a_full_size_packet_that_must_not_be_fragmented_passes(lab: IpipLa
     assert (request.len, str(request.flags)) == (1500, "DF")
     assert reply.len == 1500
     assert not lab.pings("pod-1", POD_2, "-M", "do", "-s", str(int(FULL) + 1))
+
+
+async def test_the_identification_counts_also_where_fragments_are_forbidden(lab: IpipLab):
+    numbers = [on_the_wire(lab, "pod-1", POD_2, "-M", "do")[0].id for _ in range(3)]
+    assert 0 not in numbers and {(after - before) % 65536 for before, after in pairwise(numbers)} <= {1, 2}
 
 
 async def test_the_identifications_of_packets_that_may_be_fragmented_differ(lab: IpipLab):

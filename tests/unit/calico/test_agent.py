@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 from support.calico_cluster import CalicoCluster
@@ -202,10 +203,46 @@ async def test_where_the_kernel_has_no_ipip_a_carrier_serves_tunl0(tmp_path):
         await asyncio.sleep(3)
         assert of_type(cluster, 1, Tun) == {Tun("tunl0", mtu=1480)}
         assert cluster.daemons[0].programs["tunl0"] == Program("tunl0", (IPIP_CARRIER, "tunl0"))
-        assert {it.dev for it in of_type(cluster, 1, Route) if it.via} == {"tunl0"}
+        assert not of_type(cluster, 1, Route), "BIRD writes them"
         pool = await datastore.get(cluster.store, IPPool, POOL)
         bare = replace(pool.spec, ipip_mode="Never")
         await datastore.update(cluster.store, replace(pool, spec=bare))
         await asyncio.sleep(2)
         assert "tunl0" not in cluster.daemons[0].programs
         assert not of_type(cluster, 1, Tun, Route)
+
+
+async def test_the_protocol_and_the_source_of_pods_routes_are_those_that_felix_is_given(cluster):
+    await cluster.prepare()
+    source = ip_address("192.168.0.11")
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        ref = cluster.new_pod(1)
+        (plain,) = pod_routes(await cluster.agents[0].add(ref))
+        assert (plain.proto, plain.src, plain.scope) == (3, None, "link")
+        given = {"device_route_protocol": 90, "device_route_source_address": source}
+        await cluster.put(FelixConfiguration.named("default", **given))
+        await asyncio.sleep(1)
+        (route,) = pod_routes(await cluster.agents[0].check(ref))
+        assert (route.proto, route.src, route.dst) == (90, source, plain.dst)
+
+
+def pod_routes(attachment):
+    return [it for it in attachment.node if isinstance(it, Route)]
+
+
+@pytest.mark.parametrize("removes", [True, False])
+async def test_a_strangers_route_over_a_pods_device_goes_unless_felix_is_told_to_leave_it(cluster, removes):
+    await cluster.prepare()
+    await cluster.put(FelixConfiguration.named("default", remove_external_routes=removes))
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        ref = cluster.new_pod(1)
+        attached = await cluster.agents[0].add(ref)
+        await attach(cluster.kernel, "node-1", ref.netns, attached.node, attached.pod)
+        (own,) = pod_routes(attached)
+        strange = replace(own, dst=ip_network("10.99.0.0/24"))
+        cluster.host(1).tamper_add(strange)
+        await asyncio.sleep(RESYNC)
+        state = cluster.host(1).state
+        assert own in state and (strange in state) is not removes

@@ -222,21 +222,32 @@ async def test_a_node_without_bgp_has_no_bird(node: Node):
 
 
 async def test_a_new_device_has_the_kernel_s_routes_offered_again(node: Node):
+    """At once, when BIRD has read of the device, and when it has looked; and then no more."""
     async with running(node.keeper.run()):
-        node.keeper.want(conf(1))
+        node.keeper.want(bird_config(classic(), "node-1", {}))
         await asyncio.sleep(START)
         node.keeper.reload_kernel()
-        await asyncio.sleep(START)
-        assert node.bird.calls.count("reload out kernel1") == 1
+        await asyncio.sleep(60)
+        assert node.bird.calls.count("reload out kernel1") == 3
         assert node.configures() == 0
 
 
-async def test_where_bird_writes_routes_through_a_tunnel_they_are_offered_again_and_again(node: Node):
-    made = bird_config(classic(), "node-1", {})
+async def test_a_device_that_comes_before_bird_is_offered_the_routes_too(node: Node):
     async with running(node.keeper.run()):
-        node.keeper.want(made)
+        node.keeper.reload_kernel()
         await asyncio.sleep(10)
-    assert 4 <= node.bird.calls.count("reload out kernel1") <= 6
+        assert not node.bird.calls
+        node.keeper.want(bird_config(classic(), "node-1", {}))
+        await asyncio.sleep(10)
+        assert node.bird.calls.count("reload out kernel1") == 1
+
+
+async def test_where_no_route_goes_through_a_tunnel_none_is_offered_again(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        node.keeper.reload_kernel()
+        await asyncio.sleep(30)
+        assert "reload out kernel1" not in node.bird.calls
 
 
 async def test_the_larger_the_mesh_the_longer_it_is_left_to_grow_before_bird_takes_it(node: Node):

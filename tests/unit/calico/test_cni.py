@@ -35,7 +35,7 @@ async def test_a_pod_gets_an_address_without_neighbours_and_a_way_out(node):
     ]
     device = next(it.name for it in found.node if hasattr(it, "peer"))
     assert device.startswith("cali") and len(device) == 15
-    assert f"route {ip} dev {device} proto 80 scope link" in set(map(str, found.node))
+    assert f"route {ip} dev {device} scope link" in set(map(str, found.node))
     assert f"sysctl net/ipv4/conf/{device}/proxy_arp=1" in set(map(str, found.node))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,7 @@ from calico.felix import ownership
 from calico.felix.node_state import NodeState
 from calico.felix.tunnels import mac_of
 from calico.places import Place
+from calico.resources.felix import DEFAULTS
 from fabric.netstate.objects import Chain, FdbEntry, IpSet, Jump, Route, Tun
 from fabric.netstate.plan import diff
 
@@ -28,8 +29,13 @@ def racks():
     return [node(1, rack=1), node(2, rack=1), node(3, rack=FAR)]
 
 
-def wanted(nodes, pools, blocks=None, **place):
-    return NodeState(site(nodes[0], pools, **place)).desired_state(view(nodes, pools, blocks))
+def wanted(nodes, pools, blocks=None, felix=DEFAULTS, **place):
+    here = replace(site(nodes[0], pools, **place), felix=felix)
+    return NodeState(here).desired_state(view(nodes, pools, blocks))
+
+
+WRITES_IPIP = replace(DEFAULTS, program_cluster_routes="Enabled")
+"""As Calico 3.33 does by default."""
 
 
 def lines(state):
@@ -42,10 +48,15 @@ def _is_rule(obj):
     return isinstance(obj, Chain | Jump | IpSet)
 
 
-def test_ipip_always_reaches_every_block_through_tunl0_by_the_nodes_own_address():
+def test_felix_makes_tunl0_and_bird_writes_the_routes_of_ipip():
     assert lines(wanted(racks(), [pool(ipip_mode="Always")])) == [
         "add link tunl0 type ipip local any remote any mtu 1480 up",
         "add address 10.244.1.0/32 dev tunl0",
+    ]
+
+
+def test_felix_writes_the_routes_of_ipip_where_it_is_told_to():
+    assert lines(wanted(racks(), [pool(ipip_mode="Always")], felix=WRITES_IPIP))[2:] == [
         "add route blackhole 10.244.1.0/26 proto 80",
         "add route 10.244.2.0/26 via 192.168.1.12 dev tunl0 proto 80 onlink",
         "add route 10.244.3.0/26 via 192.168.2.13 dev tunl0 proto 80 onlink",
@@ -53,10 +64,43 @@ def test_ipip_always_reaches_every_block_through_tunl0_by_the_nodes_own_address(
 
 
 def test_ipip_between_subnets_spares_the_tunnel_inside_the_rack():
-    assert lines(wanted(racks(), [pool(ipip_mode="CrossSubnet")]))[-2:] == [
-        "add route 10.244.2.0/26 via 192.168.1.12 dev eth0 proto 80",
+    assert lines(wanted(racks(), [pool(ipip_mode="CrossSubnet")], felix=WRITES_IPIP))[-2:] == [
+        "add route 10.244.2.0/26 via 192.168.1.12 dev eth0 proto 80 onlink",
         "add route 10.244.3.0/26 via 192.168.2.13 dev tunl0 proto 80 onlink",
     ]
+
+
+@pytest.mark.parametrize(("given", "vxlan", "others"), [(3, 3, 80), (90, 90, 90), (80, 80, 80)])
+def test_the_protocol_that_is_given_is_that_of_all_routes(given, vxlan, others):
+    felix = replace(DEFAULTS, device_route_protocol=given)
+    found = wanted(racks(), [pool(vxlan_mode="CrossSubnet")], felix=felix)
+    protocols = {(it.dev or it.type): it.proto for it in found if isinstance(it, Route)}
+    assert protocols == {"vxlan.calico": vxlan, "eth0": others, "blackhole": others}
+
+
+@pytest.mark.parametrize("mode", [{"vxlan_mode": "Always"}, {"ipip_mode": "Always"}])
+def test_a_tunnel_that_felix_is_told_not_to_have_is_not_made(mode):
+    felix = replace(DEFAULTS, ipip_enabled=False, vxlan_enabled=False)
+    assert lines(wanted(racks(), [pool(**mode)], felix=felix)) in (
+        [],
+        ["add route blackhole 10.244.1.0/26 proto 80"],
+    )
+
+
+def test_the_nodes_own_packets_may_have_a_source_that_is_given():
+    felix = replace(DEFAULTS, device_route_source_address=ip_address("192.168.1.11"))
+    found = wanted(racks(), [pool(vxlan_mode="Always")], felix=felix)
+    assert {str(it.src) for it in found if isinstance(it, Route) and it.dev == "vxlan.calico"} == {
+        "192.168.1.11"
+    }
+
+
+def test_a_route_over_vxlan_of_boot_is_felixs_and_one_of_the_kernels_or_of_birds_is_not():
+    owner = ownership.owner()
+    dst = ip_network("10.99.0.0/16")
+    found = {proto: owner.owns(Route(dst, dev="vxlan.calico", proto=proto)) for proto in (2, 3, 12, 80)}
+    assert found == {2: False, 3: True, 12: False, 80: True}
+    assert not owner.owns(Route(dst, dev="eth0", proto=3)) and owner.owns(Route(dst, dev="eth0", proto=80))
 
 
 def test_vxlan_always_has_a_neighbour_an_fdb_entry_and_a_route_for_each_peer():
@@ -72,8 +116,8 @@ def test_vxlan_always_has_a_neighbour_an_fdb_entry_and_a_route_for_each_peer():
             for mac, ip in ((mac_2, "192.168.1.12"), (mac_3, "192.168.2.13"))
         ),
         "add route blackhole 10.244.1.0/26 proto 80",
-        "add route 10.244.2.0/26 via 10.244.2.0 dev vxlan.calico proto 80 onlink",
-        "add route 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico proto 80 onlink",
+        "add route 10.244.2.0/26 via 10.244.2.0 dev vxlan.calico onlink",
+        "add route 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico onlink",
     ]
 
 
@@ -84,8 +128,8 @@ def test_a_vteps_mac_is_66_and_five_bytes_of_the_names_sha1():
 
 def test_vxlan_between_subnets_spares_the_encapsulation_inside_the_rack():
     assert lines(wanted(racks(), [pool(vxlan_mode="CrossSubnet")]))[-2:] == [
-        "add route 10.244.2.0/26 via 192.168.1.12 dev eth0 proto 80",
-        "add route 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico proto 80 onlink",
+        "add route 10.244.2.0/26 via 192.168.1.12 dev eth0 proto 80 onlink",
+        "add route 10.244.3.0/26 via 10.244.3.0 dev vxlan.calico onlink",
     ]
 
 
@@ -148,12 +192,8 @@ def test_what_leaves_the_pools_is_masqueraded_and_nothing_else():
         "-m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst "
         "-j MASQUERADE --random-fully"
     )
-    assert [str(rule).partition("-m comment")[0] for rule in chains["cali-POSTROUTING"]] == [
-        "",
-        "-o vxlan.calico ",
-    ]
-    (jump,) = (it for it in found if isinstance(it, Jump))
-    assert (jump.table, jump.chain, jump.position) == ("nat", "POSTROUTING", "append")
+    devices = [str(rule).partition("-m comment")[0] for rule in chains["cali-POSTROUTING"]]
+    assert devices == ["", "", "-o vxlan.calico "]
 
 
 def test_pods_of_a_disabled_pool_still_reach_the_outside():
@@ -184,15 +224,6 @@ def test_all_routes_have_the_protocol_that_tells_them_felixs_whatever_is_configu
     found = NodeState(odd).desired_state(view([node(1), node(2)], [pool(vxlan_mode="Always")]))
     assert any(isinstance(it, Route) for it in found)
     assert all(ownership.owner().owns(it) for it in found)
-
-
-def test_the_hash_of_a_rule_tells_its_chain_its_place_and_its_text():
-    one = wanted(racks(), [pool(vxlan_mode="Always", nat_outgoing=True)])
-    other = wanted(racks(), [pool(ipip_mode="Always", nat_outgoing=True)])
-    first, second = ({it.name: it.rules for it in found if isinstance(it, Chain)} for found in (one, other))
-    assert first["cali-nat-outgoing"] == second["cali-nat-outgoing"]
-    assert first["cali-POSTROUTING"][0] == second["cali-POSTROUTING"][0]
-    assert first["cali-POSTROUTING"][1] != second["cali-POSTROUTING"][1]
 
 
 same_node, same_block = cache(node), cache(block)
@@ -237,6 +268,6 @@ def test_a_new_block_of_one_peer_is_one_route_on_every_node():
         blocks={**before.blocks, block(9).cidr: Place(block(9).cidr, "node-3", nodes=frozenset({"node-3"}))},
     )
     assert {str(it) for it in state.desired_state(more) - had} == {
-        "route 10.244.9.0/26 via 10.244.3.0 dev vxlan.calico proto 80 onlink"
+        "route 10.244.9.0/26 via 10.244.3.0 dev vxlan.calico onlink"
     }
     assert ip_network("10.244.1.0/26") in state.blocks

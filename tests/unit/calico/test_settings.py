@@ -253,9 +253,9 @@ def test_the_plan_has_each_nodes_own_first_block():
     mine, yours = (
         Walk(spec, f"node-{number}", Random(1)).first_free([], NOTHING_RESERVED) for number in (1, 2)
     )
-    found = CalicoPlugin().preview(config(ipipMode="CrossSubnet"), [facts(1, rack=1), facts(2, rack=2)])
+    found = CalicoPlugin().preview(config(vxlanMode="CrossSubnet"), [facts(1, rack=1), facts(2, rack=2)])
     routes = sorted(str(it) for it in found["node-2"] if str(it).startswith("route"))
     assert routes == [
-        f"route {mine} via 192.168.1.11 dev tunl0 proto 80 onlink",
+        f"route {mine} via {mine.network_address} dev vxlan.calico onlink",
         f"route blackhole {yours} proto 80",
     ]

@@ -39,7 +39,7 @@ async def test_routes_are_flannels_pods_are_calicos_and_neither_does_the_others_
         (own,) = {it for it in before if isinstance(it, Route) and (it.dev or "").startswith("cali")}
         assert own.dst == found.ips[0].network and found.mtu == 1450
         status = cluster.agents[0].status()
-        assert (status.ready, status.reason) == (True, "CanalIsUp")
+        assert (status.ready, status.reason) == (True, "FlannelIsUp")
         assert status.details["backend"] == "vxlan" and status.details["mtu"] == "1450"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,10 +26,10 @@ def inner(payload: bytes = b"x" * 64, **fields: Any) -> bytes:
     return bytes(IP(src=POD_1, dst=POD_2, **fields) / UDP(sport=1, dport=2) / Raw(payload))
 
 
-def with_header(packet: bytes, gateway: str = NODE_2) -> Any:
+def with_header(packet: bytes, gateway: str = NODE_2, id: int = 1) -> Any:
     """The packet as the carrier hands it to its socket, in scapy's layers."""
     buffer = bytearray(ipip.HEADER_BYTES) + packet
-    ipip.fill_header(buffer, IPv4Address(gateway).packed)
+    ipip.fill_header(buffer, IPv4Address(gateway).packed, id)
     return IP(bytes(buffer))
 
 
@@ -57,7 +58,17 @@ def test_the_outer_header_is_the_ipip_drivers(gateway: str, ttl: int, flags: str
     outer = with_header(inner(ttl=ttl, flags=flags, tos=dscp << 2), gateway)
     assert (outer.version, outer.ihl, outer.proto, outer.dst, outer.ttl) == (4, 5, 4, gateway, ttl)
     assert (str(outer.flags), outer.frag, outer.tos) == (flags, 0, 0)
-    assert (outer.len, outer.id, outer.chksum, outer.src) == (0, 0, 0, "0.0.0.0"), "the kernel fills these"
+    assert (outer.len, outer.chksum, outer.src) == (0, 0, "0.0.0.0"), "the kernel fills these"
+
+
+def test_identifications_count_to_each_gateway_by_itself_and_are_never_0():
+    numbers = ipip.Identifications()
+    here = [numbers.next(b"here") for _ in range(70_000)]
+    there = [numbers.next(b"there") for _ in range(3)]
+    for counted in (here, there):
+        steps = {(after - before) % 65536 for before, after in pairwise(counted)}
+        assert 0 not in counted and steps <= {1, 2}
+    assert len({ipip.Identifications().next(b"") for _ in range(20)}) > 1
 
 
 @pytest.mark.parametrize(
@@ -121,8 +132,8 @@ def test_what_is_no_ipv4_packet_is_dropped(packet: bytes):
 
 @given(st.integers(28, 1500), st.integers(1, 65535), st.integers(0, 3000))
 def test_fragments_fit_and_are_the_packet_again(mtu: int, id: int, size: int):
-    packet = with_header(inner(bytes(n % 251 for n in range(size))))
-    pieces = list(ipip.fragments(memoryview(bytes(packet)), mtu, id))
+    packet = with_header(inner(bytes(n % 251 for n in range(size))), id=id)
+    pieces = list(ipip.fragments(memoryview(bytes(packet)), mtu))
     assert all(len(piece) <= mtu for piece in pieces)
     whole = [_as_sent(piece) for piece in pieces]
     (together,) = defragment(whole) if len(whole) > 1 else whole
