@@ -1,18 +1,14 @@
-"""What one kubelet is told, and where its files lie.
+"""A kubelet's configuration: its node, and how often it looks at what.
 
-Everything that a node writes is below `root`: logs where CRI has them, volumes where the
-kubelet has them. A pod's directories carry its UID, so that what belongs to no pod can be found.
+Everything that a node writes is below `root`.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from fabric.api.objects import Object, uid_of
 
 KUBELET_VERSION = "v1.33.0-fabric"
 DEFAULT_CAPACITY: Mapping[str, str] = {"cpu": "4", "memory": "8Gi", "pods": "110"}
@@ -55,39 +51,3 @@ class KubeletConfig:
     @property
     def logs_directory(self) -> Path:
         return self.root / "var/log/pods"
-
-
-@dataclass(frozen=True, slots=True)
-class PodFiles:
-    """The directories of one pod."""
-
-    volumes: Path
-    """Everything but logs: `volumes/`, `etc-hosts`, `hostname`, `resolv.conf`."""
-    logs: Path
-
-    @classmethod
-    def of(cls, config: KubeletConfig, pod: Object) -> PodFiles:
-        meta = pod["metadata"]
-        logs = f"{meta['namespace']}_{meta['name']}_{uid_of(pod)}"
-        return cls(config.pods_directory / uid_of(pod), config.logs_directory / logs)
-
-    def log(self, container: str, restart_count: int) -> Path:
-        return self.logs / container / f"{restart_count}.log"
-
-
-def uids_on_disk(config: KubeletConfig) -> frozenset[str]:
-    """UIDs of the pods that have a directory on this node."""
-    volumes = {path.name for path in _children(config.pods_directory)}
-    logs = {path.name.rpartition("_")[2] for path in _children(config.logs_directory)}
-    return frozenset(volumes | logs)
-
-
-def remove_files(config: KubeletConfig, uid: str) -> None:
-    """Remove the directories of a pod that is gone; what is not there is no error."""
-    shutil.rmtree(config.pods_directory / uid, ignore_errors=True)
-    for path in config.logs_directory.glob(f"*_{uid}"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _children(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else []

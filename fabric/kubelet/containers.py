@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.kubelet.catalogue import Image
-from fabric.kubelet.expansion import expand
+from fabric.kubelet.expansion import check_arguments, expand
 from fabric.kubelet.images import image_id
 from fabric.kubelet.podspec import host_network, hostname, spec_of
 from fabric.kubelet.records import (
@@ -38,15 +38,18 @@ def container_spec(
     log_path: Path,
     node_name: str,
 ) -> ContainerSpec:
-    """Return what to start; ConfigError when the pod forbids what the image is."""
+    """Return what to start; ConfigError or CreateFailed says why it cannot be."""
     uid, gid = _user(pod, container)
     security = container.get("securityContext") or {}
+    argv = command_line(container, image, env)
+    full_env = {**image.env, "HOSTNAME": node_name if host_network(pod) else hostname(pod), **env}
+    check_arguments(argv, full_env)
     return ContainerSpec(
         id=container_id(uid_of(pod), container["name"], restart_count),
         sandbox=uid_of(pod),
         name=container["name"],
-        argv=command_line(container, image, env),
-        env={**image.env, "HOSTNAME": node_name if host_network(pod) else hostname(pod), **env},
+        argv=argv,
+        env=full_env,
         cwd=container.get("workingDir") or image.cwd or "/",
         root=image.root,
         mounts=(*image.mounts, *mounts),

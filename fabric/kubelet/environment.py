@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fabric.api.kinds import CONFIG_MAP, SECRET, Kind
 from fabric.api.objects import Object
-from fabric.kubelet.expansion import expand
+from fabric.kubelet.expansion import check_room, expand
 from fabric.kubelet.fields import PodFacts, field_value, resource_value
 from fabric.kubelet.refusals import ConfigError
 
@@ -39,15 +39,26 @@ def references(container: Object) -> frozenset[tuple[Kind, str]]:
 
 
 def environment(container: Object, facts: PodFacts, sources: Sources) -> dict[str, str]:
-    """Return the variables that the pod asks for; ConfigError says what is missing."""
+    """Return the variables that the pod asks for; ConfigError or CreateFailed says why there are none."""
     variables: dict[str, str] = {}
-    for source in container.get("envFrom") or ():
-        variables |= _all_of(source, sources, facts)
-    for variable in container.get("env") or ():
-        value = _value(variable, container, facts, sources, variables)
-        if value is not None:
-            variables[variable["name"]] = value
+    size = 0
+    for found in _found(container, facts, sources, variables):
+        size += sum(len(value) - len(variables.get(name, "")) for name, value in found.items())
+        check_room(size)
+        variables |= found
     return variables
+
+
+def _found(
+    container: Object, facts: PodFacts, sources: Sources, before: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """Yield the variables source by source; `before` holds all that came before the one asked for."""
+    for source in container.get("envFrom") or ():
+        yield _all_of(source, sources, facts)
+    for variable in container.get("env") or ():
+        value = _value(variable, container, facts, sources, before)
+        if value is not None:
+            yield {variable["name"]: value}
 
 
 def texts(kind: Kind, obj: Object) -> dict[str, bytes]:

@@ -50,11 +50,16 @@ def resolv_conf(pod: Object, cluster_dns: Sequence[str], cluster_domain: str) ->
         servers = list(cluster_dns)
         search = [f"{namespace}.svc.{cluster_domain}", f"svc.{cluster_domain}", cluster_domain]
         options = dict(_option(text) for text in OPTIONS)
-    own: Mapping[str, Sequence[object]] = spec_of(pod).get("dnsConfig") or {}
+    own: Object = spec_of(pod).get("dnsConfig") or {}
     servers += [str(server) for server in own.get("nameservers") or ()]
     search += [str(domain) for domain in own.get("searches") or ()]
-    options |= {each["name"]: each.get("value") for each in own.get("options") or ()}  # type: ignore[index,attr-defined]
+    options |= _own_options(own)
     return _resolv_text(list(dict.fromkeys(servers)), list(dict.fromkeys(search)), options)
+
+
+def _own_options(config: Object) -> dict[str, str | None]:
+    """An option without a name says nothing to a resolver."""
+    return {each["name"]: each.get("value") for each in config.get("options") or () if each.get("name")}
 
 
 def _resolv_text(servers: Sequence[str], search: Sequence[str], options: Mapping[str, str | None]) -> str:

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from fabric.api.kinds import POD
 from fabric.api.objects import Key, Object, uid_of
+from fabric.control.backoff import Backoff
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
-from fabric.errors import FabricError
+from fabric.control.loop import Loop
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.census import Census
-from fabric.kubelet.config import KubeletConfig, uids_on_disk
+from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.images import Catalogue, Puller
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.nodeobject import capacity
 from fabric.kubelet.noderegistration import NodeRegistration
+from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal, status_of
 from fabric.kubelet.podsync import BY_UID, PodSync
 from fabric.kubelet.sources import SourceCache
@@ -36,8 +38,8 @@ from fabric.netstate.port import Kernel
 from fabric.plugin.contract import NodeAgent
 from fabric.runtime.contract import Runtime, SandboxStatus
 
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 10.0
+RETRY = Backoff(0.1, 10.0)
+"""A pod that was refused something is tried again within ten seconds, Kubernetes' backOffPeriod."""
 
 log = logging.getLogger(__name__)
 
@@ -62,27 +64,26 @@ class Kubelet:
         sources: SourceCache | None = None,
     ) -> None:
         self._config = config
-        events = recorder.at(config.node_name)
+        self._events = events = recorder.at(config.node_name)
         self._own_census = not isinstance(runtime, Census)
         self._census = census = runtime if isinstance(runtime, Census) else Census(runtime)
-        sources = sources or SourceCache(client)
         self._agent = agent
         backoff = BackOff()
         self._pods = Informer(client, POD, field_selector=f"spec.nodeName={config.node_name}")
         self._pods.add_index(BY_UID, _uids)
         self._network = PodNetwork(config.node_name, kernel, agent)
+        sources, puller = sources or SourceCache(client), Puller(images)
         self._starter = Starter(
-            config, census, self._network, sources, Puller(images), backoff, events, clock, capacity(config)
+            config, census, self._network, sources, puller, backoff, events, clock, capacity(config)
         )
         self._statuses = StatusWriter(client)
         stopper = Stopper(config, client, census, self._network, events)
         self._sync = PodSync(
             config, self._pods, census, self._starter, stopper, self._statuses, backoff, events, clock
         )
-        self._controller: Controller[str] = Controller(
-            f"kubelet {config.node_name}", self._sync.reconcile, workers=config.workers
-        )
-        self._sync.queue = self._controller.queue
+        self._controller = self._controller_of(self._sync)
+        self._collected = asyncio.Event()
+        self._whole_at: float | None = None
         self._registration = NodeRegistration(config, client, census, agent, clock)
 
     async def run(self) -> None:
@@ -97,11 +98,20 @@ class Kubelet:
                 tasks.create_task(self._pods.run())
                 await self._census.known()
                 await self._pods.synced()
-                await self._collect()
+                tasks.create_task(Loop(f"{self._controller.name}: what is left", self._collect).run())
+                await self._collected.wait()
                 tasks.create_task(self._controller.run())
-                tasks.create_task(self._resync())
+                tasks.create_task(Loop(f"{self._controller.name}: resync", self._resync).run())
         finally:
             self._census.silence(self._config.node_name)
+
+    def _controller_of(self, sync: PodSync) -> Controller[str]:
+        name, workers = f"kubelet {self._config.node_name}", self._config.workers
+        controller = Controller(
+            name, sync.reconcile, workers=workers, backoff=RETRY, on_park=self._tell_parked
+        )
+        sync.queue = controller.queue
+        return controller
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if new is None or not self._statuses.is_own_echo(new):
@@ -112,26 +122,23 @@ class Kubelet:
         """Release what belongs to no pod of this node: at the plugin, in the runtime, on the disk."""
         pods = {uid_of(pod): pod for pod in self._pods.items()}
         alive = frozenset(uid for uid, pod in pods.items() if not is_terminal(status_of(pod)))
-        await _insist(lambda: self._agent.collect(alive))
+        await self._agent.collect(alive)
         sandboxes = {sandbox.id for sandbox in self._census.sandboxes_of(self._config.node_name)}
         for uid in (sandboxes | uids_on_disk(self._config)) - pods.keys():
             self._controller.queue.add(uid)
+        self._collected.set()
 
-    async def _resync(self) -> None:
+    async def _resync(self) -> float:
         """Look at the node's side of the pods' network often, and at everything now and then."""
-        loop = asyncio.get_running_loop()
-        pause = min(self._config.drift_seconds, self._config.resync_seconds)
-        whole_at = loop.time() + self._config.resync_seconds
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                if loop.time() >= whole_at:
-                    whole_at = loop.time() + self._config.resync_seconds
-                    await self._look_again()
-                else:
-                    self._repair(await self._network.drifted_on_node(self._sandboxes()))
-            except FabricError as error:
-                log.info("node %s: resync: %s", self._config.node_name, error)
+        now = asyncio.get_running_loop().time()
+        if self._whole_at is None:
+            self._whole_at = now + self._config.resync_seconds
+        elif now >= self._whole_at:
+            self._whole_at = now + self._config.resync_seconds
+            await self._look_again()
+        else:
+            self._repair(await self._network.drifted_on_node(self._sandboxes()))
+        return min(self._config.drift_seconds, self._config.resync_seconds)
 
     def _sandboxes(self) -> Sequence[SandboxStatus]:
         return self._census.sandboxes_of(self._config.node_name)
@@ -143,23 +150,16 @@ class Kubelet:
             self._controller.queue.add(uid)
 
     async def _look_again(self) -> None:
-        self._repair(await self._network.drifted(self._sandboxes()))
         for pod in self._pods.items():
-            await self._starter.refresh(pod)
-            self._controller.queue.add(uid_of(pod))
+            self._sync.look_again(uid_of(pod))
+        self._repair(await self._network.drifted(self._sandboxes()))
+
+    def _tell_parked(self, uid: str, bug: Exception) -> None:
+        """Say it on the pod: whoever waits for it sees that, and why, it does not go on."""
+        for pod in self._pods.by_index(BY_UID, uid):
+            text = f"a bug in fabric keeps the kubelet from working on this pod: {type(bug).__name__}: {bug}"
+            self._events.event(pod, "Warning", "FailedSync", text)
 
 
 def _uids(pod: Object) -> tuple[str, ...]:
     return (uid_of(pod),)
-
-
-async def _insist(ask: Callable[[], Awaitable[None]]) -> None:
-    """Ask until there is no FabricError, with a delay that doubles to 10 s."""
-    delay = RETRY_SECONDS
-    while True:
-        try:
-            return await ask()
-        except FabricError as error:
-            log.info("%s (again in %.1f s)", error, delay)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RETRY_SECONDS_MAX)

@@ -18,6 +18,7 @@ from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.payload import publish
+from fabric.kubelet.podfiles import disk_refusals
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.refusals import MountFailed
 from fabric.kubelet.volumes import contents, has_content
@@ -34,8 +35,9 @@ def set_up_volumes(directory: Path, node_root: Path, facts: PodFacts, sources: S
     found = {}
     for volume in spec_of(facts.pod).get("volumes") or ():
         try:
-            found[volume["name"]] = _set_up(volume, directory / "volumes", node_root, facts, sources)
-        except (FabricError, OSError) as error:
+            with disk_refusals(FabricError, "the node's disk"):
+                found[volume["name"]] = _set_up(volume, directory / "volumes", node_root, facts, sources)
+        except FabricError as error:
             raise MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
     return found
 
@@ -45,8 +47,9 @@ def refresh_volumes(directory: Path, facts: PodFacts, sources: Sources) -> None:
     for volume in spec_of(facts.pod).get("volumes") or ():
         if has_content(volume):
             try:
-                publish(directory / "volumes" / volume["name"], contents(volume, facts, sources))
-            except (FabricError, OSError) as error:
+                with disk_refusals(MountFailed, f"volume {volume['name']}"):
+                    publish(directory / "volumes" / volume["name"], contents(volume, facts, sources))
+            except FabricError as error:
                 log.info("volume %s of pod %s stays as it is: %s", volume["name"], uid_of(facts.pod), error)
 
 
@@ -54,19 +57,23 @@ def container_mounts(
     container: Object, volumes: Mapping[str, Mount], directory: Path, env: Mapping[str, str]
 ) -> tuple[Mount, ...]:
     """All mounts of a container: its volumes, and the /etc files unless it mounts its own there."""
-    mounts = [_volume_mount(each, volumes, env) for each in container.get("volumeMounts") or ()]
+    mounts = []
+    for each in container.get("volumeMounts") or ():
+        with disk_refusals(MountFailed, f"volumeMount {each['name']} on {each['mountPath']}"):
+            mounts.append(_volume_mount(each, volumes, env))
     taken = {mount.target for mount in mounts}
     etc = [Mount(target, directory / name) for name, target in ETC_FILES.items() if target not in taken]
     return (*etc, *sorted(mounts, key=lambda mount: mount.target.count("/")))
 
 
 def write_etc_files(directory: Path, texts: Mapping[str, str]) -> None:
-    """Write the files of ETC_FILES where they differ, in place: containers have them mounted."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        path = directory / name
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+    """Write the files of ETC_FILES where they differ, in place: containers have them mounted. FabricError."""
+    with disk_refusals(FabricError, f"files of the pod's resolver in {directory}"):
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            path = directory / name
+            if not path.exists() or path.read_text() != text:
+                path.write_text(text)
 
 
 def _set_up(volume: Object, directory: Path, node_root: Path, facts: PodFacts, sources: Sources) -> Mount:
@@ -132,15 +139,8 @@ def _volume_mount(wanted: Object, volumes: Mapping[str, Mount], env: Mapping[str
         if volume.read_only or source.exists():
             source = _inside(volume.source, source)
         else:
-            _make(_inside(volume.source, source))
+            _inside(volume.source, source).mkdir(parents=True)
     return Mount(wanted["mountPath"], source, read_only=volume.read_only or bool(wanted.get("readOnly")))
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True)
-    except OSError as error:
-        raise MountFailed(f"subPath {directory} cannot be made: {error.strerror}") from error
 
 
 def _inside(root: Path, path: Path) -> Path:

@@ -7,15 +7,16 @@ A Node or Lease that somebody deleted is made again. While the node is not ready
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
 from fabric.api.kinds import LEASE, NAMESPACE, NODE
 from fabric.api.objects import Object, annotations_of, labels_of, micro_timestamp, uid_of
+from fabric.control.backoff import Backoff
 from fabric.control.client import Client
 from fabric.control.clock import Clock
-from fabric.errors import AlreadyExists, FabricError, NotFound
+from fabric.control.loop import Loop
+from fabric.errors import AlreadyExists, NotFound
 from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands
@@ -26,9 +27,7 @@ DETAILS = "network.fabric.dev/"
 """Prefix of the annotations that hold the details of the network agent's status."""
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 0.2
-RETRY_SECONDS_MAX = 10.0
-
-log = logging.getLogger(__name__)
+RETRY = Backoff(0.05, 10.0)
 
 
 class NodeRegistration:
@@ -48,20 +47,18 @@ class NodeRegistration:
         self._poll = POLL_SECONDS
 
     async def run(self) -> None:
-        """Heartbeat for ever; a FabricError is retried with a delay that doubles to 10 s."""
-        delay = POLL_SECONDS
-        while True:
-            try:
-                seconds = await self._beat()
-                delay = POLL_SECONDS
-            except FabricError as error:
-                log.info("node %s: %s (again in %.1f s)", self._config.node_name, error, delay)
-                seconds, delay = delay, min(delay * 2, RETRY_SECONDS_MAX)
-                self._node = None
-            await asyncio.sleep(seconds)
+        """Heartbeat for ever; a refusal is retried with a delay that doubles to 10 s."""
+        await Loop(f"node {self._config.node_name}", self._beat, backoff=RETRY).run()
 
     async def _beat(self) -> float:
         """One pass; return the seconds until the next."""
+        try:
+            return await self._heartbeat()
+        except BaseException:
+            self._node = None
+            raise
+
+    async def _heartbeat(self) -> float:
         network = self._agent.status()
         health = Health(self._census.ready, network)
         if self._node is None or self._lease_is_due():

@@ -53,6 +53,7 @@ class PodSync:
         self._recorder = recorder
         self._clock = clock
         self._crashing: dict[str, Mapping[str, Waiting]] = {}
+        self._stale: set[str] = set()
         self.queue: WorkQueue[str] = WorkQueue()
 
     async def reconcile(self, uid: str) -> None:
@@ -68,6 +69,11 @@ class PodSync:
         else:
             await self._stop(pod, stop)
 
+    def look_again(self, uid: str) -> None:
+        """Have a pod reconciled, and its mounted maps and secrets written as the API has them now."""
+        self._stale.add(uid)
+        self.queue.add(uid)
+
     def view(self, pod: Object) -> PodView:
         """The pod's containers, by the runtime and, where it has forgotten, by the standing status."""
         uid = uid_of(pod)
@@ -79,6 +85,9 @@ class PodSync:
 
     async def _run(self, pod: Object) -> None:
         try:
+            if uid_of(pod) in self._stale:
+                await self._starter.refresh(pod)
+                self._stale.discard(uid_of(pod))
             brought = await self._progress(pod)
         except FabricError:
             await self._write(pod, Brought(self._decide(pod).waiting))
@@ -145,6 +154,7 @@ class PodSync:
 
     def _forget(self, uid: str) -> None:
         self._crashing.pop(uid, None)
+        self._stale.discard(uid)
         self._statuses.forget(uid)
         self._starter.forget(uid)
 

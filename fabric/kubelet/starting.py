@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
@@ -17,7 +16,7 @@ from fabric.errors import FabricError
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.census import Census
-from fabric.kubelet.config import KubeletConfig, PodFiles
+from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.containers import container_spec
 from fabric.kubelet.decisions import Decision, Start, restart_key
 from fabric.kubelet.environment import Sources, environment, references
@@ -26,6 +25,7 @@ from fabric.kubelet.hostfiles import hosts, resolv_conf
 from fabric.kubelet.images import Puller
 from fabric.kubelet.mounts import container_mounts, refresh_volumes, set_up_volumes, write_etc_files
 from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podfiles import PodFiles, disk_refusals
 from fabric.kubelet.podspec import host_network, hostname, restart_policy
 from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
 from fabric.kubelet.refs import pod_ref
@@ -181,7 +181,8 @@ class Starter:
         log_path = files.log(start.container["name"], start.restart_count)
         node = self._config.node_name
         spec = container_spec(pod, start.container, start.restart_count, image, env, mounts, log_path, node)
-        _make(log_path.parent)
+        with disk_refusals(CreateFailed, f"directory {log_path.parent}"):
+            log_path.parent.mkdir(parents=True, exist_ok=True)
         return await self._census.start_container(spec)
 
     def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
@@ -214,7 +215,8 @@ class Starter:
             count = int(container.labels.get(LABEL_RESTARTS, "0"))
             if container.labels.get(LABEL_CONTAINER) == name and count < start.restart_count - 1:
                 await self._census.remove_container(uid_of(pod), container.id)
-                _remove(files.log(name, count))
+                with disk_refusals(FabricError, f"log {count} of container {name}"):
+                    files.log(name, count).unlink(missing_ok=True)
 
     def _facts(self, pod: Object) -> PodFacts:
         config = self._config
@@ -224,14 +226,3 @@ class Starter:
 def _reason(error: FabricError) -> str:
     at_fault = isinstance(error, CreateFailed | RuntimeRefused)
     return "CreateContainerError" if at_fault else "CreateContainerConfigError"
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CreateFailed(f"{directory} cannot be made: {error.strerror}") from error
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)

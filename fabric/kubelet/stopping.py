@@ -15,8 +15,9 @@ from fabric.control.client import Client
 from fabric.control.events import Events
 from fabric.errors import Conflict, NotFound
 from fabric.kubelet.census import Census
-from fabric.kubelet.config import KubeletConfig, remove_files
+from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podfiles import remove_files
 from fabric.kubelet.podspec import grace_seconds, is_terminal, spec_of
 from fabric.kubelet.records import LABEL_NAME, LABEL_NAMESPACE, PodView, Record
 from fabric.kubelet.refs import orphan_ref, pod_ref

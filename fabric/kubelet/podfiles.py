@@ -1,0 +1,72 @@
+"""A pod's files on its node's disk: where they lie, what is left of gone pods, and how the disk says no.
+
+Logs lie where CRI has them, volumes where the kubelet has them. A pod's directories carry its UID, so that
+what belongs to no pod can be found.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric.api.objects import Object, uid_of
+from fabric.errors import FabricError
+from fabric.kubelet.config import KubeletConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PodFiles:
+    """The directories of one pod."""
+
+    volumes: Path
+    """Everything but logs: `volumes/`, `etc-hosts`, `hostname`, `resolv.conf`."""
+    logs: Path
+
+    @classmethod
+    def of(cls, config: KubeletConfig, pod: Object) -> PodFiles:
+        meta = pod["metadata"]
+        logs = f"{meta['namespace']}_{meta['name']}_{uid_of(pod)}"
+        return cls(config.pods_directory / uid_of(pod), config.logs_directory / logs)
+
+    def log(self, container: str, restart_count: int) -> Path:
+        return self.logs / container / f"{restart_count}.log"
+
+
+@contextmanager
+def disk_refusals(error: type[FabricError], doing: str) -> Iterator[None]:
+    """Raise `error` when the disk refuses: full, a name too long, a loop of links, a NUL byte.
+
+    Every write of a pod's files stands in such a block: what a pod asks for must not end a kubelet.
+    """
+    try:
+        yield
+    except OSError as refusal:
+        where = f" ({refusal.filename})" if refusal.filename and str(refusal.filename) not in doing else ""
+        raise error(f"{doing}: {refusal.strerror or refusal}{where}") from refusal
+    except ValueError as refusal:
+        if not isinstance(refusal, UnicodeError) and "null byte" not in str(refusal):
+            raise
+        raise error(f"{doing}: {refusal}") from refusal
+
+
+def uids_on_disk(config: KubeletConfig) -> frozenset[str]:
+    """UIDs of the pods that have a directory on this node; FabricError when the disk cannot be read."""
+    with disk_refusals(FabricError, f"pods of node {config.node_name} on disk"):
+        volumes = {path.name for path in _children(config.pods_directory)}
+        logs = {path.name.rpartition("_")[2] for path in _children(config.logs_directory)}
+    return frozenset(volumes | logs)
+
+
+def remove_files(config: KubeletConfig, uid: str) -> None:
+    """Remove the directories of a pod that is gone; what is not there is no error."""
+    shutil.rmtree(config.pods_directory / uid, ignore_errors=True)
+    with disk_refusals(FabricError, f"logs of pod {uid}"):
+        for path in config.logs_directory.glob(f"*_{uid}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _children(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
