@@ -78,6 +78,10 @@ class Census:
         await self._touch(id, self.runtime.stop_sandbox(id))
         self._drop(id)
 
+    async def prepare_host_path(self, node: str, path: str, kind: str) -> None:
+        """See the runtime's; it changes nothing that is listed here."""
+        await self.runtime.prepare_host_path(node, path, kind)
+
     async def start_container(self, spec: ContainerSpec) -> ContainerStatus:
         status = await self._touch(spec.sandbox, self.runtime.start_container(spec))
         self._containers.setdefault(spec.sandbox, {})[spec.id] = status

@@ -1,8 +1,7 @@
 """A pod's volumes on the node's disk, and the mounts that show them to a container.
 
 An emptyDir (of either medium) is a directory that lives as long as the pod. A hostPath is a path of the
-*node*: what the node has of its own, below its root, is mounted as it is; what only the machine has is
-mounted read-only; what neither has is made in the node's root, where the type allows it.
+*node*: the runtime looks it up, makes and mounts it where the node's own programs see it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
+from fabric.kubelet.census import Census
 from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
@@ -22,7 +22,7 @@ from fabric.kubelet.podfiles import disk_refusals
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.refusals import MountFailed
 from fabric.kubelet.volumes import contents, has_content
-from fabric.runtime.contract import Mount
+from fabric.runtime.contract import Mount, Runtime, RuntimeRefused
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,27 @@ ETC_FILES = {"etc-hosts": "/etc/hosts", "hostname": "/etc/hostname", "resolv.con
 """Files in the pod's directory, and where each container sees them."""
 
 
-def set_up_volumes(directory: Path, node_root: Path, facts: PodFacts, sources: Sources) -> dict[str, Mount]:
+def set_up_volumes(directory: Path, facts: PodFacts, sources: Sources) -> dict[str, Mount]:
     """Make the volumes and return by name what to mount (targets are empty); MountFailed names the volume."""
     found = {}
     for volume in spec_of(facts.pod).get("volumes") or ():
         try:
             with disk_refusals(FabricError, "the node's disk"):
-                found[volume["name"]] = _set_up(volume, directory / "volumes", node_root, facts, sources)
+                found[volume["name"]] = _set_up(volume, directory / "volumes", facts, sources)
         except FabricError as error:
-            raise MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+            raise _failed(volume, error) from error
     return found
+
+
+async def prepare_host_paths(pod: Object, node: str, runtime: Runtime | Census) -> None:
+    """Have the runtime check the pod's hostPaths by their types, and make them; MountFailed names one."""
+    for volume in spec_of(pod).get("volumes") or ():
+        source = volume.get("hostPath")
+        if source:
+            try:
+                await runtime.prepare_host_path(node, source["path"], source.get("type") or "")
+            except RuntimeRefused as error:
+                raise _failed(volume, error) from error
 
 
 def refresh_volumes(directory: Path, facts: PodFacts, sources: Sources) -> None:
@@ -76,13 +87,17 @@ def write_etc_files(directory: Path, texts: Mapping[str, str]) -> None:
                 path.write_text(text)
 
 
-def _set_up(volume: Object, directory: Path, node_root: Path, facts: PodFacts, sources: Sources) -> Mount:
+def _failed(volume: Object, error: FabricError) -> MountFailed:
+    return MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}')
+
+
+def _set_up(volume: Object, directory: Path, facts: PodFacts, sources: Sources) -> Mount:
     path = directory / volume["name"]
     if has_content(volume):
         publish(path, contents(volume, facts, sources))
         return Mount("", path, read_only=True)
     if "hostPath" in volume:
-        return _host_path(volume["hostPath"], node_root)
+        return Mount("", Path(volume["hostPath"]["path"]), of_node=True)
     if "emptyDir" in volume or not set(volume) - {"name"}:
         if not path.exists():
             path.mkdir(parents=True)
@@ -95,52 +110,22 @@ def _set_up(volume: Object, directory: Path, node_root: Path, facts: PodFacts, s
     )
 
 
-def _host_path(source: Object, node_root: Path) -> Mount:
-    type_ = source.get("type") or ""
-    wanted = Path("/" + source["path"].lstrip("/"))
-    own = _inside(node_root, node_root / str(wanted).lstrip("/"))
-    if own.exists():
-        found, read_only = own, False
-    elif wanted.exists():
-        found, read_only = wanted, True
-    elif type_ in ("", "DirectoryOrCreate", "FileOrCreate"):
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.touch() if type_ == "FileOrCreate" else own.mkdir()
-        found, read_only = own, False
-    else:
-        raise MountFailed(f"hostPath type check failed: {wanted} does not exist on the node")
-    if not _is_of_type(found, type_):
-        raise MountFailed(f"hostPath type check failed: {wanted} is not a {type_}")
-    return Mount("", found, read_only=read_only)
-
-
-def _is_of_type(path: Path, type_: str) -> bool:
-    checks = {
-        "Directory": path.is_dir,
-        "DirectoryOrCreate": path.is_dir,
-        "File": path.is_file,
-        "FileOrCreate": path.is_file,
-        "Socket": path.is_socket,
-        "CharDevice": path.is_char_device,
-        "BlockDevice": path.is_block_device,
-    }
-    check = checks.get(type_)
-    return check is None or check()
-
-
 def _volume_mount(wanted: Object, volumes: Mapping[str, Mount], env: Mapping[str, str]) -> Mount:
     volume = volumes.get(wanted["name"])
     if volume is None or volume.source is None:
         raise MountFailed(f"volumeMount names volume {wanted['name']!r}, which the pod does not have")
     sub_path = wanted.get("subPath") or expand(wanted.get("subPathExpr") or "", env)
     source = volume.source
+    read_only = volume.read_only or bool(wanted.get("readOnly"))
+    if volume.of_node:
+        return Mount(wanted["mountPath"], source, read_only=read_only, of_node=True, sub_path=sub_path)
     if sub_path:
         source = source / sub_path
         if volume.read_only or source.exists():
             source = _inside(volume.source, source)
         else:
             _inside(volume.source, source).mkdir(parents=True)
-    return Mount(wanted["mountPath"], source, read_only=volume.read_only or bool(wanted.get("readOnly")))
+    return Mount(wanted["mountPath"], source, read_only=read_only)
 
 
 def _inside(root: Path, path: Path) -> Path:

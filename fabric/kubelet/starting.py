@@ -23,7 +23,13 @@ from fabric.kubelet.environment import Sources, environment, references
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.hostfiles import hosts, resolv_conf
 from fabric.kubelet.images import Puller
-from fabric.kubelet.mounts import container_mounts, refresh_volumes, set_up_volumes, write_etc_files
+from fabric.kubelet.mounts import (
+    container_mounts,
+    prepare_host_paths,
+    refresh_volumes,
+    set_up_volumes,
+    write_etc_files,
+)
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.podfiles import PodFiles, disk_refusals
 from fabric.kubelet.podspec import host_network, hostname, restart_policy
@@ -78,6 +84,8 @@ class Starter:
 
     async def bring(self, pod: Object, decision: Decision) -> Brought:
         """Do what the decision says; FabricError (after an event) when sandbox, network or volumes refuse."""
+        if decision.sandbox != "keep":
+            self._volumes.pop(uid_of(pod), None)
         volumes = await self._volumes_of(pod)
         try:
             await self._bring_sandbox(pod, decision)
@@ -120,7 +128,8 @@ class Starter:
             sources = await self._sources.fetch(pod["metadata"]["namespace"], volume_references(pod))
             directory = PodFiles.of(self._config, pod).volumes
             try:
-                self._volumes[uid] = set_up_volumes(directory, self._config.root, self._facts(pod), sources)
+                await prepare_host_paths(pod, self._config.node_name, self._census)
+                self._volumes[uid] = set_up_volumes(directory, self._facts(pod), sources)
             except MountFailed as error:
                 self._recorder.event(pod, "Warning", "FailedMount", str(error))
                 raise

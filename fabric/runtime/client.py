@@ -92,6 +92,9 @@ class RuntimeClient:
     async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
         return tuple(_daemon_status(status) for status in await self._call("daemons", key=node))
 
+    async def prepare_host_path(self, node: str, path: str, kind: str) -> None:
+        await self._call("prepare_host_path", node=node, path=path, kind=kind)
+
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         plain = _plain(spec) | {"sandbox_id": sandbox_id(spec.id)}
         return SandboxStatus(**await self._call("start_sandbox", spec=plain))

@@ -41,6 +41,10 @@ class Mount:
     read_only: bool = False
     size_bytes: int = 0
     """Limit of a tmpfs; 0 is the kernel's default."""
+    of_node: bool = False
+    """True: `source` is a path of the container's node, as the node's own programs see it."""
+    sub_path: str = ""
+    """With `of_node`: what of the source is mounted; it is made where missing, and cannot lead out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,13 @@ class Runtime(Protocol):
 
     async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
         """Those of one node, or of all, sorted by node and name."""
+        ...
+
+    async def prepare_host_path(self, node: str, path: str, kind: str) -> None:
+        """Check a path of the node by a hostPath volume's type, and make it where the type says so.
+
+        RuntimeRefused reads like the kubelet's: `hostPath type check failed: /data is not a directory`.
+        """
         ...
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus: ...

@@ -52,6 +52,10 @@ class FakeRuntime:
         """Every container ever started, in order."""
         self.signals: list[tuple[str, int]] = []
         """Every signal ever sent to a living container: its id and the number."""
+        self.host_paths: list[tuple[str, str, str]] = []
+        """Every hostPath ever prepared: node, path and type."""
+        self.refused_host_paths: dict[tuple[str, str], str] = {}
+        """Why a path of a node cannot be had; tests set it."""
         self._epoch = epoch
         self._last_pid = 1000
         self._nodes: dict[str, int] = {}
@@ -95,6 +99,12 @@ class FakeRuntime:
     async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
         self._check_up()
         return self._daemons.statuses(node)
+
+    async def prepare_host_path(self, node: str, path: str, kind: str) -> None:
+        self._check_up()
+        if (node, path) in self.refused_host_paths:
+            raise RuntimeRefused(self.refused_host_paths[node, path])
+        self.host_paths.append((node, path, kind))
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         self._check_up()

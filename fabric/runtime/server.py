@@ -61,6 +61,7 @@ class Server:
         self._answers: dict[str, Callable[[Message], Any]] = {
             "nodes": lambda m: self._nodes.pids(),
             "daemons": lambda m: self._daemons.statuses(m["key"]),
+            "prepare_host_path": lambda m: self._nodes.prepare_host_path(m["node"], m["path"], m["kind"]),
             "sandboxes": lambda m: self._sandboxes.statuses(),
             "signal_container": lambda m: self._containers.signal(m["key"], m["signal"]),
             "containers": lambda m: self._containers.statuses(m["key"]),

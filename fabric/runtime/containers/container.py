@@ -63,7 +63,7 @@ def _enter(spec: Spec, pause: Process, template: RootTemplate) -> bool:
     root = spec.get("root")
     given = linux.open_tree(root) if root else -1
     proc = _proc_of(pause)
-    trees = roots.Trees(spec.get("mounts", ()), _VOLUME)
+    trees = roots.Trees(spec.get("mounts", ()), _VOLUME, pause)
     try:
         template.enter_copy()
         devices = linux.open_tree("/devices")

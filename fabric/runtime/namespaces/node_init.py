@@ -30,7 +30,7 @@ def node(spec: dict[str, Any], template: RootTemplate) -> Prepare:
         mounts = [{"target": "/dev", "source": "/dev"}, {"target": "/run"}, *spec.get("mounts", ())]
         trees = roots.Trees({mount["target"]: mount for mount in mounts}.values())
         template.enter_copy()
-        roots.enter(template, ("/host",), suid=True)
+        roots.enter(template, ("/layer", "/host"), suid=True)
         roots.mount_proc(-1)
         roots.mount_sys(read_only=False)
         trees.attach()

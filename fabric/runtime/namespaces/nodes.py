@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from fabric.runtime.namespaces import host_paths
 from fabric.runtime.namespaces.node_init import PAUSE, node
 from fabric.runtime.processes import program
 from fabric.runtime.processes.context import kill, living
@@ -78,6 +79,10 @@ class Nodes:
             if entry is not None:
                 kill(entry)
                 await entry.when_ended()
+
+    def prepare_host_path(self, name: str, path: str, kind: str) -> None:
+        """Check or make a path for a pod's hostPath; Failure says why it cannot be had."""
+        host_paths.prepare(self._context.template, self.process(name), path, kind)
 
     def pids(self) -> dict[str, int]:
         return {name: entry.record["pid"] for name, entry in self._nodes.items()}

@@ -1,6 +1,6 @@
 """The root template is a nearly empty mount namespace: roots are built in copies of it.
 
-Its root is a tmpfs: `layer` (what all containers have over the host's files), `devices` (their
+Its root is a tmpfs: `layer` (what nodes and containers have over the host's files), `devices` (their
 /dev), `host` (the host's root and what is mounted into it, read only), `lower` and `scratch` (to mount on).
 A copy costs a few mounts, so the runtime itself enters one, builds there, starts the program, and goes
 back to its own namespaces; only then does it serve the next request.
@@ -14,7 +14,8 @@ import stat
 from fabric.runtime.namespaces.own_namespaces import OwnNamespaces
 from fabric.runtime.processes import linux
 
-HIDDEN = ("root", "home", "mnt", "media", "srv", "boot", "run")
+HIDDEN = ("root", "home", "mnt", "media", "srv", "boot", "run", "var/lib/fabric")
+"""What of the machine neither nodes nor containers see: people's files, and those of all clusters."""
 OPEN_TO_ALL = ("tmp", "var/tmp", "run/lock")
 _DEVICES = {
     "null": (1, 3),
@@ -31,7 +32,7 @@ _DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
-_NOT_OF_THE_HOST = ("/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", "/media", "/boot", "/snap")
+_NOT_OF_THE_HOST = ("/proc", "/sys", "/dev", "/tmp", "/snap", *(f"/{path}" for path in HIDDEN))
 
 
 class RootTemplate(OwnNamespaces):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from fabric.runtime.namespaces import host_paths
 from fabric.runtime.processes import linux
 from fabric.runtime.processes.failure import Failure
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fabric.runtime.namespaces.root_template import RootTemplate
+    from fabric.runtime.processes.process import Process
 
 _UPPER_SIZE = "512m"
 _SAFE = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
@@ -36,6 +38,11 @@ class Tree:
         source: str | None = mount.get("source")
         self._fd = -1
         self._is_dir = True
+        self._holds_machine = False
+        if mount.get("of_node", False):
+            source = host_paths.find(mount)
+            self._holds_machine = source == "/"
+            self._attributes |= linux.MOUNT_ATTR_RDONLY * host_paths.is_machine_wide(source)
         if source is not None:
             self._copy(source)
 
@@ -45,6 +52,8 @@ class Tree:
         if self._fd >= 0:
             linux.move_mount(self._fd, self.target)
             self.close()
+            if self._holds_machine:
+                host_paths.restrict_machine_wide(self.target)
             return
         flags = linux.MS_NOSUID | linux.MS_NODEV
         if self._attributes & linux.MOUNT_ATTR_RDONLY:
@@ -69,17 +78,24 @@ class Tree:
 class Trees:
     """Mounts that are not attached yet, attached shallow targets first; what is left is closed at the end."""
 
-    def __init__(self, mounts: Iterable[dict[str, Any]], attributes: int = 0) -> None:
+    def __init__(
+        self, mounts: Iterable[dict[str, Any]], attributes: int = 0, node: Process | None = None
+    ) -> None:
+        """Mounts `of_node` are copied last, in the mount namespace of `node`, which is then the caller's."""
         self._trees: list[Tree] = []
+        entered = False
         try:
-            for mount in sorted(mounts, key=lambda mount: mount["target"].rstrip("/").count("/")):
+            for mount in sorted(mounts, key=lambda mount: bool(mount.get("of_node"))):
+                if node is not None and mount.get("of_node") and not entered:
+                    linux.setns(node.fd, linux.CLONE_NEWNS)
+                    entered = True
                 self._trees.append(Tree(mount, attributes))
         except BaseException:
             self.close()
             raise
 
     def attach(self) -> None:
-        for tree in self._trees:
+        for tree in sorted(self._trees, key=lambda tree: tree.target.rstrip("/").count("/")):
             tree.attach()
 
     def close(self) -> None:

@@ -71,7 +71,12 @@ def is_static(path: str) -> bool:
 
 def _is_plain(mount: dict[str, Any]) -> bool:
     source = mount.get("source")
-    return source is not None and os.path.dirname(mount["target"]) == "/etc" and os.path.isfile(source)
+    return (
+        source is not None
+        and not mount.get("of_node")
+        and os.path.dirname(mount["target"]) == "/etc"
+        and os.path.isfile(source)
+    )
 
 
 def _build(point: str, path: str) -> None:

@@ -67,18 +67,17 @@ async def test_binary_data_of_a_map_becomes_no_variable(node):
 
 
 async def test_a_loop_of_links_in_a_volume_is_refused_as_a_sub_path(node):
-    mount = [{"name": "data", "mountPath": "/data", "subPath": "loop"}]
+    mounts = [{"name": "data", "mountPath": "/data"}, {"name": "data", "mountPath": "/x", "subPath": "loop"}]
+    late = container("late", volumeMounts=mounts)
+    first = container("first", command=["sleep", "5"])
     async with node.kubelet():
-        node.create(
-            "pod-1", volumes=[{"name": "data", "emptyDir": {}}], container={"command": ["sleep", "5"]}
-        )
+        directory = node.config.pods_directory
+        node.create(volumes=[{"name": "data", "emptyDir": {}}], initContainers=[first], containers=[late])
         await after(1)
-        volume = node.config.pods_directory / node.uid("pod-1") / "volumes" / "data"
-        (volume / "loop").symlink_to("loop")
-        shown = [{"name": "data", "hostPath": {"path": str(volume).removeprefix(str(node.config.root))}}]
-        node.create("pod-2", volumes=shown, container={"volumeMounts": mount})
+        (directory / node.uid() / "volumes/data/loop").symlink_to("loop")
+        node.runtime.end_container(node.runtime.started[0].id, 0)
         await after(1)
-        assert node.state("pod-2")["waiting"]["reason"] == "CreateContainerConfigError"
+        assert node.state()["waiting"]["reason"] == "CreateContainerConfigError"
 
 
 async def test_a_volume_that_asks_for_an_unknown_field_says_so(node):
