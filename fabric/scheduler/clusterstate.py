@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fabric.api.objects import Key, Object, labels_of
+from fabric.api.resources import PODS, Amounts, readable_amounts
+from fabric.api.taints import Taint, taints_of
 from fabric.scheduler.podinfo import Likeness, PodInfo
 from fabric.scheduler.podterms import PodTerms
-from fabric.scheduler.resources import PODS, Amounts, readable_amounts
-from fabric.scheduler.taints import Taint, taints_of
 
 T = TypeVar("T")
 Terms = tuple[PodTerms, PodTerms]

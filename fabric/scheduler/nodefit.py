@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fabric.api.resources import CPU, MEMORY
+from fabric.api.taints import PREFERRING, UNSCHEDULABLE, first_untolerated
 from fabric.scheduler.clusterstate import ClusterState, NodeInfo
 from fabric.scheduler.plugin import SCORE_MAX, Judge, Reasons, least_is_best, most_is_best
 from fabric.scheduler.podinfo import PodInfo
-from fabric.scheduler.resources import CPU, MEMORY
-from fabric.scheduler.taints import PREFERRING, UNSCHEDULABLE, first_untolerated
 
 OTHER_NODE = ("node(s) didn't match the requested node name",)
 CORDONED = ("node(s) were unschedulable",)

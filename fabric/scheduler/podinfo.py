@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from fabric.api.hostports import HostPort, host_ports
+from fabric.api.nodeselection import EVERY_NODE, NodeSelection, node_selection_of
 from fabric.api.objects import Key, Object, is_deleting, key_of, labels_of, uid_of
+from fabric.api.resources import ASSUMED, Amounts, requests_of
+from fabric.api.taints import Toleration, tolerations_of
 from fabric.errors import FabricError
-from fabric.scheduler.nodeselection import EVERY_NODE, NodeSelection, node_selection_of
 from fabric.scheduler.podterms import NO_TERMS, PodTerms, SpreadConstraint, pod_terms_of, spread_of
-from fabric.scheduler.resources import ASSUMED, Amounts, requests_of
-from fabric.scheduler.taints import Toleration, tolerations_of
-
-ANY_ADDRESS = ("", "0.0.0.0", "::")
-
-
-@dataclass(frozen=True, slots=True)
-class HostPort:
-    protocol: str
-    port: int
-    address: str
-
-    def conflicts(self, other: HostPort) -> bool:
-        if (self.protocol, self.port) != (other.protocol, other.port):
-            return False
-        return self.address == other.address or self.address in ANY_ADDRESS or other.address in ANY_ADDRESS
 
 
 class Likeness(NamedTuple):
@@ -93,19 +80,10 @@ def _filled(bare: PodInfo, pod: Object, spec: Object) -> PodInfo:
         deleting=is_deleting(pod),
         requests=requests_of(spec),
         scored_requests=requests_of(spec, ASSUMED),
-        ports=_host_ports(spec),
+        ports=host_ports(spec),
         tolerations=tolerations_of(spec),
         nodes=node_selection_of(spec),
         affinity=pod_terms_of(spec, "podAffinity", namespace, labels),
         anti_affinity=pod_terms_of(spec, "podAntiAffinity", namespace, labels),
         spread=spread_of(spec, labels),
-    )
-
-
-def _host_ports(spec: Object) -> tuple[HostPort, ...]:
-    return tuple(
-        HostPort(port.get("protocol") or "TCP", port["hostPort"], port.get("hostIP") or "")
-        for container in spec.get("containers") or ()
-        for port in container.get("ports") or ()
-        if port.get("hostPort")
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fabric.api.taints import first_untolerated
 from fabric.scheduler.clusterstate import ClusterState, NodeInfo
 from fabric.scheduler.plugin import Judge, Reasons, least_is_best
 from fabric.scheduler.podinfo import PodInfo
 from fabric.scheduler.podterms import SpreadConstraint
-from fabric.scheduler.taints import first_untolerated
 
 SKEWED = ("node(s) didn't match pod topology spread constraints",)
 NO_LABEL = ("node(s) didn't match pod topology spread constraints (missing required label)",)
