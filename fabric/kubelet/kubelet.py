@@ -1,8 +1,7 @@
 """One node's kubelet: it registers the node, and runs the pods that the API binds to it.
 
-Many live in one process. They should share its runtime `Census` (one event stream) and its `SourceCache`;
-each has one watch of its own pods. Everything that a restarted kubelet needs is in the API, the
-runtime and the plugin: ending `run` ends no pod.
+Many live in one process and share its caches; each has one watch of its own pods. Everything that a
+restarted kubelet needs is in the API, the runtime and the plugin: ending `run` ends no pod.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
 from fabric.control.loop import Loop
+from fabric.kubelet.admission import Admission
 from fabric.kubelet.backoff import BackOff
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.images import Catalogue, Puller
 from fabric.kubelet.network import PodNetwork
-from fabric.kubelet.nodeobject import capacity
+from fabric.kubelet.nodeobject import capacity, new_node
 from fabric.kubelet.noderegistration import NodeRegistration
 from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal, status_of
 from fabric.kubelet.podsync import BY_UID, PodSync
-from fabric.kubelet.sources import SourceCache
+from fabric.kubelet.shared import SharedCaches
 from fabric.kubelet.starting import Starter
 from fabric.kubelet.statuswriter import StatusWriter
 from fabric.kubelet.stopping import Stopper
 from fabric.netstate.port import Kernel
 from fabric.plugin.contract import NodeAgent
-from fabric.runtime.contract import Runtime, SandboxStatus
+from fabric.runtime.contract import SandboxStatus
 
 RETRY = Backoff(0.1, 10.0)
 """A pod that was refused something is tried again within ten seconds, Kubernetes' backOffPeriod."""
@@ -45,65 +44,61 @@ log = logging.getLogger(__name__)
 
 
 class Kubelet:
-    """The agent of one node. The caller runs `recorder`, the network `agent`, and a `Census` it hands over.
-
-    `runtime` may be a `Census` that many kubelets share; a bare runtime gets one for this kubelet alone.
-    """
+    """The agent of one node. The caller runs `recorder`, `agent` and `caches`, which many kubelets share."""
 
     def __init__(
         self,
         config: KubeletConfig,
         *,
         client: Client,
-        runtime: Runtime | Census,
+        caches: SharedCaches,
         kernel: Kernel,
         agent: NodeAgent,
         images: Catalogue,
         recorder: EventRecorder,
         clock: Clock,
-        sources: SourceCache | None = None,
     ) -> None:
         self._config = config
         self._events = events = recorder.at(config.node_name)
-        self._own_census = not isinstance(runtime, Census)
-        self._census = census = runtime if isinstance(runtime, Census) else Census(runtime)
+        self._pod_cache = pod_cache = caches.pods
         self._agent = agent
-        backoff = BackOff()
         self._pods = Informer(client, POD, field_selector=f"spec.nodeName={config.node_name}")
         self._pods.add_index(BY_UID, _uids)
+        self._nodes = caches.nodes
+        self._admission = Admission(capacity(config), self._node)
         self._network = PodNetwork(config.node_name, kernel, agent)
-        sources, puller = sources or SourceCache(client), Puller(images)
-        self._starter = Starter(
-            config, census, self._network, sources, puller, backoff, events, clock, capacity(config)
+        sources, puller = caches.sources, Puller(images)
+        starter = Starter(
+            config, pod_cache, self._network, sources, puller, BackOff(), events, clock, capacity(config)
         )
         self._statuses = StatusWriter(client)
-        stopper = Stopper(config, client, census, self._network, events)
+        stopper = Stopper(config, client, pod_cache, self._network, events)
         self._sync = PodSync(
-            config, self._pods, census, self._starter, stopper, self._statuses, backoff, events, clock
+            config, self._pods, pod_cache, starter, stopper, self._statuses, events, clock, self._admission
         )
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
         self._whole_at: float | None = None
-        self._registration = NodeRegistration(config, client, census, agent, clock)
+        self._registration = NodeRegistration(config, client, pod_cache, agent, clock)
 
     async def run(self) -> None:
         """Run for ever; cancelling it leaves every pod running."""
-        self._census.listen(self._config.node_name, self._controller.queue.add)
+        self._pod_cache.listen(self._config.node_name, self._controller.queue.add)
         self._pods.on_change(self._pod_changed)
         try:
             async with asyncio.TaskGroup() as tasks:
-                if self._own_census:
-                    tasks.create_task(self._census.run())
                 tasks.create_task(self._registration.run())
                 tasks.create_task(self._pods.run())
-                await self._census.known()
+                await self._pod_cache.known()
                 await self._pods.synced()
+                await self._nodes.synced()
+                self._admission.admit_all(self._pods.items())
                 tasks.create_task(Loop(f"{self._controller.name}: what is left", self._collect).run())
                 await self._collected.wait()
                 tasks.create_task(self._controller.run())
                 tasks.create_task(Loop(f"{self._controller.name}: resync", self._resync).run())
         finally:
-            self._census.silence(self._config.node_name)
+            self._pod_cache.silence(self._config.node_name)
 
     def _controller_of(self, sync: PodSync) -> Controller[str]:
         name, workers = f"kubelet {self._config.node_name}", self._config.workers
@@ -123,7 +118,7 @@ class Kubelet:
         pods = {uid_of(pod): pod for pod in self._pods.items()}
         alive = frozenset(uid for uid, pod in pods.items() if not is_terminal(status_of(pod)))
         await self._agent.collect(alive)
-        sandboxes = {sandbox.id for sandbox in self._census.sandboxes_of(self._config.node_name)}
+        sandboxes = {sandbox.id for sandbox in self._pod_cache.sandboxes_of(self._config.node_name)}
         for uid in (sandboxes | uids_on_disk(self._config)) - pods.keys():
             self._controller.queue.add(uid)
         self._collected.set()
@@ -141,7 +136,7 @@ class Kubelet:
         return min(self._config.drift_seconds, self._config.resync_seconds)
 
     def _sandboxes(self) -> Sequence[SandboxStatus]:
-        return self._census.sandboxes_of(self._config.node_name)
+        return self._pod_cache.sandboxes_of(self._config.node_name)
 
     def _repair(self, drifted: frozenset[str]) -> None:
         if drifted:
@@ -153,6 +148,10 @@ class Kubelet:
         for pod in self._pods.items():
             self._sync.look_again(uid_of(pod))
         self._repair(await self._network.drifted(self._sandboxes()))
+
+    def _node(self) -> Object:
+        """The Node as the API has it, or, before it is registered, as it will be."""
+        return self._nodes.get(Key("", self._config.node_name)) or new_node(self._config)
 
     def _tell_parked(self, uid: str, bug: Exception) -> None:
         """Say it on the pod: whoever waits for it sees that, and why, it does not go on."""

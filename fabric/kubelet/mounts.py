@@ -13,11 +13,11 @@ from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
-from fabric.kubelet.census import Census
 from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.payload import publish
+from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import disk_refusals
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.refusals import MountFailed
@@ -42,7 +42,7 @@ def set_up_volumes(directory: Path, facts: PodFacts, sources: Sources) -> dict[s
     return found
 
 
-async def prepare_host_paths(pod: Object, node: str, runtime: Runtime | Census) -> None:
+async def prepare_host_paths(pod: Object, node: str, runtime: Runtime | PodCache) -> None:
     """Have the runtime check the pod's hostPaths by their types, and make them; MountFailed names one."""
     for volume in spec_of(pod).get("volumes") or ():
         source = volume.get("hostPath")

@@ -17,9 +17,9 @@ from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.loop import Loop
 from fabric.errors import AlreadyExists, NotFound
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands
+from fabric.kubelet.podcache import PodCache
 from fabric.plugin.contract import NodeAgent
 
 LEASES = "kube-node-lease"
@@ -34,11 +34,11 @@ class NodeRegistration:
     """Keeps one Node and its Lease."""
 
     def __init__(
-        self, config: KubeletConfig, client: Client, census: Census, agent: NodeAgent, clock: Clock
+        self, config: KubeletConfig, client: Client, pod_cache: PodCache, agent: NodeAgent, clock: Clock
     ) -> None:
         self._config = config
         self._client = client
-        self._census = census
+        self._pod_cache = pod_cache
         self._agent = agent
         self._clock = clock
         self._node: Object | None = None
@@ -60,7 +60,7 @@ class NodeRegistration:
 
     async def _heartbeat(self) -> float:
         network = self._agent.status()
-        health = Health(self._census.ready, network)
+        health = Health(self._pod_cache.ready, network)
         if self._node is None or self._lease_is_due():
             self._node = await self._registered()
         await self._write_status(self._node, health)

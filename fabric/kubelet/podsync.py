@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fabric.api.objects import Object, uid_of
+from fabric.api.objects import Object, timestamp, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import Events
 from fabric.control.informer import Informer
 from fabric.control.workqueue import WorkQueue
 from fabric.errors import FabricError
-from fabric.kubelet.backoff import BackOff
-from fabric.kubelet.census import Census
+from fabric.kubelet.admission import Admission, Rejection
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.decisions import CRASH_LOOP, Decision, decide, outcome
+from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView, Waiting, records_of
 from fabric.kubelet.starting import Brought, Starter
@@ -35,23 +35,23 @@ class PodSync:
         self,
         config: KubeletConfig,
         pods: Informer,
-        census: Census,
+        pod_cache: PodCache,
         starter: Starter,
         stopper: Stopper,
         statuses: StatusWriter,
-        backoff: BackOff,
         recorder: Events,
         clock: Clock,
+        admission: Admission,
     ) -> None:
         self._config = config
         self._pods = pods
-        self._census = census
+        self._pod_cache = pod_cache
         self._starter = starter
         self._stopper = stopper
         self._statuses = statuses
-        self._backoff = backoff
         self._recorder = recorder
         self._clock = clock
+        self._admission = admission
         self._crashing: dict[str, Mapping[str, Waiting]] = {}
         self._stale: set[str] = set()
         self.queue: WorkQueue[str] = WorkQueue()
@@ -77,13 +77,17 @@ class PodSync:
     def view(self, pod: Object) -> PodView:
         """The pod's containers, by the runtime and, where it has forgotten, by the standing status."""
         uid = uid_of(pod)
-        sandbox = self._census.sandbox(uid)
-        records = records_of(self._statuses.standing(pod), self._census.containers(uid))
+        sandbox = self._pod_cache.sandbox(uid)
+        records = records_of(self._statuses.standing(pod), self._pod_cache.containers(uid))
         if sandbox is None:
             return PodView("absent", records)
         return PodView("alive" if sandbox.alive else "dead", records)
 
     async def _run(self, pod: Object) -> None:
+        rejection = self._admission.admit(pod)
+        if rejection is not None:
+            await self._reject(pod, rejection)
+            return
         try:
             if uid_of(pod) in self._stale:
                 await self._starter.refresh(pod)
@@ -95,9 +99,23 @@ class PodSync:
         self._tell_crashes(pod, brought.waiting)
         await self._write(pod, brought)
         if outcome(pod, self.view(pod)):
+            self._admission.release(uid_of(pod))
             self.queue.add(uid_of(pod))
         else:
             self._wake(pod, brought.wake_seconds)
+
+    async def _reject(self, pod: Object, rejection: Rejection) -> None:
+        """Fail a pod that this node cannot have, without ever starting it."""
+        await self._statuses.write(
+            pod,
+            {
+                "phase": "Failed",
+                "reason": rejection.reason,
+                "message": f"Pod was rejected: {rejection.message}",
+                "startTime": timestamp(self._clock.now()),
+            },
+        )
+        self._recorder.event(pod, "Warning", rejection.reason, rejection.message)
 
     async def _progress(self, pod: Object) -> Brought:
         """Decide and do until nothing can be done now: a sidecar that runs lets the next container start."""
@@ -111,7 +129,7 @@ class PodSync:
         return brought
 
     def _decide(self, pod: Object) -> Decision:
-        return decide(pod, self.view(pod), self._backoff, self._now())
+        return decide(pod, self.view(pod), self._starter.backoff, self._now())
 
     async def _stop(self, pod: Object, stop: Stop) -> None:
         uid = uid_of(pod)
@@ -122,6 +140,7 @@ class PodSync:
             self.queue.add_after(uid, seconds)
             return
         await self._stopper.release(pod)
+        self._admission.release(uid)
         if pod["metadata"].get("deletionTimestamp"):
             await self._stopper.remove(pod)
 
@@ -153,6 +172,7 @@ class PodSync:
         self._crashing[uid] = waiting
 
     def _forget(self, uid: str) -> None:
+        self._admission.release(uid)
         self._crashing.pop(uid, None)
         self._stale.discard(uid)
         self._statuses.forget(uid)

@@ -15,7 +15,6 @@ from fabric.control.events import Events
 from fabric.errors import FabricError
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.catalogue import Image
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.containers import container_spec
 from fabric.kubelet.decisions import Decision, Start, restart_key
@@ -31,6 +30,7 @@ from fabric.kubelet.mounts import (
     write_etc_files,
 )
 from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import PodFiles, disk_refusals
 from fabric.kubelet.podspec import host_network, hostname, restart_policy
 from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
@@ -62,7 +62,7 @@ class Starter:
     def __init__(
         self,
         config: KubeletConfig,
-        census: Census,
+        pod_cache: PodCache,
         network: PodNetwork,
         sources: SourceCache,
         puller: Puller,
@@ -72,11 +72,11 @@ class Starter:
         allocatable: Mapping[str, str],
     ) -> None:
         self._config = config
-        self._census = census
+        self._pod_cache = pod_cache
         self._network = network
         self._sources = sources
         self._puller = puller
-        self._backoff = backoff
+        self.backoff = backoff
         self._recorder = recorder
         self._clock = clock
         self._allocatable = allocatable
@@ -120,7 +120,7 @@ class Starter:
     def forget(self, uid: str) -> None:
         self._volumes.pop(uid, None)
         self._puller.forget(uid)
-        self._backoff.forget(f"{uid}/")
+        self.backoff.forget(f"{uid}/")
 
     async def _volumes_of(self, pod: Object) -> dict[str, Mount]:
         uid = uid_of(pod)
@@ -128,7 +128,7 @@ class Starter:
             sources = await self._sources.fetch(pod["metadata"]["namespace"], volume_references(pod))
             directory = PodFiles.of(self._config, pod).volumes
             try:
-                await prepare_host_paths(pod, self._config.node_name, self._census)
+                await prepare_host_paths(pod, self._config.node_name, self._pod_cache)
                 self._volumes[uid] = set_up_volumes(directory, self._facts(pod), sources)
             except MountFailed as error:
                 self._recorder.event(pod, "Warning", "FailedMount", str(error))
@@ -138,10 +138,10 @@ class Starter:
     async def _bring_sandbox(self, pod: Object, decision: Decision) -> None:
         uid = uid_of(pod)
         if decision.sandbox == "restart":
-            await self._census.stop_sandbox(uid)
+            await self._pod_cache.stop_sandbox(uid)
         if decision.sandbox != "keep":
             self._network.lose(uid)
-            await self._census.start_sandbox(self._sandbox_spec(pod))
+            await self._pod_cache.start_sandbox(self._sandbox_spec(pod))
         if not self.is_up(pod):
             await self._network.attach(pod_ref(pod))
         self._write_etc_files(pod)
@@ -177,7 +177,7 @@ class Starter:
             self._recorder.event(pod, "Warning", "Failed", f"Error: {error}")
             return Waiting(_reason(error), str(error)), CONFIG_RETRY_SECONDS
         if start.after:
-            self._backoff.next(restart_key(pod, start.container), start.after.finished_at)
+            self.backoff.next(restart_key(pod, start.container), start.after.finished_at)
         await self._trim(pod, start)
         return self._told(pod, start, status), 0.01
 
@@ -192,7 +192,7 @@ class Starter:
         spec = container_spec(pod, start.container, start.restart_count, image, env, mounts, log_path, node)
         with disk_refusals(CreateFailed, f"directory {log_path.parent}"):
             log_path.parent.mkdir(parents=True, exist_ok=True)
-        return await self._census.start_container(spec)
+        return await self._pod_cache.start_container(spec)
 
     def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
         name = start.container["name"]
@@ -220,10 +220,10 @@ class Starter:
         """Keep the last end of a container beside its present start; forget earlier ones and their logs."""
         files = PodFiles.of(self._config, pod)
         name = start.container["name"]
-        for container in self._census.containers(uid_of(pod)):
+        for container in self._pod_cache.containers(uid_of(pod)):
             count = int(container.labels.get(LABEL_RESTARTS, "0"))
             if container.labels.get(LABEL_CONTAINER) == name and count < start.restart_count - 1:
-                await self._census.remove_container(uid_of(pod), container.id)
+                await self._pod_cache.remove_container(uid_of(pod), container.id)
                 with disk_refusals(FabricError, f"log {count} of container {name}"):
                     files.log(name, count).unlink(missing_ok=True)
 

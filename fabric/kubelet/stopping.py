@@ -14,9 +14,9 @@ from fabric.api.objects import Object, is_deleting, parse_timestamp, uid_of
 from fabric.control.client import Client
 from fabric.control.events import Events
 from fabric.errors import Conflict, NotFound
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import remove_files
 from fabric.kubelet.podspec import grace_seconds, is_terminal, spec_of
 from fabric.kubelet.records import LABEL_NAME, LABEL_NAMESPACE, PodView, Record
@@ -58,13 +58,13 @@ class Stopper:
         self,
         config: KubeletConfig,
         client: Client,
-        census: Census,
+        pod_cache: PodCache,
         network: PodNetwork,
         recorder: Events,
     ) -> None:
         self._config = config
         self._client = client
-        self._census = census
+        self._pod_cache = pod_cache
         self._network = network
         self._recorder = recorder
         self._since: dict[str, float] = {}
@@ -88,8 +88,8 @@ class Stopper:
     async def release(self, pod: Object) -> None:
         """Stop the sandbox and release the network; what is released already costs nothing."""
         uid = uid_of(pod)
-        if uid not in self._released or self._census.sandbox(uid) is not None:
-            await self._census.stop_sandbox(uid)
+        if uid not in self._released or self._pod_cache.sandbox(uid) is not None:
+            await self._pod_cache.stop_sandbox(uid)
             await self._network.detach(pod_ref(pod))
             self._released.add(uid)
 
@@ -104,8 +104,8 @@ class Stopper:
 
     async def purge(self, uid: str) -> None:
         """Remove every trace of a pod that the API does not know (any more)."""
-        labels = next((c.labels for c in self._census.containers(uid)), {})
-        await self._census.stop_sandbox(uid)
+        labels = next((c.labels for c in self._pod_cache.containers(uid)), {})
+        await self._pod_cache.stop_sandbox(uid)
         await self._network.detach(
             orphan_ref(uid, labels.get(LABEL_NAME, ""), labels.get(LABEL_NAMESPACE, ""))
         )
@@ -132,5 +132,5 @@ class Stopper:
                 continue
             if number == signal.SIGTERM:
                 self._recorder.event(pod, "Normal", "Killing", f"Stopping container {record.name}")
-            await self._census.runtime.signal_container(record.id, number)
+            await self._pod_cache.runtime.signal_container(record.id, number)
             signalled.add((record.id, number))

@@ -16,11 +16,11 @@ from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError, NotFound
 from fabric.kernel.fake import FakeKernel
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
 from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal
+from fabric.kubelet.shared import SharedCaches
 from fabric.netstate.objects import Bridge, Veth
 from fabric.runtime.contract import NodeSpec
 from fabric.runtime.fake_program import Program
@@ -160,12 +160,12 @@ class CrashWorld:
             assert len(starts) <= 1
 
     async def _run_kubelet(self) -> None:
-        census = Census(self.runtime)
+        caches = SharedCaches(self.client, self.runtime)
         recorder = EventRecorder(self.client, self.clock, "kubelet")
         kubelet = Kubelet(
             self.config,
             client=self.client,
-            runtime=census,
+            caches=caches,
             kernel=self.kernel,
             agent=self.agent,
             images=FakeCatalogue(),
@@ -173,7 +173,7 @@ class CrashWorld:
             clock=self.clock,
         )
         async with asyncio.TaskGroup() as tasks:
-            for part in (census.run(), recorder.run(), kubelet.run()):
+            for part in (caches.run(), recorder.run(), kubelet.run()):
                 tasks.create_task(part)
 
     async def _uid(self, number: int) -> str:

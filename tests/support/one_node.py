@@ -17,9 +17,9 @@ from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
 from fabric.kernel.fake import FakeKernel
 from fabric.kubelet.catalogue import Image
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
+from fabric.kubelet.shared import SharedCaches
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
 from fabric.plugin.contract import AgentStatus, Attachment, PodRef
 from fabric.runtime.contract import NodeSpec, SandboxSpec, SandboxStatus
@@ -118,11 +118,11 @@ class OneNode:
     async def kubelet(self) -> AsyncIterator[None]:
         """A kubelet runs in the block; leaving it is as a crash."""
         await self.runtime.start_node(NodeSpec(NODE_NAME))
-        census = Census(self.runtime)
+        caches = SharedCaches(self.api, self.runtime)
         kubelet = Kubelet(
             self.config,
             client=self.api,
-            runtime=census,
+            caches=caches,
             kernel=self.kernel,
             agent=self.agent,
             images=self.images,
@@ -130,7 +130,7 @@ class OneNode:
             clock=self.clock,
         )
         async with asyncio.TaskGroup() as tasks:
-            parts = [tasks.create_task(part) for part in (census.run(), kubelet.run(), self.recorder.run())]
+            parts = [tasks.create_task(part) for part in (caches.run(), kubelet.run(), self.recorder.run())]
             yield
             for part in parts:
                 part.cancel()

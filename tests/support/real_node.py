@@ -20,9 +20,9 @@ from fabric.control.events import EventRecorder
 from fabric.errors import FabricError, NotFound
 from fabric.kernel.linux import LinuxKernel
 from fabric.kubelet.catalogue import Catalogue
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
+from fabric.kubelet.shared import SharedCaches
 from fabric.netstate.objects import Address, Bridge
 from fabric.netstate.plan import diff
 from fabric.runtime.client import RuntimeClient
@@ -64,12 +64,12 @@ class RealNode:
     @contextlib.asynccontextmanager
     async def kubelet(self) -> AsyncIterator[None]:
         """A kubelet runs in the block; leaving it is as a crash."""
-        census = Census(self.runtime)
+        caches = SharedCaches(self.client, self.runtime)
         recorder = EventRecorder(self.client, self.clock, "kubelet")
         kubelet = Kubelet(
             KubeletConfig(NODE_NAME, self.root, ("192.168.0.11",), resync_seconds=0.5),
             client=self.client,
-            runtime=census,
+            caches=caches,
             kernel=self.kernel,
             agent=self.agent,
             images=Catalogue.default(),
@@ -77,7 +77,7 @@ class RealNode:
             clock=self.clock,
         )
         async with asyncio.TaskGroup() as tasks:
-            parts = [tasks.create_task(part) for part in (census.run(), recorder.run(), kubelet.run())]
+            parts = [tasks.create_task(part) for part in (caches.run(), recorder.run(), kubelet.run())]
             yield
             for part in parts:
                 part.cancel()

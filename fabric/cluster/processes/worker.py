@@ -23,10 +23,9 @@ from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.kubelet.catalogue import Catalogue
-from fabric.kubelet.census import Census
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
-from fabric.kubelet.sources import SourceCache
+from fabric.kubelet.shared import SharedCaches
 from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
 from fabric.store.remote import RemoteStore
@@ -52,13 +51,12 @@ class WorkerProcess:
         self._index = index
         self._spec = follow.current(places)
         self._runtime = NamedRuntime(places.runtime_socket(index))
-        self._census = Census(self._runtime)
         self._kernel = LinuxKernel(self._runtime.pids)
         self._client = HttpClient.unix(places.api_socket)
         self._store = RemoteStore(places.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
         self._images = Catalogue.default(image_files())
-        self._sources = SourceCache(self._client)
+        self._caches = SharedCaches(self._client, self._runtime)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")
         self._nodes: dict[str, tuple[NodeSpec, asyncio.Task[None]]] = {}
@@ -68,7 +66,7 @@ class WorkerProcess:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run(), name="events")
             tasks.create_task(self._runtime.run(), name="runtime")
-            tasks.create_task(self._census.run(), name="census")
+            tasks.create_task(self._caches.run(), name="caches")
             tasks.create_task(self._runtime.follow(), name="power")
             await self._prepare()
             shared = self._plugin.run(self._spec.network.config(), self._store, self._client)
@@ -113,11 +111,10 @@ class WorkerProcess:
         kubelet = Kubelet(
             _kubelet_config(self._places, node),
             client=self._client,
-            runtime=self._census,
+            caches=self._caches,
             kernel=self._kernel,
             agent=agent,
             images=self._images,
-            sources=self._sources,
             recorder=self._recorder,
             clock=self._clock,
         )

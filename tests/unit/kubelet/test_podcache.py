@@ -1,4 +1,4 @@
-"""The census: one event stream for all nodes of a process, and never older than what was done."""
+"""The pod_cache: one event stream for all nodes of a process, and never older than what was done."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ import contextlib
 from support.owned_task import running
 
 from fabric.errors import FabricError
-from fabric.kubelet.census import Census
+from fabric.kubelet.podcache import PodCache
 from fabric.runtime.contract import ContainerSpec, NodeSpec, SandboxSpec
 from fabric.runtime.fake import FakeRuntime
 
 
-async def pod(census: Census, node: str) -> str:
-    await census.runtime.start_node(NodeSpec(node))
+async def pod(pod_cache: PodCache, node: str) -> str:
+    await pod_cache.runtime.start_node(NodeSpec(node))
     id = f"uid-{node}"
-    await census.start_sandbox(SandboxSpec(id, node, "pod"))
-    await census.start_container(ContainerSpec(f"c-{node}", id, "main", ("nginx",)))
+    await pod_cache.start_sandbox(SandboxSpec(id, node, "pod"))
+    await pod_cache.start_container(ContainerSpec(f"c-{node}", id, "main", ("nginx",)))
     return id
 
 
 async def test_a_node_hears_of_its_own_sandboxes_only():
     runtime = FakeRuntime()
-    census = Census(runtime)
+    pod_cache = PodCache(runtime)
     told = {"node-1": [], "node-2": []}
-    async with running(census.run()):
-        await census.known()
-        first, second = await pod(census, "node-1"), await pod(census, "node-2")
+    async with running(pod_cache.run()):
+        await pod_cache.known()
+        first, second = await pod(pod_cache, "node-1"), await pod(pod_cache, "node-2")
         for node, ids in told.items():
-            census.listen(node, ids.append)
+            pod_cache.listen(node, ids.append)
         runtime.end_container("c-node-2", 3)
         await asyncio.sleep(1)
         assert told == {"node-1": [], "node-2": [second]}
-        assert census.containers(second)[0].exit_code == 3
-        assert census.containers(first)[0].state == "running"
+        assert pod_cache.containers(second)[0].exit_code == 3
+        assert pod_cache.containers(first)[0].state == "running"
 
 
 async def test_a_read_that_was_overtaken_by_a_start_is_made_again():
     runtime = FakeRuntime()
-    census = Census(runtime)
-    async with running(census.run()):
-        await census.known()
-        id = await pod(census, "node-1")
+    pod_cache = PodCache(runtime)
+    async with running(pod_cache.run()):
+        await pod_cache.known()
+        id = await pod(pod_cache, "node-1")
         read, gate = runtime.containers, asyncio.Event()
 
         async def slow(sandbox=""):
@@ -53,31 +53,31 @@ async def test_a_read_that_was_overtaken_by_a_start_is_made_again():
         runtime.containers = slow
         runtime.end_container("c-node-1", 1)
         await asyncio.sleep(0.1)
-        await census.start_container(ContainerSpec("second", id, "main", ("nginx",)))
+        await pod_cache.start_container(ContainerSpec("second", id, "main", ("nginx",)))
         gate.set()
         await asyncio.sleep(0.1)
-        assert {each.id for each in census.containers(id)} == {"c-node-1", "second"}
+        assert {each.id for each in pod_cache.containers(id)} == {"c-node-1", "second"}
 
 
 async def test_a_dead_pause_process_is_noticed():
     runtime = FakeRuntime()
-    census = Census(runtime)
-    async with running(census.run()):
-        await census.known()
-        id = await pod(census, "node-1")
+    pod_cache = PodCache(runtime)
+    async with running(pod_cache.run()):
+        await pod_cache.known()
+        id = await pod(pod_cache, "node-1")
         runtime.kill_sandbox(id)
         await asyncio.sleep(1)
-        assert census.sandbox(id) is not None
-        assert not census.sandbox(id).alive
-        assert census.ready
+        assert pod_cache.sandbox(id) is not None
+        assert not pod_cache.sandbox(id).alive
+        assert pod_cache.ready
 
 
 async def test_a_pause_process_that_died_while_something_was_done_to_its_pod_is_noticed_all_the_same():
     runtime = FakeRuntime()
-    census = Census(runtime)
-    async with running(census.run()):
-        await census.known()
-        id = await pod(census, "node-1")
+    pod_cache = PodCache(runtime)
+    async with running(pod_cache.run()):
+        await pod_cache.known()
+        id = await pod(pod_cache, "node-1")
         read, gate = runtime.sandboxes, asyncio.Event()
 
         async def slow():
@@ -89,7 +89,7 @@ async def test_a_pause_process_that_died_while_something_was_done_to_its_pod_is_
         runtime.kill_sandbox(id)
         await asyncio.sleep(0.2)
         with contextlib.suppress(FabricError):
-            await census.start_container(ContainerSpec("second", id, "main", ("nginx",)))
+            await pod_cache.start_container(ContainerSpec("second", id, "main", ("nginx",)))
         gate.set()
         await asyncio.sleep(1)
-        assert not census.sandbox(id).alive
+        assert not pod_cache.sandbox(id).alive

@@ -1,4 +1,4 @@
-"""What runs in one runtime process, as last seen, for all the kubelets that share it.
+"""The pod cache holds the sandboxes and containers of one runtime process as last seen, for its kubelets.
 
 It is read whole when the runtime says "look at all", and one sandbox at a time when something of it ended.
 What a kubelet does goes through here too and is known at once: a read that was under way
@@ -25,8 +25,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Census:
-    """`run` belongs to the process; kubelets `listen` for their node and ask."""
+class PodCache:
+    """Kubelets `listen` for their node and ask; one task of the process is in `run`."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
