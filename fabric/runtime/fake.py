@@ -53,9 +53,8 @@ class FakeRuntime:
         self.signals: list[tuple[str, int]] = []
         """Every signal ever sent to a living container: its id and the number."""
         self.host_paths: list[tuple[str, str, str]] = []
-        """Every hostPath ever prepared: node, path and type."""
+        """Every hostPath ever asked for: node, path and type."""
         self.refused_host_paths: dict[tuple[str, str], str] = {}
-        """Why a path of a node cannot be had; tests set it."""
         self._epoch = epoch
         self._last_pid = 1000
         self._nodes: dict[str, int] = {}
@@ -102,9 +101,9 @@ class FakeRuntime:
 
     async def prepare_host_path(self, node: str, path: str, kind: str) -> None:
         self._check_up()
-        if (node, path) in self.refused_host_paths:
-            raise RuntimeRefused(self.refused_host_paths[node, path])
         self.host_paths.append((node, path, kind))
+        if why := self.refused_host_paths.get((node, path)):
+            raise RuntimeRefused(why)
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         self._check_up()
