@@ -1,4 +1,8 @@
-"""Where objects stand in the store: Kubernetes' kinds below `/registry`, a plugin's where it keeps them."""
+"""Where objects stand in the store: Kubernetes' kinds below `/registry`, a plugin's where it keeps them.
+
+Keys below `/registry` are those of a real cluster's etcd: the resource without its group
+(`/registry/leases/kube-node-lease/node-1`), and a few under older names (`/registry/minions/node-1`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,14 @@ from fabric.api.kinds import Kind, KindTable
 from fabric.plugin.served import JsonLayout, Layout, ServedKind
 
 ROOT = "/registry/"
+_OLDER_NAMES = {
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "ingresses": "ingress",
+}
+"""SpecialDefaultResourcePrefixes of k8s.io/kubernetes/pkg/kubeapiserver."""
 
 
 class Place(NamedTuple):
@@ -27,7 +39,11 @@ def layout_of(kind: Kind) -> Layout:
     """The layout of a kind's objects, the same for all versions of its group."""
     if isinstance(kind, ServedKind):
         return kind.layout
-    return _registry(f"{kind.group}/{kind.plural}" if kind.group else kind.plural)
+    return _registry(_path_of(kind))
+
+
+def _path_of(kind: Kind) -> str:
+    return _OLDER_NAMES.get(kind.plural, kind.plural)
 
 
 @cache
@@ -55,9 +71,9 @@ class Layouts:
     """All layouts of a table of kinds: which keys of the store are whose."""
 
     def __init__(self, kinds: KindTable) -> None:
-        self._kinds = kinds
         served = (kind.layout for kind in kinds if isinstance(kind, ServedKind))
         self._plugins: Mapping[str, Layout] = {layout.prefix: layout for layout in served}
+        self._paths = frozenset(_path_of(kind) for kind in kinds if not isinstance(kind, ServedKind))
 
     @property
     def roots(self) -> Iterable[str]:
@@ -80,10 +96,11 @@ class Layouts:
                 return Place(layout, tail, name) if name is not None else None
         return None
 
-    def _registry_place(self, path: str) -> Place:
-        """Core resources have no group before them."""
+    def _registry_place(self, path: str) -> Place | None:
+        """Most resources are one step of the path, services and endpoints two."""
         first, _, rest = path.partition("/")
-        if self._kinds.by_resource("", "v1", first) is not None:
-            return Place(_registry(first), rest, rest)
-        plural, _, name = rest.partition("/")
-        return Place(_registry(f"{first}/{plural}"), name, name)
+        second, _, tail = rest.partition("/")
+        for prefix, name in ((first, rest), (f"{first}/{second}", tail)):
+            if prefix in self._paths:
+                return Place(_registry(prefix), name, name) if name else None
+        return None

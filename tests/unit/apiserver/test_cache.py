@@ -4,7 +4,20 @@ import json
 import pytest
 from support.registry import START, config_map, new_registry, running
 
-from fabric.api.kinds import CONFIG_MAP, LEASE, KindTable
+from fabric.api.kinds import (
+    BUILT_IN,
+    CONFIG_MAP,
+    EVENT,
+    LEASE,
+    NAMESPACE,
+    NODE,
+    POD,
+    SECRET,
+    SERVICE_ACCOUNT,
+    Kind,
+    KindTable,
+)
+from fabric.apiserver.layouts import Layouts, layout_of, object_key, store_key
 from fabric.apiserver.options import ListOptions, WriteOptions
 from fabric.apiserver.registry import Registry
 from fabric.control.clock import LoopClock
@@ -24,8 +37,36 @@ async def test_objects_stand_in_the_store_where_etcdctl_would_find_them():
     body = json.loads(kept.value)
     assert (body["kind"], body["data"]) == ("ConfigMap", {"a": "1"})
     assert "resourceVersion" not in body["metadata"]
-    assert await store.get("/registry/coordination.k8s.io/leases/kube-node-lease/node-1") is not None
+    assert await store.get("/registry/leases/kube-node-lease/node-1") is not None
     await store.close()
+
+
+ETCD_KEYS = {
+    NAMESPACE: "/registry/namespaces/a",
+    NODE: "/registry/minions/a",
+    POD: "/registry/pods/team/a",
+    CONFIG_MAP: "/registry/configmaps/team/a",
+    SECRET: "/registry/secrets/team/a",
+    SERVICE_ACCOUNT: "/registry/serviceaccounts/team/a",
+    EVENT: "/registry/events/team/a",
+    LEASE: "/registry/leases/team/a",
+    Kind("", "v1", "Service", "services", True): "/registry/services/specs/team/a",
+    Kind("", "v1", "Endpoints", "endpoints", True): "/registry/services/endpoints/team/a",
+    Kind("networking.k8s.io", "v1", "Ingress", "ingresses", True): "/registry/ingress/team/a",
+    Kind("apps", "v1", "Deployment", "deployments", True): "/registry/deployments/team/a",
+}
+
+
+def test_keys_are_those_of_a_real_clusters_etcd():
+    assert set(BUILT_IN) <= set(ETCD_KEYS)
+    layouts = Layouts(KindTable(tuple(ETCD_KEYS)))
+    for kind, key in ETCD_KEYS.items():
+        name = object_key(kind, "team", "a")
+        assert store_key(kind, name) == key
+        place = layouts.place(key)
+        assert place is not None and (place.layout, place.name) == (layout_of(kind), name)
+    for stray in ("/registry/unicorns/a", "/registry/pods/", "/registry/services/x/team/a", "/registry/"):
+        assert layouts.place(stray) is None
 
 
 async def test_the_resource_version_is_the_stores_revision():
