@@ -26,6 +26,9 @@ from fabric.kubelet.records import (
 )
 from fabric.kubelet.refusals import ConfigError
 from fabric.runtime.contract import ContainerSpec, Mount
+from fabric.runtime.processes.capabilities import DEFAULT_NAMES, NUMBERS
+
+ALL = "ALL"
 
 
 def container_spec(
@@ -57,6 +60,7 @@ def container_spec(
         uid=uid,
         gid=gid,
         read_only_root=bool(security.get("readOnlyRootFilesystem")),
+        capabilities=capabilities_of(security),
         labels=_labels(pod, container, restart_count, image),
     )
 
@@ -70,6 +74,26 @@ def command_line(container: Object, image: Image, env: Mapping[str, str]) -> tup
         name = container.get("image")
         raise ConfigError(f"image {name!r} has no program of its own; give the container a command")
     return words
+
+
+def capabilities_of(security: Object) -> tuple[str, ...] | None:
+    """Return the capabilities that a securityContext asks for, None for the default set, as containerd does.
+
+    `ALL` goes before single names, and what is dropped by name goes last.
+    """
+    wanted = security.get("capabilities") or {}
+    add, drop = (tuple(_bare(name) for name in wanted.get(verb) or ()) for verb in ("add", "drop"))
+    if not add and not drop:
+        return None
+    kept = set(NUMBERS if ALL in add else DEFAULT_NAMES)
+    if ALL in drop:
+        kept = set()
+    kept |= set(add) - {ALL}
+    return tuple(sorted(kept - set(drop)))
+
+
+def _bare(name: str) -> str:
+    return name.upper().removeprefix("CAP_")
 
 
 def _user(pod: Object, container: Object) -> tuple[int, int]:

@@ -137,3 +137,35 @@ async def test_files_and_volumes_are_seen_inside(node: RealNode):
         log = node.log("pod-1", uid)
         assert "bluepod-1\n" in log
         assert "10.244.1.2\tpod-1" in log
+
+
+async def test_a_container_has_the_capabilities_that_it_asks_for(node: RealNode):
+    wanted = {"add": ["NET_ADMIN"], "drop": ["NET_RAW", "CHOWN"]}
+    container = {
+        "name": "main",
+        "image": "busybox",
+        "command": ["sleep", "1000"],
+        "securityContext": {"capabilities": wanted},
+    }
+    async with node.kubelet():
+        await node.create("pod-1", "busybox", "sleep", "1000")
+        await node.create("pod-2", "busybox", containers=[container])
+        await node.phase("pod-1", "Running")
+        await node.phase("pod-2", "Running")
+        usual, asked = [await _effective(node, pod) for pod in ("pod-1", "pod-2")]
+        assert asked == (usual | 1 << 12) & ~(1 << 13) & ~1
+        change = ("ip", "address", "add", "10.9.9.9/32", "dev", "lo")
+        assert (await node.exec("pod-2", *change))[0] == 0
+        assert (await node.exec("pod-1", *change))[0] != 0
+
+
+async def _effective(node: RealNode, pod: str) -> int:
+    """CapEff of a container's process, as the machine sees it."""
+    uid = (await node.pod(pod) or {})["metadata"]["uid"]
+    (status,) = await node.runtime.containers(uid)
+    return _cap_eff(status.pid)
+
+
+def _cap_eff(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line.split()[1] for line in file if line.startswith("CapEff")), 16)
