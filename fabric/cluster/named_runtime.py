@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fabric.errors import FabricError
+from fabric.netstate.port import POD_PREFIX, pod_namespace
 from fabric.runtime.client import RuntimeClient
 from fabric.runtime.contract import SandboxSpec, SandboxStatus
 
 LOOK_SECONDS, WAITING_SECONDS = 1.0, 0.03
-_POD = "pod:"
 
 
 class NamedRuntime(RuntimeClient):
@@ -33,21 +33,21 @@ class NamedRuntime(RuntimeClient):
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         status = await super().start_sandbox(spec)
-        self.pids[_POD + status.id] = status.pid
+        self.pids[pod_namespace(status.id)] = status.pid
         return status
 
     async def stop_sandbox(self, id: str) -> None:
         await super().stop_sandbox(id)
-        self.pids.pop(_POD + id, None)
+        self.pids.pop(pod_namespace(id), None)
 
     async def sandboxes(self) -> Sequence[SandboxStatus]:
         found = await super().sandboxes()
-        self.pids.update({_POD + sandbox.id: sandbox.pid for sandbox in found if sandbox.alive})
+        self.pids.update({pod_namespace(sandbox.id): sandbox.pid for sandbox in found if sandbox.alive})
         return found
 
     async def nodes(self) -> Mapping[str, int]:
         found = await super().nodes()
-        for name in [name for name in self.pids if not name.startswith(_POD) and name not in found]:
+        for name in [name for name in self.pids if not name.startswith(POD_PREFIX) and name not in found]:
             del self.pids[name]
         for name in [name for name, pid in found.items() if self._seen.get(name, pid) != pid]:
             self._renewed.pop(name, asyncio.Event()).set()

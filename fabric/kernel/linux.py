@@ -31,7 +31,7 @@ from fabric.kernel.reader import Reader
 from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
 from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step
-from fabric.netstate.port import Host, Kernel, Owner
+from fabric.netstate.port import POD_PREFIX, Host, Kernel, Owner
 from fabric.netstate.rules import Chain, IpSet, Jump
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class LinuxHost(Host):
             except OSError as error:
                 raise refusal(self._name, verb, error) from error
             finally:
-                if self._name.startswith("pod:") or self._name not in self._kernel.pids:
+                if self._name.startswith(POD_PREFIX) or self._name not in self._kernel.pids:
                     self.close()
 
     def _open(self) -> Socket:

@@ -14,6 +14,14 @@ from typing import Protocol
 from fabric.netstate.objects import Family, NetObject, NetState
 from fabric.netstate.plan import Plan
 
+POD_PREFIX = "pod:"
+"""The names of pods' namespaces begin with it."""
+
+
+def pod_namespace(uid: str) -> str:
+    """Return the name of a pod's namespace; a node's is the node's name."""
+    return POD_PREFIX + uid
+
 
 @dataclass(frozen=True)
 class Owner:

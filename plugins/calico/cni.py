@@ -28,6 +28,7 @@ from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, NotFound
 from fabric.netstate.objects import IPAddress, IPNetwork
+from fabric.netstate.port import pod_namespace
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
@@ -135,7 +136,7 @@ class Cni:
             result = self._results.kept(uid)
             if result is None:
                 continue
-            ref = PodRef(result.namespace, result.pod, uid, f"pod:{uid}")
+            ref = PodRef(result.namespace, result.pod, uid, pod_namespace(uid))
             if not await workloads.is_there(self._store, ref.namespace, self._endpoint_name(ref)):
                 await self._restore(ref, result)
 
