@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import orjson
+
+from fabric.api.objects import Object
 
 META_KINDS = frozenset(
     ("DeleteOptions", "Status", "WatchEvent", "PartialObjectMetadata", "PartialObjectMetadataList")
@@ -65,3 +68,52 @@ def struct_name(api_version: str, kind: str) -> str | None:
     package = f"{group.partition('.')[0] or 'core'}/{version}"
     name = f"meta/v1.{kind}" if kind in META_KINDS else f"{package}.{kind}"
     return name if name in structs() else None
+
+
+def without_empty(api_version: str, kind: str, obj: Object, known: Object | None = None) -> Object:
+    """The object without what Go's JSON leaves out: empty values of fields that are omitempty and no pointer.
+
+    Shares what does not change; top-level fields that are the same as in `known` are not looked at.
+    """
+    name = struct_name(api_version, kind)
+    return obj if name is None else _trimmed(name, obj, known or {})
+
+
+def _trimmed(name: str, obj: Object, known: Object) -> Object:
+    fields = _by_name(name)
+    kept: Object = {}
+    for key, value in obj.items():
+        field = fields.get(key)
+        if field is None or known.get(key) is value:
+            kept[key] = value
+        elif not _is_omitted(field, value):
+            kept[key] = _trimmed_value(field, value) if field.type in structs() else value
+    same = len(kept) == len(obj) and all(kept[key] is obj[key] for key in kept)
+    return obj if same else kept
+
+
+def _trimmed_value(field: Field, value: Any) -> Any:
+    if isinstance(value, list):
+        items = [_trimmed(field.type, item, {}) if isinstance(item, dict) else item for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else items
+    if not isinstance(value, dict):
+        return value
+    if field.shape != "map":
+        return _trimmed(field.type, value, {})
+    return {key: _trimmed(field.type, item, {}) for key, item in value.items()}
+
+
+def _is_omitted(field: Field, value: Any) -> bool:
+    """Structs are never empty to Go's encoder, and a pointer to an empty value says something."""
+    if value or not field.omits_empty or field.shape == "*":
+        return False
+    return field.is_scalar or field.shape in ("[]", "map")
+
+
+@cache
+def _by_name(name: str) -> Mapping[str, Field]:
+    """The fields of a struct as JSON has them: those of inlined structs among the others."""
+    found: dict[str, Field] = {}
+    for field in structs()[name]:
+        found |= _by_name(field.type) if field.is_inline else {field.name: field}
+    return found

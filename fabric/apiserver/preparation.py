@@ -11,7 +11,7 @@ from datetime import datetime
 
 from fabric.api.kinds import NAMESPACE, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import decoding, unmarshalling, zero_values
+from fabric.apiserver import decoding, go_types, unmarshalling, zero_values
 from fabric.apiserver.decoding import TypeFault
 from fabric.apiserver.metadata import born, carried_over, metadata_faults
 from fabric.apiserver.options import WriteOptions
@@ -43,6 +43,7 @@ def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None
     if faults:
         _refuse_types(kind, clean, faults)
         clean = zero_values.filled(kind, clean, [fault.cause.field for fault in faults])
+    clean = go_types.without_empty(kind.api_version, kind.kind, clean, known)
     return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}, **clean}
 
 

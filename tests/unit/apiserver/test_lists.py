@@ -53,7 +53,7 @@ async def test_all_pages_show_the_revision_of_the_first(registry):
     rest = await registry.list(CONFIG_MAP, "", ListOptions(continue_=first.continue_))
     assert names(first) + names(rest) == [f"map-{i}" for i in range(7)]
     assert rest.resource_version == first.resource_version
-    assert rest.items[-1]["data"] == {}
+    assert "data" not in rest.items[-1]
 
 
 async def test_a_continue_token_of_a_forgotten_revision_is_gone():

@@ -234,3 +234,33 @@ async def test_what_a_caller_does_to_its_object_afterwards_changes_nothing_here(
     await client.create(CONFIG_MAP, mine, namespace="default")
     mine["data"]["a"] = "2"
     assert (await client.get(CONFIG_MAP, "map-1", "default"))["data"] == {"a": "1"}
+
+
+async def test_what_go_omits_when_it_is_empty_is_not_kept(client):
+    spec = {"taints": [], "unschedulable": False, "podCIDR": ""}
+    meta = {"name": "node-1", "labels": {}, "finalizers": []}
+    made = await client.create(NODE, {"metadata": meta, "spec": spec, "status": {"capacity": {}}})
+    assert (made["spec"], made["status"]) == ({}, {})
+    assert not {"labels", "finalizers"} & made["metadata"].keys()
+    await client.patch(NODE, "node-1", {"spec": {"unschedulable": True, "taints": [TAINT]}})
+    patched = await client.patch(NODE, "node-1", {"spec": {"unschedulable": False, "taints": []}})
+    assert patched["spec"] == {}
+
+
+async def test_empty_values_that_say_something_are_kept(client):
+    """Pointers to an empty value, structs, and fields that Go writes whatever they hold."""
+    body = pod(automountServiceAccountToken=False, hostNetwork=False, terminationGracePeriodSeconds=0)
+    body["spec"]["volumes"] = [{"name": "v", "emptyDir": {"medium": ""}}]
+    body["spec"]["containers"][0] |= {"resources": {}, "stdin": False, "env": [{"name": "A", "value": ""}]}
+    body["spec"]["containers"][0]["securityContext"] = {"runAsUser": 0, "privileged": False}
+    spec = (await client.create(POD, body, namespace="default"))["spec"]
+    assert (spec["automountServiceAccountToken"], spec["terminationGracePeriodSeconds"]) == (False, 0)
+    assert "hostNetwork" not in spec
+    assert spec["volumes"][0] == {"name": "v", "emptyDir": {}}
+    container = spec["containers"][0]
+    assert container["resources"] == {} and "stdin" not in container
+    assert container["env"] == [{"name": "A"}]
+    assert container["securityContext"] == {"runAsUser": 0, "privileged": False}
+
+
+TAINT = {"key": "a", "effect": "NoSchedule"}
