@@ -50,6 +50,7 @@ class _Said(NamedTuple):
     type: str
     reason: str
     message: str
+    field_path: str
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class _Series:
 class Events(Protocol):
     """Where a component says things: `EventRecorder.event`'s contract."""
 
-    def event(self, obj: Object, type: str, reason: str, message: str) -> None: ...
+    def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None: ...
 
 
 class EventRecorder:
@@ -91,7 +92,9 @@ class EventRecorder:
         """The same recorder, speaking from this host."""
         return _At(self, host)
 
-    def event(self, obj: Object, type: str, reason: str, message: str, *, host: str = "") -> None:
+    def event(
+        self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "", host: str = ""
+    ) -> None:
         """Say something about `obj`: type Normal or Warning, a reason in CamelCase, and a sentence.
 
         Never blocks; what cannot be written is counted in `dropped`.
@@ -99,7 +102,14 @@ class EventRecorder:
         now = self._clock.now()
         meta = obj["metadata"]
         said = _Said(
-            obj.get("kind", ""), meta.get("namespace") or "", meta["name"], uid_of(obj), type, reason, message
+            obj.get("kind", ""),
+            meta.get("namespace") or "",
+            meta["name"],
+            uid_of(obj),
+            type,
+            reason,
+            message,
+            field_path,
         )
         if not self._allowances.take(said[:4], now):
             self.dropped += 1
@@ -158,6 +168,7 @@ class EventRecorder:
                 "name": said.name,
                 "uid": said.uid,
                 "resourceVersion": resource_version_of(obj),
+                **({"fieldPath": said.field_path} if said.field_path else {}),
             },
             "type": said.type,
             "reason": said.reason,
@@ -213,5 +224,5 @@ class _At:
     recorder: EventRecorder
     host: str
 
-    def event(self, obj: Object, type: str, reason: str, message: str) -> None:
-        self.recorder.event(obj, type, reason, message, host=self.host)
+    def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
+        self.recorder.event(obj, type, reason, message, field_path=field_path, host=self.host)

@@ -108,10 +108,11 @@ def architecture() -> str:
 def _conditions(before: Object, health: Health, now: datetime) -> list[Object]:
     standing = {entry.get("type", ""): entry for entry in before.get("conditions") or ()}
     network = health.network
-    ours = [_condition(type_, False, reason, message, standing, now) for type_, reason, message in _CALM]
-    ours.append(
-        _condition("NetworkUnavailable", not network.ready, network.reason, network.message, standing, now)
-    )
+    unavailable = not network.ready
+    ours = [
+        _condition("NetworkUnavailable", unavailable, network.reason, network.message, standing, now),
+        *(_condition(type_, False, reason, message, standing, now) for type_, reason, message in _CALM),
+    ]
     ours.append(_condition("Ready", health.ready, *_readiness(health), standing, now))
     names = {condition["type"] for condition in ours}
     return [*ours, *(entry for type_, entry in standing.items() if type_ not in names)]

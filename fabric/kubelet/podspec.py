@@ -25,6 +25,12 @@ def app_containers(pod: Object) -> Sequence[Object]:
     return spec_of(pod).get("containers") or ()
 
 
+def field_path(pod: Object, name: str) -> str:
+    """Where a container stands in its pod, as events name it: `spec.containers{main}`."""
+    is_init = any(container.get("name") == name for container in init_containers(pod))
+    return f"spec.{'initContainers' if is_init else 'containers'}{{{name}}}"
+
+
 def is_sidecar(container: Object) -> bool:
     """An init container that keeps running beside the others."""
     return container.get("restartPolicy") == "Always"

@@ -19,6 +19,7 @@ from fabric.kubelet.admission import Admission, Rejection
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.decisions import CRASH_LOOP, Decision, decide, outcome
 from fabric.kubelet.podcache import PodCache
+from fabric.kubelet.podspec import field_path
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView, Waiting, records_of
 from fabric.kubelet.starting import Brought, Starter
@@ -168,7 +169,7 @@ class PodSync:
             if why.reason == CRASH_LOOP and before.get(name) != why:
                 where = f"pod {meta['name']}_{meta['namespace']}({uid})"
                 text = f"Back-off restarting failed container {name} in {where}"
-                self._recorder.event(pod, "Warning", "BackOff", text)
+                self._recorder.event(pod, "Warning", "BackOff", text, field_path=field_path(pod, name))
         self._crashing[uid] = waiting
 
     def _forget(self, uid: str) -> None:

@@ -32,7 +32,7 @@ from fabric.kubelet.mounts import (
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import PodFiles, disk_refusals
-from fabric.kubelet.podspec import host_network, hostname, restart_policy
+from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy
 from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
 from fabric.kubelet.refs import pod_ref
 from fabric.kubelet.refusals import ConfigError, CreateFailed, MountFailed
@@ -174,7 +174,7 @@ class Starter:
         try:
             status = await self._run(pod, start, image, volumes, sources)
         except (ConfigError, MountFailed, CreateFailed, RuntimeRefused) as error:
-            self._recorder.event(pod, "Warning", "Failed", f"Error: {error}")
+            self._tell(pod, start.container, "Warning", "Failed", f"Error: {error}")
             return Waiting(_reason(error), str(error)), CONFIG_RETRY_SECONDS
         if start.after:
             self.backoff.next(restart_key(pod, start.container), start.after.finished_at)
@@ -195,26 +195,33 @@ class Starter:
         return await self._pod_cache.start_container(spec)
 
     def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
-        name = start.container["name"]
+        container = start.container
+        name = container["name"]
         if status.state == "exited" and status.reason == "StartError":
-            self._recorder.event(
-                pod, "Warning", "Failed", f"Error: failed to start container: {status.message}"
+            self._tell(
+                pod, container, "Warning", "Failed", f"Error: failed to start container: {status.message}"
             )
             return Waiting("RunContainerError", status.message) if restart_policy(pod) != "Never" else None
-        image = start.container.get("image", "")
-        self._recorder.event(pod, "Normal", "Pulled", f'Container image "{image}" already present on machine')
-        self._recorder.event(pod, "Normal", "Created", f"Created container: {name}")
-        self._recorder.event(pod, "Normal", "Started", f"Started container {name}")
+        image = container.get("image", "")
+        self._tell(
+            pod, container, "Normal", "Pulled", f'Container image "{image}" already present on machine'
+        )
+        self._tell(pod, container, "Normal", "Created", f"Created container: {name}")
+        self._tell(pod, container, "Normal", "Started", f"Started container {name}")
         return None
 
     def _tell_pull(self, pod: Object, container: Object, why: Waiting | None) -> None:
         name = container.get("image", "")
         if why and why.reason == "ErrImagePull":
-            self._recorder.event(pod, "Warning", "Failed", f'Failed to pull image "{name}": {why.message}')
-            self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull")
+            self._tell(pod, container, "Warning", "Failed", f'Failed to pull image "{name}": {why.message}')
+            self._tell(pod, container, "Warning", "Failed", "Error: ErrImagePull")
         elif why:
-            self._recorder.event(pod, "Normal", "BackOff", f'Back-off pulling image "{name}"')
-            self._recorder.event(pod, "Warning", "Failed", "Error: ImagePullBackOff")
+            self._tell(pod, container, "Normal", "BackOff", f'Back-off pulling image "{name}"')
+            self._tell(pod, container, "Warning", "Failed", "Error: ImagePullBackOff")
+
+    def _tell(self, pod: Object, container: Object, type: str, reason: str, message: str) -> None:
+        where = field_path(pod, container["name"])
+        self._recorder.event(pod, type, reason, message, field_path=where)
 
     async def _trim(self, pod: Object, start: Start) -> None:
         """Keep the last end of a container beside its present start; forget earlier ones and their logs."""

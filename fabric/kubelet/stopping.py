@@ -18,7 +18,7 @@ from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import remove_files
-from fabric.kubelet.podspec import grace_seconds, is_terminal, spec_of
+from fabric.kubelet.podspec import field_path, grace_seconds, is_terminal, spec_of
 from fabric.kubelet.records import LABEL_NAME, LABEL_NAMESPACE, PodView, Record
 from fabric.kubelet.refs import orphan_ref, pod_ref
 
@@ -131,6 +131,9 @@ class Stopper:
             if (record.id, number) in signalled:
                 continue
             if number == signal.SIGTERM:
-                self._recorder.event(pod, "Normal", "Killing", f"Stopping container {record.name}")
+                where = field_path(pod, record.name)
+                self._recorder.event(
+                    pod, "Normal", "Killing", f"Stopping container {record.name}", field_path=where
+                )
             await self._pod_cache.runtime.signal_container(record.id, number)
             signalled.add((record.id, number))

@@ -108,3 +108,10 @@ async def test_an_existing_node_is_adopted_and_keeps_what_others_gave_it(node):
         assert node.node()["metadata"]["labels"]["team"] == "blue"
         assert node.node()["metadata"]["labels"]["zone"] == "a"
         assert node.node()["spec"] == {"unschedulable": True}
+
+
+async def test_network_unavailable_is_the_first_condition_and_ready_the_last(node):
+    async with node.kubelet():
+        await after(1)
+        types = [entry["type"] for entry in node.node()["status"]["conditions"]]
+        assert (types[0], types[-1]) == ("NetworkUnavailable", "Ready")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.one_node import OneNode, after, container
 
+from fabric.api.kinds import EVENT
 from fabric.api.objects import condition_is
 from fabric.runtime.fake_program import Program
 
@@ -210,3 +211,17 @@ async def test_a_settled_pod_costs_no_write_and_no_start(node):
         writes, starts = node.status_writes(), len(node.runtime.started)
         await after(600)
         assert (node.status_writes(), len(node.runtime.started)) == (writes, starts)
+
+
+async def test_a_containers_events_name_its_place_in_the_pod(node):
+    async with node.kubelet():
+        node.create(initContainers=[container("first", command=["sleep", "1"])])
+        await after(1)
+        node.runtime.end_container(node.runtime.started[0].id, 0)
+        await after(2)
+        places = {
+            obj["involvedObject"].get("fieldPath", "")
+            for (kind, _), obj in node.api.objects.items()
+            if kind is EVENT and obj["reason"] == "Started"
+        }
+        assert places == {"spec.initContainers{first}", "spec.containers{main}"}
