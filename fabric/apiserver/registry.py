@@ -22,7 +22,7 @@ from fabric.apiserver.namespaces import INITIAL, is_terminating
 from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, WriteOptions
 from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
-from fabric.apiserver.strategies import rules_of
+from fabric.apiserver.strategies import rules_of, warn
 from fabric.apiserver.unmarshalling import Undecodable, refused_patch
 from fabric.apiserver.writer import Writer
 from fabric.control.client import WatchEvent
@@ -107,6 +107,7 @@ class Registry:
             if self._cache.of(kind).get(key) is not None:
                 return None
             obj = await rules_of(kind).admit(self._store, obj, None)
+            warn(kind, obj, options.warn)
             return obj if options.dry_run else await self._writer.put(kind, key, obj, expected=0)
 
     async def _act(
@@ -178,6 +179,7 @@ class Registry:
                 new = change(item.obj)
                 if new is not item.obj:
                     new = await rules_of(kind).admit(self._store, new, item.obj)
+                    warn(kind, new, options.warn)
                 if new is item.obj or options.dry_run:
                     return new
                 if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):

@@ -110,3 +110,10 @@ _NO_RULES = NoRules()
 def rules_of(kind: Kind) -> Rules:
     """What a plugin says of writes of its kinds."""
     return kind.rules if isinstance(kind, ServedKind) else _NO_RULES
+
+
+def warn(kind: Kind, obj: Object, tell: Callable[[str], None]) -> None:
+    """Tell what a plugin has to say of an object that is stored all the same."""
+    if isinstance(kind, ServedKind):
+        for text in kind.warnings(obj):
+            tell(text)

@@ -7,7 +7,7 @@ the plugin's rules before it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -120,6 +120,8 @@ class ServedKind(Kind):
     layout: Layout = field(compare=False)
     rules: Rules = field(compare=False, default_factory=NoRules)
     columns: tuple[PrinterColumn, ...] = field(compare=False, default=())
+    warnings: Callable[[Object], Iterable[str]] = field(compare=False, default=lambda obj: ())
+    """What whoever writes this object is told, beside that it was stored: one sentence each."""
     description: str = field(compare=False, default="")
     """A sentence for `kubectl explain`."""
     properties: Mapping[str, Any] = field(compare=False, default_factory=dict)

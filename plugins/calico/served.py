@@ -16,7 +16,7 @@ from calico.columns import printer_columns
 from calico.ipam import affinities, keys
 from calico.ipam.configuration import Configuration
 from calico.ipam.views import affinity_name, block_affinity
-from calico.resources import table
+from calico.resources import table, without_effect
 from calico.resources.allocation import BlockAffinity, IPAMConfiguration
 from calico.resources.datastore import encode
 from calico.resources.endpoints import ClusterInformation, Profile, WorkloadEndpoint
@@ -141,6 +141,7 @@ def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) ->
         layout=_layout(noun, kind),
         rules=CalicoRules(noun, pod_cidrs),
         columns=printer_columns(kind.kind),
+        warnings=lambda obj: without_effect.warnings(noun.from_object(obj)),
         description=_DESCRIPTIONS[kind.kind],
         properties=properties,
     )

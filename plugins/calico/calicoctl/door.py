@@ -7,7 +7,7 @@ node that Kubernetes has cannot be deleted here, because its agent registers it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from calico.ipam.configuration import Configuration
 from calico.ipam.records import read
 from calico.ipam.snapshot import read_snapshot
 from calico.ipam.views import block_affinities
-from calico.resources import datastore
+from calico.resources import datastore, without_effect
 from calico.resources.allocation import BlockAffinity, IPAMConfiguration
 from calico.resources.datastore import title
 from calico.resources.endpoints import ClusterInformation
@@ -49,7 +49,8 @@ class NotSupported(FabricError):
 class Door:
     """Resources of one cluster."""
 
-    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._cluster = cluster
         self._store = cluster.store
         self._clock = clock
@@ -98,6 +99,7 @@ class Door:
             await self.get(type(fresh), fresh.name, fresh.metadata.namespace)
             raise datastore.exists_already(fresh)
         await admission.check(self._store, self._cluster.config.pod_cidrs, fresh, None)
+        self._tell(fresh)
         if isinstance(fresh, IPAMConfiguration):
             return await self._write_configuration(fresh, 0)
         return await datastore.create(self._store, fresh, self._clock)
@@ -132,9 +134,14 @@ class Door:
     async def put(self, new: Resource, old: Resource) -> Resource:
         """Write `new` over `old`, which was read; Conflict when it changed since."""
         await admission.check(self._store, self._cluster.config.pod_cidrs, new, old)
+        self._tell(new)
         if isinstance(new, IPAMConfiguration):
             return await self._write_configuration(new, int(old.metadata.resource_version))
         return await datastore.update(self._store, new)
+
+    def _tell(self, resource: Resource) -> None:
+        for text in without_effect.warnings(resource):
+            self._warn(text)
 
     async def delete(
         self, noun: type[Resource], name: str, namespace: str = "", resource_version: str = ""

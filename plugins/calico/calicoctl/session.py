@@ -42,7 +42,10 @@ class Session:
 
     async def door(self) -> Door:
         """The way to the cluster's resources."""
-        return Door(await self.cluster(), self.context.clock)
+        return Door(await self.cluster(), self.context.clock, self._warn)
+
+    def _warn(self, text: str) -> None:
+        self.context.stderr.write(f"Warning: {text}\n")
 
 
 @dataclass(frozen=True, slots=True)

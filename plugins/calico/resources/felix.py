@@ -1,7 +1,7 @@
 """FelixConfiguration: `default` for all nodes, `node.<name>` for one, which wins field by field.
 
 A field left out is None here; `effective` says what holds. Fields that change nothing here are kept, and
-whoever sets one is warned: `without_effect`.
+whoever sets one is warned: see `without_effect`.
 """
 
 from __future__ import annotations

@@ -250,3 +250,11 @@ async def test_a_slip_in_a_key_is_refused_by_each_way_in(ctl, verb):
     assert "did you mean nodeToNodeMeshEnabled?" in said
     assert "IPPool.specc" in await ctl.refuses(verb, "-f", "-", stdin=POOL + "specc: {}\n")
     assert "metadata.name = 'A_b'" in await ctl.refuses(verb, "-f", "-", stdin=POOL.replace("pool-1", "A_b"))
+
+
+async def test_a_field_that_changes_nothing_is_told_and_kept(ctl):
+    text = HEAD.format("FelixConfiguration", "default", "{healthPort: 9099, vxlanMTU: 1400}")
+    answer = await ctl("apply", "-f", "-", stdin=text)
+    assert answer.code == 0 and "Successfully applied 1 'FelixConfiguration' resource(s)" in answer.out
+    (line,) = answer.err.splitlines()
+    assert line.startswith("Warning: spec.healthPort: it changes nothing: ")
