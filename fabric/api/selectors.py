@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fabric.api import names
 from fabric.api.objects import Object
 from fabric.errors import BadRequest
 
 _TOKEN = re.compile(r"\s*(!=|==|=|<|>|!|\(|\)|,|[^\s!=<>(),]+)")
-_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", "in": "In", "notin": "NotIn", ">": "Gt", "<": "Lt"}
 
 
@@ -37,7 +36,7 @@ class Requirement:
         if self.operator in ("In", "NotIn"):
             return (value in self.values) == (self.operator == "In")
         if self.operator in ("Gt", "Lt"):
-            return _compares(value, self.operator, self.values[0])
+            return _compares(value, self.operator, self.values)
         return self.operator == "Exists"
 
     def __str__(self) -> str:
@@ -88,8 +87,10 @@ EVERYTHING = LabelSelector()
 NOTHING = LabelSelector(nothing=True)
 
 
-def _compares(value: str, operator: str, bound: str) -> bool:
+def _compares(value: str, operator: str, bounds: tuple[str, ...]) -> bool:
+    """False, as for a label that is no number, when there is not exactly one bound."""
     try:
+        (bound,) = bounds
         left, right = int(value), int(bound)
     except ValueError:
         return False
@@ -113,8 +114,9 @@ def _checked(requirement: Requirement) -> Requirement:
 
 def _problem_of(requirement: Requirement) -> str:
     operator, values = requirement.operator, requirement.values
-    if not is_label_key(requirement.key):
-        return f"key: Invalid value: {_quoted(requirement.key)}: must be a qualified name"
+    faults = names.qualified_name_faults(requirement.key)
+    if faults:
+        return f"key: Invalid value: {_quoted(requirement.key)}: {'; '.join(faults)}"
     if operator not in ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"):
         return f"operator: Invalid value: {_quoted(operator)}: not a valid selector operator"
     if operator in ("In", "NotIn") and not values:
@@ -123,22 +125,22 @@ def _problem_of(requirement: Requirement) -> str:
         return "values: Invalid value: values set must be empty for exists and does not exist"
     if operator in ("Gt", "Lt") and (len(values) != 1 or not re.fullmatch(r"[+-]?[0-9]+", values[0])):
         return "values: Invalid value: for 'Gt', 'Lt' operators, exactly one integer value is required"
-    wrong = next((value for value in values if not is_label_value(value)), None)
-    if wrong is not None:
-        return f"values: Invalid value: {_quoted(wrong)}: must be a valid label value"
+    for i, value in enumerate(values):
+        faults = list(names.label_value_faults(value))
+        if faults:
+            at = f"values[{i}][{requirement.key}]"
+            return f"{at}: Invalid value: {_quoted(value)}: {'; '.join(faults)}"
     return ""
 
 
 def is_label_key(text: str) -> bool:
-    """A qualified name: `name` or `dns.prefix/name`."""
-    prefix, slash, name = text.rpartition("/")
-    good_prefix = not slash or (len(prefix) <= 253 and _PREFIX.fullmatch(prefix) is not None)
-    return good_prefix and _NAME.fullmatch(name) is not None
+    """True for a qualified name: `name` or `dns.prefix/name`."""
+    return not names.qualified_name_faults(text)
 
 
 def is_label_value(text: str) -> bool:
-    """Empty, or at most 63 letters, digits, `-`, `_`, `.`, with a letter or digit at both ends."""
-    return text == "" or _NAME.fullmatch(text) is not None
+    """True when empty, or at most 63 letters, digits, `-`, `_`, `.`, with a letter or digit at both ends."""
+    return not names.label_value_faults(text)
 
 
 def _quoted(text: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 
+from fabric.api.names import config_key_faults
 from fabric.api.objects import Object
-from fabric.apiserver.refusals import Cause, forbidden_field, invalid_value, required
+from fabric.apiserver.refusals import Cause, forbidden_field, invalid_value, required, too_long
 
 DATA_BYTES_MAX = 1024 * 1024
-_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_KEY_RULE = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
 
 EVENT_FIELDS = frozenset(
     {
@@ -53,14 +51,21 @@ def secret_faults(obj: Object) -> Iterator[Cause]:
     yield from _key_faults("data", data)
     size = 0
     for key, value in data.items():
-        try:
-            size += len(base64.b64decode(value, validate=True))
-        except (binascii.Error, ValueError):
+        size += len(value) * 3 // 4
+        if not _is_base64(value):
             yield invalid_value(f"data[{key}]", value, "illegal base64 data")
     yield from _size_faults("data", size)
     for key in _REQUIRED_DATA.get(obj.get("type", ""), ()):
         if key not in data:
             yield required(f"data[{key}]")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
 
 
 def secret_update_faults(new: Object, old: Object) -> Iterator[Cause]:
@@ -75,7 +80,11 @@ def config_map_faults(obj: Object) -> Iterator[Cause]:
     yield from _key_faults("binaryData", binary)
     for key in data.keys() & binary.keys():
         yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
-    yield from _size_faults("", sum(len(value) for value in (*data.values(), *binary.values())))
+    for key, value in binary.items():
+        if not _is_base64(value):
+            yield invalid_value(f"binaryData[{key}]", value, "illegal base64 data")
+    size = sum(len(value.encode(errors="replace")) for value in data.values())
+    yield from _size_faults("", size + sum(len(value) * 3 // 4 for value in binary.values()))
 
 
 def config_map_update_faults(new: Object, old: Object) -> Iterator[Cause]:
@@ -85,6 +94,8 @@ def config_map_update_faults(new: Object, old: Object) -> Iterator[Cause]:
 def lease_faults(obj: Object) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
     seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if spec.get("holderIdentity") == "":
+        yield invalid_value("spec.holderIdentity", "", "must not be empty")
     if seconds is not None and seconds <= 0:
         yield invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0")
     if transitions is not None and transitions < 0:
@@ -107,13 +118,12 @@ def event_faults(obj: Object) -> Iterator[Cause]:
 
 def _key_faults(field: str, data: Object) -> Iterator[Cause]:
     for key in data:
-        if not _DATA_KEY.fullmatch(key) or key in (".", ".."):
-            yield invalid_value(f"{field}[{key}]", key, _KEY_RULE)
+        yield from (invalid_value(f"{field}[{key}]", key, fault) for fault in config_key_faults(key))
 
 
 def _size_faults(field: str, size: int) -> Iterator[Cause]:
     if size > DATA_BYTES_MAX:
-        yield Cause("FieldValueTooLong", field, f"Too long: may not be more than {DATA_BYTES_MAX} bytes")
+        yield too_long(field, DATA_BYTES_MAX)
 
 
 def _frozen_faults(new: Object, old: Object, fields: tuple[str, ...]) -> Iterator[Cause]:

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import random
-import re
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
 
+from fabric.api import names
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, timestamp
-from fabric.api.selectors import is_label_key, is_label_value
-from fabric.apiserver.refusals import Cause, invalid_value, required
+from fabric.apiserver.refusals import Cause, invalid_value, required, too_long
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels and no look-alikes: k8s.io/apimachinery/pkg/util/rand."""
 SUFFIX_LENGTH = 5
 GENERATE_NAME_MAX = 63 - SUFFIX_LENGTH
 ANNOTATIONS_BYTES_MAX = 256 * 1024
-
-_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_DNS_LABEL = re.compile(_LABEL)
-_DNS_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_PATH_SEGMENT = re.compile(r"[^/%]+")
-
-_SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-_LABEL_RULE = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
-    "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-
 
 _NOT_KEPT = ("selfLink", "managedFields")
 
@@ -95,41 +77,21 @@ def metadata_faults(kind: Kind, obj: Object, *, label_name: bool, path_name: boo
     meta = obj["metadata"]
     yield from name_faults("metadata.name", meta.get("name", ""), label=label_name, path=path_name)
     for key, value in (meta.get("labels") or {}).items():
-        yield from _label_faults("metadata.labels", key, value)
+        yield from _faults(names.qualified_name_faults, "metadata.labels", key)
+        yield from _faults(names.label_value_faults, "metadata.labels", value)
     size = 0
     for key, value in (meta.get("annotations") or {}).items():
-        size += len(key) + len(value)
-        if not is_label_key(key.lower()):
-            yield invalid_value("metadata.annotations", key, _KEY_RULE)
+        size += len(key.encode(errors="replace")) + len(value.encode(errors="replace"))
+        for fault in names.qualified_name_faults(key.lower()):
+            yield invalid_value("metadata.annotations", key, fault)
     if size > ANNOTATIONS_BYTES_MAX:
-        yield Cause(
-            "FieldValueTooLong",
-            "metadata.annotations",
-            f"Too long: may not be more than {ANNOTATIONS_BYTES_MAX} bytes",
-        )
-    for i, finalizer in enumerate(meta.get("finalizers") or ()):
-        if not is_label_key(finalizer):
-            yield invalid_value(f"metadata.finalizers[{i}]", finalizer, _KEY_RULE)
+        yield too_long("metadata.annotations", ANNOTATIONS_BYTES_MAX)
+    yield from _finalizer_faults(meta.get("finalizers") or [])
     yield from _owner_faults(meta.get("ownerReferences") or [])
 
 
-_KEY_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
-    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-
-
-def _label_faults(field: str, key: str, value: str) -> Iterator[Cause]:
-    if not is_label_key(key):
-        yield invalid_value(field, key, _KEY_RULE)
-    if not is_label_value(value):
-        yield invalid_value(field, value, _VALUE_RULE)
+def _faults(rule: names.Rule, field: str, value: str) -> Iterator[Cause]:
+    return (invalid_value(field, value, fault) for fault in rule(value))
 
 
 def name_faults(field: str, name: str, *, label: bool = False, path: bool = False) -> Iterator[Cause]:
@@ -137,24 +99,31 @@ def name_faults(field: str, name: str, *, label: bool = False, path: bool = Fals
     if not name:
         yield required(field, "name or generateName is required")
     elif path:
-        if not _PATH_SEGMENT.fullmatch(name) or name in (".", ".."):
-            yield invalid_value(field, name, "may not contain '/' or '%' and may not be '.' or '..'")
-    elif len(name) > (63 if label else 253):
-        yield invalid_value(field, name, f"must be no more than {63 if label else 253} characters")
-    elif not (_DNS_LABEL if label else _DNS_SUBDOMAIN).fullmatch(name):
-        yield invalid_value(field, name, _LABEL_RULE if label else _SUBDOMAIN_RULE)
+        yield from _faults(names.path_segment_faults, field, name)
+    else:
+        yield from _faults(names.dns_label_faults if label else names.dns_subdomain_faults, field, name)
+
+
+def _finalizer_faults(finalizers: list[str]) -> Iterator[Cause]:
+    for i, finalizer in enumerate(finalizers):
+        yield from _faults(names.qualified_name_faults, f"metadata.finalizers[{i}]", finalizer)
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield invalid_value("metadata.finalizers", finalizers, why)
 
 
 def _owner_faults(owners: list[Object]) -> Iterator[Cause]:
     for i, owner in enumerate(owners):
-        for field in ("apiVersion", "kind", "name", "uid"):
+        at = f"metadata.ownerReferences[{i}]"
+        if not owner.get("apiVersion"):
+            yield invalid_value(f"{at}.apiVersion", "", "version must not be empty")
+        elif owner["apiVersion"].count("/") > 1:
+            yield invalid_value(f"{at}.apiVersion", owner["apiVersion"], "is not a group and a version")
+        for field in ("kind", "name", "uid"):
             if not owner.get(field):
-                yield invalid_value(
-                    f"metadata.ownerReferences[{i}].{field}", owner.get(field, ""), "must not be empty"
-                )
-    if sum(bool(owner.get("controller")) for owner in owners) > 1:
-        yield invalid_value(
-            "metadata.ownerReferences",
-            [o.get("name") for o in owners],
-            "Only one reference can have Controller set to true",
-        )
+                yield invalid_value(f"{at}.{field}", owner.get(field, ""), "must not be empty")
+    controllers = [owner.get("name", "") for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        why = "Only one reference can have Controller set to true. Found "
+        why += f'"true" in references for {controllers[0]} and {controllers[1]}'
+        yield invalid_value("metadata.ownerReferences", owners, why)

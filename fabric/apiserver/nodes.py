@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 
+from fabric.api import names
 from fabric.api.objects import Object
 from fabric.apiserver.pod_defaults import amounts_as_text
 from fabric.apiserver.refusals import (
@@ -16,8 +17,8 @@ from fabric.apiserver.refusals import (
     not_supported,
     required,
 )
-
-TAINT_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+from fabric.apiserver.validation.resources import amounts
+from fabric.apiserver.validation.selecting import TAINT_EFFECTS
 
 
 def defaulted(obj: Object) -> Object:
@@ -44,29 +45,46 @@ def status_defaulted(obj: Object) -> Object:
 
 
 def faults(obj: Object) -> Iterator[Cause]:
+    """Faults of taints and of the pod CIDRs."""
     spec = obj.get("spec") or {}
     yield from _taint_faults(spec.get("taints") or ())
-    for i, cidr in enumerate(spec.get("podCIDRs") or ()):
-        try:
-            ip_network(cidr)
-        except ValueError:
-            yield invalid_value(
-                f"spec.podCIDRs[{i}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            )
+    cidrs = spec.get("podCIDRs") or []
+    broken = [
+        invalid_value(f"spec.podCIDRs[{i}]", cidr, fault)
+        for i, cidr in enumerate(cidrs)
+        for fault in names.cidr_faults(cidr)
+    ]
+    yield from broken
+    versions = [] if broken else [ip_network(cidr, strict=False).version for cidr in cidrs]
+    if len(versions) != len(set(versions)):
+        why = "may specify no more than one CIDR for each IP family"
+        yield invalid_value("spec.podCIDRs", cidrs, why)
+    if cidrs and spec.get("podCIDR") != cidrs[0]:
+        why = "must be the first of podCIDRs"
+        yield invalid_value("spec.podCIDR", spec.get("podCIDR"), why)
+
+
+def status_faults(obj: Object) -> Iterator[Cause]:
+    """Faults of the amounts that the node has."""
+    status = obj.get("status") or {}
+    for field in ("capacity", "allocatable"):
+        yield from amounts(f"status.{field}", status.get(field) or {})
 
 
 def _taint_faults(taints: Any) -> Iterator[Cause]:
     seen = set()
     for i, taint in enumerate(taints):
-        at = f"spec.taints[{i}]"
-        if not taint.get("key"):
-            yield required(f"{at}.key")
-        if taint.get("effect") not in TAINT_EFFECTS:
-            yield not_supported(f"{at}.effect", taint.get("effect", ""), TAINT_EFFECTS)
-        identity = (taint.get("key"), taint.get("effect"))
-        if identity in seen:
+        at, key, effect = f"spec.taints[{i}]", taint.get("key", ""), taint.get("effect", "")
+        for field, rule in (("key", names.qualified_name_faults), ("value", names.label_value_faults)):
+            text = taint.get(field, "")
+            yield from (invalid_value(f"{at}.{field}", text, fault) for fault in rule(text))
+        if not effect:
+            yield required(f"{at}.effect")
+        elif effect not in TAINT_EFFECTS:
+            yield not_supported(f"{at}.effect", effect, TAINT_EFFECTS)
+        if (key, effect) in seen:
             yield duplicate(at, taint)
-        seen.add(identity)
+        seen.add((key, effect))
 
 
 def update_faults(new: Object, old: Object) -> Iterator[Cause]:

@@ -110,6 +110,7 @@ def check(kind: Kind, obj: Object) -> None:
     faults = [
         *metadata_faults(kind, obj, label_name=strategy.label_name, path_name=path),
         *strategy.check(obj),
+        *(strategy.check_status(obj) if strategy.born_with_status else ()),
     ]
     _raise(kind, obj["metadata"].get("name", ""), faults)
 
@@ -124,6 +125,7 @@ def changed_object(kind: Kind, old: Object, new: Object, subresource: str, optio
     _keep_finalizers(kind, old, new)
     if new.get("status") is not old.get("status"):
         new = strategy.default_status(new)
+        _raise(kind, new["metadata"]["name"], strategy.check_status(new))
     if _differs(new, old, "status"):
         new = _shared(strategy.default(new), old)
         check(kind, new)

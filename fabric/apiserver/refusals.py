@@ -54,6 +54,10 @@ def forbidden_field(field: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", field, f"Forbidden: {why}")
 
 
+def too_long(field: str, bytes_max: int) -> Cause:
+    return Cause("FieldValueTooLong", field, f"Too long: may not be more than {bytes_max} bytes")
+
+
 def shown(value: Any) -> str:
     """The value as JSON, cut where it gets long."""
     text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))

@@ -133,8 +133,10 @@ class Shape:
     At most one of `fields`, `items` and `values` is set; none of them means a leaf or free-form JSON.
     """
 
-    def __init__(self, definition: Definition, place: Definition) -> None:
+    def __init__(self, definition: Definition, place: Definition, name: str = "") -> None:
         self._definition = definition
+        self.name = name
+        """The definition's own name, such as `Container`; empty where it has none."""
         self.merge_key: str = place.get("x-kubernetes-patch-merge-key", "")
         """The field that names an item of this list; empty when patches replace the list."""
         self.strategies: tuple[str, ...] = _strategies(place)
@@ -181,7 +183,10 @@ def _strategies(place: Definition) -> tuple[str, ...]:
 
 def _shape_at(place: Definition) -> Shape:
     ref = place.get("$ref")
-    return Shape(definitions()[ref.removeprefix(_REF)] if ref else place, place)
+    if not ref:
+        return Shape(place, place)
+    name = ref.removeprefix(_REF)
+    return Shape(definitions()[name], place, name.rpartition(".")[2])
 
 
 FREE_FORM = Shape({}, {})
@@ -191,7 +196,7 @@ FREE_FORM = Shape({}, {})
 def shape(kind: Kind) -> Shape | None:
     """The kind's shape, shared by all who ask; None when the kind has no definition."""
     found = definition(kind)
-    return Shape(found, {}) if found is not None else None
+    return Shape(found, {}, kind.kind) if found is not None else None
 
 
 def merge_key(kind: Kind, *path: str) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import configs, namespaces, nodes, pod_defaults, pod_rules
+from fabric.apiserver import configs, namespaces, nodes, pod_defaults
 from fabric.apiserver.refusals import Cause
+from fabric.apiserver.validation import pod_updates, pods
 from fabric.plugin.served import NoRules, Rules, ServedKind
 
 
@@ -40,6 +41,8 @@ class Strategy:
     check: Callable[[Object], Iterable[Cause]] = _no_faults
     check_update: Callable[[Object, Object], Iterable[Cause]] = _no_update_faults
     """Gets the new and the old object."""
+    check_status: Callable[[Object], Iterable[Cause]] = _no_faults
+    """Runs when the status changes."""
     status_at_birth: Object | None = None
     born_with_status: bool = False
     """Whether the creator's status is kept, though the kind has a status subresource."""
@@ -56,17 +59,19 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
     (POD.group, POD.plural): Strategy(
         default=pod_defaults.defaulted,
         default_status=pod_defaults.status_defaulted,
-        check=pod_rules.faults,
-        check_update=pod_rules.update_faults,
+        check=pods.faults,
+        check_update=pod_updates.faults,
+        check_status=pod_updates.status_faults,
         status_at_birth={"phase": "Pending"},
         prepare=pod_defaults.admitted,
-        fields=pod_rules.SELECTABLE,
+        fields=pod_updates.SELECTABLE,
     ),
     (NODE.group, NODE.plural): Strategy(
         default=nodes.defaulted,
         default_status=nodes.status_defaulted,
         check=nodes.faults,
         check_update=nodes.update_faults,
+        check_status=nodes.status_faults,
         born_with_status=True,
         counts_generations=False,
         fields=frozenset({"spec.unschedulable"}),
@@ -74,6 +79,7 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
     (NAMESPACE.group, NAMESPACE.plural): Strategy(
         default=namespaces.defaulted,
         prepare=namespaces.prepared,
+        check=namespaces.faults,
         status_at_birth={"phase": "Active"},
         counts_generations=False,
         label_name=True,

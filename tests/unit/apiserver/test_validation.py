@@ -114,11 +114,11 @@ async def test_all_faults_come_at_once_with_their_causes(registry):
         ("FieldValueNotSupported", "spec.restartPolicy"),
         ("FieldValueNotSupported", "spec.dnsPolicy"),
         ("FieldValueInvalid", "spec.containers[0].name"),
-        ("FieldValueRequired", "spec.containers[0].image"),
-        ("FieldValueInvalid", "spec.containers[0].ports[0].containerPort"),
-        ("FieldValueNotFound", "spec.containers[0].volumeMounts[0].name"),
-        ("FieldValueInvalid", "spec.containers[1].resources.requests"),
         ("FieldValueDuplicate", "spec.containers[2].name"),
+        ("FieldValueNotFound", "spec.containers[0].volumeMounts[0].name"),
+        ("FieldValueRequired", "spec.containers[0].image"),
+        ("FieldValueRequired", "spec.containers[0].ports[0].containerPort"),
+        ("FieldValueInvalid", "spec.containers[1].resources.requests"),
         ("FieldValueInvalid", "spec.containers[2].resources.limits[memory]"),
     ]
 
