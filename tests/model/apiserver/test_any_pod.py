@@ -1,0 +1,139 @@
+"""Whatever pod the server accepts, no component that reads it raises anything but a FabricError."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from hypothesis import HealthCheck, example, given, settings
+from support import scheduling
+from support.any_pod import any_pods, full_pod
+
+from fabric.api.kinds import CONFIG_MAP, POD, SECRET
+from fabric.api.objects import Object, timestamp
+from fabric.apiserver import columns, preparation
+from fabric.apiserver.options import WriteOptions
+from fabric.controllers.owner_graph import vertex_of
+from fabric.controllers.taints import eviction_time
+from fabric.errors import FabricError
+from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.catalogue import Image
+from fabric.kubelet.containers import container_spec
+from fabric.kubelet.decisions import decide, outcome
+from fabric.kubelet.environment import environment, references
+from fabric.kubelet.fields import PodFacts
+from fabric.kubelet.hostfiles import hosts, resolv_conf
+from fabric.kubelet.mounts import container_mounts, set_up_volumes
+from fabric.kubelet.podspec import app_containers, grace_seconds, hostname, init_containers
+from fabric.kubelet.podstatus import Observed, pod_status
+from fabric.kubelet.records import PodView
+from fabric.kubelet.stopping import stop_of
+from fabric.kubelet.volumes import volume_references
+from fabric.scheduler.placement import place, scores
+from fabric.scheduler.podinfo import pod_info
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_MAP = {"metadata": {"name": "all"}, "data": {"k": "v", "a.b": "$(A)"}, "binaryData": {"b": "AA=="}}
+SOURCES = {
+    (CONFIG_MAP, "all"): _MAP,
+    (CONFIG_MAP, "a"): _MAP,
+    (SECRET, "a"): {"metadata": {"name": "a"}, "data": {"k": "YQ=="}},
+}
+TAINTED = scheduling.node(
+    "node-1",
+    labels={"zone": "1"},
+    taints=[{"key": "a", "effect": "NoExecute"}, {"key": "b", "value": "c", "effect": "NoSchedule"}],
+)
+OTHER = scheduling.pod("pod-2", on="node-1", labels={"app": "web"})
+
+
+def accepted(body: Object) -> Object | None:
+    """The pod as the server keeps it; None when it refuses. What comes over a wire is JSON."""
+    try:
+        sent = orjson.loads(orjson.dumps(body))
+    except orjson.JSONEncodeError:
+        return None
+    try:
+        decoded = preparation.decoded(POD, sent, WriteOptions())
+        return preparation.new_object(POD, "default", decoded, "", NOON)
+    except FabricError:
+        return None
+
+
+def scheduled(pod: Object) -> None:
+    info = pod_info(pod)
+    cluster = scheduling.cluster([TAINTED, scheduling.node("node-2")], [OTHER])
+    place(info, cluster)
+    scores(info, cluster, cluster.nodes())
+    cluster.assume(info, "node-1")
+    place(scheduling.info("pod-3", labels={"app": "web"}), cluster)
+    cluster.forget(info)
+
+
+def run_by_a_kubelet(pod: Object) -> None:
+    view = PodView("absent", {})
+    outcome(pod, view)
+    decide(pod, view, BackOff(), NOON.timestamp())
+    stop_of(pod, {"startTime": timestamp(NOON)}, NOON.timestamp())
+    pod_status(pod, {}, view, Observed(("192.168.0.1",), ("10.0.0.2",)), NOON)
+    grace_seconds(pod)
+    hosts(pod, ["10.0.0.2"], "cluster.local", "node-1").encode()
+    resolv_conf(pod, ["10.96.0.10"], "cluster.local").encode()
+    hostname(pod)
+    volume_references(pod)
+    with tempfile.TemporaryDirectory() as root:
+        _containers(pod, Path(root))
+
+
+def _containers(pod: Object, root: Path) -> None:
+    facts = PodFacts(pod, "node-1", ("192.168.0.1",), ("10.0.0.2",), {"cpu": "4", "memory": "8Gi"})
+    volumes: dict[str, Any] = {}
+    with suppress(FabricError):
+        volumes = set_up_volumes(root / "volumes", root / "node", facts, SOURCES)
+    for container in (*init_containers(pod), *app_containers(pod)):
+        references(container)
+        with suppress(FabricError):
+            env = environment(container, facts, SOURCES)
+            mounts = container_mounts(container, volumes, root, env)
+            log = root / "0.log"
+            container_spec(pod, container, 0, Image("busybox", cmd=("sh",)), env, mounts, log, "node-1")
+
+
+def controlled(pod: Object) -> None:
+    vertex_of(POD, pod)
+    eviction_time(pod, TAINTED, NOON)
+
+
+def printed(pod: Object) -> None:
+    for column in columns.COLUMNS["", "pods"]:
+        column.of(pod, NOON)
+
+
+COMPONENTS: tuple[Callable[[Object], None], ...] = (scheduled, run_by_a_kubelet, controlled, printed)
+
+
+def test_the_good_pod_is_accepted():
+    assert accepted(full_pod()) is not None
+
+
+def _with(**spec: Any) -> Object:
+    pod = full_pod()
+    pod["spec"].update(spec)
+    return pod
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(any_pods())
+@example(_with(dnsConfig={"options": [{"value": "1"}]}))
+@example(_with(hostAliases=[{"ip": "10.0.0.1"}], terminationGracePeriodSeconds=2**63 - 1))
+def test_no_component_stumbles_over_an_accepted_pod(body):
+    pod = accepted(body)
+    if pod is not None:
+        for component in COMPONENTS:
+            with suppress(FabricError):
+                component(pod)
