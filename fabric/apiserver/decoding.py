@@ -133,8 +133,12 @@ def type_faults(kind: Kind, obj: Object) -> Iterator[TypeFault]:
         yield TypeFault(error.instance_path, error.instance, _cause_of(error))
 
 
-@cache
 def _validator(kind: Kind) -> jsonschema_rs.Validator | None:
+    return _validator_of(kind, schema.identity(kind))
+
+
+@cache
+def _validator_of(kind: Kind, identity: int) -> jsonschema_rs.Validator | None:
     found = schema.definition(kind)
     if found is None:
         return None

@@ -192,9 +192,18 @@ def _shape_at(place: Definition) -> Shape:
 FREE_FORM = Shape({}, {})
 
 
-@cache
 def shape(kind: Kind) -> Shape | None:
     """The kind's shape, shared by all who ask; None when the kind has no definition."""
+    return _shape(kind, identity(kind))
+
+
+def identity(kind: Kind) -> int:
+    """What tells the schemas of kinds of one name apart: kinds of plugins are equal by their names."""
+    return id(kind.properties) if isinstance(kind, ServedKind) else 0
+
+
+@cache
+def _shape(kind: Kind, identity: int) -> Shape | None:
     found = definition(kind)
     return Shape(found, {}, kind.kind) if found is not None else None
 
