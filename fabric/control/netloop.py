@@ -1,122 +1,175 @@
-"""The one loop over a host: desired state in, the smallest plan out, drift repaired.
+"""The one loop over a host: desired state in parts, the smallest plan out, drift repaired.
 
-Desired and actual state are both kept. A change of the desired state costs its difference and no
-read; the kernel is read at the start, every `resync_seconds`, after `poke`, after a replaced
-device (which takes its addresses and routes with it) and after a refusal. Nothing is ever
-deleted before somebody said what is wanted.
+Desired and actual state are both kept, in a delta tracker: a change of one part costs that part and no read.
+The kernel is read when it tells of a change that is not ours, after `poke`, after a refusal, and each medium
+now and then. Nothing is ever deleted before somebody said what is wanted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from fabric.errors import FabricError, KernelRefused
-from fabric.netstate.objects import Link, NetState
-from fabric.netstate.plan import Plan, diff
-from fabric.netstate.port import Host, Owner
+from fabric.control.backoff import Backoff, jittered
+from fabric.control.loop import Loop
+from fabric.errors import KernelRefused
+from fabric.netstate.objects import Link, NetObject
+from fabric.netstate.plan import Plan
+from fabric.netstate.port import MEDIA, Host, Medium, Owner, medium_of, medium_of_kind
+from fabric.netstate.tracker import Tracker
 
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 2.0
-"""What was refused because a cable was pulled may be possible at any moment again, and nobody says when."""
+RESYNC_SECONDS: Mapping[Medium, float] = {"netlink": 60.0, "sysctl": 60.0, "sets": 60.0, "rules": 60.0}
+RESYNC_JITTER = 0.5
+"""60 to 90 s: the nodes of a machine are not read all at once."""
+BACKOFF = Backoff(0.1, 5.0)
+NOTICE_SECONDS = 0.02
+"""A change seldom comes alone: so long after the kernel tells of one, it is read."""
+_PASSES_MAX = 2
 
 log = logging.getLogger(__name__)
 
 
 class NetLoop:
-    """Keeps what `owner` has in one namespace equal to what is wanted there."""
+    """Keeps what `owner` has in one namespace equal to the union of what is wanted there."""
 
-    def __init__(self, host: Host, owner: Owner, *, resync_seconds: float = 5.0, name: str = "") -> None:
+    def __init__(
+        self,
+        host: Host,
+        owner: Owner,
+        *,
+        resync_seconds: Mapping[Medium, float] = RESYNC_SECONDS,
+        name: str = "",
+    ) -> None:
         self.name = name or f"{owner.name} on {host.name}"
+        self.last_plan = Plan()
+        """What was applied last, for whoever wants to see it."""
         self._host = host
         self._owner = owner
+        self._media = frozenset(medium_of_kind(kind) for kind in owner.kinds)
         self._resync_seconds = resync_seconds
-        self._desired: NetState | None = None
-        self._actual: NetState = frozenset()
-        """What stands in the kernel as far as is known."""
-        self._stale = True
-        """True when the kernel must be read before anything is computed."""
-        self._read_at = 0.0
+        self._tracker = Tracker()
+        self._loop = Loop(self.name, self._reconcile, backoff=BACKOFF)
+        self._is_wanted = False
+        """False before anybody said what is wanted."""
+        self._due: dict[Medium, float] = dict.fromkeys(MEDIA, 0.0)
+        """When each medium is to be read: 0 is at once."""
+        self._was_read = False
         self._careful = False
         """True after a refusal: one bad step must not hold up the others again."""
-        self._last_error = ""
-        self._wake = asyncio.Event()
+        self._busy = False
+        self._notices: dict[object, tuple[Medium, NetObject | None, bool]] = {}
+        """What the kernel told while a plan was carried out, the last of each key."""
+        self._timer: asyncio.TimerHandle | None = None
 
-    def want(self, desired: NetState) -> None:
-        """Set the desired state and wake the loop; a state equal to the last one does nothing."""
-        if desired != self._desired:
-            self._desired = desired
-            self._wake.set()
+    def want(self, part: str, desired: Iterable[NetObject]) -> None:
+        """Set what one part wants, nothing to let it go, and wake the loop; the same again does nothing."""
+        changed = self._tracker.want(part, desired)
+        if changed or not self._is_wanted:
+            self._is_wanted = True
+            self._loop.poke()
+
+    def want_all(self, parts: Mapping[str, Iterable[NetObject]]) -> None:
+        """Set what is wanted in all: the parts that are not among these are let go."""
+        for part in [part for part in self._tracker.parts if part not in parts]:
+            self.want(part, ())
+        for part, desired in parts.items():
+            if desired is not self._tracker.parts.state_of(part):
+                self.want(part, desired)
+        if not self._is_wanted:
+            self.want("", ())
 
     def poke(self) -> None:
         """Read the kernel again now: somebody says that it has changed."""
-        self._stale = True
-        self._wake.set()
+        self._due = dict.fromkeys(MEDIA, 0.0)
+        self._loop.poke()
 
     @property
     def settled(self) -> bool:
         """True when the kernel, as last seen, is as was wanted last."""
-        return self._actual is self._desired and not self._stale
+        return self._is_wanted and self._was_read and self._loop.is_settled and self._tracker.is_done
+
+    @property
+    def is_programmed(self) -> bool:
+        """True when all that is wanted is in the kernel, be it with an older value."""
+        return self._is_wanted and self._was_read and self._tracker.is_programmed
 
     @property
     def last_error(self) -> str:
-        """What the last pass was refused, or empty."""
-        return self._last_error
+        """What the last pass was refused, or what two parts want differently; or empty."""
+        return self._loop.last_error or "; ".join(self._tracker.parts.conflicts()[:1])
 
     async def run(self) -> None:
         """Keep the state for ever.
 
-        A FabricError is retried after 0.1 s, doubling to 2 s, and at once when a new state is wanted.
+        A refusal is retried after 0.1 s, doubling to 5 s, and at once when a new state is wanted.
         """
-        delay = RETRY_SECONDS
-        while True:
-            self._wake.clear()
-            try:
-                await self._reconcile()
-            except FabricError as error:
-                log.info("%s: %s (again in %.1f s)", self.name, error, delay)
-                self._last_error = str(error)
-                self._stale = self._careful = True
-                await self._sleep(delay)
-                delay = min(delay * 2, RETRY_SECONDS_MAX)
-            else:
-                self._last_error = ""
-                self._careful = False
-                delay = RETRY_SECONDS
-                await self._sleep(self._idle_seconds())
+        stop = self._host.watch(self._noticed)
+        try:
+            await self._loop.run()
+        finally:
+            stop()
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _reconcile(self) -> None:
-        """Bring the kernel to what was wanted when it began, or raise the FabricError."""
-        desired = self._desired
-        if desired is None:
+    async def _reconcile(self) -> float | None:
+        """Bring the kernel to what is wanted, or raise the FabricError; return when to read it again."""
+        if not self._is_wanted:
+            return None
+        self._busy = True
+        try:
+            for _ in range(_PASSES_MAX):
+                await self._read_what_is_due()
+                plan = self._tracker.plan()
+                if plan:
+                    await self._carry_out(plan)
+                self._tracker.done()
+                if not any(step.verb == "replace" and isinstance(step.obj, Link) for step in plan.steps):
+                    break
+                self._due["netlink"] = 0.0
+        finally:
+            self._busy = False
+            self._judge_notices()
+        self._careful = False
+        return max(0.0, min(self._due[medium] for medium in self._media) - self._now())
+
+    async def _read_what_is_due(self) -> None:
+        now = self._now()
+        media = frozenset(medium for medium in self._media if self._due[medium] <= now)
+        if not media:
             return
-        plan = await self._pass(desired)
-        if any(step.verb == "replace" and isinstance(step.obj, Link) for step in plan.steps):
-            self._stale = True
-            await self._pass(desired)
-        self._actual = desired
-
-    async def _pass(self, desired: NetState) -> Plan:
-        """Read if need be, compute, apply; return what was done."""
-        loop = asyncio.get_running_loop()
-        if self._stale or loop.time() >= self._read_at + self._resync_seconds:
-            self._stale = False
-            self._actual = await self._host.read(self._owner)
-            self._read_at = loop.time()
-        # Equal objects need no step: only the difference is looked at by key, in Python.
-        plan = diff(desired - self._actual, self._actual - desired)
-        if plan:
-            await self._carry_out(plan)
-        return plan
+        kinds = frozenset(kind for kind in self._owner.kinds if medium_of_kind(kind) in media)
+        families = self._tracker.families if self._was_read else self._owner.families
+        for medium in media:
+            self._due[medium] = now + jittered(self._resync_seconds[medium], RESYNC_JITTER)
+        try:
+            found = await self._host.read(replace(self._owner, kinds=kinds, families=families))
+        except BaseException:
+            self._make_due(media)
+            raise
+        self._tracker.saw(media, found)
+        self._was_read = True
 
     async def _carry_out(self, plan: Plan) -> None:
-        if not self._careful:
-            await self._host.apply(plan)
-            return
-        refusals = await self._apply_what_can_be(plan)
+        log.debug("%s:\n%s", self.name, plan)
+        self.last_plan = plan
+        refusals: list[KernelRefused] = []
+        try:
+            if self._careful:
+                refusals = await self._apply_what_can_be(plan)
+            else:
+                await self._host.apply(plan)
+        except BaseException:
+            self._refused(plan)
+            raise
         if refusals:
+            self._refused(plan)
             raise refusals[0]
+
+    def _refused(self, plan: Plan) -> None:
+        self._careful = True
+        self._make_due({medium_of(step.obj) for step in plan.steps})
 
     async def _apply_what_can_be(self, plan: Plan) -> list[KernelRefused]:
         """Apply the plan in ever smaller halves around the steps that are refused; return the refusals."""
@@ -133,13 +186,35 @@ class NetLoop:
             *await self._apply_what_can_be(Plan(plan.steps[half:])),
         ]
 
-    def _idle_seconds(self) -> float | None:
-        if self._desired is None:
-            return None
-        return self._read_at + self._resync_seconds - asyncio.get_running_loop().time()
+    def _noticed(self, medium: Medium, obj: NetObject | None, gone: bool) -> None:
+        """Hear what the kernel tells; while a plan is carried out, most of it is that plan."""
+        self._notices[medium if obj is None else obj.key] = (medium, obj, gone)
+        if not self._busy:
+            self._judge_notices()
 
-    async def _sleep(self, seconds: float | None) -> None:
-        """Until woken, or for `seconds` at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+    def _judge_notices(self) -> None:
+        notices, self._notices = self._notices, {}
+        drifted = {medium for medium, obj, gone in notices.values() if self._is_drift(medium, obj, gone)}
+        if drifted:
+            self._make_due(drifted)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._look)
+
+    def _is_drift(self, medium: Medium, obj: NetObject | None, gone: bool) -> bool:
+        if not self._is_wanted or medium not in self._media:
+            return False
+        if obj is None:
+            return True
+        owned = type(obj) in self._owner.kinds and self._owner.owns(obj)
+        return self._tracker.is_drift(obj, gone=gone, owned=owned)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._loop.poke()
+
+    def _make_due(self, media: Iterable[Medium]) -> None:
+        for medium in media:
+            self._due[medium] = 0.0
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

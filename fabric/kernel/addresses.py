@@ -39,12 +39,18 @@ def request(obj: Address, index: int, type: int, flags: int) -> Request:
 def read(socket: netlink.Socket, names: Mapping[int, str]) -> Iterator[Address]:
     """Yield every address of the namespace that somebody gave to a device."""
     for kind, body in socket.dump(RTM_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0)):
-        family, prefix_length, _, scope, index = _IFADDR.unpack_from(body)
-        device = names.get(index)
-        if kind != RTM_NEWADDR or device is None or (family == AF_INET6 and scope == _SCOPE_LINK):
-            continue
-        found = netlink.attributes(body, _IFADDR.size)
-        packed = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
-        address = ip_interface((packed, prefix_length))
-        if not (device == "lo" and address.ip.is_loopback):
-            yield Address(address, device)
+        address = parse(body, names) if kind == RTM_NEWADDR else None
+        if address is not None:
+            yield address
+
+
+def parse(body: bytes, names: Mapping[int, str]) -> Address | None:
+    """Return the address that a message tells of; None for the kernel's own, and for an unknown device."""
+    family, prefix_length, _, scope, index = _IFADDR.unpack_from(body)
+    device = names.get(index)
+    if device is None or (family == AF_INET6 and scope == _SCOPE_LINK):
+        return None
+    found = netlink.attributes(body, _IFADDR.size)
+    packed = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
+    address = ip_interface((packed, prefix_length))
+    return None if device == "lo" and address.ip.is_loopback else Address(address, device)

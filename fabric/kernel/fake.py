@@ -7,17 +7,19 @@ make the next step of its choice fail.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import groupby
 from socket import socket as AnySocket
 
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
 from fabric.kernel.fake_namespace import FakeNamespace
-from fabric.netstate.objects import Ipip, NetObject, NetState, Sysctl, Veth
+from fabric.netstate.objects import Ipip, LinkUp, NetObject, NetState, Qdisc, Route, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step, matches
-from fabric.netstate.port import Host, Kernel, Owner
+from fabric.netstate.port import Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, Jump
 
 
@@ -42,6 +44,8 @@ class FakeKernel(Kernel):
         for obj in space.state if space else ():
             if isinstance(obj, Veth) and obj.peer_ns in self._spaces:
                 self._spaces[obj.peer_ns].drop_device(obj.peer)
+        if space is not None:
+            self._hosts[name].tell("netlink", None, False)
 
     def host(self, name: str) -> FakeHost:
         """The namespace of that name, now and after it was made anew; without one it refuses everything."""
@@ -60,6 +64,7 @@ class FakeHost(Host):
         self.plans: list[Plan] = []
         """Every plan that was applied, refused ones too, empty ones not."""
         self.reads = 0
+        self._notices: list[Notice] = []
 
     @property
     def name(self) -> str:
@@ -93,6 +98,17 @@ class FakeHost(Host):
             for step in steps:
                 self._carry_out(space, step)
 
+    def watch(self, notice: Notice) -> Callable[[], None]:
+        self._notices.append(notice)
+        return lambda: self._notices.remove(notice)
+
+    def tell(self, medium: Medium, obj: NetObject | None, gone: bool) -> None:
+        """Tell whoever watches, once the event loop runs, as Linux would; nobody where no loop runs."""
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            for notice in self._notices:
+                loop.call_soon(notice, medium, obj, gone)
+
     async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
         """A socket of the test's own namespace: the fake carries no packets."""
         self._space("socket")
@@ -114,6 +130,7 @@ class FakeHost(Host):
 
     def _tamper(self, step: Step) -> None:
         faults, self._faults = self._faults, []
+        before = self.state
         try:
             space = self._space("tamper")
             if isinstance(step.obj, Chain | Jump):
@@ -122,6 +139,21 @@ class FakeHost(Host):
                 self._carry_out(space, step)
         finally:
             self._faults = faults
+            self._tell_of(step, before)
+
+    def _tell_of(self, step: Step, before: NetState) -> None:
+        """Tell of what a stranger changed by netlink, but not of the routes that went with a device."""
+        now = self.state
+        keys = {obj.key for obj in now}
+        for obj in before - now:
+            if obj.key not in keys and (obj.key == step.obj.key or not isinstance(obj, Route)):
+                self._tell_netlink(obj, gone=True)
+        for obj in now - before:
+            self._tell_netlink(obj, gone=False)
+
+    def _tell_netlink(self, obj: NetObject, *, gone: bool) -> None:
+        if medium_of(obj) == "netlink" and not isinstance(obj, LinkUp | Qdisc):
+            self.tell("netlink", obj, gone)
 
     def _space(self, verb: str) -> FakeNamespace:
         if self._name not in self._spaces:

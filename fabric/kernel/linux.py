@@ -13,7 +13,7 @@ import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from socket import SOCK_CLOEXEC, SOCK_NONBLOCK
@@ -28,10 +28,11 @@ from fabric.kernel.netlink import NetlinkError, Socket
 from fabric.kernel.nsids import NamespaceIds
 from fabric.kernel.programs import ToolFailed
 from fabric.kernel.reader import Reader
+from fabric.kernel.watch import Watch
 from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
 from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step
-from fabric.netstate.port import POD_PREFIX, Host, Kernel, Owner
+from fabric.netstate.port import POD_PREFIX, Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, IpSet, Jump
 
 T = TypeVar("T")
@@ -94,6 +95,8 @@ class LinuxHost(Host):
         self._turn = asyncio.Lock()
         self._socket: Socket | None = None
         self._pid = 0
+        self._watch: Watch | None = None
+        self._notices: list[Notice] = []
         self._reader = Reader(name, NamespaceIds(name, kernel.pids))
         self._netfilter = Netfilter(name, self._run_tool, lambda: kernel.flavour(self._pid))
 
@@ -103,6 +106,7 @@ class LinuxHost(Host):
 
     async def read(self, owner: Owner) -> NetState:
         async with self._turn:
+            self._follow()
             return await self._kernel.in_thread(lambda: self._read(owner))
 
     async def apply(self, plan: Plan) -> None:
@@ -110,8 +114,41 @@ class LinuxHost(Host):
             async with self._turn:
                 await self._kernel.in_thread(lambda: self._apply(plan))
 
+    def watch(self, notice: Notice) -> Callable[[], None]:
+        self._notices.append(notice)
+
+        def stop() -> None:
+            self._notices.remove(notice)
+            if not self._notices and self._watch is not None:
+                self._watch.close()
+                self._watch = None
+
+        return stop
+
     async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
         return await self._kernel.in_thread(lambda: self._open_socket(family, kind, protocol))
+
+    def _follow(self) -> None:
+        """Hear what the namespace tells from now on, if anybody listens; one that came anew is another."""
+        pid = self._kernel.pids.get(self._name)
+        if not self._notices or (self._watch is not None and self._watch.pid == pid):
+            return
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+        if pid is not None:
+            with suppress(OSError):
+                self._watch = Watch(pid, lambda: self._reader.names, self._tell, self._ended)
+
+    def _tell(self, medium: Medium, obj: NetObject | None, gone: bool) -> None:
+        for notice in tuple(self._notices):
+            notice(medium, obj, gone)
+
+    def _ended(self) -> None:
+        """The process in the namespace is gone: keep nothing of it, and let it be looked at."""
+        self._watch = None
+        self.forget()
+        self._tell("netlink", None, False)
 
     def forget(self) -> None:
         """Close the socket, unless it is in use: then the end of that use closes it."""
@@ -149,7 +186,7 @@ class LinuxHost(Host):
 
     def _apply(self, plan: Plan) -> None:
         with self._visit("apply") as socket:
-            for medium, steps in groupby(plan.steps, _medium):
+            for medium, steps in groupby(plan.steps, lambda step: medium_of(step.obj)):
                 match medium:
                     case "netlink":
                         self._writer(socket).write(steps)
@@ -223,14 +260,3 @@ class LinuxHost(Host):
 
     def _run_tool(self, command: Sequence[str], text: str) -> str:
         return programs.run(self._pid, command, text)
-
-
-def _medium(step: Step) -> str:
-    match step.obj:
-        case Sysctl():
-            return "sysctl"
-        case IpSet():
-            return "sets"
-        case Chain() | Jump():
-            return "rules"
-    return "netlink"

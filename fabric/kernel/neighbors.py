@@ -33,12 +33,9 @@ def entry(obj: FdbEntry, index: int, type: int, flags: int) -> Request:
 def read_neighbors(socket: netlink.Socket, names: Mapping[int, str]) -> Iterator[Neighbor]:
     """Yield every permanent neighbour of the namespace."""
     for kind, body in socket.dump(RTM_GETNEIGH, _NDMSG.pack(0, 0, 0, 0, 0)):
-        family, index, state, _, _ = _NDMSG.unpack_from(body)
-        if kind != RTM_NEWNEIGH or family not in (AF_INET, AF_INET6) or not state & _NUD_PERMANENT:
-            continue
-        found = netlink.attributes(body, _NDMSG.size)
-        if index in names and _NDA_LLADDR in found:
-            yield Neighbor(ip_address(found[_NDA_DST]), found[_NDA_LLADDR].hex(":"), names[index])
+        found = parse(body, names) if kind == RTM_NEWNEIGH else None
+        if isinstance(found, Neighbor):
+            yield found
 
 
 def read_entries(socket: netlink.Socket, devices: Iterable[Device]) -> Iterator[FdbEntry]:
@@ -53,6 +50,24 @@ def read_entries(socket: netlink.Socket, devices: Iterable[Device]) -> Iterator[
                 continue
             if _NDA_DST in found and _NDA_LLADDR in found:
                 yield FdbEntry(found[_NDA_LLADDR].hex(":"), ip_address(found[_NDA_DST]), device.name)
+
+
+def parse(body: bytes, names: Mapping[int, str], *, gone: bool = False) -> Neighbor | FdbEntry | None:
+    """Return the neighbour or FDB entry that a message tells of; None for one that is not permanent.
+
+    One that is gone is no more permanent, and may have lost its MAC: it is told whatever it was.
+    """
+    family, index, state, _, _ = _NDMSG.unpack_from(body)
+    if not (gone or state & _NUD_PERMANENT) or index not in names:
+        return None
+    found = netlink.attributes(body, _NDMSG.size)
+    mac = found.get(_NDA_LLADDR, b"").hex(":")
+    if _NDA_DST not in found or not (mac or gone):
+        return None
+    address = ip_address(found[_NDA_DST])
+    if family == AF_BRIDGE:
+        return FdbEntry(mac, address, names[index])
+    return Neighbor(address, mac, names[index]) if family in (AF_INET, AF_INET6) else None
 
 
 def _mac(mac: str) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,10 @@ RUN_SECONDS_MAX = 60.0
 FLAVOURS = ("nft", "legacy")
 _TRIAL = "*filter\n:FABRIC-TRIAL - [0:0]\nCOMMIT\n"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+STARTED: deque[int] = deque(maxlen=256)
+"""The pids of the tools that ran last: what the kernel tells of these is known."""
 
 
 class ToolFailed(FabricError):
@@ -44,6 +49,7 @@ def run(pid: int, argv: Sequence[str], text: str = "") -> str:
                 text=True,
                 env=environment,
             )
+            STARTED.append(process.pid)
     except FileNotFoundError as error:
         if error.filename == f"/proc/{pid}/ns/net":
             raise

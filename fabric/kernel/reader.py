@@ -34,13 +34,15 @@ class Reader:
     def __init__(self, namespace: str, ids: NamespaceIds) -> None:
         self._namespace = namespace
         self._ids = ids
+        self.names: dict[int, str] = {}
+        """The devices by index, as last read."""
 
     def read(
         self, socket: Socket, kinds: frozenset[type], families: Collection[Family] = (4, 6)
     ) -> Iterator[NetObject]:
         """Yield every object of the kinds that is there; routes of these families only."""
         found = links.devices(socket)
-        names = links.names_by_index(found)
+        self.names = names = links.names_by_index(found)
         yield from self._links(socket, found, names, kinds)
         if LinkUp in kinds:
             yield from (LinkUp(it.name) for it in found if it.up and it.kind not in _RAISED_BY_THEMSELVES)

@@ -62,7 +62,7 @@ def read(
     """Yield every route that somebody wrote; `with_kernel_s` those too that the kernel made by itself."""
     for family in (AF_INET if it == 4 else AF_INET6 for it in sorted(families)):
         for kind, body in socket.dump(RTM_GETROUTE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
-            route = _route(body, names, with_kernel_s) if kind == RTM_NEWROUTE else None
+            route = parse(body, names, with_kernel_s=with_kernel_s) if kind == RTM_NEWROUTE else None
             if route is not None:
                 yield route
 
@@ -88,7 +88,8 @@ def _legs(obj: Route, indexes: Indexes) -> bytes:
     return packed
 
 
-def _route(body: bytes, names: Mapping[int, str], with_kernel_s: bool) -> Route | None:
+def parse(body: bytes, names: Mapping[int, str], *, with_kernel_s: bool = False) -> Route | None:
+    """Return the route that a message tells of; None for one that nobody wrote."""
     family, length, _, _, table, proto, scope, kind, bits = _RTMSG.unpack_from(body)
     found = netlink.attributes(body, _RTMSG.size)
     table = _number(found.get(_RTA_TABLE)) or table

@@ -9,7 +9,7 @@ with it (routes and entries of a device that is made anew) is put again in the s
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -96,14 +96,27 @@ def diff(desired: NetState, actual: NetState) -> Plan:
         {key: obj for key, obj in have.items() if want.get(key) != obj},
         {key: obj for key, obj in want.items() if have.get(key) != obj},
     )
+    return between(want, have, lambda: desired & actual)
+
+
+def between(
+    want: Mapping[Hashable, NetObject],
+    have: Mapping[Hashable, NetObject],
+    kept: Callable[[], Iterable[NetObject]],
+) -> Plan:
+    """Return the plan that leads from what is there of some keys to what is wanted of them.
+
+    `kept` gives the objects of all other keys, wanted and there; it is asked only where a step takes some.
+    """
     steps: list[Step] = []
     for key, obj in want.items():
         steps += _steps_towards(obj, have.get(key))
     steps += [
         Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Sysctl)
     ]
-    matching = frozenset(obj for key, obj in want.items() if key in have and matches(obj, have[key]))
-    steps += _Losses.of(steps, (desired & actual) | matching).put_again()
+    if any(isinstance(step.obj, Link | Address | LinkUp) and step.verb != "add" for step in steps):
+        matching = (obj for key, obj in want.items() if key in have and matches(obj, have[key]))
+        steps += _Losses.of(steps, frozenset((*kept(), *matching))).put_again()
     return Plan(tuple(sorted(steps, key=_rank)))
 
 

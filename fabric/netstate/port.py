@@ -6,12 +6,12 @@ else, so that a plan made from them can never harm what somebody else made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from socket import socket as AnySocket
-from typing import Protocol
+from typing import Literal, Protocol
 
-from fabric.netstate.objects import Family, NetObject, NetState
+from fabric.netstate.objects import Chain, Family, IpSet, Jump, NetObject, NetState, Sysctl
 from fabric.netstate.plan import Plan
 
 POD_PREFIX = "pod:"
@@ -21,6 +21,26 @@ POD_PREFIX = "pod:"
 def pod_namespace(uid: str) -> str:
     """Return the name of a pod's namespace; a node's is the node's name."""
     return POD_PREFIX + uid
+
+
+Medium = Literal["netlink", "sysctl", "sets", "rules"]
+MEDIA: tuple[Medium, ...] = ("netlink", "sysctl", "sets", "rules")
+"""The ways in which Linux is read and written, each with its own cost."""
+
+Notice = Callable[[Medium, NetObject | None, bool], None]
+"""Told of a change: what is there now, or what is gone (True). No object: anything may have changed."""
+
+
+def medium_of(obj: NetObject) -> Medium:
+    """Return the medium by which an object is read and written."""
+    return medium_of_kind(type(obj))
+
+
+def medium_of_kind(kind: type) -> Medium:
+    return _MEDIA.get(kind, "netlink")
+
+
+_MEDIA: Mapping[type, Medium] = {Sysctl: "sysctl", IpSet: "sets", Chain: "rules", Jump: "rules"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,15 @@ class Host(Protocol):
         Steps already done stay done: the caller reads again and computes the rest. Deleting what is
         already gone, and adding what is already there to the letter, are not errors; adding an `Ipip` without
         ends takes over the one that is there.
+        """
+        ...
+
+    def watch(self, notice: Notice) -> Callable[[], None]:
+        """Tell `notice`, in the event loop, of what changes from the next `read` on; return how to end it.
+
+        Told are addresses, routes, permanent neighbours, FDB entries and devices (a `Veth` without its far
+        end), whoever changed them, our own plans too; and, where the kernel tells of them, rules. Not told is
+        what goes along with a device that goes or is lowered.
         """
         ...
 

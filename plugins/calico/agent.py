@@ -34,12 +34,11 @@ from calico.view import Book
 from fabric.control.clock import LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
-from fabric.netstate.objects import NetState, Route
+from fabric.netstate.objects import Route
 from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 
 SETTLE_SECONDS = 0.02
 """A burst of changes is one computation."""
-RESYNC_SECONDS = 5.0
 
 
 class CalicoAgent:
@@ -71,7 +70,7 @@ class CalicoAgent:
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
         owner = ownership.owner(ownership.Told(lambda: self._protocols, self._is_external))
         host = TunnelWatch(context.host, lambda: self._bird.reload_kernel())
-        self._loop = NetLoop(host, owner, resync_seconds=RESYNC_SECONDS)
+        self._loop = NetLoop(host, owner)
         self._secrets = Secrets(context.client, self._changed_now)
         self._bird = BirdKeeper(context)
         self._carrier = CarrierKeeper(context.daemons)
@@ -156,7 +155,7 @@ class CalicoAgent:
 
     def _is_up(self) -> bool:
         bird = self._bird.is_up or not self._settings.runs_bird
-        return self._state is not None and self._loop.settled and self._carrier.is_settled and bird
+        return self._state is not None and self._loop.is_programmed and self._carrier.is_settled and bird
 
     def _reconcile(self) -> None:
         """From the view as it is now to what is wanted in the kernel, of the carrier and of BIRD."""
@@ -165,11 +164,9 @@ class CalicoAgent:
             return
         if self._state is None or self._state.site != site:
             self._state = NodeState(site)
-        desired: NetState = frozenset()
-        if self._settings.backend != "none":
-            desired = self._state.desired_state(self._book.view)
+        wanted = self._state.parts(self._book.view) if self._settings.backend != "none" else {}
         self._protocols |= {routes.protocol(site.felix)}
-        self._loop.want(desired)
+        self._loop.want_all(wanted)
         self._carrier.want(self._settings.backend != "none" and site.wants_ipip and not site.has_ipip)
         if self._settings.runs_bird:
             self._secrets.want(wanted_secrets(self._book.view))

@@ -2,8 +2,9 @@
 
 First the lease, then everything in the kernel at once (device, address, peers, masquerade, forward, in
 that order), then subnet.env, and from there on one loop: whenever a lease changes, the state is
-computed again and the difference applied. What a stranger deletes comes back with the next read of the
-kernel, five seconds later at most. It ends when the store has another configuration that can be used.
+computed again and the difference applied. What a stranger deletes comes back as soon as the kernel tells of
+it, or with the next read, 90 seconds later at most. It ends when the store has another configuration that
+can be used.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from flannel.node_state import NodeState
 from flannel.status import down, up
 
 SETTLE_SECONDS = 0.05
-RESYNC_SECONDS = 5.0
 
 
 class Flanneld:
@@ -54,7 +54,7 @@ class Flanneld:
         )
         before = subnet_env.read(context.root)
         owner = ownership.owner(conf, before.networks if before else ())
-        self._loop = NetLoop(context.host, owner, resync_seconds=RESYNC_SECONDS)
+        self._loop = NetLoop(context.host, owner)
         self._annotations = NodeAnnotations(context.client, context.facts.name)
         self._state: NodeState | None = None
         self._installed = False
@@ -100,8 +100,8 @@ class Flanneld:
             endpoints = self._context.config.endpoints
             self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu(), endpoints=endpoints)
             self._annotations.want(annotations_for(site.lease))
-        self._loop.want(self._state.desired_state(self._book.leases))
-        if not self._installed and self._loop.settled:
+        self._loop.want_all(self._state.parts(self._book.leases))
+        if not self._installed and self._loop.is_programmed:
             self._install(self._state)
 
     def _mtu(self) -> int:

@@ -39,9 +39,13 @@ class NodeState:
 
     def desired_state(self, leases: Mapping[str, Lease]) -> NetState:
         """Return all that this node must have while these are the leases of the cluster."""
+        return frozenset().union(*self.parts(leases).values())
+
+    def parts(self, leases: Mapping[str, Lease]) -> Mapping[str, NetState]:
+        """Return the same in parts: the node's own, and one for each peer; what stays is the same object."""
         peers = {key: lease for key, lease in leases.items() if is_peer(self.site.lease, lease)}
         self._peers = {key: self._peer(key, lease) for key, lease in peers.items()}
-        return self._own.union(*(state for _, state in self._peers.values()))
+        return {"node": self._own, **{f"peer:{key}": state for key, (_, state) in self._peers.items()}}
 
     def refusals(self) -> tuple[str, ...]:
         """Why some of the last peers cannot be reached."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from socket import socket as AnySocket
 
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import NetObject, NetState
 from fabric.netstate.plan import Plan, diff
-from fabric.netstate.port import Host, Owner
+from fabric.netstate.port import Host, Notice, Owner
 
 
 class DictHost(Host):
@@ -43,6 +44,10 @@ class DictHost(Host):
                 self.objects.pop(step.obj.key, None)
             else:
                 self.objects[step.obj.key] = step.obj
+
+    def watch(self, notice: Notice) -> Callable[[], None]:
+        """Nobody is told anything: what a stranger does is seen when it is read."""
+        return lambda: None
 
     async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
         raise KernelRefused("node-1: this host has no sockets")

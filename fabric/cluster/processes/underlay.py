@@ -103,7 +103,7 @@ class UnderlayProcess:
             if name not in self._loops:
                 loop = NetLoop(self._kernel.host(name), underlay.owner(name))
                 self._loops[name] = (loop, tasks.create_task(loop.run(), name=loop.name))
-            self._loops[name][0].want(underlay.states[name])
+            self._loops[name][0].want("underlay", underlay.states[name])
 
     async def _wired(self, names: Iterable[str]) -> None:
         """Let these make their wires before those at the other ends look for them.

@@ -35,6 +35,10 @@ class NodeState:
 
     def desired_state(self, view: View) -> NetState:
         """Return all that the node must have while the datastore is as in `view`."""
+        return frozenset().union(*self.parts(view).values())
+
+    def parts(self, view: View) -> Mapping[str, NetState]:
+        """Return the same in parts: the node's own, one a peer, one a block; what stays is one object."""
         nodes, places = view.nodes, view.blocks
         renewed = _changed(self._nodes, nodes)
         for name in renewed - {self.site.name}:
@@ -47,7 +51,12 @@ class NodeState:
         if renewed:
             self._hosts = nat.hosts_state(self.site, _addresses(nodes.values()))
         self._nodes, self._places = nodes, places
-        return self._own.union(self._hosts, *self._peers.values(), *self._blocks.values())
+        return {
+            "node": self._own,
+            "hosts": self._hosts,
+            **{f"peer:{name}": state for name, state in self._peers.items()},
+            **{f"block:{cidr}": state for cidr, state in self._blocks.items()},
+        }
 
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:

@@ -8,7 +8,7 @@ from socket import socket as AnySocket
 from calico.encapsulation import TUNL0
 from fabric.netstate.objects import Ipip, NetState, Tun
 from fabric.netstate.plan import Plan
-from fabric.netstate.port import Host, Owner
+from fabric.netstate.port import Host, Notice, Owner
 
 
 class TunnelWatch:
@@ -30,6 +30,9 @@ class TunnelWatch:
         made = (step.obj for step in plan.steps if step.verb != "delete" and isinstance(step.obj, Ipip | Tun))
         if any(obj.name == TUNL0 for obj in made):
             self._on_tunnel()
+
+    def watch(self, notice: Notice) -> Callable[[], None]:
+        return self._host.watch(notice)
 
     async def socket(self, family: int, kind: int, protocol: int = 0) -> AnySocket:
         return await self._host.socket(family, kind, protocol)

@@ -1,4 +1,4 @@
-"""The net loop over the strict fake kernel: whatever is wanted, broken or refused, it settles to desired."""
+"""The net loop over the strict fake kernel: wanted, broken or refused, it settles to its parts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from fabric.errors import KernelRefused
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
-from fabric.netstate.port import Owner
+from fabric.netstate.port import MEDIA, Owner
 
 picks = st.integers(0, 99)
+PARTS = ("node", "peer:node-2", "policy:default/web")
 actions = st.lists(
     st.one_of(
-        st.tuples(st.just("want"), states),
+        st.tuples(st.just("want"), st.tuples(st.sampled_from(PARTS), states)),
         st.tuples(st.just("stranger deletes"), picks),
         st.tuples(st.just("stranger adds"), states),
         st.tuples(st.just("refuse"), picks),
@@ -31,18 +32,19 @@ actions = st.lists(
 
 
 @settings(max_examples=60, deadline=None, report_multiple_bugs=False)
-@given(actions, states)
-def test_it_settles_to_what_was_wanted_last(history, last):
+@given(actions, states, st.randoms(use_true_random=False))
+def test_it_settles_to_the_union_of_the_parts_that_were_wanted_last(history, last, random):
     kernel = FakeKernel(*NAMESPACES)
     host = kernel.host("node-1")
-    owner = everything([last, *(value for _, value in history if isinstance(value, frozenset))])
+    owner = everything([last, *states_in(history)])
+    parts = in_parts(last, random)
 
     async def play() -> None:
-        loop = NetLoop(host, owner, resync_seconds=5)
+        loop = NetLoop(host, owner, resync_seconds=dict.fromkeys(MEDIA, 5))
         async with running(loop.run()):
             for action, value in history:
                 await act(loop, host, action, value)
-            loop.want(last)
+            loop.want_all(parts)
             await asyncio.sleep(120)
             actual = await host.read(owner)
             assert not diff(last, actual)
@@ -57,8 +59,8 @@ def test_it_settles_to_what_was_wanted_last(history, last):
 
 async def act(loop: NetLoop, host: FakeHost, action: str, value: object) -> None:
     match action, value:
-        case "want", frozenset():
-            loop.want(value)
+        case "want", (part, state):
+            loop.want(part, state)
         case "stranger deletes", int() if host.state:
             found = sorted(host.state, key=str)
             with_refusals(host.tamper_delete, found[value % len(found)])
@@ -71,6 +73,22 @@ async def act(loop: NetLoop, host: FakeHost, action: str, value: object) -> None
             host.refuse_next(lambda step: next(steps, None) is None)
         case "wait", float():
             await asyncio.sleep(value)
+
+
+def states_in(history):
+    for _, value in history:
+        match value:
+            case frozenset() | (_, frozenset()):
+                yield value if isinstance(value, frozenset) else value[1]
+
+
+def in_parts(state: NetState, random) -> dict[str, NetState]:
+    """Each object in one of the parts, or in several."""
+    wanted: dict[str, set] = {}
+    for obj in sorted(state, key=str):
+        for part in random.sample(PARTS, random.randint(1, len(PARTS))):
+            wanted.setdefault(part, set()).add(obj)
+    return {part: frozenset(objects) for part, objects in wanted.items()}
 
 
 def with_refusals(tamper, obj) -> None:

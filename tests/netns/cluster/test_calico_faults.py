@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import contextmanager
 
 import pytest
 from support.cluster_namespaces import namespaces_of
@@ -15,6 +16,8 @@ from support.shipped import Shipped
 
 REFLECTOR = {"route-reflector": "true"}
 OUTAGE_SECONDS = 30
+RESYNC_SECONDS_MAX = 100
+"""What the kernel does not tell of is found by the next reading, 60 to 90 s later."""
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,19 @@ def tunnelled(tmp_path_factory):
     yield from up(Shipped(tmp_path_factory.mktemp("ipip"), "calico-ipip"))
 
 
+@contextmanager
+def frozen(cluster, *components):
+    """Repair is quicker than a look: what repairs is stopped for as long as the block lasts."""
+    pids = [cluster.pid(component) for component in components]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("what", DRIFT)
 async def test_what_a_stranger_takes_away_comes_back(tunnelled, what):
     take_away, look = DRIFT[what]
@@ -182,10 +198,10 @@ async def test_what_a_stranger_takes_away_comes_back(tunnelled, what):
 
     before = seen()
     assert before.strip()
-    # In one shell: the repair may be quicker than a second command.
-    at_once = tunnelled.exec("node:node-1", "sh", "-c", f"{take_away} && {{ {look}; true; }}")
-    assert at_once.returncode == 0 and at_once.stdout != before, "the stranger's command did something"
-    await eventually(lambda: seen() == before, seconds_max=20)
+    with frozen(tunnelled, "worker-0", "worker-1"):
+        assert tunnelled.exec("node:node-1", "sh", "-c", take_away).returncode == 0
+        assert seen() != before, "the stranger's command did something"
+    await eventually(lambda: seen() == before, seconds_max=RESYNC_SECONDS_MAX)
 
     def reached():
         target = tunnelled.address("pod-3")

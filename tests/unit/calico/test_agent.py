@@ -22,7 +22,7 @@ from fabric.kernel.attach import attach
 from fabric.netstate.objects import Address, Chain, FdbEntry, IpSet, Jump, Neighbor, Route, Tun, Vxlan
 from fabric.plugin.contract import IPIP_CARRIER, Program
 
-RESYNC = 5.2
+RESYNC = 95
 POOL = "default-ipv4-ippool"
 
 

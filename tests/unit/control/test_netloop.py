@@ -6,7 +6,7 @@ from support.owned_task import running
 
 from fabric.control.netloop import NetLoop
 from fabric.netstate.objects import Bridge, Route
-from fabric.netstate.port import Owner
+from fabric.netstate.port import MEDIA, Owner
 
 OWNER = Owner("flannel", frozenset({Route, Bridge}), lambda obj: True)
 
@@ -21,7 +21,7 @@ ROUTE_1, ROUTE_2, ROUTE_3 = route(1), route(2), route(3)
 async def test_it_creates():
     host = DictHost()
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1, ROUTE_2}))
+    loop.want("node", frozenset({ROUTE_1, ROUTE_2}))
     async with running(loop.run()):
         await asyncio.sleep(0.1)
     assert host.state == {ROUTE_1, ROUTE_2}
@@ -31,10 +31,10 @@ async def test_it_creates():
 async def test_it_updates_in_one_replace_and_without_a_read():
     host = DictHost(ROUTE_1, ROUTE_2)
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1, ROUTE_2}))
+    loop.want("node", frozenset({ROUTE_1, ROUTE_2}))
     async with running(loop.run()):
         await asyncio.sleep(0.1)
-        loop.want(frozenset({ROUTE_1, route(2, via="10.0.0.9")}))
+        loop.want("node", frozenset({ROUTE_1, route(2, via="10.0.0.9")}))
         assert not loop.settled
         await asyncio.sleep(0.1)
     assert host.plans == ["replace route 10.244.2.0/24 via 10.0.0.9 dev flannel.1 onlink\n"]
@@ -45,7 +45,7 @@ async def test_it_updates_in_one_replace_and_without_a_read():
 async def test_it_removes():
     host = DictHost(ROUTE_1, ROUTE_2)
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1}))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(0.1)
     assert host.state == {ROUTE_1}
@@ -53,8 +53,8 @@ async def test_it_removes():
 
 async def test_it_repairs_what_a_stranger_changed():
     host = DictHost()
-    loop = NetLoop(host, OWNER, resync_seconds=5)
-    loop.want(frozenset({ROUTE_1, ROUTE_2}))
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 5))
+    loop.want("node", frozenset({ROUTE_1, ROUTE_2}))
     async with running(loop.run()):
         await asyncio.sleep(1)
         host.stranger_sets(route(1, via="10.0.0.66"), ROUTE_3)
@@ -64,11 +64,11 @@ async def test_it_repairs_what_a_stranger_changed():
 
 async def test_a_settled_state_applies_no_plan():
     host = DictHost(ROUTE_1)
-    loop = NetLoop(host, OWNER, resync_seconds=5)
-    loop.want(frozenset({ROUTE_1}))
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 5))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(51)
-        loop.want(frozenset({ROUTE_1}))
+        loop.want("node", frozenset({ROUTE_1}))
         await asyncio.sleep(1)
     assert host.plans == []
     assert host.reads == 11
@@ -81,15 +81,15 @@ async def test_nothing_is_touched_before_anything_was_wanted():
         await asyncio.sleep(60)
         assert not loop.settled
         assert (host.plans, host.reads) == ([], 0)
-        loop.want(frozenset())
+        loop.want("node", frozenset())
         await asyncio.sleep(1)
     assert host.state == frozenset()
 
 
 async def test_a_poke_reads_the_kernel_now():
     host = DictHost()
-    loop = NetLoop(host, OWNER, resync_seconds=3600)
-    loop.want(frozenset({ROUTE_1}))
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 3600))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(1)
         host.stranger_sets()
@@ -103,7 +103,7 @@ async def test_a_refusal_is_read_again_and_retried_with_a_doubling_delay():
     host = DictHost()
     host.gone = True
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1}))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(0.69)
         assert host.reads == 3
@@ -119,7 +119,7 @@ async def test_a_refused_step_does_not_hold_up_the_others():
     host = DictHost()
     host.refused = {ROUTE_2}
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1, ROUTE_2, ROUTE_3}))
+    loop.want("node", frozenset({ROUTE_1, ROUTE_2, ROUTE_3}))
     async with running(loop.run()):
         await asyncio.sleep(2)
         assert host.state == {ROUTE_1, ROUTE_3}
@@ -134,10 +134,10 @@ async def test_a_new_state_does_not_wait_for_the_back_off():
     host = DictHost()
     host.refused = {ROUTE_1}
     loop = NetLoop(host, OWNER)
-    loop.want(frozenset({ROUTE_1}))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(30)
-        loop.want(frozenset({ROUTE_2}))
+        loop.want("node", frozenset({ROUTE_2}))
         await asyncio.sleep(0.001)
     assert host.state == {ROUTE_2}
 
@@ -150,9 +150,9 @@ async def test_a_replaced_device_loses_what_hung_on_it_and_gets_it_back_at_once(
                 del self.objects[ROUTE_1.key]
 
     host = Linux(Bridge("cni0", mtu=1500), ROUTE_1)
-    loop = NetLoop(host, OWNER, resync_seconds=3600)
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 3600))
     desired = frozenset({Bridge("cni0", mtu=1450), ROUTE_1})
-    loop.want(desired)
+    loop.want("node", desired)
     async with running(loop.run()):
         await asyncio.sleep(0.1)
     assert host.state == desired
@@ -161,7 +161,7 @@ async def test_a_replaced_device_loses_what_hung_on_it_and_gets_it_back_at_once(
 
 async def test_a_poke_during_an_apply_is_not_lost():
     host = DictHost()
-    loop = NetLoop(host, OWNER, resync_seconds=3600)
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 3600))
 
     class Slow(DictHost):
         async def apply(self, plan):
@@ -171,8 +171,8 @@ async def test_a_poke_during_an_apply_is_not_lost():
                 loop.poke()
 
     host = Slow()
-    loop = NetLoop(host, OWNER, resync_seconds=3600)
-    loop.want(frozenset({ROUTE_1}))
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 3600))
+    loop.want("node", frozenset({ROUTE_1}))
     async with running(loop.run()):
         await asyncio.sleep(0.1)
     assert host.state == {ROUTE_1}

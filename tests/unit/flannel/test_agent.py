@@ -16,7 +16,7 @@ from fabric.netstate.objects import Bridge, Chain, FdbEntry, Jump, Neighbor, Rou
 from fabric.store.port import Delete, Put
 from flannel.leases import SUBNETS, parse_lease
 
-RESYNC = 5.1
+RESYNC = 95
 
 
 @pytest.fixture

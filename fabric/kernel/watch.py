@@ -1,0 +1,150 @@
+"""A watch hears what a namespace tells of its changes: netlink, nftables, and the end of its process.
+
+Devices, addresses, routes, permanent neighbours and FDB entries are told as netstate's objects, the last word
+on each; rules only as a change that was not ours. A namespace ends with the process by which it is known:
+then no socket of the watch keeps it alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+
+from fabric.kernel import addresses, links, neighbors, netlink, programs, routes
+from fabric.kernel.namespaces import inside
+from fabric.netstate.objects import NetObject, Veth
+from fabric.netstate.port import Notice
+
+_LINK, _NEIGH, _ADDRESS4, _ROUTE4, _ADDRESS6, _ROUTE6 = 0x1, 0x4, 0x10, 0x40, 0x100, 0x400
+_GROUPS = _LINK | _NEIGH | _ADDRESS4 | _ROUTE4 | _ADDRESS6 | _ROUTE6
+_NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 0x40
+_NEW_GENERATION, _GENERATION_PID = 0x0A0F, 2
+_HEADER = struct.Struct("=IHHII")
+_RECEIVE_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 20
+_READS_MAX = 1000
+_GONE = {links.RTM_DELLINK, addresses.RTM_DELADDR, routes.RTM_DELROUTE, neighbors.RTM_DELNEIGH}
+
+_Told = dict[Hashable, tuple[NetObject | None, bool]]
+
+
+class Watch:
+    """The notifications of the namespace that process `pid` is in; lives in the running event loop."""
+
+    def __init__(
+        self, pid: int, names: Callable[[], dict[int, str]], tell: Notice, ended: Callable[[], None]
+    ) -> None:
+        """`names` gives the devices by index as last read; OSError when the process is gone."""
+        self.pid = pid
+        self._names = names
+        self._tell = tell
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._process = os.pidfd_open(pid)
+        try:
+            with inside(pid):
+                self._sockets = [_open(netlink.NETLINK_ROUTE, _GROUPS)]
+                with suppress(OSError):
+                    self._sockets.append(_open(_NETLINK_NETFILTER, _GROUP_NFTABLES))
+        except BaseException:
+            os.close(self._process)
+            raise
+        self._loop.add_reader(self._process, self._end)
+        for opened, read in zip(self._sockets, (self._read_route, self._read_rules), strict=False):
+            self._loop.add_reader(opened.fileno(), read)
+
+    def close(self) -> None:
+        """Hear no more; a second time does nothing."""
+        if self._process < 0:
+            return
+        for descriptor in (self._process, *(opened.fileno() for opened in self._sockets)):
+            self._loop.remove_reader(descriptor)
+        os.close(self._process)
+        for opened in self._sockets:
+            opened.close()
+        self._process = -1
+
+    def _end(self) -> None:
+        self.close()
+        self._ended()
+
+    def _read_route(self) -> None:
+        told: _Told = {}
+        try:
+            for kind, body in _messages(self._sockets[0]):
+                self._take(kind, body, told)
+        except OSError:  # Overrun: more was told than there was room for.
+            told = {None: (None, False)}
+        for obj, gone in told.values():
+            self._tell("netlink", obj, gone)
+
+    def _take(self, kind: int, body: bytes, told: _Told) -> None:
+        names = self._names()
+        obj: NetObject | None = None
+        match kind:
+            case links.RTM_NEWLINK | links.RTM_DELLINK:
+                obj = _device(body, names)
+            case addresses.RTM_NEWADDR | addresses.RTM_DELADDR:
+                obj = addresses.parse(body, names)
+            case routes.RTM_NEWROUTE | routes.RTM_DELROUTE:
+                obj = routes.parse(body, names)
+            case neighbors.RTM_NEWNEIGH | neighbors.RTM_DELNEIGH:
+                obj = neighbors.parse(body, names, gone=kind == neighbors.RTM_DELNEIGH)
+        if obj is not None:
+            told[obj.key] = (obj, kind in _GONE)
+
+    def _read_rules(self) -> None:
+        try:
+            pids = [
+                int.from_bytes(netlink.attributes(body, 4).get(_GENERATION_PID, b""), "big")
+                for kind, body in _messages(self._sockets[1])
+                if kind == _NEW_GENERATION
+            ]
+        except OSError:
+            pids = [0]
+        if any(pid not in programs.STARTED for pid in pids):
+            self._tell("rules", None, False)
+
+
+def _open(protocol: int, groups: int) -> socket.socket:
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    opened = socket.socket(socket.AF_NETLINK, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        opened.bind((0, groups))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _messages(opened: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Yield all that waits now: so the last word on an object is heard together with those before."""
+    for _ in range(_READS_MAX):
+        try:
+            data = opened.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        offset = 0
+        while offset + _HEADER.size <= len(data):
+            length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+            if length < _HEADER.size:
+                break
+            yield kind, data[offset + _HEADER.size : offset + length]
+            offset += (length + 3) & ~3
+
+
+def _device(body: bytes, names: dict[int, str]) -> NetObject | None:
+    """Return the device that a message tells of, and keep its name; None for a bridge's word on its port."""
+    if body[0] != socket.AF_UNSPEC:
+        return None
+    it = links.device(body)
+    names[it.index] = it.name
+    if it.kind in ("veth", ""):
+        return Veth(it.name, "", "", it.mtu, it.mac, None, names.get(it.master), it.hairpin, it.up)
+    found = links.read_link(it, names, ("", "", ""))
+    return found or Veth(it.name, "", "", it.mtu, it.mac, up=it.up)
