@@ -34,6 +34,8 @@ def bgp(
     Example: sudo fabric bgp
 
     Example: sudo fabric bgp route-reflector --down
+
+    With --down, exit code 1 says that a session is not established.
     """
     need_root("bgp")
     places = choose(name)
@@ -44,13 +46,15 @@ def bgp(
     shown = [it for it in found if not (down and it.is_established)]
     if format in (Format.json, Format.yaml):
         output.data(output.camel([it.as_json() for it in shown]), format)
-        return
-    wide = format is Format.wide
-    if shown:
-        output.table(_HEADER + ("SESSION", "LOCAL AS") * wide, [_row(it, wide=wide) for it in shown])
-        output.emit("")
-    up = sum(it.is_established for it in found)
-    output.emit(f"{up}/{len(found)} ends of sessions established")
+    else:
+        wide = format is Format.wide
+        if shown:
+            output.table(_HEADER + ("SESSION", "LOCAL AS") * wide, [_row(it, wide=wide) for it in shown])
+            output.emit("")
+        up = sum(it.is_established for it in found)
+        output.emit(f"{up}/{len(found)} ends of sessions established")
+    if down and shown:
+        raise typer.Exit(1)
 
 
 _HEADER = ("NODE", "PEER", "ADDRESS", "AS", "TYPE", "STATE", "UPTIME", "RECEIVED", "SENT", "REASON")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,7 +13,11 @@ from fabric.cli.choice import Name, choose, need_root
 from fabric.cli.output import Format, Output
 from fabric.cluster import down as downs
 from fabric.cluster import overview
+from fabric.cluster.pods import need_spec
 from fabric.errors import FabricError
+from fabric.verify import health
+
+TROUBLES_SHOWN_MAX = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +49,10 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
     places = choose(name)
     need_root("status")
     seen = overview.look(places)
+    if seen.glance.status == "running":
+        seen = replace(seen, troubles=seen.troubles + asyncio.run(health.troubles(places, need_spec(places))))
     if format in (Format.json, Format.yaml):
-        output.data(seen.as_json(), format)
+        output.data(output.camel(seen.as_json()), format)
     else:
         output.emit(f"Cluster {places.cluster}: {seen.glance.status}\n")
         output.table(
@@ -60,8 +68,12 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]
             output.table(("NODE", "DETAIL", "VALUE"), rows)
         output.emit(f"\n{seen.pods_running}/{seen.pods} pods running")
-        for trouble in seen.troubles:
+        for trouble in seen.troubles[:TROUBLES_SHOWN_MAX]:
             output.emit(f"! {trouble}")
+        if len(seen.troubles) > TROUBLES_SHOWN_MAX:
+            output.emit(
+                f"! and {len(seen.troubles) - TROUBLES_SHOWN_MAX} more (fabric status -o json has all)"
+            )
     if seen.troubles:
         raise typer.Exit(1)
 

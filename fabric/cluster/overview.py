@@ -16,8 +16,6 @@ from fabric.cluster.supervisor import recorded
 from fabric.errors import FabricError
 from fabric.kubelet.noderegistration import DETAILS
 
-TROUBLES_MAX = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Glance:
@@ -103,9 +101,17 @@ def look(places: Places) -> Overview:
         troubles.append(str(error))
     views = [_node_view(node, pods) for node in nodes]
     troubles += [f"node {v.name} is not Ready" for v in views if v.ready != "True"]
+    troubles += [f"node {v.name}: {it}" for v in views if (it := v.details.get("trouble"))]
+    troubles += [f"node {n['metadata']['name']}: {it}" for n in nodes if (it := _no_network(n))]
     troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in pods if not is_up(p)]
     running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
-    return Overview(first, processes, views, len(pods), running, troubles[:TROUBLES_MAX])
+    return Overview(first, processes, views, len(pods), running, troubles)
+
+
+def _no_network(node: Object) -> str:
+    """What the network's agent says while it is not ready."""
+    found = condition(node, "NetworkUnavailable") or {}
+    return "" if found.get("status") == "False" else str(found.get("message") or "no word of the network")
 
 
 def _node_view(node: Object, pods: list[Object]) -> NodeView:

@@ -13,6 +13,8 @@ from pathlib import Path
 from fabric.errors import FabricError
 
 _TRIES = 100
+FABRIC_PORT = 6443
+"""Where the API server listens inside the fabric, at the control plane's address."""
 
 
 def run_root() -> Path:

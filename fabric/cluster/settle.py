@@ -104,15 +104,22 @@ class Settling:
             found = await manifests.differences(
                 self.client, self._brought, self._table, self._names, {kinds.POD: pods}
             )
-            if not found or not left:
+            ready = await self._ready()
+            if (not found and ready == self._names) or not left:
                 break
+            if ready != self._names:  # components that were started anew tell of nodes a moment later
+                await self._stage("nodes Ready", self._nodes)
             await manifests.put(self.client, [m for m, _ in found], self._table, nodes=self._names)
         changed = await manifests.differences(self.client, self._network_objects, self._table, self._names)
-        nodes = (await self.client.list(kinds.NODE)).items
-        ready = {node["metadata"]["name"] for node in nodes if condition_is(node, "Ready")}
         late = [f"node {name} is not Ready" for name in sorted(self._names - ready)]
         told = [f"{manifest.where}: {what}" for manifest, what in (*changed, *found)]
-        return Settled(sorted(ready & self._names), pods, late + told)
+        return Settled(sorted(ready), pods, late + told)
+
+    async def _ready(self) -> frozenset[str]:
+        """Names of the file's nodes that are Ready."""
+        nodes = (await self.client.list(kinds.NODE)).items
+        ready = {node["metadata"]["name"] for node in nodes if condition_is(node, "Ready")}
+        return self._names & ready
 
     async def close(self) -> None:
         await self.client.close()

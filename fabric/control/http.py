@@ -8,6 +8,7 @@ Status names. A request that was cut off may have been carried out: the caller r
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -36,14 +37,21 @@ WATCH_SECONDS = 600
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 _Connect = Callable[[int], aiohttp.BaseConnector]
+OpenSocket = Callable[[int, int], socket.socket]
+"""Opens a socket of an address family and a kind; OSError when that cannot be now."""
+KEPT_SECONDS = 60.0
+"""How long a connection is kept that nothing is asked through: longer than kubelets' heartbeats are apart."""
 
 
 class HttpClient(Client):
     """Speaks to one API server; make it with `unix` or `tls`, use it in one event loop, close it."""
 
-    def __init__(self, base: str, connect: _Connect, *, token: str = "") -> None:
+    def __init__(
+        self, base: str, connect: _Connect, *, token: str = "", seconds_max: float = REQUEST_SECONDS_MAX
+    ) -> None:
         self._base = base
         self._connect = connect
+        self._seconds_max = seconds_max
         self._headers = _HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
         self._requests: aiohttp.ClientSession | None = None
         self._watches: aiohttp.ClientSession | None = None
@@ -52,6 +60,25 @@ class HttpClient(Client):
     def unix(cls, path: Path | str) -> HttpClient:
         """A client of the server that listens on the unix socket `path`."""
         return cls("http://fabric", lambda limit: aiohttp.UnixConnector(str(path), limit=limit))
+
+    @classmethod
+    def through(
+        cls, url: str, context: ssl.SSLContext, open_socket: OpenSocket, seconds_max: float
+    ) -> HttpClient:
+        """A client over TLS whose sockets are opened by `open_socket`, in a namespace of its choice.
+
+        A request that is not answered within `seconds_max` has failed.
+        """
+
+        def connector(limit: int) -> aiohttp.BaseConnector:
+            return aiohttp.TCPConnector(
+                ssl=context,
+                limit=limit,
+                keepalive_timeout=KEPT_SECONDS,
+                socket_factory=lambda address: open_socket(int(address[0]), int(address[1])),
+            )
+
+        return cls(url.rstrip("/"), connector, seconds_max=seconds_max)
 
     @classmethod
     def tls(
@@ -157,7 +184,7 @@ class HttpClient(Client):
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> Object:
         if self._requests is None:
-            self._requests = self._session(REQUESTS_MAX, total=REQUEST_SECONDS_MAX)
+            self._requests = self._session(REQUESTS_MAX, total=self._seconds_max)
         data = None if body is None else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": content_type}
         url = URL(self._base + path, encoded=True)

@@ -57,7 +57,9 @@ class Kubelet:
         images: Catalogue,
         recorder: EventRecorder,
         clock: Clock,
+        heartbeats: Client | None = None,
     ) -> None:
+        """`heartbeats`: the client for the node's status and lease, where these take another way."""
         self._config = config
         self._events = events = recorder.at(config.node_name)
         self._pod_cache = pod_cache = caches.pods
@@ -79,7 +81,7 @@ class Kubelet:
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
         self._whole_at: float | None = None
-        self._registration = NodeRegistration(config, client, pod_cache, agent, clock)
+        self._registration = NodeRegistration(config, heartbeats or client, pod_cache, agent, clock)
 
     async def run(self) -> None:
         """Run for ever; cancelling it leaves every pod running."""

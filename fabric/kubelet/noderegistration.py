@@ -27,7 +27,8 @@ DETAILS = "network.fabric.dev/"
 """Prefix of the annotations that hold the details of the network agent's status."""
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 0.2
-RETRY = Backoff(0.05, 10.0)
+RETRY = Backoff(0.05, 2.0)
+"""A node that was cut off is Ready again soon after its cable is back."""
 
 
 class NodeRegistration:
@@ -47,7 +48,7 @@ class NodeRegistration:
         self._poll = POLL_SECONDS
 
     async def run(self) -> None:
-        """Heartbeat for ever; a refusal is retried with a delay that doubles to 10 s."""
+        """Heartbeat for ever; a refusal is retried with a delay that doubles to 2 s."""
         await Loop(f"node {self._config.node_name}", self._beat, backoff=RETRY).run()
 
     async def _beat(self) -> float:

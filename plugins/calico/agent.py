@@ -26,6 +26,7 @@ from calico.felix.tunnel_watch import TunnelWatch
 from calico.ipam.allocator import Ipam
 from calico.kube_labels import KubeLabels
 from calico.registration import Registration
+from calico.resources.bgp_configuration import effective as effective_bgp
 from calico.resources.endpoints import ClusterInformation
 from calico.resources.felix import FelixConfigurationSpec, effective
 from calico.settings import Settings
@@ -113,7 +114,10 @@ class CalicoAgent:
             mtu = 0
         self._was_up = self._was_up or (bool(mtu) and self._is_up())
         if self._was_up and self._state is not None:
-            return up(Condition(self._state, self._settings, self._carrier_kind(), mtu), troubles)
+            configurations = self._book.view.bgp_configurations
+            as_number = effective_bgp(configurations.get("default")).as_number or 0
+            condition = Condition(self._state, self._settings, self._carrier_kind(), mtu, as_number)
+            return up(condition, troubles)
         waiting = (
             "the node is being registered" if self._state is None else "BIRD and the kernel are being set up"
         )

@@ -23,6 +23,8 @@ class Condition:
     """What carries IPIP: `kernel` or `user space`; empty where nothing must."""
     mtu: int
     """Of pods; 0 while it is not known."""
+    as_number: int = 0
+    """The cluster's, for nodes that have none of their own."""
 
 
 def down(why: str) -> AgentStatus:
@@ -44,9 +46,11 @@ def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
         "mtu": str(condition.mtu or ""),
     }
     if condition.settings.runs_bird and bgp is not None:
-        details["as-number"] = str(bgp.as_number or f"({DEFAULTS.as_number})")
+        details["as-number"] = str(bgp.as_number or f"({condition.as_number or DEFAULTS.as_number})")
         details["route-reflector"] = bgp.route_reflector_cluster_id
+    told = list(filter(None, troubles))
+    details["trouble"] = "; ".join(told)
     in_user_space = condition.carrier == "user space"
     carrier = "tunl0 is carried in user space: this kernel has no ipip" if in_user_space else ""
-    message = "; ".join(filter(None, ("Calico is running on this node", carrier, *troubles)))
+    message = "; ".join(filter(None, ("Calico is running on this node", carrier, *told)))
     return AgentStatus(True, "CalicoIsUp", message, {key: value for key, value in details.items() if value})

@@ -31,5 +31,6 @@ def up(state: NodeState, troubles: Iterable[str]) -> AgentStatus:
         "peers": str(state.peers),
         "unreachable-peers": str(len(refusals)) if refusals else "",
     }
+    details["trouble"] = "; ".join(told)
     message = "; ".join(("Flannel is running on this node", *told))
     return AgentStatus(True, "FlannelIsUp", message, {key: value for key, value in details.items() if value})

@@ -16,7 +16,7 @@ from fabric.apiserver.kubeconfig import kubeconfig
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
 from fabric.cluster import follow, kinds, loops
-from fabric.cluster.places import Places
+from fabric.cluster.places import FABRIC_PORT, Places
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError
 from fabric.kernel.namespaces import inside
@@ -25,8 +25,8 @@ from fabric.store.server import StoreServer
 from fabric.store.sqlite import SqliteStore
 from fabric.topology.underlay import CONTROL_PLANE
 
-FABRIC_PORT = 6443
-LOOK_SECONDS = 1.0
+LOOK_SECONDS, START_SECONDS = 1.0, 0.03
+"""How often the control plane's host is looked at: while the server listens there, and before."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
                 else:
                     task = tasks.create_task(ApiServer(registry, config).run())
                     listening_in = pid
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if listening_in else START_SECONDS)
 
 
 async def _control_plane_pid(runtime: RuntimeClient) -> int:

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import follow, loops
 from fabric.cluster.daemons import NodeDaemons
 from fabric.cluster.named_runtime import NamedRuntime
-from fabric.cluster.places import Places, image_files
+from fabric.cluster.places import FABRIC_PORT, Places, image_files
 from fabric.cluster.spec import ClusterSpec, NodeSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
+from fabric.kernel.namespaces import inside
 from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet
@@ -31,6 +35,8 @@ from fabric.plugin.contract import NodeContext
 from fabric.store.remote import RemoteStore
 
 RETRY_SECONDS = 0.05
+HEARTBEAT_SECONDS_MAX = 10.0
+"""A quarter of a lease, as kubelet has it."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +114,7 @@ class WorkerProcess:
             features=frozenset(spec.features),
         )
         agent = self._plugin.agent(context)
+        heartbeats = self._underlay_client(spec, node.name)
         kubelet = Kubelet(
             _kubelet_config(self._places, node),
             client=self._client,
@@ -117,13 +124,34 @@ class WorkerProcess:
             images=self._images,
             recorder=self._recorder,
             clock=self._clock,
+            heartbeats=heartbeats,
         )
-        async with asyncio.TaskGroup() as parts:
-            parts.create_task(agent.run(), name=f"agent of {node.name}")
-            parts.create_task(kubelet.run(), name=f"kubelet of {node.name}")
-            while True:
-                await self._runtime.powered_on_again(node.name)
-                agent.powered_on()
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(agent.run(), name=f"agent of {node.name}")
+                parts.create_task(kubelet.run(), name=f"kubelet of {node.name}")
+                while True:
+                    await self._runtime.powered_on_again(node.name)
+                    await heartbeats.close()  # its socket would keep the dead namespace, and its wires, alive
+                    agent.powered_on()
+        finally:
+            await heartbeats.close()
+
+    def _underlay_client(self, spec: ClusterSpec, node: str) -> HttpClient:
+        """A client whose sockets are opened in the node's namespace: its packets cross the underlay."""
+
+        def open_socket(family: int, kind: int) -> socket.socket:
+            pid = self._runtime.pids.get(node)
+            if pid is None:
+                raise OSError(errno.ENETDOWN, f"{node} is off")
+            with inside(pid):
+                return socket.socket(family, kind)
+
+        pki = self._places.pki
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.pem")
+        url = f"https://{spec.underlay.control_plane_address.ip}:{FABRIC_PORT}"
+        return HttpClient.through(url, context, open_socket, HEARTBEAT_SECONDS_MAX)
 
 
 def _kubelet_config(places: Places, node: NodeSpec) -> KubeletConfig:

@@ -1,0 +1,139 @@
+"""What is wrong with a cluster's network, read from its spec, its BGP daemons and its nodes' packet filters.
+
+Nothing is repaired here. `fabric status` tells it beside what the API knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fabric.cluster.places import Places
+from fabric.cluster.runtimes import all_connections
+from fabric.cluster.spec import ClusterSpec
+from fabric.errors import FabricError
+from fabric.kernel import programs
+from fabric.verify import birds
+from fabric.verify.bgp import NO_ANSWER, Session, sessions
+
+AT_ONCE = 16
+"""Nodes whose rules are read at one time."""
+OURS = ("cali", "FLANNEL-", "KUBE-")
+"""Prefixes of chains that plugins and kube-proxy own."""
+_SIGNED = ("cali:", "flanneld", "kubernetes", "kube-proxy", "service", "fabric")
+"""What stands in the comments of their rules."""
+_BUILT_IN = frozenset({"INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"})
+_CHAIN = re.compile(r"-A (\S+)")
+_TARGET = re.compile(r" -[jg] (\S+)")
+_COMMENT = re.compile(r'--comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
+_LISTENING = "0A"
+
+
+async def troubles(places: Places, spec: ClusterSpec) -> list[str]:
+    """Say what is wrong, one line each: pulled links, BGP, rules of strangers."""
+    found = pulled(spec)
+    try:
+        pids = await birds.pids(places, spec.workers)
+    except FabricError as error:
+        return [*found, str(error)]
+    if birds.birds(places, spec):
+        ends = await sessions(places, spec)
+        found += down_sessions(ends)
+        speakers = {it.node for it in ends if it.session}
+        found += deaf(await _processes(places, spec, speakers))
+    return [*found, *await _strangers(pids, [node.name for node in spec.nodes])]
+
+
+def pulled(spec: ClusterSpec) -> list[str]:
+    """Links that `fabric link down` pulled, or that the file has so."""
+    links = spec.underlay.wiring().links
+    return [f"link {it.name} is down; put it back: fabric link up {it.a} {it.b}" for it in links if not it.up]
+
+
+def down_sessions(found: Sequence[Session]) -> list[str]:
+    """Ends of sessions that are not established, and daemons that do not answer."""
+    lines = []
+    for it in found:
+        if it.state == NO_ANSWER:
+            lines.append(f"BGP on {it.node}: {it.reason}")
+        elif not it.is_established:
+            why = f": {it.reason}" if it.reason else ""
+            lines.append(f"BGP session of {it.node} to {it.peer or it.address} is {it.state}{why}")
+    return lines
+
+
+async def _processes(places: Places, spec: ClusterSpec, hosts: Container[str]) -> Mapping[str, int]:
+    """The process of each of these hosts' BIRDs."""
+    found: dict[str, int] = {}
+    async with all_connections(places, spec.workers) as runtimes:
+        for runtime in runtimes:
+            for host in await runtime.nodes():
+                if host in hosts:
+                    daemons = {it.name: it.pid for it in await runtime.daemons(host)}
+                    found[host] = next((pid for name, pid in daemons.items() if "bird" in name), 0)
+    return {host: pid for host, pid in found.items() if pid}
+
+
+def deaf(daemons: Mapping[str, int]) -> list[str]:
+    """Hosts whose BGP daemon, a process by host, has lost its listening socket."""
+    return [
+        f"BGP on {host}: BIRD does not listen, so no peer can connect to it"
+        for host, pid in daemons.items()
+        if not _is_listening(pid)
+    ]
+
+
+def _is_listening(pid: int) -> bool:
+    """Whether a process has a listening TCP socket; one that is gone is told elsewhere."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        mine = {str(fd.readlink()) for fd in (folder / "fd").iterdir()}
+        tables = [(folder / "net" / name).read_text() for name in ("tcp", "tcp6")]
+    except OSError:
+        return True
+    return any(f"socket:[{inode}]" in mine for text in tables for inode in listening(text))
+
+
+def listening(text: str) -> Iterator[str]:
+    """Inodes of the listening sockets of a /proc/net/tcp."""
+    rows = (line.split() for line in text.splitlines())
+    return (row[9] for row in rows if len(row) > 9 and row[3] == _LISTENING)
+
+
+async def _strangers(pids: Mapping[str, int], nodes: Sequence[str]) -> list[str]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def look(node: str) -> list[str]:
+        async with turns:
+            try:
+                saved = await asyncio.to_thread(_saved, pids[node])
+            except (FabricError, OSError):
+                return []
+        return [f"{node}: a rule that the network did not make: {rule}" for rule in strange_rules(saved)]
+
+    found = await asyncio.gather(*(look(node) for node in nodes if node in pids))
+    return [line for lines in found for line in lines]
+
+
+def _saved(pid: int) -> str:
+    return programs.run(pid, programs.save(programs.detect_flavour(pid), 4))
+
+
+def strange_rules(saved: str) -> list[str]:
+    """Rules of `iptables-save` that stand in a chain of ours, or in a built-in one, and are nobody's of us.
+
+    Ours jump to a chain of ours or are signed in their comment.
+    """
+    return [line for line in saved.splitlines() if line.startswith("-A ") and _is_strange(line)]
+
+
+def _is_strange(rule: str) -> bool:
+    chain = _CHAIN.match(rule)
+    if chain is None or not (chain[1] in _BUILT_IN or chain[1].startswith(OURS)):
+        return False
+    if any(sign in (quoted or bare) for quoted, bare in _COMMENT.findall(rule) for sign in _SIGNED):
+        return False
+    target = _TARGET.search(rule)
+    return target is None or not target[1].startswith(OURS)
