@@ -34,6 +34,9 @@ def up(
     file: Annotated[Path, typer.Argument(help="The topology file.")],
     timeout: Annotated[float, typer.Option(help="Seconds that one stage may take.")] = 120.0,
     check: Annotated[bool, typer.Option(help="Check at the end that pods reach each other.")] = True,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Raise the limit of ARP entries while the cluster lives.")
+    ] = False,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
     """Start the cluster of a topology file, or bring a running one to the changed file.
@@ -48,11 +51,12 @@ def up(
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))
-    judgement = preflight.check(topology, bring_up.requirements(topology), bring_up.neighbors(topology))
+    required = bring_up.requirements(topology)
+    judgement = preflight.check(topology, required, bring_up.neighbors(topology), tune=tune)
     stages.show(Progress("preflight", "done"))
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    begun = bring_up.begin(topology, judgement.features)
+    begun = bring_up.begin(topology, judgement.features, judgement.neighbors, tune=tune)
     settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
     _summary(begun, settled, matrix, stages, time.monotonic() - began, format)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from fabric.cluster import spec as specs
 from fabric.cluster.immutable import refuse_what_cannot_change
+from fabric.cluster.limits import NeighborLimit
 from fabric.cluster.lock import held
 from fabric.cluster.mark import Mark
 from fabric.cluster.places import Places
@@ -86,10 +87,13 @@ def neighbors(topology: Topology) -> int:
     return registry.load(topology.network.plugin).neighbors(chosen.network.config(), chosen.all_facts())
 
 
-def begin(topology: Topology, features: Collection[str] = ()) -> Begun:
+def begin(
+    topology: Topology, features: Collection[str] = (), neighbors: int = 0, *, tune: bool = False
+) -> Begun:
     """Ask for the cluster and see that a supervisor runs; returns before anything is up.
 
     `features`: the optional ones that preflight found; a running cluster keeps those it began with.
+    `neighbors`: ARP entries that it will have, for which `tune` raises the machine's limit.
     Must be called before the caller starts threads or an event loop: it forks.
     """
     places = Places(topology.name)
@@ -100,6 +104,7 @@ def begin(topology: Topology, features: Collection[str] = ()) -> Begun:
             refuse_what_cannot_change(topology, before, spec)
         places.make()
         Mark(topology.name).make()
+        NeighborLimit().claim(topology.name, neighbors, tune=tune)
         if spec != before:
             specs.write(places.spec, spec)
         running = recorded(places).get("supervisor", (0, 0))[0]

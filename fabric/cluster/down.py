@@ -10,6 +10,7 @@ import contextlib
 import shutil
 
 from fabric.cluster import lock
+from fabric.cluster.limits import NeighborLimit
 from fabric.cluster.mark import PARENT, Mark, marked_clusters, mount_point
 from fabric.cluster.places import Places, known_clusters, run_root, state_root
 
@@ -24,6 +25,7 @@ def down(name: str) -> bool:
         for folder in (places.run, places.state):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
+    NeighborLimit().release(name, all_clusters())
     _remove_empty_roots()
     return found
 

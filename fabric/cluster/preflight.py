@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from fabric.cluster import spec as specs
 from fabric.cluster.down import all_clusters
+from fabric.cluster.limits import NEIGHBORS
 from fabric.cluster.overview import glance
 from fabric.cluster.size import BRIDGE_PORTS_MAX, Size
 from fabric.errors import FabricError
@@ -29,7 +30,6 @@ OPTIONAL = frozenset({"ipip", "tun", "netem"})
 """Features that a cluster can be without, and whose presence it wants to know."""
 LINKS_SHOWN_MAX = 3
 _ARP = "ARP entries, one pool for all namespaces"
-_THRESHOLD = "net.ipv4.neigh.default.gc_thresh3"
 _TOOLS = {
     "iptables-save": "iptables",
     "ipset": "ipset",
@@ -64,12 +64,17 @@ class Judgement:
     warnings: list[Finding]
     features: frozenset[str]
     """Those of the optional ones that this kernel has."""
+    neighbors: int = 0
+    """ARP entries that the cluster will have, the network's own among them."""
 
 
-def check(topology: Topology, required: frozenset[str], neighbors: int = 0) -> Judgement:
+def check(
+    topology: Topology, required: frozenset[str], neighbors: int = 0, *, tune: bool = False
+) -> Judgement:
     """Judge the host for a topology; FabricError names everything that is missing, with its remedy.
 
-    `neighbors`: ARP entries that the network itself has all the time.
+    `neighbors`: ARP entries that the network itself has all the time. With `tune` their limit is raised
+    later, and not judged.
 
     `required` has features by doctor's names (of `ipip|tun` one must be there), and tools that only some
     topologies need: `bird`.
@@ -80,12 +85,24 @@ def check(topology: Topology, required: frozenset[str], neighbors: int = 0) -> J
     tools = _TOOLS | {tool: package for tool, package in _SOME_TOOLS.items() if tool in required}
     missing += [str(finding) for finding in _tools(tools) if finding.level == "error"]
     size = Size.of(wiring, sum(manifest.object["kind"] == "Pod" for manifest in topology.manifests))
-    most = _at_least(_THRESHOLD, _ARP, neighbors, _more_neighbors(size), "the network alone")
-    missing += [str(most)] if most.level != "ok" else []
+    missing += [] if tune else _too_few_neighbors(size, neighbors)
     if missing:
         raise FabricError("this host lacks what the topology needs:\n  " + "\n  ".join(missing))
-    warnings = [finding for finding in _limits(size) if finding.level != "ok"]
-    return Judgement(warnings, frozenset(it for it in OPTIONAL if it in features and features[it].present))
+    warnings = [
+        finding
+        for finding in _limits(size)
+        if finding.level != "ok" and not (tune and finding.name == NEIGHBORS)
+    ]
+    present = frozenset(it for it in OPTIONAL if it in features and features[it].present)
+    return Judgement(warnings, present, size.neighbors + neighbors)
+
+
+def _too_few_neighbors(size: Size, network: int) -> list[str]:
+    """Say that the table is too small for network or pods, whose pairs would fail at random."""
+    remedy = _more_neighbors(size, network)
+    alone = _at_least(NEIGHBORS, _ARP, network, remedy, "the network alone")
+    whole = _at_least(NEIGHBORS, _ARP, size.neighbors_min(network), remedy, f"this with {size.pods} pods")
+    return [str(next(it for it in (alone, whole) if it.level != "ok"))] if whole.level != "ok" else []
 
 
 def _missing(choice: str, features: Mapping[str, Feature], wiring: Wiring) -> str:
@@ -121,7 +138,7 @@ def _tools(wanted: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _limits(size: Size) -> Iterator[Finding]:
-    yield _at_least(_THRESHOLD, _ARP, size.neighbors, _more_neighbors(size))
+    yield _at_least(NEIGHBORS, _ARP, size.neighbors, _more_neighbors(size))
     if size.ports > BRIDGE_PORTS_MAX:
         what = f"a bridge has {BRIDGE_PORTS_MAX} ports; needed: {size.ports}"
         yield Finding("bridge ports", "error", what, "use more nodes with fewer pods each")
@@ -151,8 +168,9 @@ def _limits(size: Size) -> Iterator[Finding]:
     )
 
 
-def _more_neighbors(size: Size) -> str:
-    return f"sudo sysctl -w {_THRESHOLD}={_round_up(size.neighbors)}"
+def _more_neighbors(size: Size, network: int = 0) -> str:
+    limit = _round_up(size.neighbors + network)
+    return f"sudo sysctl -w {NEIGHBORS}={limit}, or fabric up --tune, which puts it back at the last down"
 
 
 def _at_least(name: str, of: str, needed: int, remedy: str, who: str = "this") -> Finding:

@@ -11,7 +11,8 @@ from fabric.topology.wiring import Wiring
 
 BRIDGE_PORTS_MAX = 1024
 """BR_MAX_PORTS of the kernel."""
-NEIGHBORS_PER_POD = 4
+NEIGHBORS_PER_POD_MIN, NEIGHBORS_PER_POD = 2, 4
+"""A pod and its node know each other; pods on a bridge know those that they talk to, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Size:
     pods: int
     ports: int
     """Of the bridge that has the most."""
+    mesh: int
+    """ARP entries of nodes and routers for each other, when all of them talk."""
     neighbors: int
     """ARP entries that there may be at once: a mesh of each segment's nodes, and each pod with those it talks
     to. The entries that Flannel writes for its VTEPs are permanent, and Linux does not count them."""
@@ -31,20 +34,25 @@ class Size:
     def flat(cls, nodes: int, pods: int) -> Size:
         """A cluster whose nodes are all on one switch."""
         ports = max(nodes + 1, _most_pods(nodes, pods))
-        return cls(nodes + 2, pods, ports, nodes * (nodes - 1) + NEIGHBORS_PER_POD * pods)
+        mesh = nodes * (nodes - 1)
+        return cls(nodes + 2, pods, ports, mesh, mesh + NEIGHBORS_PER_POD * pods)
+
+    def neighbors_min(self, network: int) -> int:
+        """ARP entries without which it cannot work, `network` of them the pod network's own."""
+        return max(network, self.mesh) + NEIGHBORS_PER_POD_MIN * self.pods
 
     @classmethod
     def of(cls, wiring: Wiring, pods: int) -> Size:
         """A cluster on that graph."""
         nodes = len(wiring.of_role("host")) - 1
+        mesh = sum(map(_mesh, segments(wiring))) + 2 * len(list(routed(wiring)))
         bridges = [_bridged(wiring, it.name) for it in wiring.of_role("switch", "router")]
         return cls(
             hosts=len(wiring.devices),
             pods=pods,
             ports=max(*bridges, _most_pods(nodes, pods)),
-            neighbors=sum(map(_mesh, segments(wiring)))
-            + 2 * len(list(routed(wiring)))
-            + NEIGHBORS_PER_POD * pods,
+            mesh=mesh,
+            neighbors=mesh + NEIGHBORS_PER_POD * pods,
         )
 
 

@@ -9,7 +9,7 @@ from fabric.cluster.size import Size
 from fabric.errors import FabricError
 from fabric.kernel.features import Feature
 from fabric.topology.load import loads
-from fabric.topology.model import Underlay
+from fabric.topology.model import Manifest, Underlay
 
 TOPOLOGY = loads(
     "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
@@ -51,6 +51,18 @@ def test_more_neighbors_than_the_kernel_keeps_are_an_error_before_anything_is_bu
     words = f"{name}: {limit} ARP entries, .*; the network alone needs {limit + 1}; sudo sysctl -w {name}="
     with pytest.raises(FabricError, match=words):
         preflight.check(TOPOLOGY, frozenset({"vxlan"}), limit + 1)
+
+
+def test_pods_that_the_arp_table_cannot_hold_are_an_error_that_tuning_lifts(features):
+    limit = int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-1"}}
+    many = replace(TOPOLOGY, manifests=(Manifest(pod, "t.yaml:1"),) * (limit // 2 + 1))
+    words = rf"{limit} ARP entries, .*; this with {limit // 2 + 1} pods needs \d+; sudo sysctl .*fabric up"
+    with pytest.raises(FabricError, match=words):
+        preflight.check(many, frozenset({"vxlan"}))
+    judgement = preflight.check(many, frozenset({"vxlan"}), tune=True)
+    assert judgement.neighbors >= 2 * limit
+    assert "net.ipv4.neigh.default.gc_thresh3" not in {finding.name for finding in judgement.warnings}
 
 
 def test_of_two_ways_one_is_enough(features):

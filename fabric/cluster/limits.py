@@ -1,0 +1,97 @@
+"""The one limit of the machine that a cluster may raise: how many ARP entries all namespaces have together.
+
+`up --tune` writes a claim into a file before it raises the limit; `down` takes the cluster's claim away, and
+the last one puts back what was there before. The file says all that must be known, so a kill at any moment,
+or clusters that come and go in any order, leave nothing raised for ever. A limit that somebody else changed
+meanwhile is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from fabric.cluster.lock import held
+from fabric.cluster.places import run_root
+from fabric.errors import FabricError
+
+NEIGHBORS = "net.ipv4.neigh.default.gc_thresh3"
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """Who needs how many entries, and what the limit was before anybody did."""
+
+    before: int
+    raised: int
+    needs: dict[str, int] = {}
+
+
+class NeighborLimit:
+    """The limit of one machine, and the file with the claims on it."""
+
+    def __init__(self, folder: Path | None = None, value: Path | None = None) -> None:
+        folder = folder or run_root()
+        self._file = folder / ".neighbors.json"
+        self._lock = folder / ".neighbors.lock"
+        self._value = value or Path("/proc/sys", *NEIGHBORS.split("."))
+
+    def claim(self, cluster: str, entries: int, *, tune: bool) -> None:
+        """Raise the limit so that this cluster has its entries beside the others.
+
+        Without `tune` nothing is raised, but where others raised it already, the cluster joins them, and
+        keeps its entries when they go.
+        """
+        with held(self._lock):
+            claims = self._read()
+            if claims is None and not tune:
+                return
+            now = self._limit()
+            claims = claims or Claims(now, now)
+            needs = claims.needs | {cluster: entries}
+            raised = _power_of_two(sum(needs.values())) if tune else claims.raised
+            raised = max(raised, claims.raised, now)
+            self._write(Claims(claims.before, raised, needs))
+            if raised > now:
+                self._set(raised)
+
+    def release(self, cluster: str, alive: Collection[str]) -> None:
+        """Take the cluster's claim away; `alive` are all that there still are. Nothing is no error."""
+        if not self._file.exists():
+            return
+        with held(self._lock):
+            claims = self._read()
+            if claims is None:
+                return
+            left = {name: need for name, need in claims.needs.items() if name != cluster and name in alive}
+            if left:
+                self._write(Claims(claims.before, claims.raised, left))
+                return
+            if self._limit() == claims.raised != claims.before:
+                self._set(claims.before)
+            self._file.unlink()
+
+    def _limit(self) -> int:
+        return int(self._value.read_text())
+
+    def _set(self, limit: int) -> None:
+        try:
+            self._value.write_text(str(limit))
+        except OSError as error:
+            raise FabricError(f"cannot set {NEIGHBORS} to {limit}: {error.strerror}") from None
+
+    def _read(self) -> Claims | None:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Claims)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def _write(self, claims: Claims) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(claims))
+        fresh.replace(self._file)
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(10, (number - 1).bit_length())
