@@ -4,8 +4,8 @@
     release  affinity pendingDeletion → block deleted (or, in use, disowned) → affinity deleted
 
 Every step compares the affinity as well as the block, so that whoever comes second finds his step refused:
-at any revision a confirmed affinity has its block. A claim or release that was cut anywhere is finished by
-the next claim or release of that block.
+at any revision a confirmed affinity has its block, and a node's block that node's affinity. A claim or
+release that was cut anywhere is finished by the next claim or release of that block.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ async def release(
     """
     affinity = await read_affinity(store, host, cidr)
     block = await read_block(store, cidr)
+    unchanged = [ModRevision(keys.block(cidr), block.revision)]
     if block.value is not None and block.value.host == host:
         changed = revision is not None and block.revision != revision
         if changed or (only_empty and not block.value.is_empty):
@@ -71,11 +72,11 @@ async def release(
         marked = await _mark(store, host, cidr, PENDING_DELETION, affinity, block)
         if marked is None or not await _drop(store, host, block.value, marked, block.revision):
             return False
-        affinity = marked
+        affinity, unchanged = marked, []
     if not affinity.revision:
         return True
     key = keys.affinity(host, cidr)
-    return (await store.txn([ModRevision(key, affinity.revision)], [Delete(key)])).succeeded
+    return (await store.txn([ModRevision(key, affinity.revision), *unchanged], [Delete(key)])).succeeded
 
 
 async def release_host(store: Store, host: str) -> None:
@@ -137,7 +138,7 @@ async def _try_claim(store: Store, host: str, cidr: IPNetwork, clock: Clock) -> 
     affinity = await read_affinity(store, host, cidr)
     block = await read_block(store, cidr)
     if block.value is not None and block.value.host != host:
-        await _give_up(store, host, cidr, affinity)
+        await _give_up(store, host, cidr, affinity, block)
     if affinity.value == CONFIRMED and block.value is not None:
         return Claim(block.value, block.revision, affinity.revision)
     pending = await _mark(store, host, cidr, PENDING, affinity, block)
@@ -154,10 +155,13 @@ async def _try_claim(store: Store, host: str, cidr: IPNetwork, clock: Clock) -> 
     return Claim(block.value, block.revision, confirmed.revision)
 
 
-async def _give_up(store: Store, host: str, cidr: IPNetwork, affinity: Record[str | None]) -> None:
+async def _give_up(
+    store: Store, host: str, cidr: IPNetwork, affinity: Record[str | None], block: Record[Block | None]
+) -> None:
     key = keys.affinity(host, cidr)
     if affinity.revision:
-        await store.txn([ModRevision(key, affinity.revision)], [Delete(key)])
+        unchanged = [ModRevision(key, affinity.revision), ModRevision(keys.block(cidr), block.revision)]
+        await store.txn(unchanged, [Delete(key)])
     raise BlockTaken(f"block {cidr} does not belong to {host}")
 
 

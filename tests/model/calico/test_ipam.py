@@ -6,7 +6,7 @@ import asyncio
 import random
 from ipaddress import IPv4Address
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.calico_ipam import WatchedStore, calls_left, noon_clock, owner, pool, put_resources
 from support.virtual_time import VirtualTimeLoop
@@ -140,7 +140,19 @@ async def play(steps, seed: int, strict: bool) -> None:
     await cluster.drain()
 
 
+A_RELEASE_BEHIND_A_CLAIM = [
+    ("add", "node-3", 1),
+    ("add", "node-2", 1),
+    ("tunnel", "node-1", None),
+    ("wait", 0.05, None),
+    ("tunnel", "node-3", None),
+    ("lose_node", "node-2", 5),
+    ("tunnel", "node-2", None),
+]
+
+
 @settings(max_examples=150, deadline=None)
+@example(A_RELEASE_BEHIND_A_CLAIM, 401, False)
 @given(st.lists(step, max_size=30), st.integers(0, 1000), st.booleans())
 def test_no_interleaving_gives_an_address_twice_or_loses_one(steps, seed, strict):
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import combinations
 
 import pytest
 from support.calico_ipam import WatchedStore, noon_clock, owner, pool, put_resources
 from support.deaths import Coin, died
 
+from calico.ipam.affinities import claim, release_host
 from calico.ipam.allocator import Ipam
 from calico.ipam.candidates import Wish
 from calico.ipam.check import Use, check
@@ -82,6 +84,41 @@ async def test_a_reclaim_that_dies_anywhere_leaves_a_block_that_somebody_can_use
         if not dead:
             break
     assert calls > 18
+
+
+class Turns:
+    """Store calls of two tasks, one at a time: `"ABBA"` says whose turn it is; what is left over goes on."""
+
+    def __init__(self, order: str) -> None:
+        self._times = {name: [i for i, turn in enumerate(order) if turn == name] for name in "AB"}
+
+    def random(self) -> float:
+        return 1.0
+
+    def choice(self, _) -> float:
+        task = asyncio.current_task()
+        times = self._times.get(task.get_name(), [])
+        return times.pop(0) - asyncio.get_running_loop().time() if times else 0.0
+
+
+@pytest.mark.parametrize("places", list(combinations(range(9), 4)), ids=lambda it: "".join(map(str, it)))
+@pytest.mark.parametrize("releaser", ["node-1", "node-2"])
+async def test_a_claim_and_a_release_of_one_block_fit_together_in_any_order(places, releaser):
+    """The store looks after each write: a block with a node has that node's affinity."""
+    store, clock, cidr = (
+        WatchedStore(Turns("")),
+        noon_clock(),
+        next(iter(POOL.spec.cidr.subnets(new_prefix=30))),
+    )
+    await put_resources(store, POOL)
+    if releaser == "node-2":
+        await claim(store, releaser, cidr, clock)
+    store._rng = Turns("".join("B" if place in places else "A" for place in range(9)))
+    claiming = asyncio.create_task(claim(store, "node-1", cidr, clock), name="A")
+    releasing = asyncio.create_task(release_host(store, releaser), name="B")
+    found = await asyncio.gather(claiming, releasing, return_exceptions=True)
+    assert not [one for one in found if isinstance(one, AssertionError)]
+    await sound(store)
 
 
 @pytest.mark.parametrize("before", [True, False])
