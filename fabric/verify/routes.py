@@ -36,6 +36,13 @@ WRITERS: Mapping[int, str] = {
     80: "felix",
 }
 """rtm_protocol, as /etc/iproute2/rt_protos has it; 3 is what a tool writes that says nothing, 80 Calico's."""
+_DEVICES: Mapping[str, str] = {
+    "vxlan.calico": "felix",
+    "vxlan-v6.calico": "felix",
+    "flannel.1": "flanneld",
+    "flannel-v6.1": "flanneld",
+}
+"""Devices of the plugins, and who writes routes through them without saying so."""
 _TABLES = ("master4", "master6")
 
 
@@ -73,7 +80,12 @@ class Line:
 
     @property
     def written_by(self) -> str:
-        return WRITERS.get(self.route.proto, f"protocol {self.route.proto}")
+        """Return the writer: by protocol; where that says nothing, by a device that one plugin writes to."""
+        writer = WRITERS.get(self.route.proto, f"protocol {self.route.proto}")
+        device = self.route.dev or ""
+        if writer == "boot" and self.route.via is None and device.startswith("cali"):
+            return "felix"
+        return _DEVICES.get(device, writer) if writer == "boot" else writer
 
     @property
     def taken(self) -> tuple[Offer, ...]:

@@ -43,6 +43,8 @@ class HttpApi:
                     request.transport.close()  # type: ignore[union-attr]
                     return response
                 await response.write(chunk)
+        except ConnectionResetError:
+            pass  # The client has left.
         finally:
             self.watching -= 1
         return response

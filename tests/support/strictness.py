@@ -6,6 +6,7 @@ loop), and the component lives on. In tests nothing of the kind may happen, unle
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class _Bugs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        is_bug = error is not None and not isinstance(error, FabricError)
+        is_bug = error is not None and not isinstance(error, FabricError | asyncio.CancelledError)
         # Parking is off in tests: whoever turns it on is about it.
         is_bug = is_bug and f" {parking.MARK} " not in record.getMessage()
         if is_bug and record.name.partition(".")[0] in LOGGERS:

@@ -45,13 +45,9 @@ IMPORT = f"if bgp_local_pref > {preference(NORMAL)} then preference = {OVERRIDIN
 EXPORT = f"if source != RTS_BGP then bgp_local_pref = {preference(NORMAL)};"
 """Before the filters of an export: this node's own routes have the normal priority."""
 
-METRIC = 32
-"""BIRD's usual metric, for every other route."""
-
 KERNEL = (
-    f"krt_metric = {METRIC};\n"
     f"if source = RTS_BGP && bgp_local_pref > {2**30} && bgp_local_pref != {preference(NORMAL)} then\n"
     f"    krt_metric = {PREFERENCE_MAX} - bgp_local_pref;"
 )
-"""In the kernel's filter: a priority that a filter set is the route's metric. BIRD lets filters set metrics
-where the kernel protocol itself has `metric 0`."""
+"""In the kernel's filter: a priority that a filter set is the route's metric; every other route has none, as
+the kernel protocol's `metric 0` says."""

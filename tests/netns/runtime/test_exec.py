@@ -39,7 +39,9 @@ async def test_standard_input_arrives(shell: PodShell):
 
 async def test_a_terminal_is_one_and_has_a_size(shell: PodShell):
     started = await shell.start("sleep", "1000")
-    session = await shell.client.exec(started.id, ["sh", "-c", "tty; read go; stty size"], tty=True)
+    # A size may come at any time: a program asks again when it is told that there is another.
+    script = "tty; read go; while [ \"$(stty size)\" != '33 99' ]; do sleep 0.05; done; stty size"
+    session = await shell.client.exec(started.id, ["timeout", "10", "sh", "-c", script], tty=True)
     assert session.terminal is not None
     await session.resize(33, 99)
     os.write(session.terminal, b"go\n")
