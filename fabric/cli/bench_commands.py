@@ -15,7 +15,7 @@ from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
 from fabric.cli import output
 from fabric.cli.choice import need_root
-from fabric.cli.output import Format, Output
+from fabric.cli.output import Format, Output, camel
 from fabric.cluster.size import Size
 from fabric.errors import BadInput, Problem
 
@@ -50,7 +50,7 @@ def up(
         for nodes, pods in wanted:
             found.append(measure(nodes, pods, runs=runs, with_mininet=mininet, say=_say))
     if format in (Format.json, Format.yaml):
-        output.data([entry.as_json() for entry in found], format)
+        output.data(camel([entry.as_json() for entry in found]), format)
         return
     _print(found)
 
@@ -90,7 +90,7 @@ def bgp(
             )
             found.append(times)
     if format in (Format.json, Format.yaml):
-        output.data([entry.as_json() for entry in found], format)
+        output.data(camel([entry.as_json() for entry in found]), format)
         return
     header = "NODES SHAPE SESSIONS CONVERGED_S CPU_S PSS_MIB KILLED_S SILENT_S HOLD_S"
     output.table(header.split(" "), [_bgp_row(entry) for entry in found])

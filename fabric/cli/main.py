@@ -6,10 +6,11 @@ Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+import fabric
 from fabric.cli import commands
 from fabric.errors import BadInput, FabricError
 
@@ -23,8 +24,19 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"fabric {fabric.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
     """A Kubernetes pod network, whole, on one Linux machine: real packets, real daemons, real kubectl."""
 
 
@@ -37,8 +49,8 @@ def main() -> NoReturn:
         _fail(2, *(f"error: {problem}" for problem in error.problems))
     except FabricError as error:
         _fail(1, f"error: {error}")
-    except KeyboardInterrupt:
-        _fail(130, "interrupted")
+    except KeyboardInterrupt as interrupt:
+        _fail(130, " ".join(("interrupted", *map(str, interrupt.args))).strip())
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(0)

@@ -57,7 +57,12 @@ def up(
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
     begun = bring_up.begin(topology, judgement.features, judgement.neighbors, tune=tune)
-    settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
+    name = begun.spec.name
+    try:
+        settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
+    except KeyboardInterrupt:
+        what = f"cluster {name} goes on coming up; fabric status {name} shows it, fabric down {name} ends it"
+        raise KeyboardInterrupt(f"({what})") from None
     _summary(begun, settled, matrix, stages, time.monotonic() - began, format)
 
 

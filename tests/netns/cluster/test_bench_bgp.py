@@ -14,10 +14,10 @@ def test_a_cluster_is_timed_and_taken_down(shape, sessions):
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["nodes"], found["shape"], found["sessions"]) == (4, shape, sessions)
-    assert 0.5 < found["converged_seconds"] < 10
-    assert found["killed_seconds"] < 1, "its sessions broke"
-    assert 1 < found["silent_seconds"] < 10, "three keepalives were missed"
-    assert found["cpu_seconds"] > 0 and found["pss_mib"] > 1
+    assert 0.5 < found["convergedSeconds"] < 10
+    assert found["killedSeconds"] < 1, "its sessions broke"
+    assert 1 < found["silentSeconds"] < 10, "three keepalives were missed"
+    assert found["cpuSeconds"] > 0 and found["pssMib"] > 1
     assert not [
         it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
     ]
