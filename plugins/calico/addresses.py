@@ -1,7 +1,7 @@
 """The sources of pods' addresses: Calico's IPAM, or host-local over a subnet that a file names.
 
-Both are asked by the pod's UID and give the same answer again. With IPAM the handle is Calico's,
-`k8s-pod-network.<uid>`, and annotations of the pod or its namespace may name pools or an address.
+Both are asked by the id of the pod's sandbox and give the same answer again. With IPAM the handle is
+`k8s-pod-network.<container id>`, and annotations of the pod or its namespace may name pools or an address.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from calico.annotations import Asked, asked
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
 from calico.ipam.candidates import Wish
+from calico.node_files import NETWORK
 from calico.resources.datastore import listed
 from calico.resources.pools import IPPool
 from fabric.api.kinds import NAMESPACE
@@ -26,8 +27,6 @@ from fabric.netstate.objects import IPAddress, IPNetwork
 from fabric.plugin.contract import PodRef
 from fabric.plugin.host_local import HostLocal
 
-NETWORK = "k8s-pod-network"
-
 
 class Addresses(Protocol):
     """Gives a pod its addresses, and takes them back."""
@@ -36,18 +35,18 @@ class Addresses(Protocol):
         """The pod's addresses, given now or before; FabricError when there is none."""
         ...
 
-    async def release(self, uid: str) -> None:
+    async def release(self, container: str) -> None:
         """Take back what the pod has; nothing is no error."""
         ...
 
     async def held(self) -> frozenset[str]:
-        """UIDs of pods that have an address by this node, as far as this node can tell cheaply."""
+        """Sandboxes that have an address by this node, as far as this node can tell cheaply."""
         ...
 
 
-def handle_of(uid: str) -> str:
-    """The IPAM handle of a pod."""
-    return f"{NETWORK}.{uid}"
+def handle_of(container: str) -> str:
+    """The IPAM handle of a pod's sandbox."""
+    return f"{NETWORK}.{container}"
 
 
 class IpamAddresses:
@@ -58,7 +57,7 @@ class IpamAddresses:
         self._client = client
 
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
-        handle = handle_of(ref.uid)
+        handle = handle_of(ref.sandbox_id)
         found = await self._ipam.addresses(handle)
         if found:
             await self._ipam.release_addresses(found[1:], handle)  # Two agents of the node gave it one each.
@@ -79,8 +78,8 @@ class IpamAddresses:
         except NotFound:
             return {"metadata": {"name": name}}
 
-    async def release(self, uid: str) -> None:
-        await self._ipam.release_handle(handle_of(uid))
+    async def release(self, container: str) -> None:
+        await self._ipam.release_handle(handle_of(container))
 
     async def held(self) -> frozenset[str]:
         """Of addresses of this node's own blocks; who borrowed elsewhere is left to the collector."""
@@ -99,11 +98,11 @@ class FileAddresses:
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
         subnet = self._subnet()
         with _as_refusals():
-            return self._local.allocate(ref.uid, ref.device, (subnet,))
+            return self._local.allocate(ref.sandbox_id, ref.device, (subnet,))
 
-    async def release(self, uid: str) -> None:
+    async def release(self, container: str) -> None:
         with _as_refusals():
-            self._local.release(uid)
+            self._local.release(container)
 
     async def held(self) -> frozenset[str]:
         return self._local.owners()

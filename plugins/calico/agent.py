@@ -24,7 +24,9 @@ from calico.felix.node_state import NodeState
 from calico.felix.site import Site
 from calico.felix.tunnel_watch import TunnelWatch
 from calico.ipam.allocator import Ipam
+from calico.kube_annotations import KubeAnnotations
 from calico.kube_labels import KubeLabels
+from calico.node_files import NodeFiles, conflist
 from calico.registration import Registration
 from calico.resources.bgp_configuration import effective as effective_bgp
 from calico.resources.endpoints import ClusterInformation
@@ -54,6 +56,9 @@ class CalicoAgent:
         clock, facts, store = LoopClock(), context.facts, context.store
         ipam = Ipam(store, clock, facts.name, node_labels=self._labels)
         self._file = FileAddresses(context.root, settings.subnet_file) if settings.subnet_file else None
+        configured = conflist(facts.name, context.config.mtu, own_addresses=self._file is None)
+        service_cidr = next(iter(context.config.service_cidrs), None)
+        self._files = NodeFiles(context.root, facts.name, service_cidr, configured)
         self._cni = Cni(
             facts.name,
             context.root,
@@ -63,10 +68,11 @@ class CalicoAgent:
             self._file or IpamAddresses(ipam, context.client),
             self._pod_mtu,
             self._refuse_new_pods,
+            configured,
         )
-        tunnels_from = None if self._file else ipam
+        own = (ipam, KubeAnnotations(context.client, facts.name)) if self._file is None else (None, None)
         self._registration = Registration(
-            store, clock, facts, settings.rules, tunnels_from, lambda: kube.of(facts.name)
+            store, clock, facts, settings.rules, own[0], lambda: kube.of(facts.name), own[1]
         )
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
         owner = ownership.owner(ownership.Told(lambda: self._protocols, self._is_external))
@@ -109,6 +115,7 @@ class CalicoAgent:
         ]
         try:
             mtu = self._pod_mtu()
+            self._files.install(mtu)
         except FabricError as error:
             troubles.append(str(error))
             mtu = 0

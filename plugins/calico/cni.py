@@ -1,9 +1,9 @@
-"""ADD, CHECK, DEL and GC of one node, as Calico's CNI plugin has them.
+"""Calico's CNI plugin on one node: ADD, CHECK, DEL and GC.
 
-ADD gives the pod its address, writes its WorkloadEndpoint (the datastore's record of where it is), and keeps
-its result in the node's own files, so that CHECK needs no store and pods are repaired while it is away. DEL
-takes the endpoint, the address, and the file last: it is what says that something is left. Cut anywhere,
-either is completed by the next.
+ADD gives the pod its address, writes its WorkloadEndpoint (the datastore's record of where it is), tells of
+both on the pod, and keeps its result in the node's own files, so that CHECK needs no store and pods are
+repaired while it is away. DEL takes the endpoint, the address, and the file last: it is what says that
+something is left. Cut anywhere, either is completed by the next.
 
 An endpoint that somebody deletes comes back: an address without one would be taken for a leak, and given to
 another pod.
@@ -23,12 +23,11 @@ from calico.resources.endpoints import EndpointPort, WorkloadEndpoint, endpoint_
 from calico.resources.readers import NAME_LENGTH_MAX
 from calico.results import Result, Results
 from fabric.api.kinds import POD
-from fabric.api.objects import Object, labels_of, uid_of
+from fabric.api.objects import Object, labels_of, sandbox_id, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, NotFound
 from fabric.netstate.objects import IPAddress, IPNetwork
-from fabric.netstate.port import pod_namespace
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
@@ -40,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Cni:
-    """One node's pods."""
+    """The CNI plugin on one node."""
 
     def __init__(
         self,
@@ -52,10 +51,11 @@ class Cni:
         addresses: Addresses,
         mtu: Callable[[], int],
         refuse_new: Callable[[], None] = lambda: None,
+        conflist: str = "",
     ) -> None:
         """`mtu` says what pods get, `refuse_new` why none may come now; both by a FabricError."""
         self._node = node
-        self._results = Results(root)
+        self._results = Results(root, conflist)
         self._store = store
         self._client = client
         self._clock = clock
@@ -69,8 +69,8 @@ class Cni:
     def has_address(self, address: IPNetwork) -> bool:
         """True where a pod of this node was given the address (a network of one), and has not ended."""
         if self._held is None:
-            found = {uid: self._results.kept(uid) for uid in self._results.uids()}
-            self._held = {uid: result.ips for uid, result in found.items() if result is not None}
+            found = {container: self._results.kept(container) for container in self._results.containers()}
+            self._held = {name: result.ips for name, result in found.items() if result is not None}
         is_one = address.prefixlen == address.max_prefixlen
         return is_one and any(address.network_address in ips for ips in self._held.values())
 
@@ -95,10 +95,12 @@ class Cni:
             raise FabricError(f"pod {ref.namespace}/{ref.name} is not {ref.uid} any more but {uid_of(pod)}")
         found = await self._addresses.assign(ref, pod)
         await workloads.write(self._store, self._clock, _endpoint(self._node, name, ref, pod, found))
-        self._results.keep(ref.uid, Result(ref.namespace, ref.name, found, mtu))
+        await self._annotate(ref, found)
+        mac = endpoints.mac_of(ref.uid)
+        self._results.keep(Result(ref.namespace, ref.name, ref.uid, found, mtu, mac))
         if self._held is not None:
-            self._held[ref.uid] = found
-        attached = self._attached[ref.uid] = endpoints.attachment(ref, found, mtu)
+            self._held[ref.sandbox_id] = found
+        attached = self._attached[ref.sandbox_id] = endpoints.attachment(ref, found, mtu)
         return attached
 
     async def check(self, ref: PodRef) -> Attachment | None:
@@ -106,37 +108,40 @@ class Cni:
 
         It is what ADD said, also after pools have changed: a pod keeps its MTU until it is made anew.
         """
-        known = self._attached.get(ref.uid)
-        if known is None and (kept := self._results.kept(ref.uid)) is not None:
-            known = self._attached[ref.uid] = endpoints.attachment(ref, kept.ips, kept.mtu)
+        container = ref.sandbox_id
+        known = self._attached.get(container)
+        if known is None and (kept := self._results.kept(container)) is not None:
+            known = self._attached[container] = endpoints.attachment(ref, kept.ips, kept.mtu)
         return known
 
     async def delete(self, ref: PodRef) -> None:
         """Release everything of the pod; nothing is no error. Its UID is enough."""
+        container = ref.sandbox_id
         if ref.name and ref.namespace:
-            await self._release(ref.uid, ref.namespace, endpoint_name(self._node, ref.name, ref.device))
+            await self._release(container, ref.namespace, endpoint_name(self._node, ref.name, ref.device))
             return
         for workload in await workloads.of_node(self._store, self._node):
-            if workload.uid == ref.uid:
-                await self._release(ref.uid, workload.namespace, workload.name)
-        await self._release(ref.uid)
+            if workload.container == container:
+                await self._release(container, workload.namespace, workload.name)
+        await self._release(container)
 
     async def collect(self, alive: frozenset[str]) -> None:
-        """Release everything of pods that are not in `alive`."""
+        """Release everything of pods whose UIDs are not in `alive`."""
+        containers = frozenset(map(sandbox_id, alive))
         for workload in await workloads.of_node(self._store, self._node):
-            if workload.uid and workload.uid not in alive:
-                await self._release(workload.uid, workload.namespace, workload.name)
-        known = self._results.uids() | self._attached.keys() | await self._addresses.held()
-        for uid in sorted(known - alive):
-            await self._release(uid)
+            if workload.container and workload.container not in containers:
+                await self._release(workload.container, workload.namespace, workload.name)
+        known = self._results.containers() | self._attached.keys() | await self._addresses.held()
+        for container in sorted(known - containers):
+            await self._release(container)
 
     async def restore(self) -> None:
         """Write again what endpoints are missing of pods that were added and are the API's still."""
-        for uid in sorted(self._results.uids()):
-            result = self._results.kept(uid)
+        for container in sorted(self._results.containers()):
+            result = self._results.kept(container)
             if result is None:
                 continue
-            ref = PodRef(result.namespace, result.pod, uid, pod_namespace(uid))
+            ref = result.ref
             if not await workloads.is_there(self._store, ref.namespace, self._endpoint_name(ref)):
                 await self._restore(ref, result)
 
@@ -145,30 +150,38 @@ class Cni:
             pod = await self._client.get(POD, ref.name, ref.namespace)
         except NotFound:
             return
-        if uid_of(pod) != ref.uid or self._is_ending(ref.uid):
+        if uid_of(pod) != ref.uid or self._is_ending(ref.sandbox_id):
             return
         self._refuse_new()
         name = self._endpoint_name(ref)
         endpoint = _endpoint(self._node, name, ref, pod, result.ips)
         await workloads.write(self._store, self._clock, endpoint)
-        if self._is_ending(ref.uid):
-            await workloads.delete(self._store, ref.namespace, name, ref.uid)
+        if self._is_ending(ref.sandbox_id):
+            await workloads.delete(self._store, ref.namespace, name, ref.sandbox_id)
 
-    def _is_ending(self, uid: str) -> bool:
-        return uid in self._ending or self._results.kept(uid) is None
+    def _is_ending(self, container: str) -> bool:
+        return container in self._ending or self._results.kept(container) is None
 
-    async def _release(self, uid: str, namespace: str = "", name: str = "") -> None:
-        self._ending.add(uid)
+    async def _annotate(self, ref: PodRef, addresses: tuple[IPAddress, ...]) -> None:
+        """Tell on the pod what its sandbox and its addresses are, as Calico's plugin does."""
+        networks = ",".join(str(ip_network(address)) for address in addresses)
+        told = {"containerID": ref.sandbox_id, "podIP": networks.split(",")[0], "podIPs": networks}
+        annotations = {f"cni.projectcalico.org/{name}": text for name, text in told.items()}
+        patch = {"metadata": {"annotations": annotations}}
+        await self._client.patch(POD, ref.name, patch, namespace=ref.namespace, field_manager="calico")
+
+    async def _release(self, container: str, namespace: str = "", name: str = "") -> None:
+        self._ending.add(container)
         try:
             if name:
-                await workloads.delete(self._store, namespace, name, uid)
-            await self._addresses.release(uid)
-            self._attached.pop(uid, None)
+                await workloads.delete(self._store, namespace, name, container)
+            await self._addresses.release(container)
+            self._attached.pop(container, None)
             if self._held is not None:
-                self._held.pop(uid, None)
-            self._results.forget(uid)
+                self._held.pop(container, None)
+            self._results.forget(container)
         finally:
-            self._ending.discard(uid)
+            self._ending.discard(container)
 
     def _endpoint_name(self, ref: PodRef) -> str:
         name = endpoint_name(self._node, ref.name, ref.device)
@@ -195,7 +208,7 @@ def _endpoint(
         ref.namespace,
         labels=labels,
         node=node,
-        container_id=ref.uid,
+        container_id=ref.sandbox_id,
         pod=ref.name,
         endpoint=ref.device,
         service_account_name=account,

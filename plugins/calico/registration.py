@@ -1,4 +1,4 @@
-"""This node in the datastore: its Node resource, with its address, its labels and its tunnels' addresses.
+"""A node's registration: its own Node resource, with its address, its labels and its tunnels' addresses.
 
 What rules of the topology say (AS number, cluster id) holds for the first registration; later it is the
 user's. Labels follow the Kubernetes Node, as kube-controllers has it: an annotation remembers which came from
@@ -15,13 +15,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Any
 
 from calico.felix.tunnels import mac_of
 from calico.ipam.allocator import Ipam, OutOfAddresses
 from calico.ipam.candidates import NoPool
 from calico.ipam.tunnels import IPIP, TUNNELS, VXLAN, VXLAN_V6, Tunnel, tunnel_address
+from calico.kube_annotations import KubeAnnotations
 from calico.resources import datastore
 from calico.resources.nodes import Node, NodeAddress, NodeBGP, OrchRef
 from calico.settings import NodeRule
@@ -32,7 +32,7 @@ from fabric.plugin.contract import NodeFacts
 from fabric.store.port import Store
 
 KUBE_LABELS = "projectcalico.org/kube-labels"
-NODE_IP = "CalicoNodeIP"
+NODE_IP, INTERNAL_IP = "CalicoNodeIP", "InternalIP"
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 RESYNC_SECONDS = 60.0
 
@@ -50,6 +50,7 @@ class Registration:
         rules: Sequence[NodeRule],
         ipam: Ipam | None,
         kube_labels: Callable[[], Mapping[str, str] | None],
+        kube_annotations: KubeAnnotations | None = None,
     ) -> None:
         """`ipam` is None where tunnels need no addresses of pools; `kube_labels` are None while unknown."""
         self._store = store
@@ -58,6 +59,7 @@ class Registration:
         self._rules = rules
         self._ipam = ipam
         self._kube_labels = kube_labels
+        self._kube_annotations = kube_annotations
         self.last_error = ""
         self._wake = asyncio.Event()
 
@@ -101,6 +103,8 @@ class Registration:
                 await datastore.create(self._store, wanted, self._clock)
             elif wanted != before:
                 await datastore.update(self._store, wanted)
+            if self._kube_annotations is not None:
+                await self._kube_annotations.write(wanted)
             if refusals:
                 raise refusals[0]
             return True
@@ -124,11 +128,12 @@ class Registration:
         own: dict[str, Any] = {"ipv4_address": None, "ipv6_address": None}
         for address in reversed(self._facts.addresses):
             own[f"ipv{address.version}_address"] = address
-        addresses = (NodeAddress(address=ip_network(it.ip), type=NODE_IP) for it in self._facts.addresses)
-        others = (it for it in node.spec.addresses if it.type != NODE_IP)
+        addresses = [NodeAddress(address=str(it), type=NODE_IP) for it in self._facts.addresses]
+        addresses += [NodeAddress(address=str(it.ip), type=INTERNAL_IP) for it in self._facts.addresses]
+        others = (it for it in node.spec.addresses if it.type not in (NODE_IP, INTERNAL_IP))
         spec = replace(
             node.spec,
-            addresses=(*others, *addresses),
+            addresses=(*addresses, *others),
             bgp=replace(node.spec.bgp or NodeBGP(), ipv4_ipip_tunnel_addr=tunnels[IPIP], **own),
             ipv4_vxlan_tunnel_addr=tunnels[VXLAN],
             ipv6_vxlan_tunnel_addr=tunnels[VXLAN_V6],

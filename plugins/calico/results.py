@@ -1,6 +1,6 @@
-"""What ADD answered, kept in the node's own files as CNI's runtimes keep it: one file a pod.
+"""The results of ADD in the node's own files, as CNI's library keeps them: one cniCacheV1 a pod.
 
-    /var/lib/cni/results/k8s-pod-network-<uid>.json   {"namespace", "pod", "ips", "mtu"}
+    /var/lib/cni/results/k8s-pod-network-<container id>-eth0
 
 A file appears and changes in one step: a reader sees all of it or none. One that cannot be read is as good as
 none: ADD is asked again, and finds in the IPAM what the pod has.
@@ -8,76 +8,119 @@ none: ADD is asked again, and finds in the IPAM what the pod has.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
-from calico.addresses import NETWORK
 from calico.ipam.records import NONSENSE
+from calico.node_files import CNI_VERSION, NETWORK
+from calico.resources.endpoints import interface_name
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress
+from fabric.netstate.port import pod_namespace
+from fabric.plugin.contract import PodRef
 
 FOLDER = Path("var/lib/cni/results")
-_PREFIX = f"{NETWORK}-"
+DEVICE = "eth0"
+_PREFIX, _SUFFIX, _NEW = f"{NETWORK}-", f"-{DEVICE}", ".new"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Of one ADD."""
+    """What ADD answered for one pod."""
 
     namespace: str
     pod: str
+    uid: str
     ips: tuple[IPAddress, ...]
     mtu: int
+    mac: str = ""
+
+    @property
+    def ref(self) -> PodRef:
+        return PodRef(self.namespace, self.pod, self.uid, pod_namespace(self.uid))
 
 
 class Results:
-    """Of one node."""
+    """The files of one node."""
 
-    def __init__(self, root: Path) -> None:
-        """`root`: the node's private files."""
+    def __init__(self, root: Path, conflist: str = "") -> None:
+        """`root`: the node's private files; `conflist`: the configuration that the results came from."""
         self._folder = root / FOLDER
+        self._config = base64.b64encode(conflist.encode()).decode()
 
-    def keep(self, uid: str, result: Result) -> None:
+    def keep(self, result: Result) -> None:
         """FabricError when it cannot be written."""
-        ips = list(map(str, result.ips))
-        kept = {"namespace": result.namespace, "pod": result.pod, "ips": ips, "mtu": result.mtu}
+        container = result.ref.sandbox_id
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            fresh = self._path(uid, "new")
-            fresh.write_text(json.dumps(kept))
-            fresh.replace(self._path(uid, "json"))
+            fresh = self._path(container, _NEW)
+            fresh.write_text(json.dumps(self._document(result, container), separators=(",", ":")))
+            fresh.replace(self._path(container))
         except OSError as error:
             raise FabricError(f"/{FOLDER} of the node cannot be written: {error.strerror}") from error
 
-    def kept(self, uid: str) -> Result | None:
+    def kept(self, container: str) -> Result | None:
         """None when there is none that can be read."""
         try:
-            return _read(json.loads(self._path(uid, "json").read_text()))
+            return _read(json.loads(self._path(container).read_text()))
         except (OSError, *NONSENSE):
             return None
 
-    def forget(self, uid: str) -> None:
+    def forget(self, container: str) -> None:
         """None is no error."""
         try:
-            for suffix in ("new", "json"):
-                self._path(uid, suffix).unlink(missing_ok=True)
+            for suffix in (_NEW, ""):
+                self._path(container, suffix).unlink(missing_ok=True)
         except OSError as error:
             raise FabricError(f"/{FOLDER} of the node cannot be written: {error.strerror}") from error
 
-    def uids(self) -> frozenset[str]:
-        """The pods of which there is a file, readable or not."""
-        found = (path.stem for path in self._folder.glob(f"{_PREFIX}*") if path.suffix in (".new", ".json"))
-        return frozenset(name.removeprefix(_PREFIX) for name in found)
+    def containers(self) -> frozenset[str]:
+        """The ids of pods' sandboxes of which there is a file, readable or not."""
+        names = (path.name.removesuffix(_NEW) for path in self._folder.glob(f"{_PREFIX}*"))
+        return frozenset(
+            name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)
+        )
 
-    def _path(self, uid: str, suffix: str) -> Path:
-        return self._folder / f"{_PREFIX}{uid}.{suffix}"
+    def _path(self, container: str, suffix: str = "") -> Path:
+        return self._folder / f"{_PREFIX}{container}{_SUFFIX}{suffix}"
+
+    def _document(self, result: Result, container: str) -> dict[str, Any]:
+        """Keys in the order of CNI's library, those of the result in that of their names."""
+        device = {"mac": result.mac, "mtu": result.mtu, "name": interface_name(result.namespace, result.pod)}
+        return {
+            "kind": "cniCacheV1",
+            "containerId": container,
+            "config": self._config,
+            "ifName": DEVICE,
+            "networkName": NETWORK,
+            "cniArgs": [
+                ["IgnoreUnknown", "1"],
+                ["K8S_POD_NAMESPACE", result.namespace],
+                ["K8S_POD_NAME", result.pod],
+                ["K8S_POD_INFRA_CONTAINER_ID", container],
+                ["K8S_POD_UID", result.uid],
+            ],
+            "result": {
+                "cniVersion": CNI_VERSION,
+                "dns": {},
+                "interfaces": [device],
+                "ips": [
+                    {"address": f"{ip}/{ip.max_prefixlen}", "version": str(ip.version)} for ip in result.ips
+                ],
+            },
+        }
 
 
 def _read(doc: dict[str, Any]) -> Result:
-    namespace, pod, mtu = doc["namespace"], doc["pod"], doc["mtu"]
-    if not (isinstance(namespace, str) and namespace and isinstance(pod, str) and pod and doc["ips"]):
+    arguments = dict(doc["cniArgs"])
+    namespace, pod, uid = (arguments[f"K8S_POD_{name}"] for name in ("NAMESPACE", "NAME", "UID"))
+    texts = all(isinstance(text, str) and text for text in (namespace, pod, uid))
+    (device,) = doc["result"]["interfaces"]
+    ips = tuple(ip_interface(str(ip["address"])).ip for ip in doc["result"]["ips"])
+    if not texts or not ips:
         raise ValueError("no result of an ADD")
-    return Result(namespace, pod, tuple(ip_address(str(text)) for text in doc["ips"]), int(mtu))
+    return Result(namespace, pod, uid, ips, int(device["mtu"]), str(device["mac"]))

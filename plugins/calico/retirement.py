@@ -75,8 +75,8 @@ class Retirement:
         """Pods first, then tunnels and blocks, the Node last: it is what says that something is left."""
         ipam = Ipam(store, self._clock, name)
         for pod in pods:
-            await ipam.release_handle(handle_of(pod.uid))
-            await workloads.delete(store, pod.namespace, pod.name, pod.uid)
+            await ipam.release_handle(handle_of(pod.container))
+            await workloads.delete(store, pod.namespace, pod.name, pod.container)
         for tunnel in TUNNELS:
             await ipam.release_handle(tunnel.handle(name))
         await ipam.release_host(name)
@@ -92,10 +92,10 @@ class Retirement:
             strays = _by_node(pod for pod in pods if pod.node and pod.node not in present)
             for name, left in strays.items():
                 await self._remove_node(name, left, store)
-            if unreadable := [pod for pod in pods if not pod.uid or not pod.node]:
+            if unreadable := [pod for pod in pods if not pod.container or not pod.node]:
                 _say_what_cannot_be_read(unreadable)
                 return
-            alive = {handle_of(pod.uid) for pod in pods if pod.node in present}
+            alive = {handle_of(pod.container) for pod in pods if pod.node in present}
             alive |= {tunnel.handle(name) for tunnel in TUNNELS for name in present}
             await self._collector.collect(frozenset(alive), present)
         except FabricError as refusal:

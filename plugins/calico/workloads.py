@@ -29,8 +29,8 @@ class Workload:
     name: str
     node: str
     """Empty where the name is no endpoint's."""
-    uid: str
-    """Of the pod (containerID); empty where the value does not say."""
+    container: str
+    """The id of the pod's sandbox (containerID); empty where the value does not say."""
 
 
 async def listed(store: Store) -> tuple[Workload, ...]:
@@ -65,12 +65,12 @@ async def write(store: Store, clock: Clock, endpoint: WorkloadEndpoint) -> None:
     raise FabricError(f"WorkloadEndpoint({endpoint.name}) changes faster than it can be written")
 
 
-async def delete(store: Store, namespace: str, name: str, uid: str) -> None:
+async def delete(store: Store, namespace: str, name: str, container: str) -> None:
     """Delete it if it is that pod's, and not that of a later one of the same name; none is no error."""
     key = store_key(kind_of(WorkloadEndpoint), name, namespace)
     for _ in range(WRITE_TRIES_MAX):
         kv = await store.get(key)
-        if kv is None or _uid(kv) != uid:
+        if kv is None or _container(kv) != container:
             return
         if (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
             return
@@ -91,7 +91,7 @@ def _workload(kv: KeyValue) -> Workload | None:
     if found is None:
         return None
     _, key = found
-    return Workload(key.namespace, key.name, _node(key.name), _uid(kv))
+    return Workload(key.namespace, key.name, _node(key.name), _container(kv))
 
 
 def _node(name: str) -> str:
@@ -101,9 +101,9 @@ def _node(name: str) -> str:
         return ""
 
 
-def _uid(kv: KeyValue) -> str:
+def _container(kv: KeyValue) -> str:
     try:
-        uid = json.loads(kv.value)["spec"]["containerID"]
+        container = json.loads(kv.value)["spec"]["containerID"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return ""
-    return uid if isinstance(uid, str) else ""
+    return container if isinstance(container, str) else ""

@@ -9,6 +9,7 @@ from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint
 from fabric.api.kinds import POD
+from fabric.api.objects import sandbox_id
 from fabric.control.clock import LoopClock
 from fabric.plugin.contract import PodRef
 from support.calico_nodes import NOON
@@ -56,7 +57,7 @@ class CniNode:
         return await datastore.listed(self.store, WorkloadEndpoint)
 
     async def addresses_of(self, uid):
-        return await Ipam(self.store, self.clock, "node-1").addresses(handle_of(uid))
+        return await Ipam(self.store, self.clock, "node-1").addresses(handle_of(sandbox_id(uid)))
 
 
 def with_subnet_file(root):

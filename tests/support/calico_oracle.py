@@ -18,6 +18,7 @@ from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.results import Results
 from calico.view import View, relisted
+from fabric.api.objects import sandbox_id
 from fabric.netstate.objects import Route
 from support.calico_world import CalicoWorld
 
@@ -26,7 +27,7 @@ async def judge(world: CalicoWorld) -> None:
     """Each address is one living pod's and none is left over; kernels are as a fresh computation has them."""
     assert world.held.keys() == world.pods.keys(), "every living pod has its address"
     endpoints = await datastore.listed(world.store.inner, WorkloadEndpoint)
-    assert {it.spec.container_id for it in endpoints} == world.pods.keys()
+    assert {it.spec.container_id for it in endpoints} == set(map(sandbox_id, world.pods))
     nodes = await datastore.listed(world.store.inner, Node)
     assert {it.name for it in nodes} == {f"node-{number}" for number in world.present}
     await _judge_addresses(world, nodes)
@@ -53,7 +54,9 @@ def _judge_node(world: CalicoWorld, number: int, view: View) -> None:
     site = Site(world.facts[number - 1], node, tuple(view.pools.values()), DEFAULTS, has_ipip=False)
     assert world.felix_state(number) == NodeState(site).desired_state(view)
     assert ("tunl0" in world.daemons[number - 1].programs) == site.wants_ipip
-    assert Results(world.root / node.name).uids() == {uid for uid, _ in world.pods_of(number)}
+    assert Results(world.root / node.name).containers() == {
+        sandbox_id(uid) for uid, _ in world.pods_of(number)
+    }
     status = world.running_agents[number].status()
     assert status.ready and status.message.count(";") == site.wants_ipip, status.message
 

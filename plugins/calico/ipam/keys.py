@@ -2,7 +2,7 @@
 
 /calico/ipam/v2/assignment/ipv4/block/10.244.1.0-26      a block: who has each of its addresses
 /calico/ipam/v2/host/node-1/ipv4/block/10.244.1.0-26     node-1's affinity to it
-/calico/ipam/v2/handle/k8s-pod-network.<uid>             how many addresses a handle has in which blocks
+/calico/ipam/v2/handle/k8s-pod-network.<container id>    how many addresses a handle has in which blocks
 /calico/ipam/v2/config                                   strict affinity, limits
 """
 

@@ -1,4 +1,4 @@
-"""Node: what Calico knows of a node: its BGP address and AS number, its tunnel addresses, its labels."""
+"""The resource Node: a node's BGP address and AS number, its tunnel addresses and its labels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from calico.resources.readers import (
     as_number,
     interface,
     listed,
-    masked_network,
     nested,
+    node_address,
     of_family,
     text,
 )
 from calico.resources.refusals import Refusal
-from fabric.netstate.objects import IPInterface, IPNetwork
+from fabric.api.objects import Object
+from fabric.netstate.objects import IPInterface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class OrchRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAddress:
-    address: IPNetwork = key("address", masked_network)
+    address: str = key("address", node_address)
+    """An address, or one with the prefix length of its network."""
     type: str = key("type", text, default="")
     """CalicoNodeIP, InternalIP or ExternalIP."""
 
@@ -73,6 +75,10 @@ class Node(Resource):
     SPEC: ClassVar[type] = NodeSpec
 
     spec: NodeSpec
+
+    def to_object(self) -> Object:
+        """As Resource.to_object; a node's status is written also where it says nothing, as Calico does."""
+        return {"status": {}} | super(Node, self).to_object()
 
     def refusals(self) -> list[Refusal]:
         bgp = self.spec.bgp

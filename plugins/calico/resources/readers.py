@@ -143,6 +143,13 @@ def interface(value: Any, path: str, refusals: Refusals) -> Any:
 
 
 @takes(type="string")
+def node_address(value: Any, path: str, refusals: Refusals) -> Any:
+    """An address with or without the prefix length of its network, kept as it is written."""
+    _parsed(ip_interface, value, "must be an IP address, with or without a prefix length", path, refusals)
+    return value
+
+
+@takes(type="string")
 def selector(value: Any, path: str, refusals: Refusals) -> Any:
     """A selector's text, as the user wrote it."""
     if not isinstance(value, str):

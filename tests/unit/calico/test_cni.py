@@ -9,6 +9,7 @@ from support.calico_nodes import pool
 from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
 from fabric.api.kinds import NAMESPACE, POD
+from fabric.api.objects import sandbox_id
 from fabric.errors import FabricError, NotFound
 from fabric.plugin.contract import PodRef
 from fabric.store.port import Delete
@@ -55,7 +56,7 @@ async def test_its_endpoint_says_what_policies_select_by(node):
         ("http", "TCP", 80),
         ("", "UDP", 53),
     ], "ports that have a name, or one of the host"
-    assert (spec.ip_networks, spec.container_id) == ((found.ips[0].network,), "uid-1")
+    assert (spec.ip_networks, spec.container_id) == ((found.ips[0].network,), sandbox_id("uid-1"))
 
 
 async def test_a_second_add_and_an_add_after_a_restart_say_the_same(node):
@@ -99,7 +100,8 @@ async def test_a_pod_of_which_only_the_uid_is_known_gives_back_everything(node):
     await node.started().delete(PodRef("", "", "uid-1", "pod:uid-1"))
     assert [endpoint.spec.pod for endpoint in await node.endpoints()] == ["pod-2"]
     assert not await node.addresses_of("uid-1")
-    assert [path.stem for path in node.root.rglob("*.json")] == ["k8s-pod-network-uid-2"]
+    (left,) = (node.root / "var/lib/cni/results").iterdir()
+    assert left.name == f"k8s-pod-network-{sandbox_id('uid-2')}-eth0"
 
 
 async def test_an_endpoint_that_somebody_deleted_comes_back(node):
@@ -183,7 +185,7 @@ async def test_collect_frees_what_no_pod_has_also_after_a_restart_and_without_fi
     for number in (1, 2, 3):
         node.pod(number)
         await node.cni.add(ref(number))
-    (node.root / "var/lib/cni/results/k8s-pod-network-uid-3.json").unlink()
+    (node.root / f"var/lib/cni/results/k8s-pod-network-{sandbox_id('uid-3')}-eth0").unlink()
     await node.started().collect(frozenset({"uid-1"}))
     assert [endpoint.spec.pod for endpoint in await node.endpoints()] == ["pod-1"]
     assert [bool(await node.addresses_of(f"uid-{number}")) for number in (1, 2, 3)] == [True, False, False]

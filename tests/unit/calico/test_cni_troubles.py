@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
 from calico.ipam.garbage import Collector
 from calico.resources import datastore
+from fabric.api.objects import sandbox_id
 from fabric.errors import FabricError, StoreUnavailable
 from fabric.store.port import Put
 
@@ -35,7 +37,7 @@ async def test_a_later_pod_of_the_same_name_keeps_its_endpoint_when_the_earlier_
     await node.cni.add(ref(uid="uid-9"))
     await node.cni.delete(ref())
     (endpoint,) = await node.endpoints()
-    assert endpoint.spec.container_id == "uid-9"
+    assert endpoint.spec.container_id == sandbox_id("uid-9")
 
 
 async def test_a_later_pod_that_is_added_while_the_earlier_goes_keeps_its_endpoint(tmp_path):
@@ -50,7 +52,7 @@ async def test_a_later_pod_that_is_added_while_the_earlier_goes_keeps_its_endpoi
         await node.cni.add(ref(uid="uid-9"))
         await going
         (endpoint,) = await node.endpoints()
-        assert endpoint.spec.container_id == "uid-9"
+        assert endpoint.spec.container_id == sandbox_id("uid-9")
         await node.cni.delete(ref(uid="uid-9"))
 
 
@@ -134,6 +136,14 @@ async def test_a_write_whose_answer_is_lost_is_found_done(node, verb):
         await assert_nothing_is_left(node)
 
 
+def cached(uid="uid-1", ips=("10.244.0.1/32",), mtu=1450):
+    """A result as CNI's library keeps it."""
+    names = {"K8S_POD_NAMESPACE": "default", "K8S_POD_NAME": "pod-1", "K8S_POD_UID": uid}
+    devices = [{"name": "cali1", "mac": "02:00:00:00:00:01", "mtu": mtu}]
+    result = {"interfaces": devices, "ips": [{"address": ip} for ip in ips]}
+    return json.dumps({"cniArgs": [list(pair) for pair in names.items()], "result": result})
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -141,16 +151,16 @@ async def test_a_write_whose_answer_is_lost_is_found_done(node, verb):
         "[]",
         "7",
         "{}",
-        '{"namespace": "", "pod": "pod-1", "ips": ["10.244.0.1"], "mtu": 1450}',
-        '{"namespace": "default", "pod": "pod-1", "ips": ["nonsense"], "mtu": 1450}',
-        '{"namespace": "default", "pod": "pod-1", "ips": [], "mtu": 1450}',
-        '{"namespace": "default", "pod": "pod-1", "ips": ["10.244.0.1"], "mtu": 1e400}',
+        cached(uid=""),
+        cached(ips=["nonsense"]),
+        cached(ips=[]),
+        cached(mtu=1e400),
         "[" * 100_000,
     ],
 )
 async def test_a_result_that_cannot_be_read_is_as_good_as_none(node, text):
     first = await node.cni.add(ref())
-    (path,) = node.root.rglob("*.json")
+    (path,) = (node.root / "var/lib/cni/results").iterdir()
     path.write_text(text)
     again = node.started()
     assert await again.check(ref()) is None
@@ -167,7 +177,7 @@ async def test_an_endpoint_that_somebody_spoilt_is_written_over_by_add_and_left_
     await node.store.txn([], [Put(key, value)])
     node.pod(uid="uid-9")
     await node.cni.add(ref(uid="uid-9"))
-    assert [it.spec.container_id for it in await node.endpoints()] == ["uid-9"]
+    assert [it.spec.container_id for it in await node.endpoints()] == [sandbox_id("uid-9")]
     await node.store.txn([], [Put(key, value)])
     await node.cni.delete(ref(uid="uid-9"))
     await node.cni.collect(NONE)
@@ -187,7 +197,7 @@ async def test_a_block_that_somebody_spoilt_is_passed_over(node):
 
 async def test_two_addresses_that_two_agents_gave_are_one_again(node):
     ipam = Ipam(node.store, node.clock, "node-1")
-    owner = Owner(handle_of("uid-1"), {"node": "node-1"})
+    owner = Owner(handle_of(sandbox_id("uid-1")), {"node": "node-1"})
     twice = [*await ipam.auto_assign(owner), *await ipam.auto_assign(owner)]
     found = await node.cni.add(ref())
     assert [address.ip for address in found.ips] == twice[:1]

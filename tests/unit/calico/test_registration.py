@@ -8,11 +8,13 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 from support.calico_nodes import NOON, config, facts, pool
+from support.memory_api import MemoryApi
 from support.owned_task import running
 
 from calico import bootstrap
 from calico.ipam.allocator import Ipam, OutOfAddresses
 from calico.ipam.tunnels import IPIP
+from calico.kube_annotations import KubeAnnotations
 from calico.registration import Registration
 from calico.resources import datastore
 from calico.resources.endpoints import ClusterInformation
@@ -21,6 +23,7 @@ from calico.resources.nodes import Node, NodeAddress
 from calico.resources.pools import IPPool, IPReservation
 from calico.resources.table import kind_of, store_key
 from calico.settings import NodeRule, settings
+from fabric.api.kinds import NODE
 from fabric.control.clock import LoopClock
 from fabric.errors import Conflict, FabricError
 from fabric.store.memory import MemoryStore
@@ -165,15 +168,19 @@ async def test_addresses_that_the_node_has_no_more_go_and_others_stay(place):
     await place.registration().reconcile()
     node = await place.node()
     more = [
-        NodeAddress(address=ip_network("192.168.0.99"), type="CalicoNodeIP"),
-        NodeAddress(address=ip_network("203.0.113.7"), type="ExternalIP"),
+        NodeAddress(address="192.168.0.99/16", type="CalicoNodeIP"),
+        NodeAddress(address="203.0.113.7", type="ExternalIP"),
     ]
     bgp = replace(node.spec.bgp, ipv6_address=ip_interface("fd00::1/64"))
     spec = replace(node.spec, addresses=(*node.spec.addresses, *more), bgp=bgp)
     await datastore.update(place.store, replace(node, spec=spec))
     await place.registration().reconcile()
     spec = (await place.node()).spec
-    assert sorted(str(it.address) for it in spec.addresses) == ["192.168.0.11/32", "203.0.113.7/32"]
+    assert [(it.address, it.type) for it in spec.addresses] == [
+        ("192.168.0.11/16", "CalicoNodeIP"),
+        ("192.168.0.11", "InternalIP"),
+        ("203.0.113.7", "ExternalIP"),
+    ]
     assert spec.bgp.ipv6_address is None
 
 
@@ -214,3 +221,20 @@ async def test_a_bootstrap_that_was_cut_is_finished_by_the_next(place):
     await place.make(*section.pools)
     await bootstrap.write(place.store, place.clock, section)
     assert await datastore.get(place.store, ClusterInformation, "default") is not None
+
+
+async def test_the_kubernetes_node_tells_its_calico_addresses(place):
+    api = MemoryApi()
+    ipam, told = Ipam(place.store, place.clock, "node-1"), KubeAnnotations(api, "node-1")
+    first = Registration(place.store, place.clock, facts(1), RULES, ipam, lambda: place.labels, told)
+    await place.make(pool(ipip_mode="Always"))
+    await first.reconcile()
+    api.put(NODE, {"metadata": {"name": "node-1", "annotations": {"mine": "stays"}}})
+    await first.reconcile()
+    tunnel = (await place.node()).spec.bgp.ipv4_ipip_tunnel_addr
+    assert (await api.get(NODE, "node-1"))["metadata"]["annotations"] == {
+        "mine": "stays",
+        "projectcalico.org/ASNumber": "65001",
+        "projectcalico.org/IPv4Address": "192.168.0.11/16",
+        "projectcalico.org/IPv4IPIPTunnelAddr": str(tunnel),
+    }
