@@ -49,8 +49,8 @@ def main() -> NoReturn:
         _fail(2, *(f"error: {problem}" for problem in error.problems))
     except FabricError as error:
         _fail(1, f"error: {error}")
-    except KeyboardInterrupt as interrupt:
-        _fail(130, " ".join(("interrupted", *map(str, interrupt.args))).strip())
+    except KeyboardInterrupt:
+        _fail(130, "interrupted")
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(0)

@@ -62,7 +62,8 @@ def up(
         settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
     except KeyboardInterrupt:
         what = f"cluster {name} goes on coming up; fabric status {name} shows it, fabric down {name} ends it"
-        raise KeyboardInterrupt(f"({what})") from None
+        typer.echo(f"\ninterrupted: {what}", err=True)
+        raise typer.Exit(130) from None
     _summary(begun, settled, matrix, stages, time.monotonic() - began, format)
 
 
