@@ -55,7 +55,7 @@ class NetLoop:
         """False before anybody said what is wanted."""
         self._due: dict[Medium, float] = dict.fromkeys(MEDIA, 0.0)
         """When each medium is to be read: 0 is at once."""
-        self._was_read = False
+        self._was_read = not self._media
         self._careful = False
         """True after a refusal: one bad step must not hold up the others again."""
         self._busy = False
@@ -132,7 +132,8 @@ class NetLoop:
             self._busy = False
             self._judge_notices()
         self._careful = False
-        return max(0.0, min(self._due[medium] for medium in self._media) - self._now())
+        due = min((self._due[medium] for medium in self._media), default=None)
+        return None if due is None else max(0.0, due - self._now())
 
     async def _read_what_is_due(self) -> None:
         now = self._now()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from support.shipped import Shipped
 
 INTERVAL = "0.005"
+SECONDS_MAX = 30.0
 
 
 @contextmanager
@@ -18,7 +19,9 @@ def pinging(cluster: Shipped, source: str, target: str) -> Iterator[list[int]]:
     lost: list[int] = []
     command = ("ping", "-n", "-q", "-i", INTERVAL, cluster.address(target))
     with cluster.start(source, *command) as ping:
-        time.sleep(0.5)
+        deadline = time.monotonic() + SECONDS_MAX
+        while cluster.exec(source, "pgrep", "-x", "ping").returncode != 0:
+            assert time.monotonic() < deadline and ping.poll() is None, "ping does not run"
         yield lost
         cluster.exec(source, "pkill", "-INT", "-x", "ping")
         said = ping.communicate(timeout=30)[0]

@@ -94,7 +94,7 @@ def _containers(pod: Object, root: Path) -> None:
     facts = PodFacts(pod, "node-1", ("192.168.0.1",), ("10.0.0.2",), {"cpu": "4", "memory": "8Gi"})
     volumes: dict[str, Any] = {}
     with suppress(FabricError):
-        volumes = set_up_volumes(root / "volumes", root / "node", facts, SOURCES)
+        volumes = set_up_volumes(root / "volumes", facts, SOURCES)
     for container in (*init_containers(pod), *app_containers(pod)):
         references(container)
         with suppress(FabricError):

@@ -75,4 +75,5 @@ def test_a_rule_of_a_stranger_is_told_until_it_is_gone(racks):
 
 def test_heartbeats_leave_from_the_nodes_own_namespace(racks):
     said = racks.exec("node:node-2", "ss", "-tnH", "state", "established", "dport", "=", ":6443").stdout
-    assert len(said.splitlines()) == 1, said
+    # One is kept; one of before the partition may still wait for an answer.
+    assert 1 <= len(said.splitlines()) <= 2, said
