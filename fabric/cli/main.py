@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -42,6 +43,8 @@ def root(
 
 def main() -> NoReturn:
     """Run one command and exit with its code."""
+    # Where it is ignored, Linux reaps children itself, and nobody learns how they ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     commands.register(app, sys.argv[1:])
     try:
         app(prog_name="fabric")

@@ -12,6 +12,7 @@ import fcntl
 import gc
 import os
 import resource
+import signal
 import socket
 import sys
 
@@ -174,6 +175,8 @@ def _reply(connection: Connection, id: int, value: Any, error: Exception | None)
 def main() -> None:
     """Serve for ever: arguments are the socket's path and the directory of the records."""
     path, directory = sys.argv[1:3]
+    # Where it is ignored, Linux reaps children itself, and their exit codes are gone.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.umask(0o022)
     os.chdir("/")
     records = Records(directory)

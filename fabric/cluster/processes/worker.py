@@ -150,6 +150,10 @@ class WorkerProcess:
                 opened = socket.socket(family, kind)
             if family in (socket.AF_INET, socket.AF_INET6):
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
+                # What a partition left unanswered is dropped with the request, not retransmitted for minutes.
+                opened.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(HEARTBEAT_SECONDS_MAX * 1000)
+                )
             return opened
 
         pki = self._places.pki

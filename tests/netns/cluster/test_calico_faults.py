@@ -200,8 +200,12 @@ async def test_what_a_stranger_takes_away_comes_back(tunnelled, what):
     assert before.strip()
     with frozen(tunnelled, "worker-0", "worker-1"):
         # BIRD puts its own routes back at once, so that it is stopped too.
-        script = f"pkill -STOP -x bird; {take_away}; {look}; pkill -CONT -x bird"
-        assert tunnelled.exec("node:node-1", "sh", "-c", script).stdout != before, "it took something away"
+        script = (
+            f"pkill -STOP -x bird && {{ {take_away}; }}; code=$?; {look}; pkill -CONT -x bird; exit $code"
+        )
+        done = tunnelled.exec("node:node-1", "sh", "-c", script)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout != before, "the stranger's command did something"
     await eventually(lambda: seen() == before, seconds_max=RESYNC_SECONDS_MAX)
 
     def reached():

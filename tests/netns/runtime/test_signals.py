@@ -75,3 +75,9 @@ async def test_nodes_and_pods(shell: PodShell):
     for pid in (sandbox.pid, node):
         inherited = 1 << signal.SIGHUP - 1 | 1 << signal.SIGQUIT - 1 | 1 << signal.SIGUSR1 - 1
         assert not odd_signals(pid).get("SigIgn", 0) & inherited
+
+
+async def test_a_program_that_ends_at_once_has_its_exit_code(shell: PodShell):
+    for _ in range(10):
+        code, _ = await shell.exec_node("exit 3")
+        assert code == 3
