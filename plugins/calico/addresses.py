@@ -50,7 +50,7 @@ def handle_of(container: str) -> str:
 
 
 class IpamAddresses:
-    """From Calico's pools."""
+    """Addresses from Calico's pools."""
 
     def __init__(self, ipam: Ipam, client: Client) -> None:
         self._ipam = ipam
@@ -82,13 +82,13 @@ class IpamAddresses:
         await self._ipam.release_handle(handle_of(container))
 
     async def held(self) -> frozenset[str]:
-        """Of addresses of this node's own blocks; who borrowed elsewhere is left to the collector."""
+        """Sandboxes with addresses of this node's own blocks; borrowed ones are left to the collector."""
         handles = await self._ipam.handles()
         return frozenset(it.removeprefix(handle_of("")) for it in handles if it.startswith(handle_of("")))
 
 
 class FileAddresses:
-    """From the subnet of a file of the node, as flannel writes it: FLANNEL_SUBNET=10.244.1.1/24."""
+    """Addresses from the subnet of a file of the node, as flannel writes it: FLANNEL_SUBNET=10.244.1.1/24."""
 
     def __init__(self, root: Path, file: str) -> None:
         self._path = root / file.lstrip("/")

@@ -1,4 +1,4 @@
-"""What a write must satisfy beside the other resources, and what goes with a resource that is removed.
+"""Admission checks a write against the other resources, and removes what depends on a deleted resource.
 
 calicoctl and the API server both come through here, so that neither lets in what the other refuses. As in
 Calico this is a look before the write: who writes past both at the same moment is not held back.
@@ -34,7 +34,7 @@ async def check(store: Store, pod_cidrs: Sequence[IPNetwork], new: Resource, old
             raise InvalidResource(new.KIND, new.name, found)
 
 
-async def let_go(store: Store, resource: Resource) -> Resource:
+async def before_delete(store: Store, resource: Resource) -> Resource:
     """Release what hangs on a resource before it is removed; returns it as it then stands.
 
     A pool is disabled, then nodes lose their affinities to its blocks; addresses in use stay with their pods.

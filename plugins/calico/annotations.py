@@ -24,7 +24,7 @@ _DISABLED = {"ipAddrsNoIpam": "ip_addrs_no_ipam", "floatingIPs": "floating_ips"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a pod asks for; an address goes before pools."""
+    """A pod's requests to the CNI plugin; an address goes before pools."""
 
     address: IPAddress | None = None
     pools: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ class Cni:
         return is_one and any(address.network_address in ips for ips in self._held.values())
 
     async def run(self) -> None:
-        """For ever: look after the endpoints of this node's pods."""
+        """Restore the endpoints of this node's pods, for ever."""
         while True:
             await asyncio.sleep(RESTORE_SECONDS)
             try:
@@ -104,7 +104,7 @@ class Cni:
         return attached
 
     async def check(self, ref: PodRef) -> Attachment | None:
-        """What must be for a pod that was added; None when nothing is known of it.
+        """The attachment of a pod that was added; None when nothing is known of it.
 
         It is what ADD said, also after pools have changed: a pod keeps its MTU until it is made anew.
         """

@@ -1,4 +1,4 @@
-"""What a table shows of each kind: calicoctl's headings, and the cells below them.
+"""The columns of calicoctl's tables: each kind's headings, and the cells below them.
 
 `calicoctl get` prints them as they are; kubectl gets them from the API server, with the object's age.
 """

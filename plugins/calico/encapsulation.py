@@ -1,4 +1,4 @@
-"""How a packet to another node's block travels: bare, in IPIP or in VXLAN; and what is left of the MTU.
+"""The encapsulation of packets to another node's block: none, IPIP or VXLAN; and the MTU that it leaves.
 
 A pool says the mode. CrossSubnet spares the encapsulation where the other node is on this node's own network,
 which the prefix length of its address tells. Who writes the routes follows from it: Felix for VXLAN, BIRD for
@@ -23,7 +23,7 @@ TUNL0, VXLAN_CALICO = "tunl0", "vxlan.calico"
 
 
 def way(pool: IPPoolSpec, own: IPInterface, peer: IPAddress) -> Way:
-    """How packets for a block of the pool travel from the node at `own` to the node at `peer`."""
+    """The encapsulation of packets for a block of the pool from the node at `own` to the node at `peer`."""
     for mode, encapsulated in ((pool.ipip_mode, "ipip"), (pool.vxlan_mode, "vxlan")):
         if mode == "Always" or (mode == "CrossSubnet" and peer not in own.network):
             return "ipip" if encapsulated == "ipip" else "vxlan"

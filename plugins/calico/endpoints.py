@@ -1,4 +1,4 @@
-"""How a pod hangs on its node as Calico wires it: a veth of its own, and no bridge.
+"""A pod's attachment as Calico wires it: a veth of its own, and no bridge.
 
 The pod's address has no neighbours (/32): all it sends goes to 169.254.1.1, for which the node's end answers
 by proxy ARP, so that the node routes every packet, also between two pods of its own. The node has a route to

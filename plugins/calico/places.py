@@ -1,4 +1,4 @@
-"""Where the addresses of a block are: all on the block's node, but for those that other nodes borrowed.
+"""The places of a block's addresses: all on the block's node, but for those that other nodes borrowed.
 
 That is all that routes follow from. A block changes with each pod that comes or goes; its place seldom does,
 so that a pod costs other nodes nothing.
@@ -15,7 +15,7 @@ from fabric.netstate.objects import IPNetwork
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Of one block."""
+    """The nodes of a block's addresses."""
 
     cidr: IPNetwork
     host: str

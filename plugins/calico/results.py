@@ -30,7 +30,7 @@ _PREFIX, _SUFFIX, _NEW = f"{NETWORK}-", f"-{DEVICE}", ".new"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What ADD answered for one pod."""
+    """The result that ADD gave for a pod."""
 
     namespace: str
     pod: str

@@ -1,4 +1,4 @@
-"""What nodes that left hold, given back: their Node, their pods' endpoints and addresses, their blocks.
+"""Retirement gives back what nodes that left hold: their Node, their pods' endpoints, addresses and blocks.
 
 And, now and then, what nobody holds any more: endpoints of nodes that are not there, and addresses whose pods
 are gone and whose agents never said so, after the grace that kube-controllers gives them.
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Retirement:
-    """Of one cluster; one process of it calls `retire` again and again."""
+    """The retirement of a cluster's nodes; one process calls `retire` again and again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -84,7 +84,7 @@ class Retirement:
             await datastore.delete(store, Node, name)
 
     async def _collect(self, store: Store, present: frozenset[str]) -> None:
-        """One look for what is nobody's; a refusal waits for the next, and holds up no node that leaves."""
+        """Collect what is nobody's, once; a refusal waits for the next time and holds up no leaving node."""
         if self._collector is None:
             self._collector = Collector(store, self._clock)
         try:
@@ -110,7 +110,7 @@ def _by_node(pods: Iterable[Workload]) -> Mapping[str, Sequence[Workload]]:
 
 
 def _say_what_cannot_be_read(pods: Sequence[Workload]) -> None:
-    """Whose address is whose cannot be told: rather a leak than an address given twice."""
+    """Log why nothing is collected: rather a leak than an address given twice."""
     names = ", ".join(f"{pod.namespace}/{pod.name}" for pod in pods)
     log.warning("nothing is collected: repair or delete WorkloadEndpoints that cannot be read: %s", names)
 

@@ -33,7 +33,7 @@ _TESTS: Mapping[str, Callable[[str, str], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One label against one value."""
+    """A comparison of a label with a value."""
 
     label: str
     operator: str
@@ -50,7 +50,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """One label against a set of values."""
+    """A comparison of a label with a set of values."""
 
     label: str
     values: tuple[str, ...]

@@ -15,7 +15,7 @@ from calico import admission
 from calico.columns import printer_columns
 from calico.ipam import affinities, keys
 from calico.ipam.configuration import Configuration
-from calico.ipam.views import affinity_name, block_affinity
+from calico.ipam.snapshot import affinity_name, block_affinity
 from calico.resources import table, without_effect
 from calico.resources.allocation import BlockAffinity, IPAMConfiguration
 from calico.resources.datastore import encode
@@ -125,7 +125,7 @@ class CalicoRules:
         return old if old is not None and admitted == old else admitted
 
     async def let_go(self, store: Store, obj: Object) -> Object:
-        return (await admission.let_go(store, self.noun.from_object(obj))).to_object()
+        return (await admission.before_delete(store, self.noun.from_object(obj))).to_object()
 
 
 def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) -> ServedKind:
@@ -156,7 +156,7 @@ def _layout(noun: type[Resource], kind: Kind) -> Layout:
 
 
 def _readable(read: Callable[[], T]) -> T | None:
-    """What `read` returns, or None where somebody wrote by hand, and wrong."""
+    """The value that `read` returns, or None where somebody wrote by hand, and wrong."""
     try:
         return read()
     except (Invalid, ValueError, AttributeError):

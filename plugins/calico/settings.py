@@ -52,7 +52,7 @@ NOT_WRITTEN: Mapping[type[Resource], str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRule:
-    """What nodes that a selector selects say of themselves when they register."""
+    """Settings of the nodes that a selector selects, which they register."""
 
     node_selector: str = key("nodeSelector", selector, default="all()")
     as_number: int | None = key("asNumber", as_number, default=None)

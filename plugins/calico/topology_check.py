@@ -1,4 +1,4 @@
-"""What is wrong with a topology's `network` section, as far as Calico can know before anything runs."""
+"""The check of a topology's `network` section: what Calico can tell to be wrong before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this Calico calls itself, in ClusterInformation and in calicoctl's reports."""
+"""The version that this Calico calls itself, in ClusterInformation and in calicoctl's reports."""
 
 from __future__ import annotations
 

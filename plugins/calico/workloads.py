@@ -23,7 +23,7 @@ _ROOT = prefix(kind_of(WorkloadEndpoint))
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One endpoint, as far as can be told."""
+    """An endpoint, as far as can be told."""
 
     namespace: str
     name: str
@@ -40,7 +40,7 @@ async def listed(store: Store) -> tuple[Workload, ...]:
 
 
 async def of_node(store: Store, node: str) -> tuple[Workload, ...]:
-    """Those of one node; others' are passed over unread."""
+    """The endpoints of a node; others' are passed over unread."""
     start = node.replace("-", "--") + "-"
     found = ((kv, kv.key.rpartition("/")[2]) for kv in (await store.range(_ROOT)).kvs)
     own = (_workload(kv) for kv, name in found if name.startswith(start))

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from calico import encapsulation
 from calico.bgp import filters
 from calico.resources.bgp_configuration import BGPConfigurationSpec
-from calico.resources.communities import is_community
 from calico.resources.endpoints import INTERFACE_PREFIX
 from calico.resources.felix import FelixConfigurationSpec
+from calico.resources.notation import is_community
 from calico.resources.pools import IPPool
 from fabric.bird.config import StaticRoute
 from fabric.bird.language import Function, block

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from calico.bgp import priorities
 from calico.bgp.peers import FAMILIES
 from calico.resources.bgp_filters import BGPFilter, FilterRule
-from calico.resources.communities import is_community
+from calico.resources.notation import is_community
 from calico.resources.readers import as_number
 from calico.resources.refusals import Refusal
 from fabric.bird.language import NAME_LENGTH_MAX, Function, Unwritable, block, name, string

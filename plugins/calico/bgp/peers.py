@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from calico.bgp import timers
 from calico.resources.bgp_peers import BGPPeerSpec
-from calico.resources.durations import seconds_of
 from calico.resources.nodes import Node
+from calico.resources.notation import seconds_of
 from fabric.bird.bgp import PORT
 from fabric.netstate.objects import Family, IPAddress, IPInterface
 

@@ -1,4 +1,4 @@
-"""What a subcommand may be told, and reading it: options before, between and behind the words.
+"""The arguments of a subcommand, as docopt reads them: options before, between and behind the words.
 
 -o wide   -owide   --output wide   --output=wide   -A   --all-namespaces   --   (nothing but words follows)
 """
@@ -14,7 +14,7 @@ HELP_COLUMN = 30
 
 
 class BadUsage(FabricError):
-    """What was typed cannot be read; the message says why."""
+    """The command line cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Option:
     repeats: bool = False
 
     def __str__(self) -> str:
-        """As the help has it."""
+        """The lines of the help."""
         head = f"  -{self.short} " if self.short else "     "
         head += f"--{self.name}" + (f"=<{self.value}>" if self.value else "")
         lines = self.help.splitlines()
@@ -55,7 +55,7 @@ UNIVERSAL = (
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What was typed behind the subcommand's name."""
+    """The words and options behind the subcommand's name."""
 
     words: tuple[str, ...] = ()
     given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How a subcommand is called; all of its help."""
+    """A subcommand's usage: all of its help."""
 
     name: str
     """`get`, or with a space `ipam show`."""

@@ -11,8 +11,8 @@ from typing import Any
 import jsonpatch
 
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.door import RETRY_SECONDS, UPDATE_TRIES_MAX, Door
 from calico.calicoctl.manifests import NAMESPACE, namespace_of, noun_named
+from calico.calicoctl.resource_client import RETRY_SECONDS, UPDATE_TRIES_MAX, ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.resources.envelope import Resource
 from fabric.api.mergepatch import merge_patched
@@ -37,27 +37,31 @@ async def _patch(session: Session, arguments: Arguments) -> None:
     except ValueError as error:
         raise Refused(f"hit error: the patch is not JSON: {error}") from None
     namespace = namespace_of(noun, "", arguments.value("namespace"))
-    door = await session.door()
+    client = await session.resources()
     try:
-        await _changed(door, noun, name, namespace, lambda obj: patched(obj, patch, type_))
+        await _changed(client, noun, name, namespace, lambda obj: patched(obj, patch, type_))
     except FabricError as error:
         raise Refused(f"hit error: {error}") from None
     session.say(f"Successfully patched 1 '{noun.KIND}' resource")
 
 
 async def _changed(
-    door: Door, noun: type[Resource], name: str, namespace: str, change: Callable[[Object], Object]
+    client: ResourceClient,
+    noun: type[Resource],
+    name: str,
+    namespace: str,
+    change: Callable[[Object], Object],
 ) -> None:
     """Read, change, write over what was read; again when somebody was faster."""
     for _ in range(UPDATE_TRIES_MAX):
-        old = await door.get(noun, name, namespace)
-        door.refuse_read_only("patch", noun, name)
+        old = await client.get(noun, name, namespace)
+        client.refuse_read_only("patch", noun, name)
         obj = old.to_object()
         changed = change(obj)
         kept = {key: obj["metadata"][key] for key in _OF_THE_STORE if key in obj["metadata"]}
         meta = {**(changed.get("metadata") or {}), **kept}
         try:
-            await door.put(noun.from_manifest({**changed, "metadata": meta}, obj), old)
+            await client.put(noun.from_manifest({**changed, "metadata": meta}, obj), old)
             return
         except Conflict:
             await asyncio.sleep(RETRY_SECONDS)
@@ -115,9 +119,9 @@ async def _label(session: Session, arguments: Arguments) -> None:
     if bool(equals) == removes or not is_label_key(key) or not is_label_value(value):
         raise Refused(f"invalid label {label}")
     namespace = namespace_of(noun, "", arguments.value("namespace"))
-    door = await session.door()
-    old = await door.get(noun, name, namespace)
-    door.refuse_read_only("label", noun, name)
+    client = await session.resources()
+    old = await client.get(noun, name, namespace)
+    client.refuse_read_only("label", noun, name)
     labels = dict(old.labels)
     if removes and key not in labels:
         raise Refused(f"cannot remove label of {kind} {name}, key {key} does not exist")
@@ -130,7 +134,7 @@ async def _label(session: Session, arguments: Arguments) -> None:
     else:
         labels[key] = value
     try:
-        await door.put(replace(old, metadata=replace(old.metadata, labels=labels)), old)
+        await client.put(replace(old, metadata=replace(old.metadata, labels=labels)), old)
     except FabricError as error:
         raise Refused(f"failed to update {kind} {name}, label not changed: {error}") from None
     session.say(_said(removes, there, key, f"{kind} {name}"))

@@ -11,12 +11,11 @@ from itertools import chain
 
 from calico.calicoctl import (
     changing,
-    convert,
+    datastore_lock,
     ipam_check,
     ipam_configure,
     ipam_release,
     ipam_show,
-    migrate,
     node_status,
     reading,
     writing,
@@ -145,13 +144,12 @@ SUBCOMMANDS: Sequence[Subcommand] = tuple(
         writing.SUBCOMMANDS,
         changing.SUBCOMMANDS,
         reading.SUBCOMMANDS,
-        convert.SUBCOMMANDS,
         ipam_show.SUBCOMMANDS,
         ipam_check.SUBCOMMANDS,
         ipam_release.SUBCOMMANDS,
         ipam_configure.SUBCOMMANDS,
         node_status.SUBCOMMANDS,
-        migrate.SUBCOMMANDS,
+        datastore_lock.SUBCOMMANDS,
         (_VERSION,),
     )
 )

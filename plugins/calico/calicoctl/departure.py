@@ -1,4 +1,4 @@
-"""What Calico keeps for a node goes with its Node, when that is deleted by hand.
+"""A node's departure: its endpoints, addresses and blocks go with its Node, when that is deleted by hand.
 
 Endpoints and addresses of its pods, addresses of its tunnels, affinities, BGPPeers and configurations of its
 own.

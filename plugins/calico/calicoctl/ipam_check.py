@@ -32,7 +32,7 @@ class _Telling:
         self.problems = 0
 
     def blocks(self, snapshot: Snapshot, allocations: Sequence[Allocation]) -> None:
-        """What the IPAM has given out, block by block."""
+        """The addresses that the IPAM has given out, block by block."""
         self.say("Loading all IPAM blocks...")
         self.say(f"Found {len(snapshot.blocks)} IPAM blocks.")
         for cidr, block in snapshot.blocks.items():
@@ -50,7 +50,7 @@ class _Telling:
         self.say(f"Found {len(active)} active IP pools.\n")
 
     def uses(self, tunnels: Sequence[Use], pods: Sequence[Use]) -> None:
-        """Who really has which address."""
+        """The users of addresses, as nodes and endpoints tell them."""
         self._loaded("nodes", "node tunnel", tunnels)
         self.say("\nLoading all service load balancer IPs.\nFound 0 service load balancer.\n")
         self._loaded("workload endpoints", "workload", pods)
@@ -74,7 +74,7 @@ class _Telling:
         self.say()
 
     def scan(self, what: str, found: Sequence[str], summary: str) -> None:
-        """One kind of problem: a sentence for each where they are to be shown, and their number."""
+        """Print problems of a kind: a sentence for each where they are to be shown, and their number."""
         if what:
             self.say(f"Scanning for {what}...")
         for sentence in found if self.shows_problems else ():

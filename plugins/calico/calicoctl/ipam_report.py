@@ -27,7 +27,7 @@ from fabric.store.port import Store
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One address that was given out."""
+    """An address that was given out."""
 
     address: IPAddress
     owner: Owner
@@ -112,7 +112,7 @@ async def cluster_information(store: Store) -> ClusterInformation:
 
 @dataclass(frozen=True, slots=True)
 class Leaked:
-    """What one report, or all of several, calls leaked."""
+    """The addresses that a report, or each of several, calls leaked."""
 
     addresses: Mapping[IPAddress, tuple[str, int]]
     """Handle and sequence number, by address."""
@@ -120,7 +120,7 @@ class Leaked:
     """Mod revision by handle."""
 
     def __and__(self, newer: Leaked) -> Leaked:
-        """What both say, as the newer says it; a handle that changed between them is no leak."""
+        """The leaks of both, as the newer report has them; a handle that changed between them is no leak."""
         addresses = {it: found for it, found in newer.addresses.items() if it in self.addresses}
         handles = {it: revision for it, revision in newer.handles.items() if self.handles.get(it) == revision}
         return Leaked(addresses, handles)

@@ -1,4 +1,4 @@
-"""From plain objects to resources: the kind is known, the fields are right, the namespace is settled."""
+"""Manifests become resources here: the kind is known, the fields are right, the namespace is settled."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def settled(resource: Resource, arguments: Arguments) -> Resource:
 
 
 def namespace_of(noun: type[Resource], own: str, asked: str) -> str:
-    """Where a resource is; Unsupported when that makes no sense."""
+    """The namespace of a resource; Unsupported when that makes no sense."""
     if not kind_of(noun).namespaced:
         if own:
             raise Unsupported(

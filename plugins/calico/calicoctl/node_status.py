@@ -35,7 +35,7 @@ _HEADINGS = ("Peer address", "Peer type", "State", "Since", "Info")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One node, asked."""
+    """The BGP state of a node."""
 
     node: str
     runs: bool
@@ -65,7 +65,7 @@ _IDLE = "Calico process is not running."
 
 
 def told(seen: Seen, *, headed: bool) -> str:
-    """What is printed for one node."""
+    """The text that is printed for a node."""
     lines = [seen.node] if headed else []
     if not seen.runs:
         return "\n".join([*lines, _IDLE, "", ""]) if headed else ""
@@ -101,7 +101,7 @@ def _row(protocol: Protocol, now: datetime) -> tuple[int, Sequence[str]] | None:
 
 
 def _since(text: str, now: datetime) -> str:
-    """As BIRD says it by itself: the time of what is younger than 20 hours, else the day."""
+    """A time in BIRD's default format: the hour of what is younger than 20 hours, else the day."""
     try:
         then = moment(text, now)
     except ValueError:

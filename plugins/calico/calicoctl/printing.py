@@ -1,4 +1,4 @@
-"""How calicoctl prints: columns of text, boxed tables, JSON and YAML."""
+"""The output formats of calicoctl: columns of text, boxed tables, JSON and YAML."""
 
 from __future__ import annotations
 

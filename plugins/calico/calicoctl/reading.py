@@ -7,8 +7,8 @@ from typing import Any
 
 from calico.calicoctl import printing
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.door import Door
 from calico.calicoctl.manifests import FILE_OPTIONS, NAMESPACE, Unsupported
+from calico.calicoctl.resource_client import ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.calicoctl.targets import Target, targets
 from calico.columns import COLUMNS
@@ -30,12 +30,12 @@ async def _get(session: Session, arguments: Arguments) -> None:
         wanted = targets(session, arguments)
     except Unsupported as error:
         raise Refused(f"failed to get resources: {error}") from None
-    door = await session.door()
+    client = await session.resources()
     found: list[Object] = []
     errors: list[FabricError] = []
     for target in wanted:
         try:
-            found.append(await _found(door, target, arguments))
+            found.append(await _found(client, target, arguments))
         except FabricError as error:
             errors.append(error)
     if found:
@@ -44,24 +44,24 @@ async def _get(session: Session, arguments: Arguments) -> None:
         raise Refused("\n".join(map(str, errors)))
 
 
-async def _found(door: Door, target: Target, arguments: Arguments) -> Object:
-    """One resource, or the list of a kind."""
+async def _found(client: ResourceClient, target: Target, arguments: Arguments) -> Object:
+    """The object of a resource, or the list of a kind."""
     if target.name:
-        obj = (await door.get(target.noun, target.name, target.namespace)).to_object()
+        obj = (await client.get(target.noun, target.name, target.namespace)).to_object()
         if arguments.flag("export"):
             meta = obj["metadata"].items()
             obj = obj | {"metadata": {key: value for key, value in meta if key not in _OF_THE_CLUSTER}}
-        return await _as_shown(door, obj, arguments)
-    resources, revision = await door.listed(target.noun, target.namespace)
+        return await _as_shown(client, obj, arguments)
+    resources, revision = await client.listed(target.noun, target.namespace)
     return {
         "kind": f"{target.noun.KIND}List",
         "apiVersion": API_VERSION,
         "metadata": {"resourceVersion": str(revision)},
-        "items": [await _as_shown(door, each.to_object(), arguments) for each in resources],
+        "items": [await _as_shown(client, each.to_object(), arguments) for each in resources],
     }
 
 
-async def _as_shown(door: Door, obj: Object, arguments: Arguments) -> Object:
+async def _as_shown(client: ResourceClient, obj: Object, arguments: Arguments) -> Object:
     """The object; in tables the AS number of a node that says none is the cluster's, in brackets."""
     spec = obj.get("spec") or {}
     if obj["kind"] != Node.KIND or not spec.get("bgp") or "asNumber" in spec["bgp"]:
@@ -69,7 +69,7 @@ async def _as_shown(door: Door, obj: Object, arguments: Arguments) -> Object:
     if arguments.value("output", "ps") in ("yaml", "yml", "json"):
         return obj
     try:
-        default = await door.get(BGPConfiguration, "default")
+        default = await client.get(BGPConfiguration, "default")
     except NotFound:
         default = None
     inherited = effective(default if isinstance(default, BGPConfiguration) else None).as_number

@@ -1,4 +1,4 @@
-"""One run of calicoctl: where it prints, and the cluster it works on."""
+"""A session is a run of calicoctl: it knows where to print, and the cluster it works on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from calico.calicoctl.arguments import Arguments, Usage
-from calico.calicoctl.door import Door
+from calico.calicoctl.resource_client import ResourceClient
 from calico.resources import datastore
 from calico.resources.endpoints import ClusterInformation
 from fabric.errors import FabricError
@@ -18,7 +18,7 @@ class Refused(FabricError):
 
 
 class Session:
-    """What subcommands share."""
+    """The output and the cluster that subcommands share."""
 
     def __init__(self, context: CommandContext) -> None:
         self.context = context
@@ -40,9 +40,9 @@ class Session:
             )
         return cluster
 
-    async def door(self) -> Door:
+    async def resources(self) -> ResourceClient:
         """The way to the cluster's resources."""
-        return Door(await self.cluster(), self.context.clock, self._warn)
+        return ResourceClient(await self.cluster(), self.context.clock, self._warn)
 
     def _warn(self, text: str) -> None:
         self.context.stderr.write(f"Warning: {text}\n")
@@ -50,7 +50,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """One subcommand: how it is called, and what it does."""
+    """A subcommand: its usage and its action."""
 
     usage: Usage
     run: Callable[[Session, Arguments], Awaitable[None]]

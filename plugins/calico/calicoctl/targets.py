@@ -1,4 +1,4 @@
-"""Which resources a command means: a kind with names, or what a file holds."""
+"""Targets are the resources that a command means: a kind with names, or what a file holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fabric.api.objects import Object
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One resource, or (without a name) all of a kind."""
+    """A resource, or (without a name) all of a kind."""
 
     noun: type[Resource]
     name: str
@@ -24,7 +24,7 @@ class Target:
 
 
 def targets(session: Session, arguments: Arguments) -> list[Target]:
-    """What the words, or else the file, name; BadUsage, Refused and Unsupported."""
+    """The resources that the words, or else the file, name; BadUsage, Refused and Unsupported."""
     if arguments.flag("filename"):
         if arguments.words:
             raise Refused("give a kind and names, or --filename, but not both")

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.door import READ_ONLY, Door
 from calico.calicoctl.files import BadFile
 from calico.calicoctl.manifests import (
     FILE_OPTIONS,
@@ -19,6 +18,7 @@ from calico.calicoctl.manifests import (
     noun_of,
     settled,
 )
+from calico.calicoctl.resource_client import READ_ONLY, ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.calicoctl.targets import Target, targets
 from calico.resources.envelope import Resource
@@ -30,7 +30,7 @@ _BY_FILE = "--filename=<FILENAME> [--recursive] [--skip-empty]"
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the resources of one command."""
+    """The outcome of a command for each of its resources."""
 
     kinds: list[str]
     done: int = 0
@@ -76,9 +76,9 @@ def resources(session: Session, arguments: Arguments) -> list[Object]:
 
 
 async def _create(session: Session, arguments: Arguments) -> None:
-    async def one(door: Door, resource: Resource) -> None:
+    async def one(client: ResourceClient, resource: Resource) -> None:
         try:
-            await door.create(resource)
+            await client.create(resource)
         except AlreadyExists:
             if not arguments.flag("skip-exists"):
                 raise
@@ -87,15 +87,15 @@ async def _create(session: Session, arguments: Arguments) -> None:
 
 
 async def _apply(session: Session, arguments: Arguments) -> None:
-    async def one(door: Door, resource: Resource) -> None:
-        await door.apply(resource)
+    async def one(client: ResourceClient, resource: Resource) -> None:
+        await client.apply(resource)
 
     await _each(session, arguments, "apply", "applied", one)
 
 
 async def _replace(session: Session, arguments: Arguments) -> None:
-    async def one(door: Door, resource: Resource) -> None:
-        await door.update(resource)
+    async def one(client: ResourceClient, resource: Resource) -> None:
+        await client.update(resource)
 
     await _each(session, arguments, "replace", "replaced", one, stops=True)
 
@@ -105,16 +105,16 @@ async def _each(
     arguments: Arguments,
     verb: str,
     past: str,
-    act: Callable[[Door, Resource], Awaitable[None]],
+    act: Callable[[ResourceClient, Resource], Awaitable[None]],
     *,
     stops: bool = False,
 ) -> None:
     found = resources(session, arguments)
     outcome = Outcome([obj["kind"] for obj in found])
-    door = await session.door()
+    client = await session.resources()
     for obj in found:
         try:
-            await act(door, settled(noun_of(obj).from_manifest(obj), arguments))
+            await act(client, settled(noun_of(obj).from_manifest(obj), arguments))
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)
@@ -138,10 +138,10 @@ async def _validate(session: Session, arguments: Arguments) -> None:
 async def _delete(session: Session, arguments: Arguments) -> None:
     wanted = targets(session, arguments)
     outcome = Outcome([target.noun.KIND for target in wanted])
-    door = await session.door()
+    client = await session.resources()
     for target in wanted:
         try:
-            await _delete_one(door, target, arguments)
+            await _delete_one(client, target, arguments)
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)
@@ -154,11 +154,11 @@ async def _delete(session: Session, arguments: Arguments) -> None:
         session.say("No resources specified")
 
 
-async def _delete_one(door: Door, target: Target, arguments: Arguments) -> None:
+async def _delete_one(client: ResourceClient, target: Target, arguments: Arguments) -> None:
     if not target.name:
         raise Refused("resource name may not be empty")
     try:
-        await door.delete(target.noun, target.name, target.namespace, target.resource_version)
+        await client.delete(target.noun, target.name, target.namespace, target.resource_version)
     except NotFound:
         if not arguments.flag("skip-not-exists"):
             raise

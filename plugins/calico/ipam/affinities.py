@@ -58,7 +58,7 @@ async def release(
     only_empty: bool = False,
     revision: int | None = None,
 ) -> bool:
-    """One attempt; True when the host has no affinity to the block any more.
+    """Release by one attempt; True when the host has no affinity to the block any more.
 
     `only_empty` leaves a block in use alone, `revision` one that changed since it was read.
     """

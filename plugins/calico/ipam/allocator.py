@@ -110,7 +110,7 @@ class Ipam:
         raise TooBusy(f"{address}: {TRIES_MAX} attempts to assign it met others; trying again")
 
     async def addresses(self, handle: str) -> tuple[IPAddress, ...]:
-        """What the handle has, in the order of blocks and addresses."""
+        """The addresses of the handle, in the order of blocks and addresses."""
         record = await read_handle(self.store, handle)
         found: list[IPAddress] = []
         for cidr in record.value.counts if record.value else ():

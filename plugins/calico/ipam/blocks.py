@@ -21,7 +21,7 @@ _HOST = "host:"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """To whom addresses are given: a handle, by which they are released, and attributes for people."""
+    """The owner of an address: a handle, by which it is released, and attributes for people."""
 
     handle: str | None
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block; every change returns a new one."""
+    """A block of addresses; every change returns a new one."""
 
     cidr: IPNetwork
     affinity: str | None
@@ -75,7 +75,7 @@ class Block:
         return self.cidr.network_address + ordinal
 
     def ordinal(self, address: IPAddress) -> int:
-        """How far into the block an address lies."""
+        """The ordinal of an address: its distance from the block's first."""
         return int(address) - int(self.cidr.network_address)
 
     def owner(self, ordinal: int) -> Owner | None:
@@ -135,7 +135,7 @@ class Block:
         return (now - _instant(self.claim_time)).total_seconds() if self.claim_time else float("inf")
 
     def to_json(self) -> bytes:
-        """As Calico writes it: Go's field order, maps in the order of their keys as text."""
+        """The block's JSON as Calico writes it: Go's field order, maps in the order of their keys as text."""
         doc: dict[str, Any] = {"cidr": str(self.cidr), "affinity": self.affinity}
         if self.claim_time:
             doc["affinityClaimTime"] = self.claim_time

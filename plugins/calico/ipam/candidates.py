@@ -24,7 +24,7 @@ class NoPool(FabricError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked of the IPAM."""
+    """A request for addresses."""
 
     family: Family = 4
     count: int = 1

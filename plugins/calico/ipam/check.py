@@ -31,7 +31,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not fit."""
+    """A problem: a fact of the IPAM that contradicts another."""
 
     category: str
     subject: str

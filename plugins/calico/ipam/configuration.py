@@ -68,7 +68,7 @@ class Configuration:
 
 
 async def read_configuration(store: Store) -> Configuration:
-    """What holds now."""
+    """The configuration in the store, or Calico's defaults."""
     record: Record[Configuration | None] = await read(store, keys.CONFIG, Configuration.from_json)
     return record.value or Configuration()
 

@@ -24,7 +24,7 @@ _BITS = 144
 
 
 class GoRand:
-    """What `rand.New(rand.NewSource(seed))` is in Go."""
+    """Go's generator `rand.New(rand.NewSource(seed))`."""
 
     def __init__(self, seed: int) -> None:
         words = islice(_seeded(seed % _MODULUS or _ZERO_SEED, 40, 20), _LENGTH)

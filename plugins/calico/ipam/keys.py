@@ -21,7 +21,7 @@ HANDLES = f"{ROOT}handle/"
 
 
 class AffinityName(NamedTuple):
-    """Whose affinity to what."""
+    """The name of an affinity: a node and a block."""
 
     host: str
     cidr: IPNetwork

@@ -1,4 +1,4 @@
-"""What one read of the store found: a value with the mod revision over which it may be written."""
+"""A record is what a read of the store found: a value with the mod revision over which it may be written."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def block_cidrs(store: Store, family: Family) -> tuple[IPNetwork, ...]:
 
 
 def decoded(kv: KeyValue, decode: Callable[[bytes], T]) -> T:
-    """What `decode` makes of the value; Unreadable when it cannot."""
+    """The decoded value; Unreadable when `decode` cannot read it."""
     try:
         return decode(kv.value)
     except NONSENSE as error:

@@ -1,4 +1,4 @@
-"""One search for addresses on behalf of one node: its own blocks, then new ones, then other nodes' blocks.
+"""A search finds addresses for a node: in its own blocks, then in new ones, then in other nodes' blocks.
 
 A new block is the first free one on the node's walk around its pools; when there is none, an empty block
 that another node claimed more than a minute ago is taken from it. Addresses of other nodes' blocks are

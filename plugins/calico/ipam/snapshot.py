@@ -1,4 +1,4 @@
-"""The whole IPAM at one revision of the store, for those who judge it and those who show it."""
+"""A snapshot is the whole IPAM at one revision of the store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from calico.ipam.blocks import Block
 from calico.ipam.handles import Handle
 from calico.ipam.keys import AffinityName
 from calico.ipam.records import decoded
+from calico.resources.allocation import BlockAffinity
 from fabric.netstate.objects import IPNetwork
 from fabric.store.port import KeyValue, Store
 
@@ -25,7 +26,7 @@ class Snapshot:
 
 
 async def read_snapshot(store: Store) -> Snapshot:
-    """One range over everything; Unreadable names a key that cannot be read."""
+    """Read everything in one range; Unreadable names a key that cannot be read."""
     return snapshot_of((await store.range(keys.ROOT)).kvs)
 
 
@@ -42,3 +43,21 @@ def snapshot_of(kvs: tuple[KeyValue, ...]) -> Snapshot:
         elif kv.key.startswith(keys.HANDLES):
             handles[kv.key.removeprefix(keys.HANDLES)] = decoded(kv, Handle.from_json)
     return Snapshot(blocks, affinities, handles)
+
+
+def block_affinities(snapshot: Snapshot) -> tuple[BlockAffinity, ...]:
+    """All affinities, in the order of hosts and blocks as text."""
+    return tuple(block_affinity(name, state) for name, state in snapshot.affinities.items())
+
+
+def block_affinity(name: AffinityName, state: str) -> BlockAffinity:
+    """An affinity as a resource."""
+    return BlockAffinity.named(affinity_name(name), state=state, node=name.host, cidr=name.cidr)
+
+
+def affinity_name(name: AffinityName) -> str:
+    """`node-1-10-244-1-0-26`: the resource's name."""
+    cidr = str(name.cidr)
+    for sign in "./:":
+        cidr = cidr.replace(sign, "-")
+    return f"{name.host}-{cidr}"

@@ -20,7 +20,7 @@ from fabric.netstate.objects import Family, IPAddress
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One tunnel device of a node."""
+    """A tunnel device of a node."""
 
     encapsulation: str
     """ipip, vxlan or wireguard."""

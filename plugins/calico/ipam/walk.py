@@ -46,7 +46,7 @@ NOTHING_RESERVED = Reserved()
 
 
 class Walk:
-    """One node's way around one pool."""
+    """The order in which a node looks through a pool."""
 
     def __init__(self, pool: IPPoolSpec, host: str, rng: random.Random) -> None:
         self._pool = pool
@@ -121,6 +121,6 @@ def _holds(outer: IPNetwork, inner: IPNetwork) -> bool:
 
 
 def blocks_in(pools: Iterable[IPPoolSpec], blocks: Iterable[IPNetwork]) -> Iterator[IPNetwork]:
-    """Those of the blocks that lie in one of the pools."""
+    """The blocks among these that lie in a pool."""
     cidrs = [pool.cidr for pool in pools]
     return (block for block in blocks if any(_holds(cidr, block) for cidr in cidrs))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from calico.resources import carried
-from calico.resources.communities import FORM, is_community
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
+from calico.resources.notation import COMMUNITY_FORM, is_community
 from calico.resources.readers import (
     as_number,
     choice,
@@ -28,6 +28,8 @@ from calico.resources.readers import (
 )
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPNetwork
+
+_COMMUNITY = f"invalid community value: {COMMUNITY_FORM}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +120,20 @@ class BGPConfiguration(Resource):
     def _communities(self) -> list[Refusal]:
         named = {community.name for community in self.spec.communities}
         found = [
-            Refusal(f"spec.communities[{index}].value", f"invalid community value: {FORM}", community.value)
+            Refusal(
+                f"spec.communities[{index}].value",
+                f"invalid community value: {COMMUNITY_FORM}",
+                community.value,
+            )
             for index, community in enumerate(self.spec.communities)
             if not is_community(community.value)
         ]
         for index, advertisement in enumerate(self.spec.prefix_advertisements):
             found += [
                 Refusal(
-                    f"spec.prefixAdvertisements[{index}].communities", f"no such name; a value {FORM}", text_
+                    f"spec.prefixAdvertisements[{index}].communities",
+                    f"no such name; a value {COMMUNITY_FORM}",
+                    text_,
                 )
                 for text_ in advertisement.communities
                 if text_ not in named and not is_community(text_)
@@ -134,7 +142,7 @@ class BGPConfiguration(Resource):
 
 
 def effective(*configurations: BGPConfiguration | None) -> BGPConfigurationSpec:
-    """What holds: each later configuration wins, field by field, over the earlier ones and the defaults.
+    """The fields in force: each later configuration wins, field by field, over earlier ones and defaults.
 
     Called with `default` and then `node.<name>`, either of which may be absent.
     """

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from calico.resources import communities
 from calico.resources.envelope import Resource
 from calico.resources.fields import key
+from calico.resources.notation import COMMUNITY_FORM, is_community
 from calico.resources.readers import (
     as_number,
     choice,
@@ -123,15 +123,15 @@ def _matched(path: str, given: Mapping[str, Any] | None) -> Iterator[Refusal]:
     values = given.get("values")
     if not isinstance(values, list) or len(values) != 1:
         yield Refusal(f"{path}.values", "exactly one value is expected", values)
-    elif not communities.is_community(values[0]):
-        yield Refusal(f"{path}.values[0]", communities.FORM, values[0])
+    elif not is_community(values[0]):
+        yield Refusal(f"{path}.values[0]", COMMUNITY_FORM, values[0])
 
 
 def _operation(path: str, operation: Any) -> Iterator[Refusal]:
     match operation:
         case {"addCommunity": {"value": value}} if len(operation) == 1:
-            if not communities.is_community(value):
-                yield Refusal(f"{path}.addCommunity.value", communities.FORM, value)
+            if not is_community(value):
+                yield Refusal(f"{path}.addCommunity.value", COMMUNITY_FORM, value)
         case {"prependASPath": {"prefix": [_, *_] as numbers}} if len(operation) == 1:
             refusals: list[Refusal] = []
             for index, value in enumerate(numbers):

@@ -41,7 +41,7 @@ def pools_outside(pools: Iterable[IPPool], pod_cidrs: Sequence[IPNetwork]) -> It
 
 
 def changed_pool(old: IPPool, new: IPPool) -> Iterator[Refusal]:
-    """What an update of a pool may not change."""
+    """The fields of a pool that an update may not change."""
     if old.spec.cidr != new.spec.cidr:
         yield Refusal("spec.cidr", "IPPool CIDR cannot be modified", new.spec.cidr)
     if old.spec.block_size != new.spec.block_size:

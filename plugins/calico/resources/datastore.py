@@ -98,7 +98,7 @@ def decode(noun: type[R], kv: KeyValue) -> R:
 
 
 def encode(resource: Resource) -> bytes:
-    """What the store holds: compact JSON without the resource version, which is the key's own."""
+    """The stored value: compact JSON without the resource version, which is the key's own."""
     obj = resource.to_object()
     obj["metadata"].pop("resourceVersion", None)
     return json.dumps(obj, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What all resources share: apiVersion, kind, metadata, spec; and the way in from JSON and out to it."""
+"""The envelope is what all resources share: apiVersion, kind, metadata, spec, and their JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from calico.resources import carried
-from calico.resources.fields import document, key, read, rest, strangers, unknown
+from calico.resources.fields import document, key, read, rest, unknown, unknown_fields
 from calico.resources.readers import document_of, mapping, object_name, subdomain, text
 from calico.resources.refusals import InvalidResource, Refusal
 from fabric.api.objects import Object
@@ -96,11 +96,11 @@ class Resource:
     @classmethod
     def _slips(cls, obj: Object, before: Object) -> Iterator[Refusal]:
         yield from (unknown("", name, _KEYS, found) for name, found in obj.items() if name not in _KEYS)
-        yield from strangers(Metadata, obj.get("metadata"), "metadata", before.get("metadata"))
-        yield from strangers(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
+        yield from unknown_fields(Metadata, obj.get("metadata"), "metadata", before.get("metadata"))
+        yield from unknown_fields(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
 
     def refusals(self) -> list[Refusal]:
-        """What is wrong between the fields of this one resource."""
+        """The refusals of fields that contradict each other in this resource."""
         return []
 
     def to_object(self) -> Object:

@@ -122,7 +122,7 @@ class FelixConfiguration(Resource):
 
 
 def effective(*configurations: FelixConfiguration | None) -> FelixConfigurationSpec:
-    """What holds: each later configuration wins, field by field, over the earlier ones and the defaults."""
+    """The fields in force: each later configuration wins, field by field, over earlier ones and defaults."""
     spec = DEFAULTS
     for configuration in configurations:
         if configuration is not None:

@@ -1,4 +1,4 @@
-"""How a noun says its JSON: each attribute names its key and the reader that checks it.
+"""Fields tie a dataclass to its JSON: each attribute names its key and the reader that checks it.
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class IPReservationSpec:
@@ -6,7 +6,7 @@
 
 `read` collects every refusal of a document before it gives up; `document` writes back what `read` takes.
 A key that a noun does not know is refused, unless the noun keeps the rest of its document (`rest()`): then
-`strangers` has those that nobody knows, for the doors through which users write.
+`unknown_fields` refuses those that Calico does not have either, where users write.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
     return noun(**given) if len(refusals) == before else None
 
 
-def strangers(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
-    """What `read` keeps and Calico does not have; keys that were there `before` are not this writer's."""
+def unknown_fields(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
+    """The refusals of keys that `read` keeps and Calico has not; keys that were there `before` may stay."""
     rests = [it for it in fields(noun) if "rest" in it.metadata]
     if not rests or not isinstance(value, Mapping):
         return

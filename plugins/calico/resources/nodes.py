@@ -27,7 +27,7 @@ from fabric.netstate.objects import IPInterface
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeBGP:
-    """How the node takes part in BGP; a node without it takes none."""
+    """The node's part in BGP; a node without it takes none."""
 
     as_number: int | None = key("asNumber", as_number, default=None)
     ipv4_address: IPInterface | None = key("ipv4Address", of_family(interface, 4), default=None)
@@ -77,7 +77,7 @@ class Node(Resource):
     spec: NodeSpec
 
     def to_object(self) -> Object:
-        """As Resource.to_object; a node's status is written also where it says nothing, as Calico does."""
+        """The JSON; a node's status is written also where it is empty, as Calico does."""
         return {"status": {}} | super(Node, self).to_object()
 
     def refusals(self) -> list[Refusal]:

@@ -69,7 +69,7 @@ class IPPool(Resource):
 
     @classmethod
     def from_object(cls, obj: Object) -> Self:
-        """As Resource.from_object; an empty mode or assignment mode is its default, as in Go."""
+        """The pool of its JSON; an empty mode or assignment mode is its default, as in Go."""
         spec = obj.get("spec")
         if isinstance(spec, dict):
             obj = obj | {"spec": {name: value for name, value in spec.items() if value != ""}}

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
-from calico.resources.durations import is_duration
 from calico.resources.fields import Reader, read, schema, takes
+from calico.resources.notation import is_duration
 from calico.resources.refusals import Refusal
 from calico.selector import BadSelector, Selector
 
@@ -81,7 +81,7 @@ def number(low: int, high: int, reason: str = "") -> Reader:
 
 
 def choice(*allowed: str) -> Reader:
-    """One of these words, to the letter."""
+    """A reader of a word that must be among these, to the letter."""
 
     def reader(value: Any, path: str, refusals: Refusals) -> Any:
         if value not in allowed:
@@ -162,7 +162,7 @@ def selector(value: Any, path: str, refusals: Refusals) -> Any:
 
 
 def of_family(reader: Reader, version: int) -> Reader:
-    """What `reader` takes, of one IP version."""
+    """A reader that takes what `reader` takes, of this IP version alone."""
 
     def family_reader(value: Any, path: str, refusals: Refusals) -> Any:
         found = reader(value, path, refusals)

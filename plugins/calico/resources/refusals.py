@@ -1,4 +1,4 @@
-"""What is wrong with a resource: the field's path, its value, and what is allowed, in Calico's wording."""
+"""A refusal tells what is wrong with a resource: path, value, and what is allowed, in Calico's words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN_CHARACTERS_MAX = 60
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One field that cannot be as it is."""
+    """A field that cannot be as it is."""
 
     path: str
     """As in the resource's YAML: `spec.blockSize`, `spec.importV4[0].action`."""

@@ -59,12 +59,12 @@ def kind_named(name: str) -> Kind | None:
 
 
 def prefix(kind: Kind, namespace: str = "") -> str:
-    """Where the objects of a kind are, of one namespace or of all."""
+    """The key prefix of a kind's objects, of one namespace or of all."""
     return f"{PREFIX}{kind.plural}/" + (f"{namespace}/" if kind.namespaced and namespace else "")
 
 
 def store_key(kind: Kind, name: str, namespace: str = "") -> str:
-    """Where one object is; ValueError without the namespace that the kind needs."""
+    """The key of an object; ValueError without the namespace that the kind needs."""
     if kind.namespaced and not namespace:
         raise ValueError(f"{kind.kind}({name}) needs a namespace")
     return prefix(kind, namespace) + name

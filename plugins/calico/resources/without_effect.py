@@ -75,7 +75,7 @@ TABLE: Mapping[str, str] = _table()
 
 
 def warnings(resource: Resource) -> Iterator[str]:
-    """What whoever writes this resource is to be told."""
+    """The warnings for a client that writes this resource."""
     if not isinstance(resource, FelixConfiguration):
         return
     for name, value in (resource.to_object().get("spec") or {}).items():

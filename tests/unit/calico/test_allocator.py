@@ -13,9 +13,8 @@ from calico.ipam.candidates import NoPool
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.keys import AffinityName
 from calico.ipam.records import read_block
-from calico.ipam.snapshot import read_snapshot
+from calico.ipam.snapshot import block_affinities, read_snapshot
 from calico.ipam.tunnels import IPIP, VXLAN, tunnel_address
-from calico.ipam.views import block_affinities
 from calico.ipam.walk import block_of
 from calico.resources.datastore import Unreadable
 from fabric.store.port import Put

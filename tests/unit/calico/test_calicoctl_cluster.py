@@ -1,23 +1,18 @@
-"""node status, datastore migrate, convert, version."""
+"""node status, datastore migrate lock, version."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import pytest
-import yaml
 from support.calico_ipam import owner, pool, put_resources
 from support.calicoctl import Ctl
 
 from calico.calicoctl.node_status import Seen, told
 from calico.ipam.allocator import Ipam
-from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
-from calico.resources.bgp_peers import BGPPeer
 from calico.resources.endpoints import ClusterInformation
 from calico.resources.nodes import Node
-from calico.resources.pools import IPPool
 from calico.version import VERSION
 from fabric.api.kinds import NODE
 from fabric.bird.protocols import BgpSession, Protocol
@@ -86,116 +81,19 @@ async def test_a_node_whose_agent_is_not_there_fails_the_command(ctl):
     assert "resource does not exist: Node(node-9)" in await ctl.refuses("node", "status", "--node=node-9")
 
 
-async def test_what_is_exported_can_be_imported_elsewhere(ctl):
-    await put_resources(ctl.store, BGPPeer.named("tor", peer_ip="192.0.2.1", as_number=65001))
-    assert "datastore is not locked" in await ctl.refuses("datastore", "migrate", "export")
+async def test_a_locked_datastore_can_be_unlocked(ctl):
+    async def ready():
+        return (await datastore.get(ctl.store, ClusterInformation, "default")).spec.datastore_ready
+
     assert await ctl.does("datastore", "migrate", "lock") == "Datastore locked.\n"
-    text = await ctl.does("datastore", "migrate", "export")
-    parts = text.split("===\n")
-    assert [doc["kind"] for doc in yaml.safe_load_all(parts[0]) if doc][:2] == ["IPPoolList", "BGPPeerList"]
-    assert json.loads(parts[1])["spec"]["clusterGUID"] == "abc"
-    assert set(json.loads(parts[2])) == {"block_affinities", "blocks", "handles"}
-
-    other = await Ctl().began(cluster_guid="other")
-    await put_resources(other.store, Node.named("node-1"))
-    assert await other.does("datastore", "migrate", "import", "-f", "-", stdin=text) == (
-        "[WARNING] Node(node-2) is no node of this cluster. Skipping that node.\n"
-        "Successfully applied 3 resource(s)\nImporting IPAM resources\n"
-        "Successfully applied 3 IPAM resource(s)\n"
-        "Datastore information successfully imported. Please refer to the datastore migration documentation "
-        "for next steps.\n"
-    )
-    assert await read_snapshot(other.store) == await read_snapshot(ctl.store)
-    assert (await datastore.get(other.store, IPPool, "pool-1")).spec == pool().spec
-    information = await datastore.get(other.store, ClusterInformation, "default")
-    assert (information.spec.cluster_guid, information.spec.datastore_ready) == ("abc", False)
-    assert await other.does("datastore", "migrate", "unlock") == "Datastore unlocked.\n"
-    assert "Successfully applied 3 IPAM resource(s)" in await other.does(
-        "datastore", "migrate", "import", "-f", "-", stdin=text
-    )
+    assert await ready() is False
+    assert await ctl.does("datastore", "migrate", "unlock") == "Datastore unlocked.\n"
+    assert await ready() is True
 
 
-async def test_an_import_leaves_what_the_ipam_has(ctl):
-    await ctl.does("datastore", "migrate", "lock")
-    text = await ctl.does("datastore", "migrate", "export")
-    await Ipam(ctl.store, ctl.clock, "node-1").auto_assign(owner("pod-2"))
-    before = await read_snapshot(ctl.store)
-    answer = await ctl("datastore", "migrate", "import", "-f", "-", stdin=text)
-    assert answer.code == 1 and "Partial success: applied 2 out of 3 resources:" in answer.out
-    assert answer.err.startswith("hit error: [error trying to create /calico/ipam/v2/assignment/ipv4/block/")
-    assert await read_snapshot(ctl.store) == before
-
-
-async def test_what_was_not_exported_is_not_imported(ctl):
-    bring = ("datastore", "migrate", "import", "-f", "-")
-    assert "improperly formatted" in await ctl.refuses(*bring, stdin="kind: x")
-    assert "error while reading migration file" in await ctl.refuses(*bring, stdin="a: [===\n{}\n===\n{}\n")
-    stray = '{"handles": [{"Key": "/registry/pods/x", "Value": {}}]}'
-    information = '{"metadata": {"name": "default"}, "spec": {}}'
-    answer = await ctl(*bring, stdin=f"===\n{information}\n===\n{stray}")
-    assert "/registry/pods/x is no key of the IPAM" in answer.err
-    assert "a file is needed" in await ctl.refuses("datastore", "migrate", "import")
-
-
-V1 = """
-apiVersion: v1
-kind: ipPool
-metadata: {cidr: 10.244.0.0/16}
-spec: {ipip: {enabled: true, mode: cross-subnet}, nat-outgoing: true}
----
-apiVersion: v1
-kind: bgpPeer
-metadata: {scope: node, node: Node_1, peerIP: 192.0.2.1}
-spec: {asNumber: 65001}
----
-apiVersion: v1
-kind: bgpPeer
-metadata: {scope: global, peerIP: fd00::1}
-spec: {asNumber: 65001}
----
-apiVersion: v1
-kind: node
-metadata: {name: node-1}
-spec: {bgp: {ipv4Address: 192.168.0.11, asNumber: 64512}}
----
-apiVersion: v1
-kind: workloadEndpoint
-metadata: {node: node-1, orchestrator: k8s, workload: team.pod-1, name: eth0, labels: {app: web}}
-spec: {ipNetworks: [10.244.0.1/32], interfaceName: cali1, profiles: [kns.team]}
-"""
-
-
-async def test_old_resources_become_new_ones_that_are_valid(ctl):
-    found = json.loads(await ctl.does("convert", "-f", "-", "-o", "json", stdin=V1))
-    assert [(it["kind"], it["metadata"]["name"]) for it in found] == [
-        ("IPPool", "10-244-0-0-16"),
-        ("BGPPeer", "node-1.192-0-2-1"),
-        ("BGPPeer", "fd00-0000-0000-0000-0000-0000-0000-0001"),
-        ("Node", "node-1"),
-        ("WorkloadEndpoint", "node--1-k8s-pod--1-eth0"),
-    ]
-    assert found[0]["spec"]["ipipMode"] == "CrossSubnet" and found[0]["spec"]["natOutgoing"] is True
-    assert found[3]["spec"]["bgp"]["ipv4Address"] == "192.168.0.11/32"
-    assert found[4]["metadata"] | {"name": ""} == {"name": "", "namespace": "team", "labels": {"app": "web"}}
-    assert "Successfully validated 5 resource(s)" in await ctl.does(
-        "validate", "-f", "-", stdin=json.dumps(found)
-    )
-
-
-async def test_what_cannot_be_converted_is_said(ctl):
-    convert = ("convert", "-f", "-")
-    policy = "apiVersion: v1\nkind: policy\nmetadata: {name: x}\n"
-    assert "conversion for the resource type 'policy' is not supported" in await ctl.refuses(
-        *convert, stdin=policy
-    )
-    assert "v1 is converted" in await ctl.refuses(*convert, stdin=policy.replace("v1", "v9"))
-    bad = "apiVersion: v1\nkind: ipPool\nmetadata: {cidr: ten}\n"
-    assert "Converted manifest resource(s) failed validation" in await ctl.refuses(*convert, stdin=bad)
-    assert "cidr: ten" in await ctl.does(*convert, "--ignore-validation", stdin=bad)
-    assert "unrecognized output format 'ps'" in await ctl.refuses(*convert, "-o", "ps", stdin=V1)
-    peer = "apiVersion: v1\nkind: bgpPeer\nmetadata: {peerIP: 192.0.2.1}\n"
-    assert "missing 'scope'" in await ctl.refuses(*convert, stdin=peer)
-    assert not ctl.asked_for_a_cluster
+@pytest.mark.parametrize("words", [("convert", "-f", "x.yaml"), ("datastore", "migrate", "export")])
+async def test_commands_for_datastores_that_fabric_does_not_have_are_unknown(ctl, words):
+    assert f'Unknown command: "{" ".join(words[:1])}' in await ctl.refuses(*words)
 
 
 async def test_versions(ctl):

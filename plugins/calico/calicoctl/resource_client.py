@@ -1,4 +1,4 @@
-"""The one way of calicoctl to the resources: rules kept, views resolved, refusals in Calico's words.
+"""The client of Calico's resources, as libcalico-go's: it keeps their rules, and refuses in Calico's words.
 
 IPAMConfiguration and BlockAffinity are views of the IPAM's keys; ClusterInformation is the cluster's own; a
 node that Kubernetes has cannot be deleted here, because its agent registers it at once.
@@ -16,8 +16,7 @@ from calico.calicoctl import departure
 from calico.ipam import keys
 from calico.ipam.configuration import Configuration
 from calico.ipam.records import read
-from calico.ipam.snapshot import read_snapshot
-from calico.ipam.views import block_affinities
+from calico.ipam.snapshot import block_affinities, read_snapshot
 from calico.resources import datastore, without_effect
 from calico.resources.allocation import BlockAffinity, IPAMConfiguration
 from calico.resources.datastore import title
@@ -46,7 +45,7 @@ class NotSupported(FabricError):
         super().__init__(f"operation {operation} is not supported on {what}: {reason}")
 
 
-class Door:
+class ResourceClient:
     """Resources of one cluster."""
 
     def __init__(self, cluster: Cluster, clock: Clock, warn: Callable[[str], None]) -> None:
@@ -152,11 +151,11 @@ class Door:
         if resource_version and resource_version != resource.metadata.resource_version:
             raise Conflict(f"update conflict: {title(resource)}")
         if isinstance(resource, Node):
-            await self._let_node_go(resource)
+            await self._release_node(resource)
         if isinstance(resource, IPAMConfiguration):
             await self._delete_configuration(resource)
             return
-        await admission.let_go(self._store, resource)
+        await admission.before_delete(self._store, resource)
         await datastore.delete(self._store, noun, name, namespace)
 
     async def _read(self, noun: type[Resource], name: str, namespace: str) -> Resource | None:
@@ -166,7 +165,7 @@ class Door:
             key = store_key(kind_of(noun), name, namespace)
             raise FabricError(f"{key} cannot be read ({error}): repair or delete the key") from None
 
-    async def _let_node_go(self, node: Node) -> None:
+    async def _release_node(self, node: Node) -> None:
         if await departure.is_part_of(self._cluster.client, node.name):
             reason = "the node is part of the cluster and would register again; take it out of the topology"
             raise NotSupported("delete", title(node), reason)
