@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from fabric.api.kinds import NAMESPACE
 from fabric.api.objects import Object, annotations_of, labels_of
 from fabric.control.client import Client
 from fabric.errors import FabricError, NotFound
-from fabric.netstate.objects import IPAddress, IPNetwork
+from fabric.netstate.objects import Family, IPAddress, IPNetwork
 from fabric.plugin.contract import PodRef
 from fabric.plugin.host_local import HostLocal
 
@@ -138,19 +138,24 @@ def _as_refusals() -> Iterator[None]:
 
 
 def _wish(what: Asked, namespace_labels: Mapping[str, str], pools: tuple[IPPool, ...]) -> Wish:
-    cidrs = tuple(_cidr(name, pools) for name in what.pools)
+    cidrs = tuple(_cidr(name, pools, 4) for name in what.pools)
+    for name in what.pools_v6:
+        _cidr(name, pools, 6)
     return Wish(pools=cidrs, namespace_labels=namespace_labels)
 
 
-def _cidr(name: str, pools: tuple[IPPool, ...]) -> IPNetwork:
-    """The pool that is meant by its name or its CIDR."""
-    for pool in pools:
-        if name in (pool.name, str(pool.spec.cidr)):
-            return pool.spec.cidr
-    try:
-        return ip_network(name)
-    except ValueError:
+def _cidr(name: str, pools: tuple[IPPool, ...], family: Family) -> IPNetwork:
+    """The CIDR of a pool that an annotation names, by name or CIDR; host bits are cut off, as in Go."""
+    where = f"annotation cni.projectcalico.org/ipv{family}pools"
+    found = next((pool.spec.cidr for pool in pools if pool.name == name), None)
+    if found is None:
+        try:
+            found = ip_interface(name).network if "/" in name else None
+        except ValueError:
+            found = None
+    if found is None:
         known = ", ".join(pool.name for pool in pools) or "none"
-        raise FabricError(
-            f"annotation cni.projectcalico.org/ipv4pools: no IPPool {name!r}; there are: {known}"
-        ) from None
+        raise FabricError(f"{where}: no IPPool {name!r}; there are: {known}")
+    if found.version != family:
+        raise FabricError(f"{where}: {str(found.network_address)!r} isn't a IPv{family} address")
+    return found

@@ -1,6 +1,7 @@
 """The annotations by which a pod, or its namespace, asks the CNI plugin for certain addresses.
 
     cni.projectcalico.org/ipv4pools    pools by name or CIDR; the namespace's hold where the pod has none
+    cni.projectcalico.org/ipv6pools    the same; names pools of IPv6, from which pods get nothing yet
     cni.projectcalico.org/ipAddrs      this very address; the pod's alone
     cni.projectcalico.org/ipFamilies   the pod's or the namespace's; pods have IPv4 addresses only
 
@@ -29,12 +30,12 @@ class Asked:
     address: IPAddress | None = None
     pools: tuple[str, ...] = ()
     """Names or CIDRs, in this order; none leaves it to the pools' selectors."""
+    pools_v6: tuple[str, ...] = ()
 
 
 def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
     """Read the annotations of both; FabricError names the one that cannot be followed."""
-    both = pod.get(_PREFIX + "ipAddrs") and pod.get(_PREFIX + "ipAddrsNoIpam")
-    if both:
+    if pod.get(_PREFIX + "ipAddrs") and pod.get(_PREFIX + "ipAddrsNoIpam"):
         raise FabricError(
             "can't have both annotations: 'ipAddrs' and 'ipAddrsNoIpam' in use at the same time"
         )
@@ -43,11 +44,17 @@ def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
             raise FabricError(
                 f"requested feature is not enabled: {feature} (annotation {_PREFIX}{name}; take it away)"
             )
-    _check_families(pod.get(_PREFIX + "ipFamilies") or namespace.get(_PREFIX + "ipFamilies", ""))
+    both = {**namespace, **{name: text for name, text in pod.items() if text}}
+    pools, pools_v6 = (_pools(both, name) for name in ("ipv4pools", "ipv6pools"))
+    _check_families(both.get(_PREFIX + "ipFamilies", ""))
     if address := pod.get(_PREFIX + "ipAddrs"):
         return Asked(address=_address(address))
-    pools = pod.get(_PREFIX + "ipv4pools") or namespace.get(_PREFIX + "ipv4pools")
-    return Asked(pools=tuple(_listed(pools, "ipv4pools")) if pools else ())
+    return Asked(pools=pools, pools_v6=pools_v6)
+
+
+def _pools(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
+    text = annotations.get(_PREFIX + name)
+    return tuple(_listed(text, name)) if text else ()
 
 
 def _check_families(text: str) -> None:

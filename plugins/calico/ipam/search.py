@@ -1,6 +1,7 @@
 """A search finds addresses for a node: in its own blocks, then in new ones, then in other nodes' blocks.
 
-A new block is the first free one on the node's walk around its pools; when there is none, an empty block
+A new block is the first on the node's walk around its pools that is free, or has the node's name and lost its
+affinity; when there is none, an empty block
 that another node claimed more than a minute ago is taken from it. Addresses of other nodes' blocks are
 borrowed only when no pool has a block left: a node that may claim no more blocks (maxBlocksPerHost), or none
 by itself (autoAllocateBlocks is false), gets no address, and with strictAffinity nobody borrows.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,14 +19,14 @@ from calico.ipam import keys
 from calico.ipam.affinities import BlockTaken, blocks_of, claim, release
 from calico.ipam.blocks import Block, Owner
 from calico.ipam.configuration import Configuration
-from calico.ipam.records import TRIES_MAX, Record, TooBusy, block_cidrs, read_block, read_blocks
+from calico.ipam.records import TRIES_MAX, Record, TooBusy, decoded, read_block, read_blocks
 from calico.ipam.walk import Reserved, Walk, blocks_in
 from calico.ipam.writing import give
 from calico.resources.datastore import Unreadable
 from calico.resources.pools import IPPoolSpec
 from fabric.control.clock import Clock
 from fabric.netstate.objects import Family, IPAddress, IPNetwork
-from fabric.store.port import ModRevision, Store
+from fabric.store.port import KeyValue, ModRevision, Store
 
 RECLAIM_AGE_SECONDS = 60
 
@@ -90,8 +92,8 @@ class Search:
         for _ in range(TRIES_MAX):
             if not self._missing:
                 return False
-            own = sum(1 for _ in blocks_in(self.pools, await blocks_of(self.store, self.host)))
-            if own >= limit:
+            own = tuple(blocks_in(self.pools, await blocks_of(self.store, self.host)))
+            if len(own) >= limit:
                 self.obstacle = (
                     f"cannot allocate new block due to per host block limit (maxBlocksPerHost is {limit})"
                 )
@@ -99,24 +101,36 @@ class Search:
             if not self.configuration.auto_allocate_blocks:
                 self.obstacle = "failed to find or claim a block (autoAllocateBlocks is false)"
                 return False
-            cidr = await self._unclaimed()
+            cidr = await self._unclaimed(own)
             if cidr is None:
                 return True
             await self._from_own(cidr)
         raise TooBusy(f"{self.host}: {TRIES_MAX} attempts to claim a block met others; trying again")
 
-    async def _unclaimed(self) -> IPNetwork | None:
-        taken = await block_cidrs(self.store, self._family)
+    async def _unclaimed(self, own: Sequence[IPNetwork]) -> IPNetwork | None:
+        kvs = (await self.store.range(keys.blocks(self._family))).kvs
+        taken = [cidr for kv in kvs if (cidr := keys.parse_block(kv.key)) is not None]
+        orphans = [cidr for cidr in self._orphans(kvs) if cidr not in own]
         for walk in self._walks():
-            cidr = walk.first_free(taken, self.reserved)
-            if cidr is not None:
-                return cidr
+            first = walk.first_free(taken, self.reserved)
+            if usable := walk.ordered([*orphans, *([first] if first is not None else ())]):
+                return usable[0]
         existing = await read_blocks(self.store, self._family)
         for walk in self._walks():
             for cidr in walk.ordered(existing):
                 if self._is_stranded(existing[cidr].value) and await self._reclaim(existing[cidr]):
                     return cidr
         return None
+
+    def _orphans(self, kvs: Sequence[KeyValue]) -> Iterator[IPNetwork]:
+        """Blocks with the node's name and a free address; without an affinity they are claimed again."""
+        mark = f'"host:{self.host}"'.encode()
+        for kv in kvs:
+            if mark in kv.value:
+                with suppress(Unreadable):
+                    block = decoded(kv, Block.from_json)
+                    if block.host == self.host and any(True for _ in block.free(self.reserved)):
+                        yield block.cidr
 
     def _is_stranded(self, block: Block) -> bool:
         old = block.claim_age_seconds(self.clock.now()) >= RECLAIM_AGE_SECONDS

@@ -9,14 +9,16 @@ from random import Random
 import pytest
 from support.calico_ipam import add, ipams, owner, pool, put_resources
 
-from calico.ipam import affinities
-from calico.ipam.allocator import Ipam, OutOfAddresses
+from calico.ipam import affinities, keys
+from calico.ipam.allocator import AddressTaken, Ipam, OutOfAddresses
 from calico.ipam.candidates import NoPool
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.snapshot import read_snapshot
 from calico.ipam.walk import Walk, block_of
 from calico.resources.nodes import Node
 from calico.resources.pools import IPReservation
+from fabric.store.memory import MemoryStore
+from fabric.store.port import Delete, Put
 
 TWO_BLOCKS = pool(cidr="10.244.0.0/29", block_size=30)
 
@@ -195,3 +197,81 @@ async def test_a_block_of_a_pool_that_no_longer_selects_the_node_is_left_when_it
     await one.release_handle("k8s-pod-network.pod-1")
     await add(one, "pod-3")
     assert await affinities.blocks_of(one.store, "node-1") == (block_of(racks[1].spec, second),)
+
+
+async def test_a_block_of_the_node_that_lost_its_affinity_is_claimed_again_before_a_new_one():
+    (one,) = await ipams(pool(cidr="10.244.0.0/24", block_size=30), hosts=["node-1"])
+    (first,) = await add(one, "pod-1")
+    (cidr,) = await affinities.blocks_of(one.store, "node-1")
+    await MemoryStore.txn(one.store, [], [Delete(keys.affinity("node-1", cidr))])
+    assert await add(one, "pod-2") == (first + 1,)
+    assert await affinities.blocks_of(one.store, "node-1") == (cidr,)
+
+
+async def test_a_block_that_another_node_took_over_loses_its_stale_affinity():
+    one, two = await ipams(TWO_BLOCKS)
+    (first,) = await add(two, "pod-1")
+    cidr = block_of(TWO_BLOCKS.spec, first)
+    await MemoryStore.txn(
+        one.store, [], [Put(keys.affinity("node-1", cidr), affinities.to_json("confirmed"))]
+    )
+    (second,) = await add(one, "pod-2")
+    assert block_of(TWO_BLOCKS.spec, second) != cidr
+    assert await affinities.blocks_of(one.store, "node-2") == (cidr,)
+    assert cidr not in await affinities.blocks_of(one.store, "node-1")
+
+
+async def test_a_reservation_of_the_whole_block_keeps_a_node_from_its_own_and_from_new_ones():
+    (one,) = await ipams(TWO_BLOCKS, hosts=["node-1"])
+    (first,) = await add(one, "pod-1")
+    mine = block_of(TWO_BLOCKS.spec, first)
+    await put_resources(one.store, IPReservation.named("mine", reserved_cidrs=(mine,)))
+    (second,) = await add(one, "pod-2")
+    assert second not in mine and len(await affinities.blocks_of(one.store, "node-1")) == 2
+
+
+async def test_who_borrows_asks_the_pools_in_their_order_and_no_manual_one():
+    pools = [
+        pool("pool-1", "10.244.1.0/30", 30, assignment_mode="Manual"),
+        pool("pool-2", "10.244.2.0/30", 30),
+        pool("pool-3", "10.244.3.0/30", 30),
+    ]
+    one, two = await ipams(*pools)
+    await add(one, "pod-1", count=3, pools=(pools[0].spec.cidr,))
+    await add(one, "pod-2", count=3, pools=(pools[1].spec.cidr,))
+    await add(one, "pod-3", count=3, pools=(pools[2].spec.cidr,))
+    assert await add(two, "pod-4", count=2) == (ip_address("10.244.2.3"), ip_address("10.244.3.3"))
+    with pytest.raises(OutOfAddresses, match=r"pools: \[10.244.2.0/30 10.244.3.0/30\]"):
+        await add(two, "pod-5")
+
+
+async def test_a_pool_whose_use_or_namespace_does_not_fit_gives_nothing_unless_only_the_namespace_is_wrong():
+    team = pool("team", "10.244.1.0/24", namespace_selector="team == 'a'")
+    tunnels = pool("tunnels", "10.244.2.0/24", allowed_uses=("Tunnel",))
+    (one,) = await ipams(team, tunnels, hosts=["node-1"])
+    with pytest.raises(NoPool, match=r"namespaceSelector team == 'a' does not select .*allowedUses has no"):
+        await add(one, "pod-1")
+    (found,) = await add(one, "pod-1", namespace_labels={"team": "a"})
+    assert found in team.spec.cidr
+    (found,) = await add(one, "pod-2", pools=(team.spec.cidr,))
+    assert found in team.spec.cidr, "who asks for a pool is not asked for a namespace"
+    with pytest.raises(NoPool, match="allowedUses has no Workload"):
+        await add(one, "pod-3", pools=(tunnels.spec.cidr,))
+
+
+async def test_a_block_that_its_deleted_pool_left_is_no_nodes_and_goes_with_its_last_address():
+    (one,) = await ipams(pool(), hosts=["node-1"])
+    await add(one, "pod-1", count=2)
+    await affinities.release_pool(one.store, pool().spec.cidr)
+    snapshot = await read_snapshot(one.store)
+    assert not snapshot.affinities and [block.affinity for block in snapshot.blocks.values()] == [None]
+    await one.release_handle("k8s-pod-network.pod-1")
+    assert not (await read_snapshot(one.store)).blocks
+
+
+async def test_a_strict_node_takes_a_fixed_address_from_no_block_without_a_node():
+    (one,) = await ipams(pool(), config=Configuration(strict_affinity=True), hosts=["node-1"])
+    (first,) = await add(one, "pod-1")
+    await affinities.release_pool(one.store, pool().spec.cidr)
+    with pytest.raises(AddressTaken, match="of no node, and strictAffinity is set"):
+        await one.assign(first + 1, owner("pod-2"))
