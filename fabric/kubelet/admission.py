@@ -28,7 +28,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one admitted pod has of the node."""
+    """The part of the node that one admitted pod has."""
 
     requests: Amounts
     ports: tuple[HostPort, ...]

@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a container of this image runs unless the pod says otherwise, and where."""
+    """An image is the program that its containers run unless the pod says otherwise, and their root."""
 
     name: str
     entrypoint: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of `fabric images`."""
+    """A line of `fabric images`."""
 
     image: Image
     names: tuple[str, ...]

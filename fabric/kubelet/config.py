@@ -16,7 +16,7 @@ DEFAULT_CAPACITY: Mapping[str, str] = {"cpu": "4", "memory": "8Gi", "pods": "110
 
 @dataclass(frozen=True)
 class KubeletConfig:
-    """One node. Intervals are in seconds."""
+    """The configuration of one node's kubelet. Intervals are in seconds."""
 
     node_name: str
     root: Path

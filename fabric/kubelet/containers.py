@@ -22,9 +22,9 @@ from fabric.kubelet.records import (
     LABEL_NAMESPACE,
     LABEL_RESTARTS,
     LABEL_UID,
+    ConfigError,
     container_id,
 )
-from fabric.kubelet.refusals import ConfigError
 from fabric.runtime.contract import ContainerSpec, Mount
 from fabric.runtime.processes.capabilities import DEFAULT_NAMES, NUMBERS
 

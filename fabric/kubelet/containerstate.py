@@ -1,4 +1,4 @@
-"""One entry of `containerStatuses`, from a container's records: waiting, running or terminated.
+"""A ContainerStatus is computed from a container's records: waiting, running or terminated.
 
 A container that ended and will be started again is `waiting` with its end in `lastState`; one that
 stays ended is `terminated`.

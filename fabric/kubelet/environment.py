@@ -15,7 +15,7 @@ from fabric.api.kinds import CONFIG_MAP, SECRET, Kind
 from fabric.api.objects import Object
 from fabric.kubelet.expansion import check_room, expand
 from fabric.kubelet.fields import PodFacts, field_value, resource_value
-from fabric.kubelet.refusals import ConfigError
+from fabric.kubelet.records import ConfigError
 
 Sources = Mapping[tuple[Kind, str], Object | None]
 """(ConfigMap or Secret, name) -> the object in the pod's namespace, None when it does not exist."""
@@ -76,7 +76,7 @@ def texts(kind: Kind, obj: Object) -> dict[str, bytes]:
 
 
 def label(kind: Kind) -> str:
-    """As the kubelet's messages have it: configmap, secret."""
+    """Return a kind's name in the kubelet's messages: configmap, secret."""
     return kind.singular
 
 
@@ -104,7 +104,7 @@ def _name(ref: Object) -> str:
 
 
 def _words(kind: Kind, obj: Object) -> dict[str, str]:
-    """What may become a variable: all of a Secret, but of a ConfigMap not its `binaryData`."""
+    """Return the keys that may become variables: all of a Secret, but no `binaryData` of a ConfigMap."""
     allowed = {**obj, "binaryData": {}} if kind is CONFIG_MAP else obj
     return {key: value.decode(errors="replace") for key, value in texts(kind, allowed).items()}
 

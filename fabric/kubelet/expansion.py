@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from fabric.kubelet.refusals import CreateFailed
+from fabric.kubelet.records import CreateFailed
 
 STRING_BYTES_MAX = 128 * 1024
 """MAX_ARG_STRLEN, the NUL at the end included."""

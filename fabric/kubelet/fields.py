@@ -15,7 +15,7 @@ from decimal import Decimal
 from fabric.api.objects import Object, annotations_of, labels_of, uid_of
 from fabric.api.quantity import parse_quantity
 from fabric.kubelet.podspec import app_containers, init_containers, spec_of
-from fabric.kubelet.refusals import ConfigError
+from fabric.kubelet.records import ConfigError
 
 _SUBSCRIPT = re.compile(r"^metadata\.(labels|annotations)\['(.+)'\]$")
 

@@ -27,7 +27,7 @@ _KEYS = ("command", "args", "env", "cwd", "root", "ports")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image as its file says it."""
+    """An image as its file says it."""
 
     name: str
     command: tuple[str, ...] = ()

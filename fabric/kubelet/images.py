@@ -1,4 +1,4 @@
-"""What a container runs: its image's program, unless the pod names another. Pulling, with its back-off.
+"""Images are pulled, with back-off, before a container starts.
 
 The catalogue is on this machine, so that a pull is a look-up; an image that it does not know is asked
 for again after 10 s, doubling to 300 s, as in Kubernetes.

@@ -1,4 +1,4 @@
-"""One node's kubelet: it registers the node, and runs the pods that the API binds to it.
+"""The kubelet registers its node, and runs the pods that the API binds to it.
 
 Many live in one process and share its caches; each has one watch of its own pods. Everything that a
 restarted kubelet needs is in the API, the runtime and the plugin: ending `run` ends no pod.
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from fabric.api.kinds import POD
+from fabric.api.kinds import NODE, POD
 from fabric.api.objects import Key, Object, uid_of
 from fabric.control.backoff import Backoff
 from fabric.control.client import Client
@@ -23,24 +23,43 @@ from fabric.kubelet.admission import Admission
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.images import Catalogue, Puller
+from fabric.kubelet.killpod import PodKiller
 from fabric.kubelet.network import PodNetwork
 from fabric.kubelet.nodeobject import capacity, new_node
 from fabric.kubelet.noderegistration import NodeRegistration
+from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal, status_of
-from fabric.kubelet.podsync import BY_UID, PodSync
-from fabric.kubelet.shared import SharedCaches
-from fabric.kubelet.starting import Starter
+from fabric.kubelet.podworkers import BY_UID, PodWorkers
+from fabric.kubelet.sources import SourceCache
 from fabric.kubelet.statuswriter import StatusWriter
-from fabric.kubelet.stopping import Stopper
+from fabric.kubelet.syncpod import PodSyncer
 from fabric.netstate.port import Kernel
 from fabric.plugin.contract import NodeAgent
-from fabric.runtime.contract import SandboxStatus
+from fabric.runtime.contract import Runtime, SandboxStatus
 
 RETRY = Backoff(0.1, 10.0)
 """A pod that was refused something is tried again within ten seconds, Kubernetes' backOffPeriod."""
 
 log = logging.getLogger(__name__)
+
+
+class SharedCaches:
+    """The caches that all kubelets of a process share: the runtime's pods, Nodes, ConfigMaps and Secrets.
+
+    `run` must be running.
+    """
+
+    def __init__(self, client: Client, runtime: Runtime) -> None:
+        self.pods = PodCache(runtime)
+        self.nodes = Informer(client, NODE)
+        self.sources = SourceCache(client)
+
+    async def run(self) -> None:
+        """Follow the runtime and the Nodes for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.pods.run())
+            tasks.create_task(self.nodes.run())
 
 
 class Kubelet:
@@ -70,13 +89,13 @@ class Kubelet:
         self._admission = Admission(capacity(config), self._node)
         self._network = PodNetwork(config.node_name, kernel, agent)
         sources, puller = caches.sources, Puller(images)
-        starter = Starter(
+        syncer = PodSyncer(
             config, pod_cache, self._network, sources, puller, BackOff(), events, clock, capacity(config)
         )
         self._statuses = StatusWriter(client)
-        stopper = Stopper(config, client, pod_cache, self._network, events)
-        self._sync = PodSync(
-            config, self._pods, pod_cache, starter, stopper, self._statuses, events, clock, self._admission
+        killer = PodKiller(config, client, pod_cache, self._network, events)
+        self._sync = PodWorkers(
+            config, self._pods, pod_cache, syncer, killer, self._statuses, events, clock, self._admission
         )
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
@@ -102,7 +121,7 @@ class Kubelet:
         finally:
             self._pod_cache.silence(self._config.node_name)
 
-    def _controller_of(self, sync: PodSync) -> Controller[str]:
+    def _controller_of(self, sync: PodWorkers) -> Controller[str]:
         name, workers = f"kubelet {self._config.node_name}", self._config.workers
         controller = Controller(
             name, sync.reconcile, workers=workers, backoff=RETRY, on_park=self._tell_parked

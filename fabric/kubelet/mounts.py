@@ -20,7 +20,7 @@ from fabric.kubelet.payload import publish
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import disk_refusals
 from fabric.kubelet.podspec import spec_of
-from fabric.kubelet.refusals import MountFailed
+from fabric.kubelet.records import MountFailed
 from fabric.kubelet.volumes import contents, has_content
 from fabric.runtime.contract import Mount, Runtime, RuntimeRefused
 

@@ -1,4 +1,4 @@
-"""The pods' network on one node: ADD and DEL at the plugin's agent, and the kernel brought to what it says.
+"""The pods' network on one node: ADD and DEL at the plugin's agent, and the kernel result to what it says.
 
 Only objects that an attachment names are read, replaced or added; what the plugin's agent owns is left to
 it. Drift is looked for here and repaired where pods are worked on, so that a repair never meets a deletion.
@@ -9,15 +9,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
 from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
-from fabric.netstate.port import Kernel, Owner
+from fabric.netstate.port import Kernel, Owner, pod_namespace
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
 from fabric.runtime.contract import SandboxStatus
 
 log = logging.getLogger(__name__)
+
+
+def pod_ref(pod: Object) -> PodRef:
+    """Return a pod's name at the network plugin."""
+    meta = pod["metadata"]
+    return PodRef(meta.get("namespace", ""), meta["name"], uid_of(pod), pod_namespace(uid_of(pod)))
+
+
+def orphan_ref(uid: str, name: str = "", namespace: str = "") -> PodRef:
+    """Return the name of a pod of which only the UID is sure."""
+    return PodRef(namespace, name, uid, pod_namespace(uid))
 
 
 class PodNetwork:
@@ -37,7 +49,7 @@ class PodNetwork:
         return tuple(str(ip.ip) for ip in attachment.ips) if attachment else ()
 
     def is_up(self, uid: str) -> bool:
-        """True once the kernel was brought to the attachment, and no drift was seen since."""
+        """True once the kernel was result to the attachment, and no drift was seen since."""
         return uid in self._attached and uid not in self._drifted
 
     async def attach(self, ref: PodRef) -> None:
@@ -87,7 +99,7 @@ class PodNetwork:
         return frozenset(still)
 
     async def _drifted_on_node(self, uids: Iterable[str]) -> set[str]:
-        """One read of the node serves all its pods."""
+        """Read the node once for all its pods."""
         wanted = {uid: self._attached[uid].node for uid in uids if uid in self._attached}
         union: NetState = frozenset().union(*wanted.values())
         if not union:

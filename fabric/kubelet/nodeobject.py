@@ -25,7 +25,7 @@ _CALM = (
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What decides whether pods can run here."""
+    """The health of a node: whether pods can run here."""
 
     runtime: bool
     network: AgentStatus

@@ -52,7 +52,7 @@ class NodeRegistration:
         await Loop(f"node {self._config.node_name}", self._beat, backoff=RETRY).run()
 
     async def _beat(self) -> float:
-        """One pass; return the seconds until the next."""
+        """Write what is due; return the seconds until the next pass."""
         try:
             return await self._heartbeat()
         except BaseException:

@@ -1,4 +1,4 @@
-"""What the kubelet reads out of a pod's specification, with the API's defaults."""
+"""A pod's specification is read here, with the API's defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def app_containers(pod: Object) -> Sequence[Object]:
 
 
 def field_path(pod: Object, name: str) -> str:
-    """Where a container stands in its pod, as events name it: `spec.containers{main}`."""
+    """Return a container's field path, as events name it: `spec.containers{main}`."""
     is_init = any(container.get("name") == name for container in init_containers(pod))
     return f"spec.{'initContainers' if is_init else 'containers'}{{{name}}}"
 

@@ -13,14 +13,14 @@ from datetime import datetime
 from fabric.api.objects import Object, timestamp
 from fabric.kubelet.conditions import pod_conditions
 from fabric.kubelet.containerstate import container_status
-from fabric.kubelet.decisions import initialized, outcome
+from fabric.kubelet.podactions import initialized, outcome
 from fabric.kubelet.podspec import app_containers, init_containers, is_sidecar, is_terminal, status_of
 from fabric.kubelet.records import PodView, Waiting
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What the kubelet knows beside the runtime's view."""
+    """The facts that the kubelet knows beside the runtime's view."""
 
     host_ips: tuple[str, ...]
     pod_ips: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What is known of a pod's containers: the runtime's word, and where it has none, the API's.
+"""Records of a pod's containers come from the runtime, and where it has none, from the pod's status.
 
 A record is one start of one container. The runtime forgets with the sandbox; what the pod's status
 remembers then stands in, so that restart counts go on and nothing is run twice under `Never`.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.api.objects import Object, parse_timestamp
+from fabric.errors import FabricError
 from fabric.runtime.contract import ContainerStatus
 
 LABEL_UID = "io.kubernetes.pod.uid"
@@ -29,7 +30,7 @@ LOST_MESSAGE = "The container could not be located when the pod was synced; it m
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One start of one container. Times are seconds since the epoch."""
+    """A start of a container. Times are seconds since the epoch."""
 
     id: str
     name: str
@@ -58,9 +59,21 @@ class Waiting:
     message: str = ""
 
 
+class ConfigError(FabricError):
+    """The pod refers to something that is not there, or not as it says: `CreateContainerConfigError`."""
+
+
+class CreateFailed(FabricError):
+    """The container cannot be made on this node: `CreateContainerError`."""
+
+
+class MountFailed(FabricError):
+    """A volume cannot be set up: event `FailedMount`, and the pod waits."""
+
+
 @dataclass(frozen=True)
 class PodView:
-    """One pod as the runtime and its own status show it."""
+    """A pod as the runtime and its own status show it."""
 
     sandbox: Literal["absent", "alive", "dead"] = "absent"
     records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)

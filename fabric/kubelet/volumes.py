@@ -1,4 +1,4 @@
-"""What the API puts into a pod's volumes: configMap, secret, downwardAPI, and projections of them. Pure.
+"""Volumes' files come from the API: configMap, secret, downwardAPI, and projections of them. Pure.
 
 A `serviceAccountToken` projection is left out: there are no tokens. Which volumes have a content
 at all is said by `CONTENT_SOURCES`.
@@ -14,7 +14,7 @@ from fabric.kubelet.environment import Sources, label, texts
 from fabric.kubelet.fields import PodFacts, field_value, resource_value
 from fabric.kubelet.payload import File
 from fabric.kubelet.podspec import spec_of
-from fabric.kubelet.refusals import MountFailed
+from fabric.kubelet.records import MountFailed
 
 CONTENT_SOURCES = ("configMap", "secret", "downwardAPI", "projected")
 DEFAULT_MODE = 0o644

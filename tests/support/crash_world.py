@@ -17,10 +17,9 @@ from fabric.control.events import EventRecorder
 from fabric.errors import FabricError, NotFound
 from fabric.kernel.fake import FakeKernel
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.kubelet import Kubelet
+from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal
-from fabric.kubelet.shared import SharedCaches
 from fabric.netstate.objects import Bridge, Veth
 from fabric.runtime.contract import NodeSpec
 from fabric.runtime.fake_program import Program

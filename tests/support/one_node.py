@@ -18,8 +18,7 @@ from fabric.errors import FabricError
 from fabric.kernel.fake import FakeKernel
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.kubelet import Kubelet
-from fabric.kubelet.shared import SharedCaches
+from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
 from fabric.plugin.contract import AgentStatus, Attachment, PodRef
 from fabric.runtime.contract import NodeSpec, SandboxSpec, SandboxStatus

@@ -21,8 +21,7 @@ from fabric.errors import FabricError, NotFound
 from fabric.kernel.linux import LinuxKernel
 from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.kubelet import Kubelet
-from fabric.kubelet.shared import SharedCaches
+from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.netstate.objects import Address, Bridge
 from fabric.netstate.plan import diff
 from fabric.runtime.client import RuntimeClient

@@ -28,8 +28,7 @@ from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.namespaces import inside
 from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.kubelet import Kubelet
-from fabric.kubelet.shared import SharedCaches
+from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
 from fabric.store.remote import RemoteStore

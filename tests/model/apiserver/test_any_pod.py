@@ -24,15 +24,15 @@ from fabric.errors import FabricError
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.containers import container_spec
-from fabric.kubelet.decisions import decide, outcome
 from fabric.kubelet.environment import environment, references
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.hostfiles import hosts, resolv_conf
+from fabric.kubelet.killpod import kill_reason
 from fabric.kubelet.mounts import container_mounts, set_up_volumes
+from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podspec import app_containers, grace_seconds, hostname, init_containers
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView
-from fabric.kubelet.stopping import stop_of
 from fabric.kubelet.volumes import volume_references
 from fabric.scheduler.placement import place, scores
 from fabric.scheduler.podinfo import pod_info
@@ -78,8 +78,8 @@ def scheduled(pod: Object) -> None:
 def run_by_a_kubelet(pod: Object) -> None:
     view = PodView("absent", {})
     outcome(pod, view)
-    decide(pod, view, BackOff(), NOON.timestamp())
-    stop_of(pod, {"startTime": timestamp(NOON)}, NOON.timestamp())
+    compute_pod_actions(pod, view, BackOff(), NOON.timestamp())
+    kill_reason(pod, {"startTime": timestamp(NOON)}, NOON.timestamp())
     pod_status(pod, {}, view, Observed(("192.168.0.1",), ("10.0.0.2",)), NOON)
     grace_seconds(pod)
     hosts(pod, ["10.0.0.2"], "cluster.local", "node-1").encode()

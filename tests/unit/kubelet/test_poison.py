@@ -12,7 +12,7 @@ from support.one_node import OneNode, after
 from fabric.api.kinds import CONFIG_MAP
 from fabric.control import parking
 from fabric.kubelet import kubelet as kubelet_module
-from fabric.kubelet import podsync
+from fabric.kubelet import podworkers
 from fabric.kubelet.expansion import ALL_BYTES_MAX, STRING_BYTES_MAX, ArgumentListTooLong, expand
 
 DATA = {"volumes": [{"name": "data", "emptyDir": {}}]}
@@ -162,13 +162,13 @@ async def test_a_bug_parks_its_pod_tells_it_there_and_others_go_on(node, parked,
             raise KeyError("odd")
         return decide(pod, *_)
 
-    decide = podsync.decide
-    monkeypatch.setattr(podsync, "decide", stumble)
+    decide = podworkers.compute_pod_actions
+    monkeypatch.setattr(podworkers, "compute_pod_actions", stumble)
     async with node.kubelet():
         node.create("pod-1")
         assert await others_run(node)
         assert any(reason == "FailedSync" and "KeyError: 'odd'" in text for reason, text in node.events())
-        monkeypatch.setattr(podsync, "decide", decide)
+        monkeypatch.setattr(podworkers, "compute_pod_actions", decide)
         node.api.put(kubelet_module.POD, {**node.pod("pod-1"), "status": {}})
         await after(1)
         assert "running" in node.state("pod-1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fabric.kubelet.backoff import BackOff
-from fabric.kubelet.decisions import decide, outcome
 from fabric.kubelet.expansion import expand
+from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podstatus import changes
 from fabric.kubelet.records import PodView, Record, container_id, records_of
 
@@ -52,12 +52,12 @@ def test_the_first_restart_is_at_once_and_later_ones_wait_twice_as_long():
 
 
 def test_a_settled_pod_needs_nothing():
-    decision = decide(POD, view(running("a"), running("b")), BackOff(), 200.0)
+    decision = compute_pod_actions(POD, view(running("a"), running("b")), BackOff(), 200.0)
     assert (decision.sandbox, decision.start, dict(decision.waiting)) == ("keep", (), {})
 
 
 def test_only_what_failed_is_started_again_under_on_failure():
-    decision = decide(POD, view(ended("a", 0), ended("b", 2)), BackOff(), 200.0)
+    decision = compute_pod_actions(POD, view(ended("a", 0), ended("b", 2)), BackOff(), 200.0)
     assert [(start.container["name"], start.restart_count) for start in decision.start] == [("b", 1)]
 
 

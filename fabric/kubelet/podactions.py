@@ -1,4 +1,4 @@
-"""What must be done for a pod that shall run: a pure function of its specification and of what runs.
+"""Pod actions are computed, purely, from a pod's specification and its containers, as computePodActions does.
 
 A pod's containers start only in a living sandbox; init containers one after the other, each when
 the one before is done (a sidecar: when it runs); then all others at once. What has ended is started
@@ -20,7 +20,7 @@ CRASH_LOOP = "CrashLoopBackOff"
 
 
 @dataclass(frozen=True)
-class Start:
+class ContainerStart:
     """Start this container for the n-th time (0 is the first)."""
 
     container: Object
@@ -30,11 +30,11 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What to do now, what cannot be done yet and why, and when to ask again."""
+class PodActions:
+    """The actions that a pod needs now, the containers that must wait and why, and when to ask again."""
 
     sandbox: Literal["keep", "start", "restart"] = "keep"
-    start: tuple[Start, ...] = ()
+    start: tuple[ContainerStart, ...] = ()
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     wake_seconds: float | None = None
 
@@ -53,10 +53,10 @@ def outcome(pod: Object, view: PodView) -> Literal["", "Succeeded", "Failed"]:
     return "Failed" if any(latest.failed for latest in ended) else "Succeeded"
 
 
-def decide(pod: Object, view: PodView, backoff: BackOff, now: float) -> Decision:
+def compute_pod_actions(pod: Object, view: PodView, backoff: BackOff, now: float) -> PodActions:
     """Return what brings a pod with no outcome nearer to its specification. `now` is epoch seconds."""
     candidates = _starts(pod, view)
-    start: list[Start] = []
+    start: list[ContainerStart] = []
     waiting: dict[str, Waiting] = {}
     waits: list[float] = []
     for candidate in candidates:
@@ -70,7 +70,7 @@ def decide(pod: Object, view: PodView, backoff: BackOff, now: float) -> Decision
             )
         else:
             start.append(candidate)
-    return Decision(_sandbox(view), tuple(start), waiting, min(waits, default=None))
+    return PodActions(_sandbox(view), tuple(start), waiting, min(waits, default=None))
 
 
 def restart_key(pod: Object, container: Object) -> str:
@@ -91,7 +91,7 @@ def _sandbox(view: PodView) -> Literal["keep", "start", "restart"]:
     return "start" if view.sandbox == "absent" else "restart"
 
 
-def _starts(pod: Object, view: PodView) -> Iterator[Start]:
+def _starts(pod: Object, view: PodView) -> Iterator[ContainerStart]:
     for container in init_containers(pod):
         if initialized(pod, view):
             if is_sidecar(container) and not _runs(view.latest(container["name"])):
@@ -106,9 +106,9 @@ def _starts(pod: Object, view: PodView) -> Iterator[Start]:
             yield _start(container, view)
 
 
-def _start(container: Object, view: PodView) -> Start:
+def _start(container: Object, view: PodView) -> ContainerStart:
     latest = view.latest(container["name"])
-    return Start(container, latest.restart_count + 1 if latest else 0, latest)
+    return ContainerStart(container, latest.restart_count + 1 if latest else 0, latest)
 
 
 def _is_done(init: Object, view: PodView) -> bool:
@@ -131,7 +131,7 @@ def _restarts(policy: str, ended: Record) -> bool:
     return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)
 
 
-def _crash_message(pod: Object, candidate: Start, backoff: BackOff) -> str:
+def _crash_message(pod: Object, candidate: ContainerStart, backoff: BackOff) -> str:
     meta = pod["metadata"]
     delay = _duration(backoff.delay(restart_key(pod, candidate.container)))
     name = candidate.container["name"]
@@ -142,6 +142,6 @@ def _crash_message(pod: Object, candidate: Start, backoff: BackOff) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As Go prints it: 10s, 1m20s, 5m0s."""
+    """Return a duration as Go prints it: 10s, 1m20s, 5m0s."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""One pass over one pod: read the API's and the runtime's word, do what is missing, write the status.
+"""Pod workers reconcile one pod at a time: read API and runtime, do what is missing, write the status.
 
 Level-triggered and keyed by UID, so that a pod and its successor of the same name are two things. A
 FabricError is retried by the controller; the status is written before, so that it says what is known.
@@ -17,19 +17,19 @@ from fabric.control.workqueue import WorkQueue
 from fabric.errors import FabricError
 from fabric.kubelet.admission import Admission, Rejection
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.decisions import CRASH_LOOP, Decision, decide, outcome
+from fabric.kubelet.killpod import KillReason, PodKiller, deadline_seconds, kill_reason
+from fabric.kubelet.podactions import CRASH_LOOP, PodActions, compute_pod_actions, outcome
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podspec import field_path
 from fabric.kubelet.podstatus import Observed, pod_status
 from fabric.kubelet.records import PodView, Waiting, records_of
-from fabric.kubelet.starting import Brought, Starter
 from fabric.kubelet.statuswriter import StatusWriter
-from fabric.kubelet.stopping import Stop, Stopper, deadline_seconds, stop_of
+from fabric.kubelet.syncpod import PodSyncer, SyncResult
 
 BY_UID = "uid"
 
 
-class PodSync:
+class PodWorkers:
     """The reconcile of one node's pods."""
 
     def __init__(
@@ -37,8 +37,8 @@ class PodSync:
         config: KubeletConfig,
         pods: Informer,
         pod_cache: PodCache,
-        starter: Starter,
-        stopper: Stopper,
+        syncer: PodSyncer,
+        killer: PodKiller,
         statuses: StatusWriter,
         recorder: Events,
         clock: Clock,
@@ -47,8 +47,8 @@ class PodSync:
         self._config = config
         self._pods = pods
         self._pod_cache = pod_cache
-        self._starter = starter
-        self._stopper = stopper
+        self._syncer = syncer
+        self._killer = killer
         self._statuses = statuses
         self._recorder = recorder
         self._clock = clock
@@ -61,10 +61,10 @@ class PodSync:
         """Bring one pod nearer to what the API says."""
         pod = next(iter(self._pods.by_index(BY_UID, uid)), None)
         if pod is None:
-            await self._stopper.purge(uid)
+            await self._killer.purge(uid)
             self._forget(uid)
             return
-        stop = stop_of(pod, self._statuses.standing(pod), self._now())
+        stop = kill_reason(pod, self._statuses.standing(pod), self._now())
         if stop is None:
             await self._run(pod)
         else:
@@ -91,19 +91,19 @@ class PodSync:
             return
         try:
             if uid_of(pod) in self._stale:
-                await self._starter.refresh(pod)
+                await self._syncer.refresh(pod)
                 self._stale.discard(uid_of(pod))
-            brought = await self._progress(pod)
+            result = await self._progress(pod)
         except FabricError:
-            await self._write(pod, Brought(self._decide(pod).waiting))
+            await self._write(pod, SyncResult(self._decide(pod).waiting))
             raise
-        self._tell_crashes(pod, brought.waiting)
-        await self._write(pod, brought)
+        self._tell_crashes(pod, result.waiting)
+        await self._write(pod, result)
         if outcome(pod, self.view(pod)):
             self._admission.release(uid_of(pod))
             self.queue.add(uid_of(pod))
         else:
-            self._wake(pod, brought.wake_seconds)
+            self._wake(pod, result.wake_seconds)
 
     async def _reject(self, pod: Object, rejection: Rejection) -> None:
         """Fail a pod that this node cannot have, without ever starting it."""
@@ -118,38 +118,38 @@ class PodSync:
         )
         self._recorder.event(pod, "Warning", rejection.reason, rejection.message)
 
-    async def _progress(self, pod: Object) -> Brought:
+    async def _progress(self, pod: Object) -> SyncResult:
         """Decide and do until nothing can be done now: a sidecar that runs lets the next container start."""
-        brought = Brought({})
+        result = SyncResult({})
         while not outcome(pod, self.view(pod)):
-            decision = self._decide(pod)
-            todo = tuple(start for start in decision.start if start.container["name"] not in brought.waiting)
-            if decision.sandbox == "keep" and not todo and self._starter.is_up(pod):
-                return brought.and_then(Brought(decision.waiting, decision.wake_seconds))
-            brought = brought.and_then(await self._starter.bring(pod, replace(decision, start=todo)))
-        return brought
+            actions = self._decide(pod)
+            todo = tuple(start for start in actions.start if start.container["name"] not in result.waiting)
+            if actions.sandbox == "keep" and not todo and self._syncer.is_up(pod):
+                return result.and_then(SyncResult(actions.waiting, actions.wake_seconds))
+            result = result.and_then(await self._syncer.sync_pod(pod, replace(actions, start=todo)))
+        return result
 
-    def _decide(self, pod: Object) -> Decision:
-        return decide(pod, self.view(pod), self._starter.backoff, self._now())
+    def _decide(self, pod: Object) -> PodActions:
+        return compute_pod_actions(pod, self.view(pod), self._syncer.backoff, self._now())
 
-    async def _stop(self, pod: Object, stop: Stop) -> None:
+    async def _stop(self, pod: Object, stop: KillReason) -> None:
         uid = uid_of(pod)
-        seconds = await self._stopper.end_containers(pod, self.view(pod), self._now())
+        seconds = await self._killer.kill_containers(pod, self.view(pod), self._now())
         if stop.failure or pod["metadata"].get("finalizers"):
-            await self._write(pod, Brought({}), stop)
+            await self._write(pod, SyncResult({}), stop)
         if seconds > 0:
             self.queue.add_after(uid, seconds)
             return
-        await self._stopper.release(pod)
+        await self._killer.release(pod)
         self._admission.release(uid)
         if pod["metadata"].get("deletionTimestamp"):
-            await self._stopper.remove(pod)
+            await self._killer.remove(pod)
 
-    async def _write(self, pod: Object, brought: Brought, stop: Stop | None = None) -> None:
+    async def _write(self, pod: Object, result: SyncResult, stop: KillReason | None = None) -> None:
         seen = Observed(
             host_ips=self._config.addresses,
-            pod_ips=self._starter.pod_ips(pod) if self._starter.is_up(pod) else (),
-            waiting=brought.waiting,
+            pod_ips=self._syncer.pod_ips(pod) if self._syncer.is_up(pod) else (),
+            waiting=result.waiting,
             failure=stop.failure if stop else None,
             stopping=stop is not None,
         )
@@ -177,7 +177,7 @@ class PodSync:
         self._crashing.pop(uid, None)
         self._stale.discard(uid)
         self._statuses.forget(uid)
-        self._starter.forget(uid)
+        self._syncer.forget(uid)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -1,4 +1,4 @@
-"""Carrying out a decision: volumes, sandbox, network, files, then containers, in this order.
+"""SyncPod carries out a pod's actions: volumes, sandbox, network, files, then containers, in this order.
 
 A pod's containers start only after its network is up. What is done already is found done: every
 step may be repeated.
@@ -17,7 +17,6 @@ from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.containers import container_spec
-from fabric.kubelet.decisions import Decision, Start, restart_key
 from fabric.kubelet.environment import Sources, environment, references
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.hostfiles import hosts, resolv_conf
@@ -29,13 +28,19 @@ from fabric.kubelet.mounts import (
     set_up_volumes,
     write_etc_files,
 )
-from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.network import PodNetwork, pod_ref
+from fabric.kubelet.podactions import ContainerStart, PodActions, restart_key
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import PodFiles, disk_refusals
 from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy
-from fabric.kubelet.records import LABEL_CONTAINER, LABEL_RESTARTS, Waiting
-from fabric.kubelet.refs import pod_ref
-from fabric.kubelet.refusals import ConfigError, CreateFailed, MountFailed
+from fabric.kubelet.records import (
+    LABEL_CONTAINER,
+    LABEL_RESTARTS,
+    ConfigError,
+    CreateFailed,
+    MountFailed,
+    Waiting,
+)
 from fabric.kubelet.sources import SourceCache
 from fabric.kubelet.volumes import volume_references
 from fabric.runtime.contract import ContainerStatus, Mount, RuntimeRefused, SandboxSpec
@@ -44,19 +49,19 @@ CONFIG_RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What a pass came to: containers that still wait, and when to look again."""
+class SyncResult:
+    """The result of one sync: containers that still wait, and when to look again."""
 
     waiting: Mapping[str, Waiting]
     wake_seconds: float | None = None
 
-    def and_then(self, later: Brought) -> Brought:
-        """Both together: the later word on a container stands."""
+    def and_then(self, later: SyncResult) -> SyncResult:
+        """Join two results: the later word on a container stands."""
         wakes = [each.wake_seconds for each in (self, later) if each.wake_seconds is not None]
-        return Brought({**self.waiting, **later.waiting}, min(wakes, default=None))
+        return SyncResult({**self.waiting, **later.waiting}, min(wakes, default=None))
 
 
-class Starter:
+class PodSyncer:
     """Starts pods of one node."""
 
     def __init__(
@@ -82,26 +87,26 @@ class Starter:
         self._allocatable = allocatable
         self._volumes: dict[str, dict[str, Mount]] = {}
 
-    async def bring(self, pod: Object, decision: Decision) -> Brought:
-        """Do what the decision says; FabricError (after an event) when sandbox, network or volumes refuse."""
-        if decision.sandbox != "keep":
+    async def sync_pod(self, pod: Object, actions: PodActions) -> SyncResult:
+        """Do what the actions say; FabricError (after an event) when sandbox, network or volumes refuse."""
+        if actions.sandbox != "keep":
             self._volumes.pop(uid_of(pod), None)
         volumes = await self._volumes_of(pod)
         try:
-            await self._bring_sandbox(pod, decision)
+            await self._ensure_sandbox(pod, actions)
         except FabricError as error:
             self._recorder.event(
                 pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
             )
             raise
-        waiting = dict(decision.waiting)
-        wakes = [decision.wake_seconds] if decision.wake_seconds else []
-        for start in decision.start:
+        waiting = dict(actions.waiting)
+        wakes = [actions.wake_seconds] if actions.wake_seconds else []
+        for start in actions.start:
             why, seconds = await self._start(pod, start, volumes)
             if why:
                 waiting[start.container["name"]] = why
                 wakes.append(seconds)
-        return Brought(waiting, min(wakes, default=None))
+        return SyncResult(waiting, min(wakes, default=None))
 
     def is_up(self, pod: Object) -> bool:
         """True when the pod needs no network, or has it."""
@@ -135,11 +140,11 @@ class Starter:
                 raise
         return self._volumes[uid]
 
-    async def _bring_sandbox(self, pod: Object, decision: Decision) -> None:
+    async def _ensure_sandbox(self, pod: Object, actions: PodActions) -> None:
         uid = uid_of(pod)
-        if decision.sandbox == "restart":
+        if actions.sandbox == "restart":
             await self._pod_cache.stop_sandbox(uid)
-        if decision.sandbox != "keep":
+        if actions.sandbox != "keep":
             self._network.lose(uid)
             await self._pod_cache.start_sandbox(self._sandbox_spec(pod))
         if not self.is_up(pod):
@@ -162,7 +167,7 @@ class Starter:
         write_etc_files(PodFiles.of(config, pod).volumes, texts)
 
     async def _start(
-        self, pod: Object, start: Start, volumes: Mapping[str, Mount]
+        self, pod: Object, start: ContainerStart, volumes: Mapping[str, Mount]
     ) -> tuple[Waiting | None, float]:
         """Start one container; return why it waits and for how many seconds, or (None, 0)."""
         now = self._clock.now().timestamp()
@@ -182,7 +187,7 @@ class Starter:
         return self._told(pod, start, status), 0.01
 
     async def _run(
-        self, pod: Object, start: Start, image: Image, volumes: Mapping[str, Mount], sources: Sources
+        self, pod: Object, start: ContainerStart, image: Image, volumes: Mapping[str, Mount], sources: Sources
     ) -> ContainerStatus:
         files = PodFiles.of(self._config, pod)
         env = environment(start.container, self._facts(pod), sources)
@@ -194,7 +199,7 @@ class Starter:
             log_path.parent.mkdir(parents=True, exist_ok=True)
         return await self._pod_cache.start_container(spec)
 
-    def _told(self, pod: Object, start: Start, status: ContainerStatus) -> Waiting | None:
+    def _told(self, pod: Object, start: ContainerStart, status: ContainerStatus) -> Waiting | None:
         container = start.container
         name = container["name"]
         if status.state == "exited" and status.reason == "StartError":
@@ -223,7 +228,7 @@ class Starter:
         where = field_path(pod, container["name"])
         self._recorder.event(pod, type, reason, message, field_path=where)
 
-    async def _trim(self, pod: Object, start: Start) -> None:
+    async def _trim(self, pod: Object, start: ContainerStart) -> None:
         """Keep the last end of a container beside its present start; forget earlier ones and their logs."""
         files = PodFiles.of(self._config, pod)
         name = start.container["name"]

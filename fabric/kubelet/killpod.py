@@ -1,4 +1,4 @@
-"""Ending pods: SIGTERM, the grace period, SIGKILL; then sandbox, network and files, and at last the object.
+"""KillPod ends pods: SIGTERM, the grace period, SIGKILL; then sandbox, network, files and at last the object.
 
 The moment of SIGKILL follows from the API (deletion time, deadline), so that a restarted kubelet keeps it.
 Hooks (`lifecycle.preStop`) are not run. No step waits: each returns when to look again, and may be repeated.
@@ -15,12 +15,11 @@ from fabric.control.client import Client
 from fabric.control.events import Events
 from fabric.errors import Conflict, NotFound
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.network import PodNetwork
+from fabric.kubelet.network import PodNetwork, orphan_ref, pod_ref
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import remove_files
 from fabric.kubelet.podspec import field_path, grace_seconds, is_terminal, spec_of
 from fabric.kubelet.records import LABEL_NAME, LABEL_NAMESPACE, PodView, Record
-from fabric.kubelet.refs import orphan_ref, pod_ref
 
 KILL_SECONDS = 2.0
 """How long the runtime may take to show the end of a killed container, before the sandbox goes anyway."""
@@ -28,19 +27,19 @@ DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the spec
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class KillReason:
     """Why a pod must end."""
 
     failure: tuple[str, str] | None = None
     """Reason and message for its status, when the kubelet itself ends it."""
 
 
-def stop_of(pod: Object, standing: Object, now: float) -> Stop | None:
+def kill_reason(pod: Object, standing: Object, now: float) -> KillReason | None:
     """Return why the pod must not run (any more), or None. `now` is seconds since the epoch."""
     if is_deleting(pod) or is_terminal(standing):
-        return Stop()
+        return KillReason()
     left = deadline_seconds(pod, standing, now)
-    return Stop(DEADLINE) if left is not None and left <= 0 else None
+    return KillReason(DEADLINE) if left is not None and left <= 0 else None
 
 
 def deadline_seconds(pod: Object, standing: Object, now: float) -> float | None:
@@ -51,7 +50,7 @@ def deadline_seconds(pod: Object, standing: Object, now: float) -> float | None:
     return parse_timestamp(start).timestamp() + float(limit) - now
 
 
-class Stopper:
+class PodKiller:
     """Ends pods of one node."""
 
     def __init__(
@@ -71,7 +70,7 @@ class Stopper:
         self._signalled: dict[str, set[tuple[str, int]]] = {}
         self._released: set[str] = set()
 
-    async def end_containers(self, pod: Object, view: PodView, now: float) -> float:
+    async def kill_containers(self, pod: Object, view: PodView, now: float) -> float:
         """Bring the containers nearer to their end; return the seconds until the next look, 0 at the end."""
         running = view.running()
         if not running:
