@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fabric.api.objects import Object, condition, labels_of
-from fabric.apiserver import pod_words
+from fabric.apiserver import pod_printer
 from fabric.apiserver.durations import age
 
 NONE = "<none>"
@@ -134,14 +134,14 @@ _NODE = (
 
 _POD = (
     NAME,
-    Column("Ready", pod_words.ready),
-    Column("Status", pod_words.status),
-    Column("Restarts", pod_words.restarts),
+    Column("Ready", pod_printer.ready),
+    Column("Status", pod_printer.status),
+    Column("Restarts", pod_printer.restarts),
     AGE,
-    _wide("IP", pod_words.ip),
+    _wide("IP", pod_printer.ip),
     _wide("Node", _at("spec", "nodeName", default=NONE)),
     _wide("Nominated Node", _at("status", "nominatedNodeName", default=NONE)),
-    _wide("Readiness Gates", pod_words.readiness_gates),
+    _wide("Readiness Gates", pod_printer.readiness_gates),
 )
 
 _EVENT = (

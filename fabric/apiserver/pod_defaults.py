@@ -1,4 +1,4 @@
-"""What a pod is when its manifest does not say (pkg/apis/core/v1/defaults.go and the admission plug-ins).
+"""The defaults of a pod (pkg/apis/core/v1/defaults.go and the admission plug-ins).
 
 Nothing is written into the object that comes in; parts that are complete are kept as they are.
 """
@@ -31,7 +31,7 @@ _MODED_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
 
 
 def admitted(pod: Object) -> Object:
-    """What admission adds to a new pod: service account, priority, tolerations of a node's short absence."""
+    """Return the pod with what admission adds: service account, priority, default tolerations."""
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod

@@ -13,13 +13,12 @@ from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.controllers.evictions import EvictionController
 from fabric.controllers.garbage_collector import GarbageCollector
 from fabric.controllers.namespaces import NamespaceController
-from fabric.controllers.node_lifecycle import NodeLifecycleController, Patience
-from fabric.controllers.pod_gc import PodGarbageController
+from fabric.controllers.node_lifecycle import GracePeriods, NodeLifecycleController
+from fabric.controllers.pod_gc import PodGCController, TerminatedPodController
 from fabric.controllers.serviceaccounts import ServiceAccountController
-from fabric.controllers.terminated_pods import TerminatedPodController
+from fabric.controllers.taint_eviction import TaintEvictionController
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +46,15 @@ class Controllers:
         settings: ControllerSettings | None = None,
     ) -> None:
         kinds, settings = kinds or KindTable(), settings or ControllerSettings()
-        patience = Patience(settings.node_monitor_grace_seconds, settings.node_startup_grace_seconds)
+        grace = GracePeriods(settings.node_monitor_grace_seconds, settings.node_startup_grace_seconds)
         quarantine = settings.orphan_quarantine_seconds
         self._informers = informers
         self._controllers = (
             NamespaceController(client, informers, clock, kinds),
             ServiceAccountController(client, informers),
-            NodeLifecycleController(client, informers, recorder, clock, patience),
-            EvictionController(client, informers, recorder, clock),
-            PodGarbageController(client, informers, clock, quarantine_seconds=quarantine),
+            NodeLifecycleController(client, informers, recorder, clock, grace),
+            TaintEvictionController(client, informers, recorder, clock),
+            PodGCController(client, informers, clock, quarantine_seconds=quarantine),
             TerminatedPodController(client, informers, kept_max=settings.terminated_pods_max),
             GarbageCollector(client, informers, kinds),
         )

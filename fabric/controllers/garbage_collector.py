@@ -1,4 +1,4 @@
-"""Objects whose owners are gone are deleted: the loop around the graph of owners and its verdicts.
+"""The garbage collector deletes objects whose owners are gone: a loop around the graph of owners.
 
 The graph follows the informers of all kinds. Before anything is deleted the object is read from the
 server itself: an owner may have been given to it since, and its name may be another object's.
@@ -17,16 +17,16 @@ from fabric.api.objects import Key, Object, resource_version_of, uid_of
 from fabric.control.client import MERGE, Client
 from fabric.control.controller import Controller
 from fabric.control.informers import Informers
-from fabric.controllers.owner_graph import OwnerGraph, OwnerRef, Sought, Vertex, owner_refs, vertex_of
-from fabric.controllers.verdicts import (
+from fabric.controllers.gc_actions import (
+    Action,
     Delete,
     LookUp,
     OrphanDependents,
     Release,
     Unfinalize,
-    Verdict,
-    verdict,
+    next_action,
 )
+from fabric.controllers.owner_graph import Coordinates, OwnerGraph, OwnerRef, Vertex, owner_refs, vertex_of
 from fabric.errors import Conflict, NotFound
 
 ABSENT_MAX = 1024
@@ -42,7 +42,7 @@ class GarbageCollector:
         self._client = client
         self._kinds = kinds
         self._graph = OwnerGraph()
-        self._absent: OrderedDict[Sought, None] = OrderedDict()
+        self._absent: OrderedDict[Coordinates, None] = OrderedDict()
         """Owners that the server does not have; they never come back."""
         self._controller: Controller[str] = Controller("garbage", self.reconcile, workers=WORKERS)
         for kind in kinds:
@@ -56,13 +56,15 @@ class GarbageCollector:
         vertex = self._graph.get(uid)
         if vertex is None:
             return
-        absent = {sought for ref in vertex.owners if (sought := ref.sought_by(vertex)) in self._absent}
-        found = verdict(self._graph, vertex, absent)
+        absent = {
+            coordinates for ref in vertex.owners if (coordinates := ref.coordinates(vertex)) in self._absent
+        }
+        found = next_action(self._graph, vertex, absent)
         if isinstance(found, LookUp):
-            present: set[Sought] = set()
+            present: set[Coordinates] = set()
             for ref in found.owners:
-                (absent if await self._is_absent(ref, vertex) else present).add(ref.sought_by(vertex))
-            found = verdict(self._graph, vertex, absent, present)
+                (absent if await self._is_absent(ref, vertex) else present).add(ref.coordinates(vertex))
+            found = next_action(self._graph, vertex, absent, present)
         await self._carry_out(found, vertex)
 
     def _note(self, kind: Kind, key: Key, old: Object | None, new: Object | None) -> None:
@@ -73,7 +75,7 @@ class GarbageCollector:
         for uid in touched:
             self._controller.queue.add(uid)
 
-    async def _carry_out(self, found: Verdict, vertex: Vertex) -> None:
+    async def _carry_out(self, found: Action, vertex: Vertex) -> None:
         match found:
             case Delete(propagation):
                 await self._delete(vertex, propagation)
@@ -98,7 +100,7 @@ class GarbageCollector:
             found = None
         if found is not None and uid_of(found) == ref.uid:
             return False
-        self._absent[ref.sought_by(dependent)] = None
+        self._absent[ref.coordinates(dependent)] = None
         if len(self._absent) > ABSENT_MAX:
             self._absent.popitem(last=False)
         return True

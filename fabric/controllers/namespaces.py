@@ -1,4 +1,4 @@
-"""A namespace that is being deleted is emptied, and only then let go.
+"""The namespace controller empties a namespace that is being deleted, and only then finalizes it.
 
 The namespace keeps its finalizer until a list of every namespaced kind shows nothing; conditions say
 what is still there. What holds on (grace periods, finalizers) is looked at again when an object of
@@ -63,7 +63,7 @@ class NamespaceController:
             self._controller.queue.add(key.namespace)
 
     async def _content(self, name: str) -> Content:
-        """What is in the namespace, from the server itself: a cache may not have seen the last one yet."""
+        """List the namespace from the server itself: a cache may not have seen the last object yet."""
         return {kind: (await self._client.list(kind, name)).items for kind in self._kinds}
 
     async def _delete_all(self, content: Content) -> None:

@@ -1,4 +1,4 @@
-"""Nodes that fall silent are said to be so, and their taints follow their conditions.
+"""The node lifecycle controller marks silent nodes Unknown, and keeps taints in line with conditions.
 
 A node lives as long as its lease is renewed or its status is posted. One that was silent for the grace
 period gets Ready, and the pressures, as Unknown; from then on its pods are not ready, and the
@@ -8,17 +8,18 @@ it is taken back. Before a node is declared silent its lease is read from the se
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import datetime
 
 from fabric.api.kinds import LEASE, NODE, POD
-from fabric.api.objects import Key, Object, condition, condition_is, resource_version_of, timestamp
+from fabric.api.objects import Key, Object, condition, condition_is, resource_version_of, timestamp, uid_of
 from fabric.control.client import MERGE, STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.controllers.heartbeats import Heartbeats
-from fabric.controllers.placement import PODS_BY_NODE, node_name, node_names
+from fabric.controllers.pods import PODS_BY_NODE, node_name, node_names, patch_pod_status
 from fabric.controllers.taints import desired_taints, same_taints, taints_of
 from fabric.errors import NotFound, ServerUnavailable
 
@@ -29,8 +30,8 @@ _NEVER = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a node may be silent, in seconds."""
+class GracePeriods:
+    """The time that a node may be silent before it is Unknown, in seconds."""
 
     grace_seconds: float = 40.0
     startup_grace_seconds: float = 60.0
@@ -46,12 +47,12 @@ class NodeLifecycleController:
         informers: Informers,
         recorder: EventRecorder,
         clock: Clock,
-        patience: Patience,
+        grace: GracePeriods,
     ) -> None:
         self._client = client
         self._recorder = recorder
         self._clock = clock
-        self._patience = patience
+        self._grace = grace
         self._heartbeats = Heartbeats()
         self._nodes = informers.of(NODE)
         self._leases = informers.of(LEASE)
@@ -70,8 +71,8 @@ class NodeLifecycleController:
         if node is None:
             self._heartbeats.forget(name)
             return
-        if await self._is_silent(node):
-            node = await self._declare_silent(node)
+        if await self._is_overdue(node):
+            node = await self._mark_unknown(node)
         await self._keep_taints(node)
         if condition_is(node, "Ready", "Unknown"):
             await self._mark_pods(name)
@@ -84,11 +85,11 @@ class NodeLifecycleController:
         if new is not None and condition_is(new, "Ready") and not condition_is(old or {}, "Ready"):
             self._controller.queue.add(node_name(new))
 
-    async def _is_silent(self, node: Object) -> bool:
+    async def _is_overdue(self, node: Object) -> bool:
         """True when the grace is over; else the node is looked at again when it will be."""
         name, now = node["metadata"]["name"], self._clock.now()
         posted = condition(node, "Ready") is not None
-        grace = self._patience.grace_seconds if posted else self._patience.startup_grace_seconds
+        grace = self._grace.grace_seconds if posted else self._grace.startup_grace_seconds
         lease = self._leases.get(Key(LEASE_NAMESPACE, name))
         silent = self._heartbeats.silent_seconds(node, lease, now)
         if silent >= grace:
@@ -106,7 +107,7 @@ class NodeLifecycleController:
             self._heartbeats.forget(name)
             raise
 
-    async def _declare_silent(self, node: Object) -> Object:
+    async def _mark_unknown(self, node: Object) -> Object:
         now = timestamp(self._clock.now())
         changed = [c for type_ in _POSTED if (c := _unknown(node, type_, now)) is not None]
         if not changed:
@@ -145,17 +146,8 @@ class NodeLifecycleController:
                 "reason": "NodeNotReady",
                 "lastTransitionTime": timestamp(self._clock.now()),
             }
-            meta = pod["metadata"]
-            change = {"metadata": {"uid": meta["uid"]}, "status": {"conditions": [unready]}}
             try:
-                await self._client.patch(
-                    POD,
-                    meta["name"],
-                    change,
-                    namespace=meta["namespace"],
-                    subresource="status",
-                    patch_type=STRATEGIC,
-                )
+                await patch_pod_status(self._client, pod, {"conditions": [unready]})
             except NotFound:
                 continue
             self._recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
@@ -178,3 +170,34 @@ def _unknown(node: Object, type_: str, now: str) -> Object | None:
         created = node["metadata"].get("creationTimestamp")
         return unknown | ({"lastHeartbeatTime": created} if created else {})
     return unknown
+
+
+class Heartbeats:
+    """The last sign of life of each node, by name, timed by the controller's own clock.
+
+    A node's clock may be wrong, so its time stamps are not compared with ours: what counts is when the
+    controller last saw one of them change. After a start, and after a time in which the server could
+    not be heard, every node is given its time anew.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Hashable, datetime]] = {}
+
+    def silent_seconds(self, node: Object, lease: Object | None, now: datetime) -> float:
+        """Note what node and lease say now; return how long they have said the same."""
+        name, sign = node["metadata"]["name"], _sign_of_life(node, lease)
+        last = self._last.get(name)
+        if last is None or last[0] != sign:
+            self._last[name] = (sign, now)
+            return 0.0
+        return (now - last[1]).total_seconds()
+
+    def forget(self, name: str) -> None:
+        """Begin anew with this node: it is gone, or we could not hear it."""
+        self._last.pop(name, None)
+
+
+def _sign_of_life(node: Object, lease: Object | None) -> Hashable:
+    ready = condition(node, "Ready") or {}
+    renewed = (lease.get("spec") or {}).get("renewTime") if lease is not None else None
+    return uid_of(node), renewed, ready.get("lastHeartbeatTime")

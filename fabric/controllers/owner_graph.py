@@ -1,4 +1,4 @@
-"""Who owns whom, kept up to date one object at a time, and what each object's owners mean for it.
+"""The graph of owners: each object with its owner references, kept up to date one object at a time.
 
 Pure. An object with owners lives as long as one of them does. An owner that is deleted in the
 foreground waits for the dependents that block it; one that is deleted as an orphan maker releases its
@@ -16,13 +16,13 @@ from fabric.api.objects import Key, Object, is_deleting, key_of, uid_of
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 
-Sought = tuple[str, str, str, str, str]
+Coordinates = tuple[str, str, str, str, str]
 """Namespace of the dependent; uid, API version, kind and name of the owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerRef:
-    """One entry of `metadata.ownerReferences`."""
+    """An entry of `metadata.ownerReferences`."""
 
     uid: str
     api_version: str
@@ -31,14 +31,14 @@ class OwnerRef:
     blocking: bool = False
     """blockOwnerDeletion: a foreground deletion of the owner waits for this object."""
 
-    def sought_by(self, dependent: Vertex) -> Sought:
-        """Where the dependent's owner is looked for: its uid counts only at this place."""
+    def coordinates(self, dependent: Vertex) -> Coordinates:
+        """Return the place at which the dependent's owner is looked for: its uid counts only there."""
         return dependent.key.namespace, self.uid, self.api_version, self.kind, self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """What the graph keeps of an object."""
+    """An object as the graph keeps it."""
 
     uid: str
     kind: Kind
@@ -97,7 +97,7 @@ class OwnerGraph:
         return [self._vertices[dependent] for dependent in self._dependents.get(uid, ())]
 
     def put(self, vertex: Vertex) -> set[str]:
-        """Take in an object as it is now; return the uids whose verdict that may have changed."""
+        """Take in an object as it is now; return the uids for which something may be to do now."""
         old = self._vertices.get(vertex.uid)
         if old == vertex:
             return set()
@@ -111,7 +111,7 @@ class OwnerGraph:
         return touched | self._around(vertex)
 
     def remove(self, uid: str) -> set[str]:
-        """Forget an object that is gone; return the uids whose verdict that may have changed."""
+        """Forget an object that is gone; return the uids for which something may be to do now."""
         old = self._vertices.get(uid)
         if old is None:
             return set()

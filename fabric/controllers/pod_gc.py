@@ -1,24 +1,38 @@
-"""Pods that nobody else would remove are removed.
+"""The pod garbage controllers remove pods that no kubelet will, and terminated ones beyond a number.
 
-Three kinds: a pod whose node is gone (after a quarantine, and a look at the server itself), a deleted
-pod that was never bound, and a deleted pod on a node that is out of service. No kubelet will confirm
-the end of any of them, so they are deleted with no grace.
+Three kinds are removed at once: a pod whose node is gone (after a quarantine, and a look at the server
+itself), a deleted pod that was never bound, and a deleted pod on a node that is out of service. Of the
+pods that have ended, only so many are kept for the user to look at; the oldest go first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fabric.api.kinds import NODE, POD
-from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of, timestamp, uid_of
-from fabric.control.client import STRATEGIC, Client
+from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of
+from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.informers import Informers
-from fabric.controllers.placement import PODS_BY_NODE, disruption, is_terminated, node_name, node_names
+from fabric.controllers.pods import (
+    PODS_BY_NODE,
+    disruption,
+    is_terminated,
+    node_name,
+    node_names,
+    patch_pod_status,
+    remove_pod,
+)
 from fabric.controllers.taints import OUT_OF_SERVICE, taints_of
 from fabric.errors import Conflict, NotFound
 
+_INDEX = "terminated pods, for the controllers"
+_ALL = "terminated"
+"""The one key of this controller: all terminated pods of the cluster."""
 
-class PodGarbageController:
+
+class PodGCController:
     """Removes pods that lost their node, by the pod's key."""
 
     def __init__(
@@ -45,14 +59,14 @@ class PodGarbageController:
         name = node_name(pod)
         if not name:
             if is_deleting(pod):
-                await self._remove(pod)
+                await remove_pod(self._client, pod)
             return
         node = self._nodes.get(Key("", name))
         if node is None:
             await self._remove_orphan(pod, name)
         elif is_deleting(pod) and _is_out_of_service(node):
             await self._fail(pod, "PodGC: node is out of service")
-            await self._remove(pod)
+            await remove_pod(self._client, pod)
 
     def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
         self._controller.queue.add(key)
@@ -76,32 +90,50 @@ class PodGarbageController:
             await self._client.get(NODE, node)
         except NotFound:
             await self._fail(pod, "PodGC: node no longer exists")
-            await self._remove(pod)
+            await remove_pod(self._client, pod)
         else:
             self._controller.queue.add_after(key_of(pod), self._quarantine_seconds)
 
     async def _fail(self, pod: Object, message: str) -> None:
-        """Give the pod its last words: whoever watches sees it fail before it goes."""
+        """Mark the pod Failed before it goes, so that watchers see why."""
         if is_terminated(pod):
             return
-        why = disruption("DeletionByPodGC", message, timestamp(self._clock.now()))
-        change = {"metadata": {"uid": uid_of(pod)}, "status": {"phase": "Failed", "conditions": [why]}}
-        namespace, name = key_of(pod)
+        why = disruption("DeletionByPodGC", message, self._clock.now())
         try:
-            await self._client.patch(
-                POD, name, change, namespace=namespace, subresource="status", patch_type=STRATEGIC
-            )
+            await patch_pod_status(self._client, pod, {"phase": "Failed", "conditions": [why]})
         except (NotFound, Conflict):
             return
 
-    async def _remove(self, pod: Object) -> None:
-        namespace, name = key_of(pod)
-        try:
-            await self._client.delete(POD, name, namespace, grace_period_seconds=0, uid=uid_of(pod))
-        except (NotFound, Conflict):
-            return
+
+class TerminatedPodController:
+    """Keeps at most `kept_max` terminated pods."""
+
+    def __init__(self, client: Client, informers: Informers, *, kept_max: int) -> None:
+        self._client = client
+        self._kept_max = kept_max
+        self._pods = informers.of(POD)
+        self._pods.add_index(_INDEX, _terminated)
+        self._controller: Controller[str] = Controller("terminated-pods", self.reconcile)
+        self._pods.on_change(self._note)
+
+    async def run(self) -> None:
+        await self._controller.run()
+
+    async def reconcile(self, key: str) -> None:
+        pods = [pod for pod in self._pods.by_index(_INDEX, _ALL) if not is_deleting(pod)]
+        pods.sort(key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), key_of(pod)))
+        for pod in pods[: max(0, len(pods) - self._kept_max)]:
+            await remove_pod(self._client, pod)
+
+    def _note(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is not None and is_terminated(new) and len(self._pods.by_index(_INDEX, _ALL)) > self._kept_max:
+            self._controller.queue.add(_ALL)
 
 
 def _is_out_of_service(node: Object) -> bool:
     marked = any(taint.get("key") == OUT_OF_SERVICE for taint in taints_of(node))
     return marked and not condition_is(node, "Ready")
+
+
+def _terminated(pod: Object) -> Iterable[str]:
+    return (_ALL,) if is_terminated(pod) else ()

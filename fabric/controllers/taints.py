@@ -1,4 +1,4 @@
-"""Taints: which ones a node's conditions call for, and how long a pod puts up with them.
+"""Taints of nodes: those that the conditions call for, and the time for which a pod tolerates them.
 
 Pure. The taints listed here belong to the node lifecycle controller, which keeps them in line with
 the node; all others are the user's and are left alone.
@@ -63,7 +63,7 @@ def same_taints(one: Iterable[Object], other: Iterable[Object]) -> bool:
 
 
 def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
-    """When the pod must leave the node for its NoExecute taints; None: it may stay.
+    """Return when the pod must leave the node for its NoExecute taints; None: it may stay.
 
     The time that a toleration grants counts from when the taint was added, or from the pod's creation if
     that came later; thus it is the same before and after a restart of the controller.

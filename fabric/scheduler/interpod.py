@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from fabric.scheduler.clusterstate import ClusterState, NodeInfo
-from fabric.scheduler.plugin import Judge, Reasons, most_is_best
-from fabric.scheduler.podinfo import Likeness, PodInfo
+from fabric.scheduler.framework import ClusterState, Filter, NodeInfo, Reasons, most_is_best
+from fabric.scheduler.podinfo import PodGroupKey, PodInfo
 from fabric.scheduler.podterms import PodTerm, PodTerms
 
 NO_AFFINITY = ("node(s) didn't match pod affinity rules",)
@@ -23,16 +22,16 @@ Domain = tuple[str, str]
 """A node label's key and value."""
 
 
-def inter_pod_affinity(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def inter_pod_affinity(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     forbidden_by_them = _forbidden_by_others(pod, cluster)
     near, away = pod.affinity.required, pod.anti_affinity.required
     if not (near or away or forbidden_by_them):
         return None
     wanted = _domains_of_matching(near, cluster, all_terms=True)
     forbidden = _domains_of_matching(away, cluster, all_terms=False)
-    is_first = not wanted and all(_matches(term, pod.likeness, cluster) for term in near)
+    is_first = not wanted and all(_matches(term, pod.group_key, cluster) for term in near)
 
-    def judge(node: NodeInfo) -> Reasons:
+    def filter_node(node: NodeInfo) -> Reasons:
         if not all(_near(term, node, wanted, anywhere=is_first) for term in near):
             return NO_AFFINITY
         if any(_domain(term, node) in forbidden for term in away):
@@ -41,7 +40,7 @@ def inter_pod_affinity(pod: PodInfo, cluster: ClusterState) -> Judge | None:
             return THEIR_ANTI_AFFINITY
         return ()
 
-    return judge
+    return filter_node
 
 
 def preferred_pods(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
@@ -54,7 +53,7 @@ def preferred_pods(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo
     return most_is_best([float(sum(weights.get(d, 0) for d in node.labels.items())) for node in nodes])
 
 
-def _matches(term: PodTerm, pods: Likeness, cluster: ClusterState) -> bool:
+def _matches(term: PodTerm, pods: PodGroupKey, cluster: ClusterState) -> bool:
     return term.matches(pods.namespace, dict(pods.labels), cluster.namespaces)
 
 
@@ -69,10 +68,10 @@ def _near(term: PodTerm, node: NodeInfo, wanted: set[Domain], *, anywhere: bool)
 
 
 def _domains_of_matching(terms: Sequence[PodTerm], cluster: ClusterState, *, all_terms: bool) -> set[Domain]:
-    """Where pods are that match all terms, or (each term for itself) any."""
+    """Return the domains with pods that match all terms, or (each term for itself) any."""
     domains: set[Domain] = set()
     for node in cluster.nodes() if terms else ():
-        for pods in node.alike:
+        for pods in node.pod_groups:
             hits = [term for term in terms if _matches(term, pods, cluster)]
             if hits and (not all_terms or len(hits) == len(terms)):
                 domains.update(domain for term in hits if (domain := _domain(term, node)))
@@ -85,14 +84,14 @@ def _forbidden_by_others(pod: PodInfo, cluster: ClusterState) -> set[Domain]:
         for node in cluster.nodes_with_terms()
         for _, anti_affinity in node.terms
         for term in anti_affinity.required
-        if (domain := _domain(term, node)) and _matches(term, pod.likeness, cluster)
+        if (domain := _domain(term, node)) and _matches(term, pod.group_key, cluster)
     }
 
 
 def _add_own_weights(weights: defaultdict[Domain, int], pod: PodInfo, cluster: ClusterState) -> None:
     signed = [*((t, 1) for t in pod.affinity.preferred), *((t, -1) for t in pod.anti_affinity.preferred)]
     for node in cluster.nodes() if signed else ():
-        for pods, count in node.alike.items():
+        for pods, count in node.pod_groups.items():
             for term, sign in signed:
                 domain = _domain(term, node)
                 if domain and _matches(term, pods, cluster):
@@ -104,7 +103,7 @@ def _add_their_weights(weights: defaultdict[Domain, int], pod: PodInfo, cluster:
         for (affinity, anti_affinity), count in node.terms.items():
             for term, weight in _weighed(affinity, anti_affinity):
                 domain = _domain(term, node)
-                if domain and _matches(term, pod.likeness, cluster):
+                if domain and _matches(term, pod.group_key, cluster):
                     weights[domain] += weight * count
 
 

@@ -1,4 +1,4 @@
-"""What a pod needs of a node alone: its name, cordon, taints, labels, free ports and free resources."""
+"""Filters and scores of a node by itself: its name, cordon, taints, labels, free ports and free resources."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Sequence
 
 from fabric.api.resources import CPU, MEMORY
 from fabric.api.taints import PREFERRING, UNSCHEDULABLE, first_untolerated
-from fabric.scheduler.clusterstate import ClusterState, NodeInfo
-from fabric.scheduler.plugin import SCORE_MAX, Judge, Reasons, least_is_best, most_is_best
+from fabric.scheduler.framework import (
+    SCORE_MAX,
+    ClusterState,
+    Filter,
+    NodeInfo,
+    Reasons,
+    least_is_best,
+    most_is_best,
+)
 from fabric.scheduler.podinfo import PodInfo
 
 OTHER_NODE = ("node(s) didn't match the requested node name",)
@@ -17,51 +24,51 @@ NO_PORTS = ("node(s) didn't have free ports for the requested pod ports",)
 TOO_MANY_PODS = "Too many pods"
 
 
-def node_unschedulable(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def node_unschedulable(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     if first_untolerated((UNSCHEDULABLE,), pod.tolerations) is None:
         return None
     return lambda node: CORDONED if node.unschedulable else ()
 
 
-def node_name(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def node_name(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     return (lambda node: () if node.name == pod.node else OTHER_NODE) if pod.node else None
 
 
-def taint_toleration(pod: PodInfo, cluster: ClusterState) -> Judge | None:
-    def judge(node: NodeInfo) -> Reasons:
+def taint_toleration(pod: PodInfo, cluster: ClusterState) -> Filter | None:
+    def filter_node(node: NodeInfo) -> Reasons:
         taint = first_untolerated(node.taints, pod.tolerations)
         return (f"node(s) had untolerated taint {taint}",) if taint else ()
 
-    return judge
+    return filter_node
 
 
-def node_affinity(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def node_affinity(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     if pod.nodes.is_open:
         return None
     return lambda node: () if pod.nodes.matches(node.name, node.labels) else NO_AFFINITY
 
 
-def node_ports(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def node_ports(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     if not pod.ports:
         return None
 
-    def judge(node: NodeInfo) -> Reasons:
+    def filter_node(node: NodeInfo) -> Reasons:
         taken = [port for other in node.pods.values() for port in other.ports]
         return NO_PORTS if any(want.conflicts(port) for want in pod.ports for port in taken) else ()
 
-    return judge
+    return filter_node
 
 
-def node_resources(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def node_resources(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     wanted = [(name, amount) for name, amount in pod.requests.items() if amount]
 
-    def judge(node: NodeInfo) -> Reasons:
+    def filter_node(node: NodeInfo) -> Reasons:
         full = (TOO_MANY_PODS,) if node.room_for_pods < 1 else ()
         has, used = node.allocatable, node.requested
         short = [f"Insufficient {n}" for n, amount in wanted if has.get(n, 0) - used.get(n, 0) < amount]
         return (*full, *short) if short else full
 
-    return judge
+    return filter_node
 
 
 def least_allocated(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo]) -> Sequence[float]:
@@ -70,7 +77,7 @@ def least_allocated(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInf
 
 
 def balanced_allocation(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo]) -> Sequence[float]:
-    """How near to each other the used shares of CPU and of memory would be."""
+    """Nodes whose used shares of CPU and of memory would be near to each other are better."""
     pairs = (_shares(pod, node) for node in nodes)
     return [SCORE_MAX * (1 - abs(cpu - memory) / 2) for cpu, memory in pairs]
 

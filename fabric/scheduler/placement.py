@@ -1,4 +1,4 @@
-"""Where a pod goes: nodes that no filter refuses, the best by weighted score. Pure.
+"""The placement of a pod: of the nodes that no filter refuses, the best by weighted score. Pure.
 
 The tables below are kube-scheduler's default plugins, in its order and with its weights. Of
 equal nodes the one with the fewest pods is taken, then the first that came: the same state gives the
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fabric.scheduler import interpod, nodefit, spread
-from fabric.scheduler.clusterstate import ClusterState, NodeInfo
-from fabric.scheduler.plugin import Filter, Judge, Reasons, Score
+from fabric.scheduler.framework import ClusterState, Filter, NodeInfo, PreFilter, Reasons, Score
 from fabric.scheduler.podinfo import PodInfo
 
-FILTERS: tuple[Filter, ...] = (
+FILTERS: tuple[PreFilter, ...] = (
     nodefit.node_unschedulable,
     nodefit.node_name,
     nodefit.taint_toleration,
@@ -51,11 +50,11 @@ def place(pod: PodInfo, cluster: ClusterState) -> Placement:
     nodes = cluster.nodes()
     if not nodes:
         return Placement("", "no nodes available to schedule pods")
-    judges = _judges(pod, cluster)
+    filters = _filters(pod, cluster)
     fitting: list[NodeInfo] = []
     reasons: Counter[str] = Counter()
     for node in nodes:
-        why = _first_reasons(judges, node)
+        why = _first_reasons(filters, node)
         if why:
             reasons.update(why)
         else:
@@ -67,7 +66,7 @@ def place(pod: PodInfo, cluster: ClusterState) -> Placement:
 
 def feasible(pod: PodInfo, node: NodeInfo, cluster: ClusterState) -> Reasons:
     """Why the pod may not go to the node; empty when it may."""
-    return _first_reasons(_judges(pod, cluster), node)
+    return _first_reasons(_filters(pod, cluster), node)
 
 
 def scores(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo]) -> list[float]:
@@ -80,13 +79,13 @@ def scores(pod: PodInfo, cluster: ClusterState, nodes: Sequence[NodeInfo]) -> li
     return totals
 
 
-def _judges(pod: PodInfo, cluster: ClusterState) -> list[Judge]:
-    return [judge for plugin in FILTERS if (judge := plugin(pod, cluster))]
+def _filters(pod: PodInfo, cluster: ClusterState) -> list[Filter]:
+    return [found for plugin in FILTERS if (found := plugin(pod, cluster))]
 
 
-def _first_reasons(judges: Sequence[Judge], node: NodeInfo) -> Reasons:
-    for judge in judges:
-        why = judge(node)
+def _first_reasons(filters: Sequence[Filter], node: NodeInfo) -> Reasons:
+    for filter_node in filters:
+        why = filter_node(node)
         if why:
             return why
     return ()

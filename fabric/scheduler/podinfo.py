@@ -14,8 +14,8 @@ from fabric.errors import FabricError
 from fabric.scheduler.podterms import NO_TERMS, PodTerms, SpreadConstraint, pod_terms_of, spread_of
 
 
-class Likeness(NamedTuple):
-    """What other pods' selectors see of a pod: replicas are alike."""
+class PodGroupKey(NamedTuple):
+    """The part of a pod that other pods' selectors see; replicas have the same key."""
 
     namespace: str
     labels: frozenset[tuple[str, str]]
@@ -43,8 +43,8 @@ class PodInfo:
     problem: str = ""
 
     @property
-    def likeness(self) -> Likeness:
-        return Likeness(self.key.namespace, frozenset(self.labels.items()), self.deleting)
+    def group_key(self) -> PodGroupKey:
+        return PodGroupKey(self.key.namespace, frozenset(self.labels.items()), self.deleting)
 
     @property
     def has_terms(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a pod says about other pods: affinity and anti-affinity terms, and spread constraints."""
+"""A pod's affinity and anti-affinity terms and spread constraints, read out of its specification."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pods that wait: the active ones by priority and age, the refused ones until something changes.
+"""The scheduling queue: active pods by priority and age, unschedulable ones until something changes.
 
-A refused pod comes back when the cluster changes so that it might fit, not before its back-off is over:
-1 s, doubling to 10 s with each refusal. Nothing polls.
+An unschedulable pod comes back when the cluster changes so that it might fit, not before its back-off is
+over: 1 s, doubling to 10 s with each refusal. Nothing polls.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ BACKOFF_SECONDS_MAX = 10.0
 
 @dataclass(slots=True)
 class _Waiting:
-    """One pending pod. `place` is its entry in the heap; a stale entry there has another number."""
+    """A pending pod. `place` is its entry in the heap; a stale entry there has another number."""
 
     pod: PodInfo
     number: int
     refusals: int = 0
     place: int = 0
     refused_until: float = 0.0
-    parked: bool = False
+    unschedulable: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
 class SchedulingQueue:
-    """One entry for each pending pod; times are loop time."""
+    """The pending pods, each once; times are loop time."""
 
     def __init__(self) -> None:
         self._pods: dict[Key, _Waiting] = {}
@@ -58,7 +58,7 @@ class SchedulingQueue:
             waiting.timer.cancel()
 
     async def get(self) -> PodInfo:
-        """The next pod to try; it stays in the queue's books until it is removed or parked."""
+        """The next pod to try; it stays in the queue until it is removed."""
         while True:
             while self._heap:
                 _, _, place, key = heapq.heappop(self._heap)
@@ -69,7 +69,7 @@ class SchedulingQueue:
             self._wake.clear()
             await self._wake.wait()
 
-    def park(self, pod: PodInfo) -> None:
+    def add_unschedulable(self, pod: PodInfo) -> None:
         """The pod fits nowhere: it waits for a change, and at least its back-off."""
         waiting = self._pods.get(pod.key)
         if waiting is None or waiting.place or waiting.pod.uid != pod.uid:
@@ -77,19 +77,19 @@ class SchedulingQueue:
         delay = min(BACKOFF_SECONDS * 2**waiting.refusals, BACKOFF_SECONDS_MAX)
         waiting.refusals = min(waiting.refusals + 1, 10)
         waiting.refused_until = asyncio.get_running_loop().time() + delay
-        waiting.parked = True
+        waiting.unschedulable = True
 
     def retry(self, pod: PodInfo) -> None:
         """The pod's binding failed: try again after its back-off."""
-        self.park(pod)
+        self.add_unschedulable(pod)
         waiting = self._pods.get(pod.key)
-        if waiting is not None and waiting.parked:
+        if waiting is not None and waiting.unschedulable:
             self._release(waiting)
 
     def cluster_changed(self, concerns: Callable[[PodInfo], bool] = lambda _: True) -> None:
-        """Parked pods that the change concerns are tried when their back-off is over."""
+        """Unschedulable pods that the change concerns are tried when their back-off is over."""
         for waiting in tuple(self._pods.values()):
-            if waiting.parked and concerns(waiting.pod):
+            if waiting.unschedulable and concerns(waiting.pod):
                 self._release(waiting)
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class SchedulingQueue:
 
     def _release(self, waiting: _Waiting) -> None:
         loop = asyncio.get_running_loop()
-        waiting.parked = False
+        waiting.unschedulable = False
         if waiting.refused_until <= loop.time():
             self._activate(waiting)
         else:
@@ -107,7 +107,7 @@ class SchedulingQueue:
         if waiting.timer:
             waiting.timer.cancel()
             waiting.timer = None
-        waiting.parked = False
+        waiting.unschedulable = False
         waiting.place = self._next()
         heapq.heappush(self._heap, (-waiting.pod.priority, waiting.number, waiting.place, waiting.pod.key))
         self._wake.set()

@@ -19,7 +19,7 @@ from fabric.control.clock import Clock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
 from fabric.errors import FabricError
-from fabric.scheduler.clusterstate import ClusterState
+from fabric.scheduler.framework import ClusterState
 from fabric.scheduler.placement import place
 from fabric.scheduler.podinfo import PodInfo, pod_info
 from fabric.scheduler.queue import SchedulingQueue
@@ -65,7 +65,7 @@ class Scheduler:
             self._cluster.assume(pod, placement.node)
             await self._start(writes, self._bind(pod, placement.node))
         else:
-            self._queue.park(pod)
+            self._queue.add_unschedulable(pod)
             await self._start(writes, self._say_unschedulable(pod, placement.message))
 
     async def _start(self, writes: asyncio.TaskGroup, write: Coroutine[None, None, None]) -> None:

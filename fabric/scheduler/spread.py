@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fabric.api.taints import first_untolerated
-from fabric.scheduler.clusterstate import ClusterState, NodeInfo
-from fabric.scheduler.plugin import Judge, Reasons, least_is_best
+from fabric.scheduler.framework import ClusterState, Filter, NodeInfo, Reasons, least_is_best
 from fabric.scheduler.podinfo import PodInfo
 from fabric.scheduler.podterms import SpreadConstraint
 
@@ -18,13 +17,13 @@ SKEWED = ("node(s) didn't match pod topology spread constraints",)
 NO_LABEL = ("node(s) didn't match pod topology spread constraints (missing required label)",)
 
 
-def topology_spread(pod: PodInfo, cluster: ClusterState) -> Judge | None:
+def topology_spread(pod: PodInfo, cluster: ClusterState) -> Filter | None:
     hard = [constraint for constraint in pod.spread if constraint.hard]
     if not hard:
         return None
     limits = [(c, *_counts_and_limit(c, hard, pod, cluster)) for c in hard]
 
-    def judge(node: NodeInfo) -> Reasons:
+    def filter_node(node: NodeInfo) -> Reasons:
         for constraint, counts, limit in limits:
             domain = node.labels.get(constraint.topology_key)
             if domain is None:
@@ -33,7 +32,7 @@ def topology_spread(pod: PodInfo, cluster: ClusterState) -> Judge | None:
                 return SKEWED
         return ()
 
-    return judge
+    return filter_node
 
 
 def preferred_spread(
@@ -85,7 +84,7 @@ def _counts_for(constraint: SpreadConstraint, pod: PodInfo, node: NodeInfo) -> b
 def _matching(constraint: SpreadConstraint, namespace: str, node: NodeInfo) -> int:
     return sum(
         count
-        for pods, count in node.alike.items()
+        for pods, count in node.pod_groups.items()
         if pods.namespace == namespace
         and not pods.deleting
         and constraint.selector.matches(dict(pods.labels))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fabric.api.objects import Object
-from fabric.scheduler.clusterstate import ClusterState
+from fabric.scheduler.framework import ClusterState
 from fabric.scheduler.podinfo import PodInfo, pod_info
 
 ROOM = {"cpu": "4", "memory": "8Gi", "pods": "110"}

@@ -1,4 +1,4 @@
-"""What of a pod may change once it is there (ValidatePodUpdate, ValidatePodStatusUpdate)."""
+"""The rules of updates of a pod and its status (ValidatePodUpdate, ValidatePodStatusUpdate)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMMUTABLE = (
 
 
 def faults(new: Object, old: Object) -> Iterator[Cause]:
-    """What the new specification changes that may not change."""
+    """Return the faults of changes that a specification may not have."""
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if before is after or before == after:
         return

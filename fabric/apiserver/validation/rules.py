@@ -24,7 +24,7 @@ INT32_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What must hold of an object of one definition."""
+    """The rules for objects of one definition."""
 
     required: Mapping[str, str] = field(default_factory=dict)
     """Fields that may not be absent or empty, each with the reason, which may be empty."""
@@ -131,7 +131,7 @@ def port_or_name(path: str, value: Any) -> Iterator[Cause]:
 
 
 def exactly_one(*members: str, none: str, many: str = "may not specify more than 1 handler type") -> Check:
-    """Of these fields exactly one must be given."""
+    """Exactly one of these fields must be given."""
 
     def check(path: str, value: Object) -> Iterator[Cause]:
         given = [member for member in members if member in value]

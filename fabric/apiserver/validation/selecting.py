@@ -31,7 +31,7 @@ TAINT_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
 
 
 def _requirement(*, numeric: bool) -> Check:
-    """One expression on a label; only those of node affinity compare numbers."""
+    """An expression on a label; only those of node affinity compare numbers."""
 
     def check(path: str, value: Object) -> Iterator[Cause]:
         yield from qualified_name(f"{path}.key", value.get("key", ""))

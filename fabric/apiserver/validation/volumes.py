@@ -128,7 +128,7 @@ def _one_projection(path: str, source: Object) -> Iterator[Cause]:
 
 
 def _projected(path: str, volume: Object) -> Iterator[Cause]:
-    """Two sources may not give the same file."""
+    """No two sources may give the same file."""
     seen = set()
     for i, source in enumerate(volume.get("sources") or ()):
         for field, of_source in source.items():

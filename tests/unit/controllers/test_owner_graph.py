@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from fabric.api.kinds import CONFIG_MAP, NODE, POD
 from fabric.api.objects import Key
-from fabric.controllers.owner_graph import OwnerGraph, OwnerRef, Vertex, vertex_of
-from fabric.controllers.verdicts import (
+from fabric.controllers.gc_actions import (
     KEEP,
     Delete,
     LookUp,
     OrphanDependents,
     Release,
     Unfinalize,
-    verdict,
+    next_action,
 )
+from fabric.controllers.owner_graph import OwnerGraph, OwnerRef, Vertex, vertex_of
 
 UIDS = "abcd"
 
@@ -48,7 +48,7 @@ def graph_of(*vertices):
 
 def judge(graph, uid, absent=""):
     judged = graph.get(uid)
-    return verdict(graph, judged, {ref(gone).sought_by(judged) for gone in absent})
+    return next_action(graph, judged, {ref(gone).coordinates(judged) for gone in absent})
 
 
 def test_an_object_without_owners_is_kept():
@@ -68,7 +68,7 @@ def test_an_owner_that_is_not_seen_is_asked_for_before_anything_is_done():
 def test_an_owner_that_the_server_has_keeps_its_dependent():
     graph = graph_of(vertex("b", ref("a")))
     judged = graph.get("b")
-    assert verdict(graph, judged, (), {ref("a").sought_by(judged)}) == KEEP
+    assert next_action(graph, judged, (), {ref("a").coordinates(judged)}) == KEEP
 
 
 def test_one_living_owner_is_enough_and_the_dead_one_is_dropped():
@@ -160,7 +160,7 @@ def test_a_vertex_is_read_from_an_object():
 
 
 def naive_verdict(objects, uid):
-    """The verdict with every owner that is not here known to be absent."""
+    """The next_action with every owner that is not here known to be absent."""
     judged = objects[uid]
     dependents = {d.uid for d in objects.values() if any(r.uid == uid for r in d.owners)} - {uid}
     if judged.orphaning:
@@ -231,7 +231,7 @@ def test_the_graph_judges_as_if_it_looked_at_everything(history):
 
 
 def without_propagation(now, before):
-    """True when the verdict differs in more than how a deletion would be propagated."""
+    """True when the next_action differs in more than how a deletion would be propagated."""
     return now != before and not (isinstance(now, Delete) and isinstance(before, Delete))
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fabric.controllers.heartbeats import Heartbeats
+from fabric.controllers.node_lifecycle import Heartbeats
 from fabric.controllers.taints import desired_taints, eviction_time, same_taints, tolerates
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -27,7 +27,7 @@ async def test_a_refused_pod_waits_for_a_change_and_for_its_backoff() -> None:
     for _ in range(7):
         pod = await queue.get()
         tries.append(loop.time())
-        queue.park(pod)
+        queue.add_unschedulable(pod)
         queue.cluster_changed()
     assert tries == [0, 1, 3, 7, 15, 25, 35]
 
@@ -35,7 +35,7 @@ async def test_a_refused_pod_waits_for_a_change_and_for_its_backoff() -> None:
 async def test_without_a_change_a_refused_pod_is_left_alone() -> None:
     queue = SchedulingQueue()
     queue.put(info("a"))
-    queue.park(await queue.get())
+    queue.add_unschedulable(await queue.get())
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(3_600)
     assert not waiting.done()
@@ -49,7 +49,7 @@ async def test_without_a_change_a_refused_pod_is_left_alone() -> None:
 async def test_a_changed_pod_is_tried_at_once_and_an_equal_one_is_not() -> None:
     queue = SchedulingQueue()
     queue.put(info("a"))
-    queue.park(await queue.get())
+    queue.add_unschedulable(await queue.get())
     queue.put(info("a"))
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(5)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.scheduling import cluster, info, node, pod
 
-from fabric.scheduler.clusterstate import ClusterState
+from fabric.scheduler.framework import ClusterState
 from fabric.scheduler.placement import place, scores
 from fabric.scheduler.podinfo import pod_info
 

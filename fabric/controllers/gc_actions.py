@@ -1,7 +1,7 @@
-"""What the garbage collector must do about one object: pure, from the graph of owners.
+"""The garbage collector's next action on an object: pure, from the graph of owners.
 
-An owner that the graph does not show may only be late; the verdict then asks for it, and is given
-again with the answer. Once absent, always absent: a uid is never used twice.
+An owner that the graph does not show may only be late; the action is then to look it up, and is found
+anew with the answer. Once absent, always absent: a uid is never used twice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
-from fabric.controllers.owner_graph import FOREGROUND, ORPHAN, OwnerGraph, OwnerRef, Sought, Vertex
+from fabric.controllers.owner_graph import FOREGROUND, ORPHAN, Coordinates, OwnerGraph, OwnerRef, Vertex
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -55,13 +55,16 @@ class Unfinalize:
     finalizer: str
 
 
-Verdict = Keep | LookUp | Delete | Release | OrphanDependents | Unfinalize
+Action = Keep | LookUp | Delete | Release | OrphanDependents | Unfinalize
 KEEP = Keep()
 
 
-def verdict(
-    graph: OwnerGraph, vertex: Vertex, absent: Container[Sought] = (), present: Container[Sought] = ()
-) -> Verdict:
+def next_action(
+    graph: OwnerGraph,
+    vertex: Vertex,
+    absent: Container[Coordinates] = (),
+    present: Container[Coordinates] = (),
+) -> Action:
     """Judge an object of the graph; `absent` and `present` are owners that the server was asked for."""
     if vertex.orphaning:
         dependents = frozenset(d.uid for d in graph.dependents(vertex.uid) if d.uid != vertex.uid)
@@ -74,8 +77,8 @@ def verdict(
 
 
 def _by_owners(
-    graph: OwnerGraph, vertex: Vertex, absent: Container[Sought], present: Container[Sought]
-) -> Verdict:
+    graph: OwnerGraph, vertex: Vertex, absent: Container[Coordinates], present: Container[Coordinates]
+) -> Action:
     unknown: list[OwnerRef] = []
     going: set[str] = set()
     waiting = solid = False
@@ -84,9 +87,9 @@ def _by_owners(
         if owner is not None and owner.foreground:
             waiting = True
             going.add(ref.uid)
-        elif owner is not None or ref.sought_by(vertex) in present:
+        elif owner is not None or ref.coordinates(vertex) in present:
             solid = True
-        elif ref.sought_by(vertex) in absent:
+        elif ref.coordinates(vertex) in absent:
             going.add(ref.uid)
         else:
             unknown.append(ref)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fabric.apiserver import pod_words
+from fabric.apiserver import pod_printer
 
 NOW = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -72,41 +72,47 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     ],
 )
 def test_a_pod_has_one_word(obj, words):
-    assert pod_words.status(obj, NOW) == words
+    assert pod_printer.status(obj, NOW) == words
 
 
 def test_ready_counts_containers_that_run_and_are_ready():
-    assert pod_words.ready(pod(UP, UP), NOW) == "2/2"
-    assert pod_words.ready(pod(UP, container(RUNNING)), NOW) == "1/2"
-    assert pod_words.ready(pod(container(ended(), ready=True)), NOW) == "0/1"
+    assert pod_printer.ready(pod(UP, UP), NOW) == "2/2"
+    assert pod_printer.ready(pod(UP, container(RUNNING)), NOW) == "1/2"
+    assert pod_printer.ready(pod(container(ended(), ready=True)), NOW) == "0/1"
 
 
 def test_a_sidecar_counts_for_readiness_and_does_not_hold_the_pod_up():
     sidecar = {"name": "mesh", "state": RUNNING, "ready": True, "started": True}
     spec = {"initContainers": [{"name": "mesh", "restartPolicy": "Always"}]}
     obj = pod(UP, init=[sidecar], spec=spec)
-    assert pod_words.status(obj, NOW) == "Running"
-    assert pod_words.ready(obj, NOW) == "2/2"
+    assert pod_printer.status(obj, NOW) == "Running"
+    assert pod_printer.ready(obj, NOW) == "2/2"
 
 
 def test_restarts_say_when_the_last_one_was():
     last = {"lastState": ended(1, finishedAt="2026-01-01T00:55:00Z")}
-    assert pod_words.restarts(pod(UP), NOW) == "0"
-    assert pod_words.restarts(pod(container(RUNNING, restartCount=2)), NOW) == "2"
-    assert pod_words.restarts(pod(container(RUNNING, restartCount=2, **last)), NOW) == "2 (5m ago)"
+    assert pod_printer.restarts(pod(UP), NOW) == "0"
+    assert pod_printer.restarts(pod(container(RUNNING, restartCount=2)), NOW) == "2"
+    assert pod_printer.restarts(pod(container(RUNNING, restartCount=2, **last)), NOW) == "2 (5m ago)"
 
 
 def test_addresses_and_gates():
-    assert pod_words.ip(pod(), NOW) == "<none>"
-    assert pod_words.ip(pod(podIP="10.244.1.2"), NOW) == "10.244.1.2"
-    assert pod_words.ip(pod(podIPs=[{"ip": "fd00::2"}]), NOW) == "fd00::2"
+    assert pod_printer.ip(pod(), NOW) == "<none>"
+    assert pod_printer.ip(pod(podIP="10.244.1.2"), NOW) == "10.244.1.2"
+    assert pod_printer.ip(pod(podIPs=[{"ip": "fd00::2"}]), NOW) == "fd00::2"
     gates = {"readinessGates": [{"conditionType": "a"}, {"conditionType": "b"}]}
     conditions = [{"type": "a", "status": "True"}]
-    assert pod_words.readiness_gates(pod(), NOW) == "<none>"
-    assert pod_words.readiness_gates(pod(spec=gates, conditions=conditions), NOW) == "1/2"
+    assert pod_printer.readiness_gates(pod(), NOW) == "<none>"
+    assert pod_printer.readiness_gates(pod(spec=gates, conditions=conditions), NOW) == "1/2"
 
 
 def test_a_pod_without_a_status_has_words_too():
     bare = {"metadata": {"name": "pod-1"}}
-    words = (pod_words.ready, pod_words.status, pod_words.restarts, pod_words.ip, pod_words.readiness_gates)
+    words = (
+        pod_printer.ready,
+        pod_printer.status,
+        pod_printer.restarts,
+        pod_printer.ip,
+        pod_printer.readiness_gates,
+    )
     assert [word(bare, NOW) for word in words] == ["0/0", "", "0", "<none>", "<none>"]

@@ -1,4 +1,4 @@
-"""Pods leave a node whose NoExecute taints they do not tolerate, or not any longer.
+"""The taint eviction controller deletes pods that do not tolerate a NoExecute taint, or not any longer.
 
 The time of leaving is computed from the taint's and the pod's own time stamps, so nothing is kept
 here: taints that go, and tolerations that come, are seen at the next look.
@@ -7,18 +7,18 @@ here: taints that go, and tolerations that come, are seen at the next look.
 from __future__ import annotations
 
 from fabric.api.kinds import NODE, POD
-from fabric.api.objects import Key, Object, condition, is_deleting, key_of, timestamp, uid_of
-from fabric.control.client import STRATEGIC, Client
+from fabric.api.objects import Key, Object, condition, is_deleting, key_of, uid_of
+from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.controllers.placement import PODS_BY_NODE, disruption, node_name, node_names
+from fabric.controllers.pods import PODS_BY_NODE, disruption, node_name, node_names, patch_pod_status
 from fabric.controllers.taints import eviction_time, same_taints, taints_of
 from fabric.errors import Conflict, NotFound
 
 
-class EvictionController:
+class TaintEvictionController:
     """Deletes pods from tainted nodes, by the pod's key."""
 
     def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
@@ -60,17 +60,10 @@ class EvictionController:
     async def _evict(self, pod: Object) -> None:
         namespace, name = key_of(pod)
         message = "Taint manager: deleting due to NoExecute taint"
-        why = disruption("DeletionByTaintManager", message, timestamp(self._clock.now()))
+        why = disruption("DeletionByTaintManager", message, self._clock.now())
         try:
             if condition(pod, "DisruptionTarget") is None:
-                await self._client.patch(
-                    POD,
-                    name,
-                    {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [why]}},
-                    namespace=namespace,
-                    subresource="status",
-                    patch_type=STRATEGIC,
-                )
+                await patch_pod_status(self._client, pod, {"conditions": [why]})
             await self._client.delete(POD, name, namespace, uid=uid_of(pod))
         except (NotFound, Conflict):
             return  # gone, or another pod of that name: its own event names the key again

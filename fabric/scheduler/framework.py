@@ -1,20 +1,23 @@
-"""Nodes with what runs on them, kept up to date one change at a time.
+"""The scheduling framework: the nodes with their pods, and the shape of a plugin.
 
 A pod that the scheduler has placed is *assumed*: it counts at once, until the watch confirms it or
-its binding fails. Only what the informers tell and the scheduler assumes is in here.
+its binding fails. A filter plugin looks at the pod once (PreFilter) and returns None when it has
+nothing to say about it, else a filter of nodes: the reasons why the pod may not go to a node, in
+kube-scheduler's words, or nothing. A score plugin returns None, or a number from 0 (worst) to 100
+for each node.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fabric.api.objects import Key, Object, labels_of
 from fabric.api.resources import PODS, Amounts, readable_amounts
 from fabric.api.taints import Taint, taints_of
-from fabric.scheduler.podinfo import Likeness, PodInfo
+from fabric.scheduler.podinfo import PodGroupKey, PodInfo
 from fabric.scheduler.podterms import PodTerms
 
 T = TypeVar("T")
@@ -24,7 +27,7 @@ Terms = tuple[PodTerms, PodTerms]
 
 @dataclass(slots=True)
 class NodeInfo:
-    """One node: what it is, and the pods that count on it with their sums."""
+    """A node as the API describes it, and the pods that count on it with their sums."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -36,8 +39,8 @@ class NodeInfo:
     pods: dict[Key, PodInfo] = field(default_factory=dict)
     requested: Amounts = field(default_factory=dict)
     scored: Amounts = field(default_factory=dict)
-    alike: Counter[Likeness] = field(default_factory=Counter)
-    """How many pods of each likeness: a thousand replicas are matched as one."""
+    pod_groups: Counter[PodGroupKey] = field(default_factory=Counter)
+    """How many pods of each group: a thousand replicas are matched as one."""
     terms: Counter[Terms] = field(default_factory=Counter)
     """How many pods have these affinity and anti-affinity terms."""
 
@@ -45,7 +48,7 @@ class NodeInfo:
     def room_for_pods(self) -> int:
         return self.allocatable.get(PODS, 0) - len(self.pods)
 
-    def describe(self, node: Object | None) -> bool:
+    def set_node(self, node: Object | None) -> bool:
         """Take over what the API says of the node; True when it matters to scheduling."""
         before = (self.labels, self.taints, self.unschedulable, self.allocatable, self.known)
         spec, status = (node or {}).get("spec") or {}, (node or {}).get("status") or {}
@@ -66,7 +69,7 @@ class NodeInfo:
     def _count(self, pod: PodInfo, sign: int) -> None:
         _add(self.requested, pod.requests, sign)
         _add(self.scored, pod.scored_requests, sign)
-        _tally(self.alike, pod.likeness, sign)
+        _tally(self.pod_groups, pod.group_key, sign)
         if pod.has_terms:
             _tally(self.terms, (pod.affinity, pod.anti_affinity), sign)
 
@@ -99,7 +102,7 @@ class ClusterState:
     def set_node(self, name: str, node: Object | None) -> bool:
         """The node is so, or (None) gone; True when that can change where pods fit."""
         info = self._nodes.setdefault(name, NodeInfo(name))
-        changed = info.describe(node)
+        changed = info.set_node(node)
         if not info.known and not info.pods:
             del self._nodes[name]
         return changed
@@ -147,6 +150,26 @@ class ClusterState:
         self._nodes.setdefault(pod.node, NodeInfo(pod.node)).add(pod)
         if pod.has_terms:
             self._with_terms.add(pod.key)
+
+
+Reasons = tuple[str, ...]
+Filter = Callable[[NodeInfo], Reasons]
+PreFilter = Callable[[PodInfo, ClusterState], Filter | None]
+Score = Callable[[PodInfo, ClusterState, Sequence[NodeInfo]], Sequence[float] | None]
+
+SCORE_MAX = 100.0
+
+
+def least_is_best(raw: Sequence[float]) -> Sequence[float] | None:
+    """0 scores 100, the largest scores 0; None when all are 0."""
+    worst = max(raw)
+    return [SCORE_MAX * (1 - value / worst) for value in raw] if worst else None
+
+
+def most_is_best(raw: Sequence[float]) -> Sequence[float] | None:
+    """The largest scores 100, the smallest 0 when negative numbers are possible, else in proportion to 0."""
+    best, worst = max(raw), min(0.0, min(raw))
+    return [SCORE_MAX * (value - worst) / (best - worst) for value in raw] if best != worst else None
 
 
 def _tally(counts: Counter[T], value: T, sign: int) -> None:

@@ -1,4 +1,4 @@
-"""The words `kubectl get pods` has for a pod: `Init:0/1`, `CrashLoopBackOff`, `2 (5m ago)`, ….
+"""The cells of `kubectl get pods` for a pod: `Init:0/1`, `CrashLoopBackOff`, `2 (5m ago)`, ….
 
 The status of a pod is its phase, unless a container has something more telling to say; a deletion
 under way beats both.
@@ -48,7 +48,7 @@ def status(pod: Object, now: datetime) -> str:
 
 
 def restarts(pod: Object, now: datetime) -> str:
-    """How often containers were started again, and when the last time was."""
+    """The number of restarts of containers, and the age of the last."""
     found = _status(pod)
     counted = list(found.get("initContainerStatuses") or ())
     if _init_word(pod) is None or condition_is(pod, "Initialized"):
@@ -77,7 +77,7 @@ def readiness_gates(pod: Object, now: datetime) -> str:
 
 
 def _init_word(pod: Object) -> str | None:
-    """What the first unfinished init container is at; None when none holds the pod up."""
+    """The state of the first unfinished init container; None when none holds the pod up."""
     sidecars = _sidecars(pod)
     statuses = _status(pod).get("initContainerStatuses") or ()
     for done, container in enumerate(statuses):
@@ -96,7 +96,7 @@ def _init_word(pod: Object) -> str | None:
 
 
 def _container_word(pod: Object) -> str:
-    """What the first container that waits or ended says; empty when all just run."""
+    """The reason of the first container that waits or has ended; empty when all just run."""
     statuses = _status(pod).get("containerStatuses") or ()
     word = next(filter(None, map(_state_word, statuses)), "")
     if word == "Completed" and any(map(_is_up, statuses)):
