@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from fabric.bench import clusters
 from fabric.bench.bgp_run import BgpRun, Converged
-from fabric.cluster.places import Places
-from fabric.cluster.pods import need_spec
+from fabric.cluster.lookup import need_spec
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 
 Shape = Literal["mesh", "reflectors"]
@@ -71,15 +71,15 @@ def measure(
         topology(name, nodes, shape, keepalive_seconds), "--no-check", "--timeout", str(UP_SECONDS_MAX)
     ):
         hold = KEEPALIVES * keepalive_seconds or HOLD_SECONDS
-        return asyncio.run(_measure(Places(name), nodes, shape, runs, hold, silent, say))
+        return asyncio.run(_measure(ClusterPaths(name), nodes, shape, runs, hold, silent, say))
 
 
 async def _measure(
-    places: Places, nodes: int, shape: Shape, runs: int, hold: int, silent: bool, say: Say
+    paths: ClusterPaths, nodes: int, shape: Shape, runs: int, hold: int, silent: bool, say: Say
 ) -> BgpTimes:
-    spec = need_spec(places)
+    spec = need_spec(paths)
     async with AsyncExitStack() as stack:
-        run = BgpRun(places, spec, await stack.enter_async_context(all_connections(places, spec.workers)))
+        run = BgpRun(paths, spec, await stack.enter_async_context(all_connections(paths, spec.workers)))
         await run.until_ready()
         converged: list[Converged] = []
         killed: list[float] = []

@@ -14,10 +14,10 @@ from pathlib import Path
 from fabric.bench.memory import pss_kib
 from fabric.bench.route_watch import Has, RouteWatch
 from fabric.bird.daemon import nudge
-from fabric.cluster import links
-from fabric.cluster.daemons import NodeDaemons
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.runtimes import NodeDaemons
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay import links
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.routes import main_table
@@ -52,8 +52,8 @@ class Converged:
 class BgpRun:
     """What is measured on one cluster; `until_ready` comes first."""
 
-    def __init__(self, places: Places, spec: ClusterSpec, runtimes: Sequence[RuntimeClient]) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths, spec: ClusterSpec, runtimes: Sequence[RuntimeClient]) -> None:
+        self._paths = paths
         self._spec = spec
         self._runtimes = runtimes
         self._workers = {node.name: node.worker for node in spec.nodes}
@@ -81,7 +81,7 @@ class BgpRun:
             until = self._until(watch, self._has_all, set(daemons), CONVERGED_SECONDS_MAX)
             converging = asyncio.create_task(until)
             await asyncio.gather(*map(self._start, daemons.values()))
-            clients = [bird.client for bird in birds.birds(self._places, self._spec)]
+            clients = [bird.client for bird in birds.birds(self._paths, self._spec)]
             await asyncio.gather(converging, *map(nudge, clients))
             ended = converging.result()
         if ended is None:
@@ -106,14 +106,14 @@ class BgpRun:
         pids = dict(await self._pids())
         del pids[victim]
         async with self._watching(pids) as watch:
-            links.change(self._places, victim, SWITCH, 0, lambda it: replace(it, up=False))
-            await links.applied(self._places, (victim, SWITCH))
+            links.change(self._paths, victim, SWITCH, 0, lambda it: replace(it, up=False))
+            await links.applied(self._paths, (victim, SWITCH))
             began = time.monotonic()
             try:
                 limit = hold_seconds + KILLED_SECONDS_MAX
                 return await self._gone(watch, victim, set(pids), began, limit)
             finally:
-                links.change(self._places, victim, SWITCH, 0, lambda it: replace(it, up=True))
+                links.change(self._paths, victim, SWITCH, 0, lambda it: replace(it, up=True))
 
     async def _is_ready(self) -> bool:
         pids = await self._pids()
@@ -165,7 +165,7 @@ class BgpRun:
 
     async def _start(self, daemon: DaemonStatus) -> None:
         """As the node's agent does, so that it leaves it alone."""
-        daemons = NodeDaemons(self._runtime(daemon.node), daemon.node, self._places.node(daemon.node))
+        daemons = NodeDaemons(self._runtime(daemon.node), daemon.node, self._paths.node(daemon.node))
         await daemons.keep(Program(BIRD, daemon.argv, (*daemon.argv, "-R")))
 
     async def _birds(self) -> list[DaemonStatus]:
@@ -173,7 +173,7 @@ class BgpRun:
         return [it for it in found if it.name == BIRD and it.node in self._workers]
 
     async def _sessions(self) -> int:
-        found = await sessions_of.sessions(self._places, self._spec)
+        found = await sessions_of.sessions(self._paths, self._spec)
         return sum(it.is_established for it in found) // 2
 
     async def _pids(self) -> Mapping[str, int]:

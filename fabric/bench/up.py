@@ -19,7 +19,7 @@ from typing import Any
 from fabric.bench.clusters import fresh_name, run_fabric
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet
-from fabric.cluster.mark import Mark
+from fabric.cluster.cgroup import ClusterCgroup
 
 _NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
 
@@ -98,7 +98,7 @@ def _run(nodes: int, pods: int) -> dict[str, Any]:
             began = time.monotonic()
             report = json.loads(run_fabric("up", str(file), "-o", "json"))
             up_seconds = time.monotonic() - began
-            pids = Mark(name).processes()
+            pids = ClusterCgroup(name).processes()
             weights = by_command(pids)
             slab = slab_kib() - slab
         finally:

@@ -16,7 +16,7 @@ from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
 from fabric.cli import output
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output, camel
-from fabric.cluster.size import Size
+from fabric.cluster.preflight import Size
 from fabric.errors import BadInput, Problem
 
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)

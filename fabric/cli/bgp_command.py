@@ -11,7 +11,7 @@ from fabric.apiserver.durations import duration
 from fabric.cli import output
 from fabric.cli.choice import Name, choose, need_root
 from fabric.cli.output import Format, Output
-from fabric.cluster.pods import need_spec
+from fabric.cluster.lookup import need_spec
 from fabric.errors import FabricError
 from fabric.verify import bgp as sessions_of
 from fabric.verify.bgp import Session
@@ -38,11 +38,11 @@ def bgp(
     With --down, exit code 1 says that a session is not established.
     """
     need_root("bgp")
-    places = choose(name)
-    spec = need_spec(places)
-    if not birds(places, spec):
-        raise FabricError(f"no host of cluster {places.cluster} has a BGP daemon")
-    found = asyncio.run(sessions_of.sessions(places, spec))
+    paths = choose(name)
+    spec = need_spec(paths)
+    if not birds(paths, spec):
+        raise FabricError(f"no host of cluster {paths.cluster} has a BGP daemon")
+    found = asyncio.run(sessions_of.sessions(paths, spec))
     shown = [it for it in found if not (down and it.is_established)]
     if format in (Format.json, Format.yaml):
         output.data(output.camel([it.as_json() for it in shown]), format)

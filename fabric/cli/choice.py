@@ -1,4 +1,4 @@
-"""Which cluster a command means: the one that is named, that FABRIC_CLUSTER names, or the only one there is.
+"""The cluster that a command means is the named one, the one that FABRIC_CLUSTER names, or the only one.
 
 Of several the only one that runs is meant, but for what removes one.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fabric.cluster.down import all_clusters
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.errors import BadInput, FabricError, Problem
 
 CLUSTER_VARIABLE = "FABRIC_CLUSTER"
@@ -28,8 +28,8 @@ Cluster = typer.Option("--cluster", help=_HELP, autocompletion=complete)
 Name = Annotated[str | None, typer.Argument(help=_HELP, autocompletion=complete)]
 
 
-def choose(name: str | None, *, running: bool = True) -> Places:
-    """The cluster's places; BadInput when the name fits none, or when none is named and there are several.
+def choose(name: str | None, *, running: bool = True) -> ClusterPaths:
+    """The cluster's paths; BadInput when the name fits none, or when none is named and there are several.
 
     `running`: of several, one that alone runs is meant.
     """
@@ -40,7 +40,7 @@ def choose(name: str | None, *, running: bool = True) -> Places:
     if name not in clusters:
         known = ", ".join(clusters) or "none"
         raise BadInput(Problem(where, f"no cluster {name!r} on this machine; there: {known}"))
-    return Places(name)
+    return ClusterPaths(name)
 
 
 def _only(clusters: Sequence[str], *, running: bool) -> str:
@@ -48,7 +48,7 @@ def _only(clusters: Sequence[str], *, running: bool) -> str:
         raise FabricError("no cluster on this machine; start one: sudo fabric up topologies/two-nodes.yaml")
     left = list(clusters)
     if running and len(clusters) > 1:
-        left = [each for each in clusters if Places(each).store_socket.exists()] or left
+        left = [each for each in clusters if ClusterPaths(each).store_socket.exists()] or left
     if len(left) > 1:
         names = ", ".join(left)
         what = f"several clusters are here, name one of: {names}; or set {CLUSTER_VARIABLE}"

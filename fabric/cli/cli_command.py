@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 
 from fabric.cli.choice import Name, choose, need_root
-from fabric.cluster.places import Places
-from fabric.cluster.pods import need_spec
-from fabric.cluster.runtimes import all_connections, sandbox_pids
-from fabric.cluster.shells import Shells
+from fabric.cluster.lookup import need_spec
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.runtimes import Shells, all_connections, sandbox_pids
 
 
 def register(app: typer.Typer) -> None:
@@ -38,11 +37,11 @@ def cli(
     from fabric.cli.mininet_net import Net
 
     need_root("cli")
-    places = choose(name)
-    spec = need_spec(places)
-    shells = Shells(places)
+    paths = choose(name)
+    spec = need_spec(paths)
+    shells = Shells(paths)
     try:
-        net = Net(places, spec, shells, asyncio.run(_pids(places, spec.workers)))
+        net = Net(paths, spec, shells, asyncio.run(_pids(paths, spec.workers)))
         lines: Iterable[str] | None = command or (None if sys.stdin.isatty() else sys.stdin)
         content = CommandLine.open(net, lines)
     finally:
@@ -51,9 +50,9 @@ def cli(
         raise typer.Exit(1)
 
 
-async def _pids(places: Places, workers: int) -> dict[str, int]:
+async def _pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
     pids: dict[str, int] = {}
-    async with all_connections(places, workers) as runtimes:
+    async with all_connections(paths, workers) as runtimes:
         for runtime in runtimes:
             pids |= await runtime.nodes()
-    return pids | await sandbox_pids(places, workers)
+    return pids | await sandbox_pids(paths, workers)

@@ -12,8 +12,8 @@ from fabric.cli import output
 from fabric.cli.choice import Name, choose, need_root
 from fabric.cli.output import Format, Output
 from fabric.cluster import down as downs
-from fabric.cluster import overview
-from fabric.cluster.pods import need_spec
+from fabric.cluster import status as statuses
+from fabric.cluster.lookup import need_spec
 from fabric.errors import FabricError
 from fabric.verify import health
 
@@ -31,7 +31,7 @@ def list_clusters(format: Annotated[Format, Output] = Format.table) -> None:
 
     Example: fabric list -o json
     """
-    found = [overview.glance(name) for name in downs.all_clusters()]
+    found = [statuses.glance(name) for name in downs.all_clusters()]
     if format in (Format.json, Format.yaml):
         output.data([entry.as_json() for entry in found], format)
         return
@@ -46,15 +46,15 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
 
     Example: fabric status two-nodes
     """
-    places = choose(name)
+    paths = choose(name)
     need_root("status")
-    seen = overview.look(places)
+    seen = statuses.look(paths)
     if seen.glance.status == "running":
-        seen = replace(seen, troubles=seen.troubles + asyncio.run(health.troubles(places, need_spec(places))))
+        seen = replace(seen, troubles=seen.troubles + asyncio.run(health.troubles(paths, need_spec(paths))))
     if format in (Format.json, Format.yaml):
         output.data(output.camel(seen.as_json()), format)
     else:
-        output.emit(f"Cluster {places.cluster}: {seen.glance.status}\n")
+        output.emit(f"Cluster {paths.cluster}: {seen.glance.status}\n")
         output.table(
             ("PROCESS", "PID", "RESTARTS"), [(p.name, p.pid or "dead", p.restarts) for p in seen.processes]
         )
@@ -86,8 +86,8 @@ def kubeconfig(
 
     Example: fabric kubeconfig two-nodes > ~/.kube/config
     """
-    places = choose(name)
+    paths = choose(name)
     need_root("kubeconfig")
-    if not places.kubeconfig.exists():
-        raise FabricError(f"cluster {places.cluster} has no kubeconfig yet: its API server has not come up")
-    output.emit(str(places.kubeconfig) if path else places.kubeconfig.read_text().rstrip())
+    if not paths.kubeconfig.exists():
+        raise FabricError(f"cluster {paths.cluster} has no kubeconfig yet: its API server has not come up")
+    output.emit(str(paths.kubeconfig) if path else paths.kubeconfig.read_text().rstrip())

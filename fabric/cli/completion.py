@@ -19,7 +19,7 @@ def devices(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def far_ends(context: typer.Context, incomplete: str) -> list[str]:
-    """What the device A is linked to."""
+    """Complete the second end of a link: neighbours of the device A."""
     near = _neighbors(context).get(context.params.get("a") or "", [])
     return [name for name in near if name.startswith(incomplete)]
 

@@ -13,7 +13,7 @@ import typer
 
 from fabric.cli.choice import choose, complete, need_root
 from fabric.cli.output import camel
-from fabric.cluster.pods import need_spec
+from fabric.cluster.lookup import need_spec
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.graph import sources
 from fabric.graph.picture import Picture, data
@@ -75,9 +75,9 @@ def picture_of(what: str | None) -> Picture:
     """The picture of a file where there is one of that name, else of a cluster."""
     if what is not None and ("/" in what or Path(what).is_file()):
         return sources.of_file(load(Path(what)))
-    places = choose(what)
+    paths = choose(what)
     need_root("graph")
-    return asyncio.run(sources.of_cluster(places, need_spec(places)))
+    return asyncio.run(sources.served_kinds(paths, need_spec(paths)))
 
 
 def draw(picture: Picture, form: Form, *, addresses: bool = False, interfaces: bool = False) -> bytes:

@@ -9,7 +9,7 @@ import typer
 from fabric.cli import output
 from fabric.cli.output import Format, Output
 from fabric.cluster import preflight
-from fabric.cluster.places import image_files
+from fabric.cluster.paths import image_files
 from fabric.kubelet.catalogue import Catalogue, Listed
 
 

@@ -12,8 +12,8 @@ from fabric.cli import output
 from fabric.cli.choice import Cluster, choose, need_root
 from fabric.cli.completion import devices, far_ends
 from fabric.cli.output import Format, Output
-from fabric.cluster import links
-from fabric.cluster.pods import need_spec
+from fabric.cluster.lookup import need_spec
+from fabric.cluster.underlay import links
 from fabric.errors import BadInput, Problem
 from fabric.topology.wiring import Link, natural
 
@@ -70,8 +70,8 @@ def reset(a: A, b: B, number: Number = 0, cluster: ClusterName = None) -> None:
     Example: sudo fabric link reset leaf-1 spine-1
     """
     need_root("link reset")
-    places = choose(cluster)
-    of_file = {it.name: it for it in need_spec(places).underlay.links}
+    paths = choose(cluster)
+    of_file = {it.name: it for it in need_spec(paths).underlay.links}
     _change("reset", cluster, a, b, number, lambda it: of_file[it.name])
 
 
@@ -112,9 +112,9 @@ def show(
 
 def _change(what: str, cluster: str | None, a: str, b: str, number: int, alter: links.Alter) -> None:
     need_root(f"link {what}")
-    places = choose(cluster)
-    wanted = links.change(places, a, b, number, alter)
-    asyncio.run(links.applied(places, (a, b)))
+    paths = choose(cluster)
+    wanted = links.change(paths, a, b, number, alter)
+    asyncio.run(links.applied(paths, (a, b)))
     for each in wanted:
         words = " ".join(filter(None, (f"mtu {each.shape.mtu}", str(each.shape))))
         output.emit(f"link {each.name} is {'up' if each.up else 'down'}: {words}")

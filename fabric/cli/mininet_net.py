@@ -19,13 +19,14 @@ from mininet.net import Mininet
 from fabric.api import kinds
 from fabric.api.objects import Object, condition_is, key_of, uid_of
 from fabric.cli.mininet_nodes import Cable, Host, Pod, Port, Router, Shelled, Switch
-from fabric.cluster import links, question
-from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.places import Places
-from fabric.cluster.pods import container_id, container_name
-from fabric.cluster.shells import Shells
+from fabric.cluster import lookup
+from fabric.cluster.lookup import container_id, container_name
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.runtimes import Shells
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay import links
+from fabric.cluster.underlay.hosts import wanted_hosts
+from fabric.cluster.underlay.state import Underlay
 from fabric.errors import FabricError
 from fabric.topology.addressing import port_name
 from fabric.topology.underlay import BRIDGE
@@ -37,7 +38,7 @@ _CLASSES: dict[str, type[Shelled]] = {"host": Host, "switch": Switch, "router": 
 
 
 class Net:
-    """What Mininet's command line asks of a network."""
+    """The network as Mininet's command line asks for it."""
 
     ping, pingFull = Mininet.ping, Mininet.pingFull
     pingAll, pingAllFull = Mininet.pingAll, Mininet.pingAllFull
@@ -45,16 +46,18 @@ class Net:
     _parsePing = staticmethod(Mininet._parsePing)
     _parsePingFull = staticmethod(Mininet._parsePingFull)
 
-    def __init__(self, places: Places, spec: ClusterSpec, shells: Shells, pids: Mapping[str, int]) -> None:
+    def __init__(
+        self, paths: ClusterPaths, spec: ClusterSpec, shells: Shells, pids: Mapping[str, int]
+    ) -> None:
         """`pids` are those of hosts by name and of pods by UID."""
-        self._places, self._spec, self._shells, self._pids = places, spec, shells, pids
+        self._paths, self._spec, self._shells, self._pids = paths, spec, shells, pids
         self._underlay = Underlay.of(spec)
         self._workers = wanted_hosts(spec)
         self.controllers: list[Any] = []
         self.terms: list[Any] = []
         self.nameToNode = {it.name: self._device(it) for it in self._underlay.wiring.devices}
         self.links = [self._cable(link) for link in self._underlay.wiring.links]
-        pods = [self._pod(pod) for pod in question.every(places, kinds.POD) if condition_is(pod, "Ready")]
+        pods = [self._pod(pod) for pod in lookup.every(paths, kinds.POD) if condition_is(pod, "Ready")]
         self.nameToNode |= {pod.name: pod for pod in pods}
         self.switches = [it for it in self.values() if isinstance(it, Switch | Router)]
         self.hosts = [*(self.nameToNode[node.name] for node in spec.nodes), *pods]
@@ -85,8 +88,8 @@ class Net:
     def configLinkStatus(self, src: str, dst: str, status: str) -> None:
         """Pull the cables between two devices, or put them back, and wait until Linux has done it."""
         try:
-            links.change(self._places, src, dst, 0, lambda it: replace(it, up=status == "up"))
-            asyncio.run(links.applied(self._places, (src, dst)))
+            links.change(self._paths, src, dst, 0, lambda it: replace(it, up=status == "up"))
+            asyncio.run(links.applied(self._paths, (src, dst)))
         except FabricError as refused:
             error(f"{refused}\n")
             return
@@ -153,7 +156,7 @@ class Net:
 
 
 def _rates(said: str) -> tuple[str, list[str]]:
-    """What iperf3 measured at the server and at the client, as iperf prints it; or why it could not."""
+    """Return the rates that iperf3 measured at server and client, as iperf prints them, or its error."""
     try:
         answer = json.loads(said[said.index("{") :])
         if "error" in answer:

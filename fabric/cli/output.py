@@ -1,4 +1,4 @@
-"""How results are printed: a table for people, JSON or YAML for programs."""
+"""Results are printed as a table for people, as JSON or YAML for programs."""
 
 from __future__ import annotations
 

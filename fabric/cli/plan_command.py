@@ -9,7 +9,8 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.output import Format, Output
-from fabric.cluster import bring_up, manifest_check, planning
+from fabric.cluster import validation
+from fabric.cluster.plan import plan as plan_of
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
 
@@ -27,9 +28,9 @@ def plan(
     Example: fabric plan topologies/two-nodes.yaml
     """
     topology = load(file)
-    bring_up.check_network(topology)
-    manifest_check.check(topology)
-    plans = planning.plan(topology)
+    validation.check_network(topology)
+    validation.check_manifests(topology)
+    plans = plan_of(topology)
     if format in (Format.json, Format.yaml):
         value = [
             {"namespace": p.name, "underlay": _steps(p.underlay), "network": _steps(p.network)}

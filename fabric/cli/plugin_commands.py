@@ -18,8 +18,8 @@ import typer
 
 from fabric.cli import output
 from fabric.cli.choice import CLUSTER_VARIABLE, choose, need_root
-from fabric.cluster import follow
-from fabric.cluster.places import Places
+from fabric.cluster import spec as specs
+from fabric.cluster.paths import ClusterPaths
 from fabric.control.clock import LoopClock
 from fabric.control.http import HttpClient
 from fabric.errors import BadInput, FabricError, Problem
@@ -98,17 +98,17 @@ def _cluster_option(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]
     return None, words
 
 
-def _opened(places: Places) -> Cluster:
-    if not places.spec.exists():
-        raise FabricError(f"cluster {places.cluster} is not up; see fabric list")
-    network = follow.current(places).network
+def _opened(paths: ClusterPaths) -> Cluster:
+    if not paths.spec.exists():
+        raise FabricError(f"cluster {paths.cluster} is not up; see fabric list")
+    network = specs.current(paths).network
     return Cluster(
-        name=places.cluster,
+        name=paths.cluster,
         plugin=network.plugin,
         config=network.config(),
-        store=RemoteStore(places.store_socket),
-        client=HttpClient.unix(places.api_socket),
-        folders=places.node,
+        store=RemoteStore(paths.store_socket),
+        client=HttpClient.unix(paths.api_socket),
+        folders=paths.node,
     )
 
 

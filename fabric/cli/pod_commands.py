@@ -16,9 +16,8 @@ from fabric.api.objects import Object
 from fabric.cli import terminal
 from fabric.cli.choice import Cluster, choose, need_root
 from fabric.cli.completion import devices
-from fabric.cluster import logs as container_logs
-from fabric.cluster import pods
-from fabric.cluster.places import Places
+from fabric.cluster import container_logs, lookup
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import connection
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.runtime.contract import StartError
@@ -60,14 +59,14 @@ def exec_(
     Example: sudo fabric exec --node node-1 -- ip route
     """
     need_root("exec")
-    places = choose(cluster)
+    paths = choose(cluster)
     name, command = (None, arguments) if node is not None else (arguments[0], arguments[1:])
     if not command:
         raise BadInput(Problem("argument", "no command; write: fabric exec POD -- COMMAND"))
     if tty and not sys.stdin.isatty():
         raise BadInput(Problem("--tty", "standard input is not a terminal; leave out -t"))
     try:
-        code = asyncio.run(_exec(places, name, node, namespace, container, command, stdin=stdin, tty=tty))
+        code = asyncio.run(_exec(paths, name, node, namespace, container, command, stdin=stdin, tty=tty))
     except StartError as error:
         typer.echo(f"error: {error}", err=True)
         code = NOT_FOUND
@@ -75,7 +74,7 @@ def exec_(
 
 
 async def _exec(
-    places: Places,
+    paths: ClusterPaths,
     pod_name: str | None,
     node: str | None,
     namespace: str,
@@ -87,21 +86,21 @@ async def _exec(
 ) -> int:
     pod: Object | None = None
     if pod_name is not None:
-        pod = pods.need_pod(places, pod_name, namespace)
+        pod = lookup.need_pod(paths, pod_name, namespace)
         node = pod["spec"].get("nodeName")
         if not node:
             raise FabricError(f"pod {pod_name} is not scheduled yet; see fabric status")
     assert node is not None
-    worker = pods.worker_of(places, node)
+    worker = lookup.worker_of(paths, node)
     env = {"TERM": os.environ.get("TERM", "xterm")} if tty else {}
     files = (None, None, None) if tty else (0 if stdin else None, 1, 2)
-    async with connection(places, worker) as runtime:
+    async with connection(paths, worker) as runtime:
         if pod is None:
             session = await runtime.exec_node(
                 node, command, env=env, tty=tty, stdin=files[0], stdout=files[1], stderr=files[2]
             )
         else:
-            target = pods.container_id(pod, pods.container_name(pod, container))
+            target = lookup.container_id(pod, lookup.container_name(pod, container))
             session = await runtime.exec(
                 target, command, env=env, tty=tty, stdin=files[0], stdout=files[1], stderr=files[2]
             )
@@ -122,15 +121,15 @@ def logs(
     Example: sudo fabric logs pod-1 -f
     """
     need_root("logs")
-    places = choose(cluster)
-    found = pods.need_pod(places, pod, namespace)
-    folder = pods.log_folder(places, found, pods.container_name(found, container))
+    paths = choose(cluster)
+    found = lookup.need_pod(paths, pod, namespace)
+    folder = lookup.log_folder(paths, found, lookup.container_name(found, container))
     if not folder.is_dir() and not follow:
         raise FabricError(f"container of pod {pod} has not been started yet: no logs; see fabric status")
 
     def ended() -> bool:
         try:
-            now = pods.need_pod(places, pod, namespace)
+            now = lookup.need_pod(paths, pod, namespace)
         except FabricError:
             return True
         return (now.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -12,7 +12,7 @@ from fabric.cli import output
 from fabric.cli.choice import Cluster, choose, need_root
 from fabric.cli.completion import devices
 from fabric.cli.output import Format, Output
-from fabric.cluster import pods
+from fabric.cluster import lookup
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPAddress, IPNetwork, NextHop
 from fabric.verify import routes as routes_of
@@ -43,10 +43,10 @@ def routes(
     Example: sudo fabric routes node-1 10.244.247.7
     """
     need_root("routes")
-    places = choose(cluster)
-    pods.worker_of(places, node, at="NODE")
+    paths = choose(cluster)
+    lookup.worker_of(paths, node, at="NODE")
     wanted = _destination(destination)
-    found = asyncio.run(routes_of.table(places, pods.need_spec(places), node))
+    found = asyncio.run(routes_of.table(paths, lookup.need_spec(paths), node))
     if found.trouble:
         typer.echo(f"! {found.trouble}", err=True)
     if isinstance(wanted, IPAddress):

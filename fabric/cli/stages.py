@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from fabric.cluster.settle import Progress
+from fabric.cluster.stages import Progress
 
 _MARKS = {"running": "…", "done": "✓", "failed": "✗"}
 _DETAIL_MAX = 100

@@ -14,9 +14,10 @@ from fabric.cli import output
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output, plural
 from fabric.cli.stages import Stages
-from fabric.cluster import bring_up, manifest_check, preflight
-from fabric.cluster.places import image_files
-from fabric.cluster.settle import Progress, Settled, Settling
+from fabric.cluster import preflight, validation
+from fabric.cluster.paths import image_files
+from fabric.cluster.stages import Progress, Settled, Settling
+from fabric.cluster.up import UpResult, begin
 from fabric.kubelet.catalogue import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
@@ -45,18 +46,18 @@ def up(
     """
     began = time.monotonic()
     topology = load(file)
-    bring_up.check_network(topology)
-    manifest_check.check(topology)
+    validation.check_network(topology)
+    validation.check_manifests(topology)
     Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))
-    required = bring_up.requirements(topology)
-    judgement = preflight.check(topology, required, bring_up.neighbors(topology), tune=tune)
+    required = validation.requirements(topology)
+    judgement = preflight.check(topology, required, validation.neighbors(topology), tune=tune)
     stages.show(Progress("preflight", "done"))
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    begun = bring_up.begin(topology, judgement.features, judgement.neighbors, tune=tune)
+    begun = begin(topology, judgement.features, judgement.neighbors, tune=tune)
     name = begun.spec.name
     try:
         settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))
@@ -68,11 +69,11 @@ def up(
 
 
 async def _settle(
-    begun: bring_up.Begun, topology: Topology, stages: Stages, timeout: float, check: bool
+    begun: UpResult, topology: Topology, stages: Stages, timeout: float, check: bool
 ) -> tuple[Settled, Matrix | None]:
-    network = bring_up.network_objects(topology)
+    network = validation.network_objects(topology)
     settling = Settling(
-        begun.places, begun.spec, topology.manifests, network, stages.show, seconds_max=timeout
+        begun.paths, begun.spec, topology.manifests, network, stages.show, seconds_max=timeout
     )
     try:
         settled = await settling.run()
@@ -86,7 +87,7 @@ async def _settle(
         deadline = time.monotonic() + timeout
         while True:
             try:
-                matrix = await pod_reachability(begun.places, begun.spec, settled.pods, checked)
+                matrix = await pod_reachability(begun.paths, begun.spec, settled.pods, checked)
                 break
             except PodEnded:
                 if time.monotonic() > deadline:
@@ -102,7 +103,7 @@ async def _settle(
 
 
 def _summary(
-    begun: bring_up.Begun,
+    begun: UpResult,
     settled: Settled,
     matrix: Matrix | None,
     stages: Stages,
@@ -120,7 +121,7 @@ def _summary(
             "reachability": matrix.as_json() if matrix else None,
             "seconds": round(seconds, 3),
             "stages": stages.seconds,
-            "kubeconfig": str(begun.places.kubeconfig),
+            "kubeconfig": str(begun.paths.kubeconfig),
         }
         output.data(value, format)
     else:
@@ -133,7 +134,7 @@ PODS_SHOWN_MAX = 20
 
 
 def _summary_text(
-    begun: bring_up.Begun, settled: Settled, matrix: Matrix | None, seconds: float, *, wide: bool
+    begun: UpResult, settled: Settled, matrix: Matrix | None, seconds: float, *, wide: bool
 ) -> None:
     rows = [_pod(pod) for pod in settled.pods]
     output.emit("")
@@ -152,7 +153,7 @@ def _summary_text(
     if matrix is not None:
         output.emit(matrix.sentence())
     output.emit(f"{seconds:.1f} s")
-    output.emit(f"export KUBECONFIG={begun.places.kubeconfig}")
+    output.emit(f"export KUBECONFIG={begun.paths.kubeconfig}")
 
 
 def _pod(pod: Object) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Taking a cluster down: its processes die, and with them all that it had in the kernel; then its files go.
 
-Works in any state: half built, supervisor killed, machine rebooted. Knows a cluster by its mark and its
+Works in any state: half built, supervisor killed, machine rebooted. Knows a cluster by its cgroup and its
 two folders, and touches nothing else.
 """
 
@@ -10,19 +10,19 @@ import contextlib
 import shutil
 
 from fabric.cluster import lock
-from fabric.cluster.limits import NeighborLimit
-from fabric.cluster.mark import PARENT, Mark, marked_clusters, mount_point
-from fabric.cluster.places import Places, known_clusters, run_root, state_root
+from fabric.cluster.cgroup import PARENT, ClusterCgroup, clusters_with_cgroup, mount_point
+from fabric.cluster.neighbor_limit import NeighborLimit
+from fabric.cluster.paths import ClusterPaths, known_clusters, run_root, state_root
 
 
 def down(name: str) -> bool:
     """Remove the cluster; False when there was none. FabricError when a process cannot be killed."""
-    places = Places(name)
-    with lock.held(places.lock):
+    paths = ClusterPaths(name)
+    with lock.held(paths.lock):
         found = name in all_clusters()
         if mount_point() is not None:
-            Mark(name).kill()
-        for folder in (places.run, places.state):
+            ClusterCgroup(name).kill()
+        for folder in (paths.run, paths.state):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
     NeighborLimit().release(name, all_clusters())
@@ -32,7 +32,7 @@ def down(name: str) -> bool:
 
 def all_clusters() -> list[str]:
     """Names of all clusters on this machine: running, or with anything left over."""
-    return sorted({*known_clusters(), *marked_clusters()})
+    return sorted({*known_clusters(), *clusters_with_cgroup()})
 
 
 def _remove_empty_roots() -> None:

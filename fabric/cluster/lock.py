@@ -1,4 +1,4 @@
-"""One `up` or `down` of a cluster at a time, on one machine."""
+"""A lock file lets one `up` or `down` of a cluster work at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fabric.cluster.places import make_folder
+from fabric.cluster.paths import make_folder
 from fabric.errors import FabricError
 
 _POLL_SECONDS = 0.05

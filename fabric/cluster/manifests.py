@@ -174,7 +174,7 @@ async def differences(
     nodes: Container[str],
     known: Mapping[Kind, Iterable[Object]] = MappingProxyType({}),
 ) -> list[tuple[Manifest, str]]:
-    """What of the file is not in the cluster as the file has it, each with what is wrong.
+    """Return the manifests that the cluster does not have as the file says, each with what is wrong.
 
     `known`: objects that were read already, by kind.
     """

@@ -1,4 +1,4 @@
-"""What this host lacks, and what that costs: found out before anything is built.
+"""Preflight finds out what this host lacks, and what that costs, before anything is built.
 
 `check` judges one topology: a missing feature that it needs is an error, a limit that it will meet a warning.
 `examine` judges the machine as a whole, for `fabric doctor`. Both only look: the
@@ -16,12 +16,14 @@ from typing import Any, Literal
 
 from fabric.cluster import spec as specs
 from fabric.cluster.down import all_clusters
-from fabric.cluster.limits import NEIGHBORS
-from fabric.cluster.overview import glance
-from fabric.cluster.size import BRIDGE_PORTS_MAX, Size
+from fabric.cluster.neighbor_limit import NEIGHBORS
+from fabric.cluster.status import glance
 from fabric.errors import FabricError
 from fabric.kernel.features import Feature, probe
+from fabric.topology.addressing import routed
 from fabric.topology.model import Topology
+from fabric.topology.segments import Segment, segments
+from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wires import needs_netem
 from fabric.topology.wiring import Wiring
 
@@ -43,7 +45,7 @@ _SOME_TOOLS = {"bird": "bird2"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check of the host."""
 
     name: str
     level: Literal["ok", "warning", "error"]
@@ -59,7 +61,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found out about a host that has what a topology needs."""
+    """The judgement of a host that can run a topology."""
 
     warnings: list[Finding]
     features: frozenset[str]
@@ -195,3 +197,65 @@ def _leftovers() -> Iterable[Finding]:
 
 def _round_up(number: int) -> int:
     return 1 << max(10, (number - 1).bit_length())
+
+
+BRIDGE_PORTS_MAX = 1024
+"""BR_MAX_PORTS of the kernel."""
+NEIGHBORS_PER_POD_MIN, NEIGHBORS_PER_POD = 2, 4
+"""A pod and its node know each other; pods on a bridge know those that they talk to, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a cluster in numbers that Linux limits."""
+
+    hosts: int
+    """Namespaces besides those of pods."""
+    pods: int
+    ports: int
+    """Of the bridge that has the most."""
+    mesh: int
+    """ARP entries of nodes and routers for each other, when all of them talk."""
+    neighbors: int
+    """ARP entries that there may be at once: a mesh of each segment's nodes, and each pod with those it talks
+    to. The entries that Flannel writes for its VTEPs are permanent, and Linux does not count them."""
+
+    @classmethod
+    def flat(cls, nodes: int, pods: int) -> Size:
+        """A cluster whose nodes are all on one switch."""
+        ports = max(nodes + 1, _most_pods(nodes, pods))
+        mesh = nodes * (nodes - 1)
+        return cls(nodes + 2, pods, ports, mesh, mesh + NEIGHBORS_PER_POD * pods)
+
+    def neighbors_min(self, network: int) -> int:
+        """ARP entries without which it cannot work, `network` of them the pod network's own."""
+        return max(network, self.mesh) + NEIGHBORS_PER_POD_MIN * self.pods
+
+    @classmethod
+    def of(cls, wiring: Wiring, pods: int) -> Size:
+        """A cluster on that graph."""
+        nodes = len(wiring.of_role("host")) - 1
+        mesh = sum(map(_mesh, segments(wiring))) + 2 * len(list(routed(wiring)))
+        bridges = [_bridged(wiring, it.name) for it in wiring.of_role("switch", "router")]
+        return cls(
+            hosts=len(wiring.devices),
+            pods=pods,
+            ports=max(*bridges, _most_pods(nodes, pods)),
+            mesh=mesh,
+            neighbors=mesh + NEIGHBORS_PER_POD * pods,
+        )
+
+
+def _mesh(segment: Segment) -> int:
+    """Entries of nodes for each other, and between them and their routers."""
+    nodes = len([host for host in segment.hosts if host != CONTROL_PLANE])
+    return nodes * (nodes - 1) + 2 * nodes * len(segment.routers)
+
+
+def _bridged(wiring: Wiring, name: str) -> int:
+    is_switch = wiring.device(name).role == "switch"
+    return len(wiring.links_of(name)) if is_switch else len(wiring.neighbors(name, "host"))
+
+
+def _most_pods(nodes: int, pods: int) -> int:
+    return -(-pods // nodes) if nodes else 0

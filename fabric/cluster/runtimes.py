@@ -1,29 +1,40 @@
-"""Connections to the runtimes of a cluster, for as long as a `with` lasts."""
+"""Clients of a cluster's runtimes, which start its hosts, pods and daemons.
+
+`connection` is for a command, `Shells` for callers without an event loop, `NamespaceRuntime` for a worker: it
+knows a process in each network namespace. `NodeDaemons` starts what a network plugin runs on a node.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.errors import FabricError
+from fabric.netstate.port import POD_PREFIX, pod_namespace
+from fabric.plugin.contract import Program
 from fabric.runtime.client import RuntimeClient
+from fabric.runtime.client_exec import RemoteExec
+from fabric.runtime.contract import DaemonSpec, ExecSession, Runtime, SandboxSpec, SandboxStatus
 
 CONNECT_SECONDS_MAX = 5.0
 
 
 @asynccontextmanager
-async def connection(places: Places, worker: int) -> AsyncIterator[RuntimeClient]:
+async def connection(paths: ClusterPaths, worker: int) -> AsyncIterator[RuntimeClient]:
     """A connected client of that worker's runtime; FabricError when it does not answer in 5 s."""
-    runtime = RuntimeClient(places.runtime_socket(worker))
+    runtime = RuntimeClient(paths.runtime_socket(worker))
     running = asyncio.ensure_future(runtime.run())
     try:
         try:
             await asyncio.wait_for(runtime.connected(), CONNECT_SECONDS_MAX)
         except TimeoutError:
             raise FabricError(
-                f"runtime-{worker} does not answer; see {places.logs}/runtime-{worker}.log"
+                f"runtime-{worker} does not answer; see {paths.logs}/runtime-{worker}.log"
             ) from None
         yield runtime
     finally:
@@ -32,14 +43,136 @@ async def connection(places: Places, worker: int) -> AsyncIterator[RuntimeClient
 
 
 @asynccontextmanager
-async def all_connections(places: Places, workers: int) -> AsyncIterator[list[RuntimeClient]]:
+async def all_connections(paths: ClusterPaths, workers: int) -> AsyncIterator[list[RuntimeClient]]:
     """Connected clients of all runtimes of the cluster."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(connection(places, index)) for index in range(workers)]
+        yield [await stack.enter_async_context(connection(paths, index)) for index in range(workers)]
 
 
-async def sandbox_pids(places: Places, workers: int) -> dict[str, int]:
+async def sandbox_pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
     """Pid of the pause process of every living pod, by the pod's UID."""
-    async with all_connections(places, workers) as runtimes:
+    async with all_connections(paths, workers) as runtimes:
         found = [await runtime.sandboxes() for runtime in runtimes]
     return {sandbox.id: sandbox.pid for sandboxes in found for sandbox in sandboxes if sandbox.alive}
+
+
+class Shells:
+    """Keeps one connection for each shell: its end is the shell's end."""
+
+    def __init__(self, paths: ClusterPaths) -> None:
+        self._paths = paths
+        self._sessions: list[RemoteExec] = []
+
+    def on_host(self, worker: int, host: str, argv: Sequence[str]) -> int:
+        """Start a program in all namespaces of a host; return the master end of its terminal."""
+        runtime = RuntimeClient(self._paths.runtime_socket(worker))
+        return self._kept(asyncio.run(runtime.exec_node(host, argv, tty=True)))
+
+    def in_container(self, worker: int, container: str, argv: Sequence[str]) -> int:
+        """Start a program beside a container's; return the master end of its terminal."""
+        runtime = RuntimeClient(self._paths.runtime_socket(worker))
+        return self._kept(asyncio.run(runtime.exec(container, argv, tty=True)))
+
+    def close(self) -> None:
+        """End all shells."""
+        for session in self._sessions:
+            session.close()
+        self._sessions.clear()
+
+    def _kept(self, session: ExecSession) -> int:
+        assert isinstance(session, RemoteExec), "runtimes are processes of their own"
+        assert session.terminal is not None, "a program that asked for a terminal has one"
+        self._sessions.append(session)
+        return session.terminal
+
+
+LOOK_SECONDS, WAITING_SECONDS = 1.0, 0.03
+
+
+class NamespaceRuntime(RuntimeClient):
+    """A RuntimeClient with `pids`; `run` and `follow` must be running."""
+
+    def __init__(self, socket_path: Path) -> None:
+        super().__init__(socket_path)
+        self.pids: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
+        """The init that each node had last, also while it is off."""
+        self._awaited: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._wake = asyncio.Event()
+        self._renewed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
+        status = await super().start_sandbox(spec)
+        self.pids[pod_namespace(status.id)] = status.pid
+        return status
+
+    async def stop_sandbox(self, id: str) -> None:
+        await super().stop_sandbox(id)
+        self.pids.pop(pod_namespace(id), None)
+
+    async def sandboxes(self) -> Sequence[SandboxStatus]:
+        found = await super().sandboxes()
+        self.pids.update({pod_namespace(sandbox.id): sandbox.pid for sandbox in found if sandbox.alive})
+        return found
+
+    async def nodes(self) -> Mapping[str, int]:
+        found = await super().nodes()
+        for name in [name for name in self.pids if not name.startswith(POD_PREFIX) and name not in found]:
+            del self.pids[name]
+        for name in [name for name, pid in found.items() if self._seen.get(name, pid) != pid]:
+            self._renewed.pop(name, asyncio.Event()).set()
+        self._seen.update(found)
+        self.pids.update(found)
+        for name in self._awaited.keys() & found.keys():
+            self._awaited.pop(name).set()
+        return found
+
+    async def powered_on(self, node: str) -> None:
+        """Wait until the node's init runs."""
+        if node not in self.pids:
+            self._wake.set()
+            await self._awaited[node].wait()
+
+    async def powered_on_again(self, node: str) -> None:
+        """Wait until the node's init is another one than it was."""
+        await self._renewed[node].wait()
+
+    async def follow(self) -> None:
+        """Ask for the nodes for ever, more often while somebody waits: others start and kill them."""
+        while True:
+            with contextlib.suppress(FabricError):
+                await self.nodes()
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAITING_SECONDS if self._awaited else LOOK_SECONDS):
+                    await self._wake.wait()
+
+
+LOGS = Path("var/log/daemons")
+"""Below a node's private files: `<program>.log` has what it wrote to stdout and stderr."""
+
+
+class NodeDaemons:
+    """Implements Daemons over a runtime."""
+
+    def __init__(self, runtime: Runtime, node: str, root: Path) -> None:
+        """`root`: the node's private files as the host sees them."""
+        self._runtime = runtime
+        self._node = node
+        self._logs = root / LOGS
+
+    async def keep(self, program: Program) -> int:
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FabricError(f"{self._node}: /{LOGS} cannot be made: {error.strerror}") from error
+        log_path = self._logs / f"{program.name}.log"
+        spec = DaemonSpec(self._node, program.name, program.argv, program.restart_argv, log_path)
+        return (await self._runtime.start_daemon(spec)).pid
+
+    async def end(self, name: str) -> None:
+        await self._runtime.stop_daemon(self._node, name)
+
+    async def running(self) -> Mapping[str, int]:
+        found = await self._runtime.daemons(self._node)
+        return {status.name: status.pid for status in found if status.pid}

@@ -1,20 +1,22 @@
-"""What a cluster shall be, as one file that every component reads: written by `up`, whole, and atomically.
+"""The spec of a cluster is one file that every component reads: written by `up`, whole, and atomically.
 
 It is the topology with its choices made: each node has its address and its worker, and keeps them
-when the file changes around it.
+when the file changes around it. Components follow the file: `changes` yields what `up` wrote last.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from fabric.cluster import underlay_spec
-from fabric.cluster.underlay_spec import UnderlaySpec
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.underlay import spec as underlay_spec
+from fabric.cluster.underlay.spec import UnderlaySpec
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPInterface
 from fabric.plugin.contract import NetworkConfig, NodeFacts
@@ -22,8 +24,8 @@ from fabric.topology.model import Topology
 from fabric.topology.underlay import DEVICE
 
 
-class NodeSpec(msgspec.Struct, frozen=True):
-    """One node of the running cluster."""
+class ClusterNode(msgspec.Struct, frozen=True):
+    """A node of the running cluster."""
 
     name: str
     address: str
@@ -68,11 +70,11 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     workers: int
     underlay: UnderlaySpec
     network: NetworkSpec
-    nodes: tuple[NodeSpec, ...]
+    nodes: tuple[ClusterNode, ...]
     features: tuple[str, ...] = ()
     """Optional features of this machine's kernel, found out when the cluster was made."""
 
-    def facts(self, node: NodeSpec) -> NodeFacts:
+    def facts(self, node: ClusterNode) -> NodeFacts:
         return NodeFacts(node.name, (node.interface,), DEVICE, node.mtu, node.labels)
 
     def all_facts(self) -> list[NodeFacts]:
@@ -82,7 +84,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
         """Return the address of every node."""
         return {node.name: node.interface for node in self.nodes}
 
-    def nodes_of(self, worker: int) -> dict[str, NodeSpec]:
+    def nodes_of(self, worker: int) -> dict[str, ClusterNode]:
         return {node.name: node for node in self.nodes if node.worker == worker}
 
 
@@ -111,7 +113,7 @@ def choose(
         underlay=underlay.spec,
         network=_network(topology),
         nodes=tuple(
-            NodeSpec(
+            ClusterNode(
                 name=node.name,
                 address=str(underlay.addresses[node.name]),
                 worker=placed[node.name],
@@ -154,7 +156,7 @@ def _network(topology: Topology) -> NetworkSpec:
     )
 
 
-def _workers(names: list[str], old: Mapping[str, NodeSpec], count: int) -> dict[str, int]:
+def _workers(names: list[str], old: Mapping[str, ClusterNode], count: int) -> dict[str, int]:
     """A node that stays keeps its worker; a new one goes to the worker with the fewest nodes."""
     placed = {name: old[name].worker for name in names if name in old}
     load = [sum(worker == index for worker in placed.values()) for index in range(count)]
@@ -167,3 +169,28 @@ def _workers(names: list[str], old: Mapping[str, NodeSpec], count: int) -> dict[
 
 def _taint(key: str, value: str, effect: str) -> dict[str, str]:
     return {"key": key, "effect": effect} | ({"value": value} if value else {})
+
+
+POLL_SECONDS = 0.3
+
+
+def current(paths: ClusterPaths) -> ClusterSpec:
+    """The spec now; a component is never started before there is one."""
+    spec = read(paths.spec)
+    if spec is None:
+        raise RuntimeError(f"{paths.spec} is missing: the supervisor must not run without a spec")
+    return spec
+
+
+async def changes(paths: ClusterPaths) -> AsyncIterator[ClusterSpec]:
+    """Yield the spec, and again whenever the file was replaced by another one."""
+    seen: tuple[int, int] | None = None
+    while True:
+        try:
+            stat = paths.spec.stat()
+        except FileNotFoundError:
+            stat = None
+        if stat is not None and (stat.st_mtime_ns, stat.st_ino) != seen:
+            seen = (stat.st_mtime_ns, stat.st_ino)
+            yield current(paths)
+        await asyncio.sleep(POLL_SECONDS)

@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from fabric.cluster import component_logs
-from fabric.cluster.mark import Mark
-from fabric.cluster.places import Places
-from fabric.cluster.process_table import start_time
+from fabric.cluster.cgroup import ClusterCgroup, start_time
+from fabric.cluster.paths import ClusterPaths
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
@@ -49,7 +48,7 @@ Body = Callable[[], None]
 
 @dataclass(slots=True)
 class _Child:
-    """One component's present life."""
+    """A component and its present process."""
 
     name: str
     body: Body
@@ -60,19 +59,19 @@ class _Child:
     restarts: int = 0
 
 
-def launch(places: Places, components: Mapping[str, Body], preload: Callable[[], None]) -> int:
+def launch(paths: ClusterPaths, components: Mapping[str, Body], preload: Callable[[], None]) -> int:
     """Start the supervisor as a process of the cluster, detached from the caller, and return its pid.
 
     `preload` is called between the components that are named `runtime-…` and the others: it imports
     what these have in common.
     """
-    mark = Mark(places.cluster)
-    mark.make()
+    cgroup = ClusterCgroup(paths.cluster)
+    cgroup.make()
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(receive)
-        _detach(places, mark, Supervisor(places, components, preload), send)
+        _detach(paths, cgroup, Supervisor(paths, components, preload), send)
     os.close(send)
     with os.fdopen(receive) as pipe:
         pid = pipe.read()
@@ -80,19 +79,19 @@ def launch(places: Places, components: Mapping[str, Body], preload: Callable[[],
     return int(pid)
 
 
-def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> NoReturn:
-    """In the first child: join the cluster, and let the supervisor be an orphan of the second fork."""
+def _detach(paths: ClusterPaths, cgroup: ClusterCgroup, supervisor: Supervisor, report: int) -> NoReturn:
+    """Become the supervisor: join the cluster, and fork once more to be nobody's child."""
     try:
         os.setsid()
         _reset_signals()
         _go_first()
-        mark.join_as_supervisor()
+        cgroup.join_as_supervisor()
         if os.fork() > 0:
             os._exit(0)
-        record_pid(places, "supervisor", os.getpid())
+        record_pid(paths, "supervisor", os.getpid())
         os.write(report, str(os.getpid()).encode())
         os.close(report)
-        component_logs.write_to(places.logs / "supervisor.log")
+        component_logs.write_to(paths.logs / "supervisor.log")
         supervisor.run()
     except BaseException:
         traceback.print_exc()
@@ -103,9 +102,11 @@ def _detach(places: Places, mark: Mark, supervisor: Supervisor, report: int) -> 
 class Supervisor:
     """Keeps one process per component alive."""
 
-    def __init__(self, places: Places, components: Mapping[str, Body], preload: Callable[[], None]) -> None:
-        self._places = places
-        self._mark = Mark(places.cluster)
+    def __init__(
+        self, paths: ClusterPaths, components: Mapping[str, Body], preload: Callable[[], None]
+    ) -> None:
+        self._paths = paths
+        self._cgroup = ClusterCgroup(paths.cluster)
         self._preload = preload
         self._children = [_Child(name, body) for name, body in components.items()]
 
@@ -133,20 +134,20 @@ class Supervisor:
                 self._end()
                 return
             self._reap()
-            component_logs.shorten(self._places.logs)
+            component_logs.shorten(self._paths.logs)
 
     def _start(self, child: _Child) -> None:
         parent = os.getpid()
         child.started = time.monotonic()
         child.pid = os.fork()
         if child.pid == 0:
-            _become(self._places, self._mark, child, parent)
-        record_pid(self._places, child.name, child.pid, child.restarts)
+            _become(self._paths, self._cgroup, child, parent)
+        record_pid(self._paths, child.name, child.pid, child.restarts)
 
     def _end(self) -> None:
         """Kill the whole cluster and reap it: its namespaces are gone when this returns."""
         while True:
-            self._mark.kill_members()
+            self._cgroup.kill_members()
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     continue
@@ -181,17 +182,17 @@ class Supervisor:
         child.retry_seconds = min(child.retry_seconds * 2, RETRY_SECONDS_MAX)
 
 
-def _become(places: Places, mark: Mark, child: _Child, parent: int) -> NoReturn:
-    """In the forked child: turn into the component; never returns."""
+def _become(paths: ClusterPaths, cgroup: ClusterCgroup, child: _Child, parent: int) -> NoReturn:
+    """Turn a forked child into the component; never returns."""
     code = 1
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        mark.join()
+        cgroup.join()
         _name_process(f"fabric:{child.name}")
-        component_logs.write_to(places.logs / f"{child.name}.log")
+        component_logs.write_to(paths.logs / f"{child.name}.log")
         child.body()
         code = 0
     except BaseException:
@@ -200,17 +201,17 @@ def _become(places: Places, mark: Mark, child: _Child, parent: int) -> NoReturn:
     os._exit(code)
 
 
-def record_pid(places: Places, name: str, pid: int, restarts: int = 0) -> None:
-    """Note who runs a component, for `status`; the mark, not this file, says what belongs to a cluster."""
-    fresh = places.pids / f".{name}.new"
+def record_pid(paths: ClusterPaths, name: str, pid: int, restarts: int = 0) -> None:
+    """Note who runs a component, for `status`; the cgroup, not this file, says what belongs to a cluster."""
+    fresh = paths.pids / f".{name}.new"
     fresh.write_text(json.dumps({"pid": pid, "restarts": restarts, "startTime": start_time(pid)}))
-    fresh.replace(places.pids / name)
+    fresh.replace(paths.pids / name)
 
 
-def recorded(places: Places) -> dict[str, tuple[int, int]]:
+def recorded(paths: ClusterPaths) -> dict[str, tuple[int, int]]:
     """Pid (0 when dead) and number of restarts of every component that was started."""
     found: dict[str, tuple[int, int]] = {}
-    for path in sorted(places.pids.glob("[!.]*")):
+    for path in sorted(paths.pids.glob("[!.]*")):
         try:
             entry = json.loads(path.read_text())
         except FileNotFoundError:

@@ -25,7 +25,7 @@ class Peering:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is drawn."""
+    """The boxes, links and sessions that a picture shows."""
 
     wiring: Wiring
     pods: Mapping[str, Sequence[str]] = field(default_factory=dict)

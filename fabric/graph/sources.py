@@ -16,12 +16,12 @@ from fabric.api.objects import Object, key_of
 from fabric.bird.client import BirdClient
 from fabric.bird.protocols import Protocol
 from fabric.bird.reasons import reason
-from fabric.cluster import question
+from fabric.cluster import lookup
 from fabric.cluster import spec as specs
-from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay.hosts import wanted_hosts
+from fabric.cluster.underlay.state import Underlay
 from fabric.errors import FabricError
 from fabric.graph.picture import Peering, Picture
 from fabric.topology.addressing import port_name
@@ -33,7 +33,7 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one BIRD says of one session."""
+    """The state of a BGP session at one daemon."""
 
     here: str
     there: str
@@ -56,17 +56,17 @@ def of_file(topology: Topology) -> Picture:
     return _picture(spec, underlay, {}, views)
 
 
-async def of_cluster(places: Places, spec: ClusterSpec) -> Picture:
+async def served_kinds(paths: ClusterPaths, spec: ClusterSpec) -> Picture:
     """Return a running cluster: pods as the API has them, sessions as the BIRDs say."""
     underlay = Underlay.of(spec)
     pods: dict[str, list[str]] = defaultdict(list)
-    for pod in question.every(places, kinds.POD):
+    for pod in lookup.every(paths, kinds.POD):
         if node := pod["spec"].get("nodeName"):
             pods[node].append(_called(pod))
-    return _picture(spec, underlay, pods, await sessions(places, spec, underlay))
+    return _picture(spec, underlay, pods, await sessions(paths, spec, underlay))
 
 
-async def sessions(places: Places, spec: ClusterSpec, underlay: Underlay) -> list[View]:
+async def sessions(paths: ClusterPaths, spec: ClusterSpec, underlay: Underlay) -> list[View]:
     """Ask every BIRD of the cluster; one that does not answer has no view."""
     names = owners(underlay)
     turns = asyncio.Semaphore(AT_ONCE)
@@ -81,7 +81,7 @@ async def sessions(places: Places, spec: ClusterSpec, underlay: Underlay) -> lis
     asked = [
         ask(host, BirdClient(socket, name=host))
         for host in wanted_hosts(spec)
-        for socket in places.node(host).glob("run/*/bird.ctl")
+        for socket in paths.node(host).glob("run/*/bird.ctl")
     ]
     return [view for views in await asyncio.gather(*asked) for view in views]
 

@@ -36,7 +36,7 @@ _LANE = 14.0
 
 @dataclass(slots=True)
 class _Sheet:
-    """What is drawn so far: lines below, boxes above them, labels on top."""
+    """The drawing so far: lines below, boxes above them, labels on top."""
 
     picture: Picture
     places: Layout

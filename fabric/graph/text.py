@@ -50,7 +50,7 @@ def dot(picture: Picture) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Spanning:
-    """Which devices a tree begins with, and which links lead down from each device."""
+    """Return the devices that the trees begin with, and the links that lead down from each device."""
 
     roots: dict[str, bool]
     links: dict[str, list[tuple[Link, bool]]]

@@ -25,7 +25,7 @@ _ROUTER_IDS = ipaddress.IPv4Address("10.0.0.0")
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Where addresses come from; none of the three may overlap another."""
+    """The ranges that addresses come from; none of the three may overlap another."""
 
     hosts: IPNetwork
     host_prefix: int
@@ -46,7 +46,7 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Who has which number; kept from one run to the next."""
+    """The numbers of hosts, links and segments; they are kept from one run to the next."""
 
     segments: Mapping[str, int] = field(default_factory=dict)
     links: Mapping[str, int] = field(default_factory=dict)

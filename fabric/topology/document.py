@@ -27,7 +27,7 @@ _INDICATED = re.compile(r"(?:[:,\[{?-]|^)\s*([!&*@%`][^\s#,}\]].*?)\s*(?:[,}\]]|
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML document."""
+    """A YAML document with the line of each of its values."""
 
     value: Any
     lines: dict[Path, int]

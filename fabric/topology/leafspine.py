@@ -22,7 +22,7 @@ RACKS, SPINES = 2, 2
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a running fabric has and keeps, whatever comes and goes."""
+    """The racks and links of a running fabric, which stay as they are when others come and go."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
     """Of leaves: a rack's number gives its AS."""

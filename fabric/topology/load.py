@@ -1,4 +1,4 @@
-"""From a file to a `Topology`: every error of the file at once, each with its line.
+"""A topology file is read and checked: all errors of the file are told at once, each with its line.
 
 Three passes: YAML, the schema of the underlay's kind, then what a schema cannot say (ranges that overlap,
 names that occur twice, graphs in two pieces, manifests that are not there). What only a network plugin knows
@@ -146,7 +146,7 @@ def _underlay(spec: dict[str, Any]) -> Underlay:
 
 
 def _kind(document: Document) -> object:
-    """What stands at `spec.underlay.kind`, in a document that may be anything."""
+    """Return the value at `spec.underlay.kind`, in a document that may be anything."""
     value = document.value
     for key, default in (("spec", {}), ("underlay", UNDERLAY), ("kind", None)):
         value = value.get(key, default) if isinstance(value, dict) else None

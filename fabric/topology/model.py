@@ -26,7 +26,7 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class NodeEntry:
-    """One node that the file asks for."""
+    """A node that the file asks for."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class NodeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """How the nodes are wired: `fabric.topology.wires` makes the graph of it."""
+    """The section `underlay` of a file: `fabric.topology.wires` makes the graph of it."""
 
     kind: str
     options: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One Kubernetes object to apply once the nodes are Ready."""
+    """A Kubernetes object to apply once the nodes are Ready."""
 
     object: Object
     where: str

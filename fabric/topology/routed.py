@@ -48,7 +48,7 @@ _SYSCTLS = {
 
 @dataclass(frozen=True, slots=True)
 class Neighbor:
-    """One BGP session of a router's, over a wire that both are on."""
+    """A BGP session of a router's, over a wire that both ends are on."""
 
     session: str
     """Unique on the router: the device it runs over, with the neighbour's name where there may be several."""
@@ -61,7 +61,7 @@ class Neighbor:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """What the BGP daemon of one router is told."""
+    """The configuration of a router's BGP daemon."""
 
     name: str
     asn: int

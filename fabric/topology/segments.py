@@ -1,4 +1,4 @@
-"""Who shares a wire: the Ethernet segments of a graph, each with its hosts, switches and routers.
+"""The Ethernet segments of a graph: hosts, switches and routers that share a broadcast domain.
 
 A router that hosts are wired to bridges those ports together (`br0`), as a top-of-rack switch does: they are
 one segment. Switches that hang together are another, with every router wired to them.
@@ -13,7 +13,7 @@ from fabric.topology.wiring import Wiring
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One subnet's worth of Ethernet."""
+    """An Ethernet segment, which has one subnet."""
 
     name: str
     """Of its first switch, or of the router that bridges it."""

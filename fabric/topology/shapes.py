@@ -1,4 +1,4 @@
-"""What a link does to packets, and the queue that makes Linux do it.
+"""The shape of a link is its rate, delay, loss and MTU, and the queueing discipline that makes Linux do it.
 
 Each end shapes what leaves it, so a link's figures hold for each direction: a delay of 10 ms makes a round
 trip 20 ms longer. A rate alone is a token bucket; with delay, jitter, loss or reordering netem does it all.
@@ -65,7 +65,7 @@ class Shape:
         return Qdisc(dev, self.queue, self.rate, burst, _LATENCY_US if self.queue == "tbf" else 0)
 
     def __str__(self) -> str:
-        """In the words of a topology file: `rate 100Mbit delay 10ms`; empty when packets are left alone."""
+        """Print the shape as a file has it: `rate 100Mbit delay 10ms`; empty when it changes nothing."""
         words = (
             f"rate {rate_text(self.rate)}" if self.rate else "",
             f"delay {_time(self.delay_us)}" if self.delay_us else "",

@@ -1,4 +1,4 @@
-"""What a graph must be so that packets can cross it: in one piece, a wire to each host, no looping frames."""
+"""Checks that packets can cross a graph: it is in one piece, each host has a wire, and no frame loops."""
 
 from __future__ import annotations
 

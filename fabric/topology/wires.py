@@ -1,4 +1,4 @@
-"""From `spec.underlay` to a graph with its ranges: what `load` and the cluster ask.
+"""The section `spec.underlay` of a file is made into a graph with its ranges.
 
 A file of a known kind has passed its schema (`underlay_schema.schema_of`); here is checked what a schema
 cannot say, and every complaint has its path below `spec`, so that the caller can name the line.

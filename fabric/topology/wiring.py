@@ -30,7 +30,7 @@ class Unwirable(FabricError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One namespace of the underlay."""
+    """A device of the underlay, which is a network namespace."""
 
     name: str
     role: Role

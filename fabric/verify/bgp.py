@@ -14,7 +14,7 @@ from typing import Any
 from fabric.bird.protocols import BgpSession, Protocol
 from fabric.bird.reasons import Md5Drops, md5_drops, reason
 from fabric.bird.status import Status
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
 from fabric.verify import birds
@@ -25,7 +25,7 @@ NO_ANSWER = "No answer"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One end of a session."""
+    """The end of a BGP session at one daemon."""
 
     node: str
     """The host whose daemon tells it: a node or a router."""
@@ -56,12 +56,12 @@ class Session:
         return asdict(self)
 
 
-async def sessions(places: Places, spec: ClusterSpec) -> list[Session]:
+async def sessions(paths: ClusterPaths, spec: ClusterSpec) -> list[Session]:
     """Ask all daemons; the sessions in the order of hosts and of the daemons' files."""
-    found = birds.birds(places, spec)
+    found = birds.birds(paths, spec)
     told = await birds.ask_each(found, _ask)
     down = any(isinstance(it, _Told) and any(_is_down(p) for p in it.protocols) for it in told)
-    drops = await _drops(places, spec, [bird.host for bird in found]) if down else {}
+    drops = await _drops(paths, spec, [bird.host for bird in found]) if down else {}
     names = birds.hosts_by_address(spec)
     lines: list[Session] = []
     for bird, answer in zip(found, told, strict=True):
@@ -74,7 +74,7 @@ async def sessions(places: Places, spec: ClusterSpec) -> list[Session]:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one daemon said."""
+    """The answer of a daemon to one question."""
 
     status: Status
     protocols: tuple[Protocol, ...]
@@ -137,9 +137,9 @@ def _is_down(protocol: Protocol) -> bool:
     return protocol.bgp is not None and not protocol.bgp.is_established
 
 
-async def _drops(places: Places, spec: ClusterSpec, hosts: Sequence[str]) -> Mapping[str, Md5Drops]:
-    """What each host's kernel dropped for a wrong TCP MD5 signature; none of hosts that are gone."""
-    pids = await birds.pids(places, spec.workers)
+async def _drops(paths: ClusterPaths, spec: ClusterSpec, hosts: Sequence[str]) -> Mapping[str, Md5Drops]:
+    """Count the segments that each host's kernel dropped for a wrong TCP MD5 signature."""
+    pids = await birds.pids(paths, spec.workers)
     return {host: md5_drops(_netstat(pids[host])) for host in hosts if host in pids}
 
 

@@ -1,4 +1,4 @@
-"""How BIRD chooses among routes to one network, told of two of them: the best, and one that is not.
+"""The rule by which BIRD prefers its best route to a network over another one.
 
 The order is BIRD's (doc/prog, `rte_better` and `bgp_rte_better`): the protocol's preference; for two of BGP
 whether the next hop can be reached, local preference, the length of the AS path, the origin, MED among routes

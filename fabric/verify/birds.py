@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from fabric.bird.client import BirdClient
-from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay.hosts import wanted_hosts
 from fabric.topology.wiring import natural
 
 AT_ONCE = 32
@@ -30,7 +30,7 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Bird:
-    """One daemon."""
+    """A BGP daemon of a node or a router."""
 
     host: str
     control_socket: Path
@@ -40,11 +40,11 @@ class Bird:
         return BirdClient(self.control_socket, name=self.host)
 
 
-def birds(places: Places, spec: ClusterSpec) -> tuple[Bird, ...]:
+def birds(paths: ClusterPaths, spec: ClusterSpec) -> tuple[Bird, ...]:
     """Every daemon that runs or should, in the hosts' natural order."""
     found = []
     for host in sorted(wanted_hosts(spec), key=natural):
-        run = places.node(host) / "run"
+        run = paths.node(host) / "run"
         folders = {path.parent for name in (CONFIG, CONTROL_SOCKET) for path in run.glob(f"*/{name}")}
         found += [Bird(host, folder / CONTROL_SOCKET) for folder in sorted(folders)]
     return tuple(found)
@@ -62,7 +62,7 @@ async def ask_each(found: Iterable[Bird], question: Callable[[Bird], Awaitable[T
 
 
 def hosts_by_address(spec: ClusterSpec) -> Mapping[Address, str]:
-    """Who has each address of the underlay: nodes, routers' ports and loopbacks."""
+    """Map each address of the underlay to its host: nodes, routers' ports and loopbacks."""
     taken = spec.interfaces()
     underlay = spec.underlay.addresses(spec.underlay.wiring(), taken)
     found: dict[Address, str] = {interface.ip: router for (router, _), interface in underlay.ports.items()}
@@ -79,8 +79,8 @@ def host_of(address: str, names: Mapping[Address, str]) -> str:
         return ""
 
 
-async def pids(places: Places, workers: int) -> Mapping[str, int]:
+async def pids(paths: ClusterPaths, workers: int) -> Mapping[str, int]:
     """A process in each living host's namespaces, by host."""
-    async with all_connections(places, workers) as runtimes:
+    async with all_connections(paths, workers) as runtimes:
         answers = await asyncio.gather(*(runtime.nodes() for runtime in runtimes))
     return {host: pid for found in answers for host, pid in found.items()}

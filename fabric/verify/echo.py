@@ -24,7 +24,7 @@ RECEIVE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """What differs between ICMP and ICMPv6."""
+    """The numbers that differ between ICMP and ICMPv6."""
 
     domain: int
     protocol: int

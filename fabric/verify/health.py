@@ -1,4 +1,4 @@
-"""What is wrong with a cluster's network, read from its spec, its BGP daemons and its nodes' packet filters.
+"""The health of a cluster's network, read from its spec, its BGP daemons and its nodes' packet filters.
 
 Nothing is repaired here. `fabric status` tells it beside what the API knows.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
@@ -31,18 +31,18 @@ _COMMENT = re.compile(r'--comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _LISTENING = "0A"
 
 
-async def troubles(places: Places, spec: ClusterSpec) -> list[str]:
+async def troubles(paths: ClusterPaths, spec: ClusterSpec) -> list[str]:
     """Say what is wrong, one line each: pulled links, BGP, rules of strangers."""
     found = pulled(spec)
     try:
-        pids = await birds.pids(places, spec.workers)
+        pids = await birds.pids(paths, spec.workers)
     except FabricError as error:
         return [*found, str(error)]
-    if birds.birds(places, spec):
-        ends = await sessions(places, spec)
+    if birds.birds(paths, spec):
+        ends = await sessions(paths, spec)
         found += down_sessions(ends)
         speakers = {it.node for it in ends if it.session}
-        found += deaf(await _processes(places, spec, speakers))
+        found += deaf(await _processes(paths, spec, speakers))
     return [*found, *await _strangers(pids, [node.name for node in spec.nodes])]
 
 
@@ -64,10 +64,10 @@ def down_sessions(found: Sequence[Session]) -> list[str]:
     return lines
 
 
-async def _processes(places: Places, spec: ClusterSpec, hosts: Container[str]) -> Mapping[str, int]:
+async def _processes(paths: ClusterPaths, spec: ClusterSpec, hosts: Container[str]) -> Mapping[str, int]:
     """The process of each of these hosts' BIRDs."""
     found: dict[str, int] = {}
-    async with all_connections(places, spec.workers) as runtimes:
+    async with all_connections(paths, spec.workers) as runtimes:
         for runtime in runtimes:
             for host in await runtime.nodes():
                 if host in hosts:

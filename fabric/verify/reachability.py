@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fabric.api.objects import Object, key_of, uid_of
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import sandbox_pids
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
@@ -80,10 +80,13 @@ class _Target:
 
 
 async def pod_reachability(
-    places: Places, spec: ClusterSpec, pods: Sequence[Object], progress: Progress = lambda done, total: None
+    paths: ClusterPaths,
+    spec: ClusterSpec,
+    pods: Sequence[Object],
+    progress: Progress = lambda done, total: None,
 ) -> Matrix:
     """Ping between the pods that have an address and run; PodEnded when one of them is no more."""
-    pids = await sandbox_pids(places, spec.workers)
+    pids = await sandbox_pids(paths, spec.workers)
     targets = [_target(pod, pids) for pod in pods if _runs(pod)]
     return await asyncio.to_thread(_check, targets, progress)
 

@@ -1,4 +1,4 @@
-"""One host's routes: who wrote each, from which session BIRD has it, and what else BIRD could have taken.
+"""The routes of a host: who wrote each, the session BIRD has it from, and what else BIRD could have taken.
 
 The kernel's main table says what packets do; the number that each writer leaves in a route says who wrote it.
 A route of BIRD's has a story of its own, which the daemon tells: where it came from, and which routes to the
@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from fabric.bird.routes import Route as BirdRoute
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
@@ -48,7 +48,7 @@ _TABLES = ("master4", "master6")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One route of BIRD's to a network."""
+    """A route of BIRD's table."""
 
     session: str
     """The protocol that has it: a BGP session, `static1`, `kernel1` …"""
@@ -72,7 +72,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One route of the kernel's."""
+    """A route of the kernel's table."""
 
     route: Route
     offers: tuple[Offer, ...] = ()
@@ -89,7 +89,7 @@ class Line:
 
     @property
     def taken(self) -> tuple[Offer, ...]:
-        """What BIRD made the route of; none where it did not write it."""
+        """Return the routes of BIRD that a kernel's route was made of; none where BIRD did not write it."""
         return tuple(it for it in self.offers if it.is_taken and self.route.proto == BIRD_S)
 
     @property
@@ -151,16 +151,16 @@ class Table:
         return tuple(sorted(found, key=lambda line: (-line.route.dst.prefixlen, line.route.metric)))
 
 
-async def table(places: Places, spec: ClusterSpec, host: str) -> Table:
+async def table(paths: ClusterPaths, spec: ClusterSpec, host: str) -> Table:
     """Read a host's routes from its kernel, and their stories from its BIRD, if it has one."""
-    pids = await birds.pids(places, spec.workers)
+    pids = await birds.pids(paths, spec.workers)
     if host not in pids:
-        raise FabricError(f"{host} is off: it has no kernel to ask; see fabric status {places.cluster}")
+        raise FabricError(f"{host} is off: it has no kernel to ask; see fabric status {paths.cluster}")
     try:
         routes = await asyncio.to_thread(main_table, pids[host])
     except OSError as error:
         raise FabricError(f"{host}: its routes cannot be read: {error.strerror}") from error
-    offers, trouble = await _offers(places, spec, host)
+    offers, trouble = await _offers(paths, spec, host)
     lines = (_line(route, offers.get(route.dst, ())) for route in routes)
     own = await _own_addresses(pids, host)
     return Table(tuple(sorted(lines, key=_order)), own, trouble)
@@ -177,14 +177,14 @@ async def _own_addresses(pids: Mapping[str, int], host: str) -> frozenset[IPAddr
 
 
 async def _offers(
-    places: Places, spec: ClusterSpec, host: str
+    paths: ClusterPaths, spec: ClusterSpec, host: str
 ) -> tuple[Mapping[IPv4Network | IPv6Network, Sequence[Offer]], str]:
     """BIRD's routes by network, and why there are none where that is not so."""
     offers: dict[IPv4Network | IPv6Network, list[BirdRoute]] = {}
     hosts = birds.hosts_by_address(spec)
     peers: dict[str, tuple[str, bool]] = {}
     trouble = ""
-    for bird in (it for it in birds.birds(places, spec) if it.host == host):
+    for bird in (it for it in birds.birds(paths, spec) if it.host == host):
         client = bird.client
         try:
             protocols = await client.protocols()

@@ -7,8 +7,8 @@ import yaml
 from support.page_session import PageSession
 from support.pages import TOP, blocks, commands, pages
 
-from fabric.cluster.bring_up import check_network
-from fabric.cluster.planning import plan
+from fabric.cluster.plan import plan
+from fabric.cluster.validation import check_network
 from fabric.topology.load import loads
 
 TOPOLOGIES = [

@@ -8,8 +8,8 @@ import sys
 import pytest
 from support.pages import TOP
 
-from fabric.cluster.bring_up import check_network
-from fabric.cluster.planning import plan
+from fabric.cluster.plan import plan
+from fabric.cluster.validation import check_network
 from fabric.topology.load import load
 
 SCHEMA = "# yaml-language-server: $schema=../docs/topology.schema.json"

@@ -21,7 +21,7 @@ from calico.view import View
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.config import Config
 from fabric.bird.protocols import Protocol
-from fabric.cluster.daemons import NodeDaemons
+from fabric.cluster.runtimes import NodeDaemons
 from fabric.netstate.objects import Family
 from fabric.plugin.contract import NodeContext
 from fabric.runtime.client import RuntimeClient

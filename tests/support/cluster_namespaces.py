@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from support.clusters import Cluster
 from support.namespaces import run_inside
@@ -49,7 +49,7 @@ def namespaces_of(cluster: Cluster) -> dict[str, Namespace]:
 async def _pids(cluster: Cluster) -> dict[str, int]:
     workers = len(list(cluster.run_folder.glob("runtime-*.sock")))
     found: dict[str, int] = {}
-    async with all_connections(Places(cluster.name), workers) as runtimes:
+    async with all_connections(ClusterPaths(cluster.name), workers) as runtimes:
         for runtime in runtimes:
             found |= await runtime.nodes()
             found |= {sandbox.id: sandbox.pid for sandbox in await runtime.sandboxes() if sandbox.alive}

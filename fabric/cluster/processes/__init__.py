@@ -1,5 +1,5 @@
 """The components of a running cluster, one file a process.
 
-Each file's `run(places)` is the whole life of that process: it reads the spec, connects to the others by
-the sockets of `Places`, and runs until it is killed.
+Each file's `run(paths)` is the whole life of that process: it reads the spec, connects to the others by
+the sockets of `ClusterPaths`, and runs until it is killed.
 """

@@ -15,8 +15,10 @@ from fabric.apiserver.certificates import Pki
 from fabric.apiserver.kubeconfig import kubeconfig
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
-from fabric.cluster import follow, kinds, loops
-from fabric.cluster.places import FABRIC_PORT, Places
+from fabric.cluster import spec as specs
+from fabric.cluster.paths import FABRIC_PORT, ClusterPaths
+from fabric.cluster.processes import event_loop
+from fabric.cluster.validation import served_kinds
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError
 from fabric.kernel.namespaces import inside
@@ -31,34 +33,34 @@ LOOK_SECONDS, START_SECONDS = 1.0, 0.03
 _log = logging.getLogger(__name__)
 
 
-def run(places: Places) -> None:
-    loops.run(_run(places))
+def run(paths: ClusterPaths) -> None:
+    event_loop.run(_run(paths))
 
 
-async def _run(places: Places) -> None:
-    spec = follow.current(places)
+async def _run(paths: ClusterPaths) -> None:
+    spec = specs.current(paths)
     address = spec.underlay.control_plane_address.ip
-    pki = Pki.load_or_create(places.pki, (), (str(address),))
+    pki = Pki.load_or_create(paths.pki, (), (str(address),))
     clock = LoopClock()
-    store = await SqliteStore.open(places.store)
-    registry = Registry(store, kinds.of_cluster(spec), clock)
+    store = await SqliteStore.open(paths.store)
+    registry = Registry(store, served_kinds(spec), clock)
     await registry.start()
     host = ServerConfig(
-        socket_path=places.api_socket, tls=[("127.0.0.1", spec.api_port)], pki=pki, clock=clock
+        socket_path=paths.api_socket, tls=[("127.0.0.1", spec.api_port)], pki=pki, clock=clock
     )
     server = ApiServer(registry, host)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(StoreServer(store, places.store_socket).run(), name="store server")
+        tasks.create_task(StoreServer(store, paths.store_socket).run(), name="store server")
         tasks.create_task(registry.run(), name="registry")
         tasks.create_task(server.run(), name="API server")
-        tasks.create_task(_serve_inside(places, registry, pki), name="API server in the fabric")
+        tasks.create_task(_serve_inside(paths, registry, pki), name="API server in the fabric")
         await server.started()
-        _write_kubeconfig(places, kubeconfig(spec.name, f"https://127.0.0.1:{spec.api_port}", pki))
+        _write_kubeconfig(paths, kubeconfig(spec.name, f"https://127.0.0.1:{spec.api_port}", pki))
 
 
-async def _serve_inside(places: Places, registry: Registry, pki: Pki) -> None:
+async def _serve_inside(paths: ClusterPaths, registry: Registry, pki: Pki) -> None:
     """Listen in the control plane's namespace, and again whenever that host was started anew."""
-    runtime = RuntimeClient(places.runtime_socket(0))
+    runtime = RuntimeClient(paths.runtime_socket(0))
     listening_in, task = 0, None
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runtime.run())
@@ -89,8 +91,8 @@ def _socket_inside(pid: int) -> socket.socket:
         return socket.create_server(("", FABRIC_PORT))
 
 
-def _write_kubeconfig(places: Places, text: str) -> None:
-    fresh = places.kubeconfig.with_suffix(".new")
+def _write_kubeconfig(paths: ClusterPaths, text: str) -> None:
+    fresh = paths.kubeconfig.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
-    fresh.replace(places.kubeconfig)
+    fresh.replace(paths.kubeconfig)

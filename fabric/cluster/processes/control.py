@@ -8,9 +8,10 @@ import logging
 
 from fabric.api import kinds
 from fabric.api.objects import Object, uid_of
-from fabric.cluster import follow, loops
-from fabric.cluster.kinds import of_cluster
-from fabric.cluster.places import Places
+from fabric.cluster import spec as specs
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.processes import event_loop
+from fabric.cluster.validation import served_kinds
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
@@ -28,35 +29,35 @@ LOOK_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
-def run(places: Places) -> None:
-    loops.run(_run(places))
+def run(paths: ClusterPaths) -> None:
+    event_loop.run(_run(paths))
 
 
-async def _run(places: Places) -> None:
-    client = HttpClient.unix(places.api_socket)
+async def _run(paths: ClusterPaths) -> None:
+    client = HttpClient.unix(paths.api_socket)
     clock = LoopClock()
     informers = Informers(client)
     schedules = EventRecorder(client, clock, "default-scheduler")
     controls = EventRecorder(client, clock, "controller-manager")
     scheduler = Scheduler(client, informers, schedules, clock)
-    table = of_cluster(follow.current(places))
+    table = served_kinds(specs.current(paths))
     controllers = Controllers(client, informers, controls, clock, kinds=table)
     async with asyncio.TaskGroup() as tasks:
         for part in (informers, schedules, controls, scheduler, controllers):
             tasks.create_task(part.run(), name=type(part).__name__)
-        tasks.create_task(_remove_nodes_that_left(places, client, informers.of(kinds.NODE)))
+        tasks.create_task(_remove_nodes_that_left(paths, client, informers.of(kinds.NODE)))
 
 
-async def _remove_nodes_that_left(places: Places, client: Client, nodes: Informer) -> None:
+async def _remove_nodes_that_left(paths: ClusterPaths, client: Client, nodes: Informer) -> None:
     """Delete the Node objects that the spec no longer has, and what the plugin kept for them, for ever.
 
     Again and again, because an agent that has not heard of its end yet may take its lease once more.
     The controllers see to the pods.
     """
-    store = RemoteStore(places.store_socket)
-    plugin = registry.load(follow.current(places).network.plugin)
+    store = RemoteStore(paths.store_socket)
+    plugin = registry.load(specs.current(paths).network.plugin)
     while True:
-        spec = follow.current(places)
+        spec = specs.current(paths)
         names = {node.name for node in spec.nodes}
         try:
             await plugin.retire(spec.network.config(), spec.all_facts(), store)

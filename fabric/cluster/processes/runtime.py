@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.runtime.command import command
 
 
-def run(places: Places, index: int) -> None:
-    argv = command(places.runtime_socket(index), places.runtime_state(index))
+def run(paths: ClusterPaths, index: int) -> None:
+    argv = command(paths.runtime_socket(index), paths.runtime_state(index))
     os.execv(argv[0], argv)

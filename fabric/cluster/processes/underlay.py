@@ -11,12 +11,13 @@ import contextlib
 import logging
 from collections.abc import Iterable
 
-from fabric.cluster import follow, loops
-from fabric.cluster.hosts import Hosts
-from fabric.cluster.places import Places
-from fabric.cluster.routers import Routers
+from fabric.cluster import spec as specs
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.processes import event_loop
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay.hosts import Hosts
+from fabric.cluster.underlay.routers import Routers
+from fabric.cluster.underlay.state import Underlay
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
@@ -30,25 +31,25 @@ WIRING_SECONDS, WIRING_TRIES = 0.005, 400
 _log = logging.getLogger(__name__)
 
 
-def run(places: Places) -> None:
-    loops.run(_run(places))
+def run(paths: ClusterPaths) -> None:
+    event_loop.run(_run(paths))
 
 
-async def _run(places: Places) -> None:
-    await UnderlayProcess(places).run()
+async def _run(paths: ClusterPaths) -> None:
+    await UnderlayProcess(paths).run()
 
 
 class UnderlayProcess:
     """Hosts and wires of one cluster."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        workers = follow.current(places).workers
-        self._runtimes = [RuntimeClient(places.runtime_socket(index)) for index in range(workers)]
-        self._hosts = Hosts(places, self._runtimes)
+    def __init__(self, paths: ClusterPaths) -> None:
+        self._paths = paths
+        workers = specs.current(paths).workers
+        self._runtimes = [RuntimeClient(paths.runtime_socket(index)) for index in range(workers)]
+        self._hosts = Hosts(paths, self._runtimes)
         self._kernel = LinuxKernel(self._hosts.pids)
         self._loops: dict[str, tuple[NetLoop, asyncio.Task[None]]] = {}
-        self._routers = Routers(places, self._runtimes)
+        self._routers = Routers(paths, self._runtimes)
         self._underlay: Underlay | None = None
         self._wired_for: ClusterSpec | None = None
         self._look = asyncio.Event()
@@ -57,7 +58,7 @@ class UnderlayProcess:
     async def run(self) -> None:
         """Reconcile at every change of the spec, whenever a process of a host ended, and every second."""
         async with asyncio.TaskGroup() as tasks:
-            spec_of = Newest(self._places)
+            spec_of = Newest(self._paths)
             for runtime in self._runtimes:
                 tasks.create_task(runtime.run())
             tasks.create_task(spec_of.run(self._look))
@@ -122,11 +123,11 @@ class UnderlayProcess:
 class Newest:
     """The newest spec, kept up to date by a task of its own."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths) -> None:
+        self._paths = paths
         self.spec: ClusterSpec | None = None
 
     async def run(self, changed: asyncio.Event) -> None:
-        async for spec in follow.changes(self._places):
+        async for spec in specs.changes(self._paths):
             self.spec = spec
             changed.set()

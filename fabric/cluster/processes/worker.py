@@ -15,11 +15,11 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from fabric.cluster import follow, loops
-from fabric.cluster.daemons import NodeDaemons
-from fabric.cluster.named_runtime import NamedRuntime
-from fabric.cluster.places import FABRIC_PORT, Places, image_files
-from fabric.cluster.spec import ClusterSpec, NodeSpec
+from fabric.cluster import spec as specs
+from fabric.cluster.paths import FABRIC_PORT, ClusterPaths, image_files
+from fabric.cluster.processes import event_loop
+from fabric.cluster.runtimes import NamespaceRuntime, NodeDaemons
+from fabric.cluster.spec import ClusterNode, ClusterSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
@@ -42,31 +42,31 @@ HEARTBEAT_SECONDS_MAX = 10.0
 _log = logging.getLogger(__name__)
 
 
-def run(places: Places, index: int) -> None:
-    loops.run(_run(places, index))
+def run(paths: ClusterPaths, index: int) -> None:
+    event_loop.run(_run(paths, index))
 
 
-async def _run(places: Places, index: int) -> None:
-    await WorkerProcess(places, index).run()
+async def _run(paths: ClusterPaths, index: int) -> None:
+    await WorkerProcess(paths, index).run()
 
 
 class WorkerProcess:
     """The nodes of one worker."""
 
-    def __init__(self, places: Places, index: int) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths, index: int) -> None:
+        self._paths = paths
         self._index = index
-        self._spec = follow.current(places)
-        self._runtime = NamedRuntime(places.runtime_socket(index))
+        self._spec = specs.current(paths)
+        self._runtime = NamespaceRuntime(paths.runtime_socket(index))
         self._kernel = LinuxKernel(self._runtime.pids)
-        self._client = HttpClient.unix(places.api_socket)
-        self._store = RemoteStore(places.store_socket)
+        self._client = HttpClient.unix(paths.api_socket)
+        self._store = RemoteStore(paths.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
         self._images = Catalogue.default(image_files())
         self._caches = SharedCaches(self._client, self._runtime)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")
-        self._nodes: dict[str, tuple[NodeSpec, asyncio.Task[None]]] = {}
+        self._nodes: dict[str, tuple[ClusterNode, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow the spec until killed."""
@@ -78,7 +78,7 @@ class WorkerProcess:
             await self._prepare()
             shared = self._plugin.run(self._spec.network.config(), self._store, self._client)
             tasks.create_task(shared, name=f"{self._plugin.name} of this process")
-            async for spec in follow.changes(self._places):
+            async for spec in specs.changes(self._paths):
                 await self._reconcile(spec, tasks)
 
     async def _prepare(self) -> None:
@@ -90,7 +90,7 @@ class WorkerProcess:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
-        wanted: Mapping[str, NodeSpec] = spec.nodes_of(self._index)
+        wanted: Mapping[str, ClusterNode] = spec.nodes_of(self._index)
         for name, (entry, task) in list(self._nodes.items()):
             if wanted.get(name) != entry:
                 task.cancel()
@@ -101,23 +101,23 @@ class WorkerProcess:
                 task = tasks.create_task(self._node(spec, entry), name=name)
                 self._nodes[name] = (entry, task)
 
-    async def _node(self, spec: ClusterSpec, node: NodeSpec) -> None:
+    async def _node(self, spec: ClusterSpec, node: ClusterNode) -> None:
         """Kubelet and network agent of one node, from when it is powered on."""
         await self._runtime.powered_on(node.name)
         context = NodeContext(
             facts=spec.facts(node),
             config=spec.network.config(),
             host=self._kernel.host(node.name),
-            root=self._places.node(node.name),
+            root=self._paths.node(node.name),
             store=self._store,
             client=self._client,
-            daemons=NodeDaemons(self._runtime, node.name, self._places.node(node.name)),
+            daemons=NodeDaemons(self._runtime, node.name, self._paths.node(node.name)),
             features=frozenset(spec.features),
         )
         agent = self._plugin.agent(context)
         heartbeats = self._underlay_client(spec, node.name)
         kubelet = Kubelet(
-            _kubelet_config(self._places, node),
+            _kubelet_config(self._paths, node),
             client=self._client,
             caches=self._caches,
             kernel=self._kernel,
@@ -155,18 +155,18 @@ class WorkerProcess:
                 )
             return opened
 
-        pki = self._places.pki
+        pki = self._paths.pki
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.pem")
         url = f"https://{spec.underlay.control_plane_address.ip}:{FABRIC_PORT}"
         return HttpClient.through(url, context, open_socket, HEARTBEAT_SECONDS_MAX)
 
 
-def _kubelet_config(places: Places, node: NodeSpec) -> KubeletConfig:
+def _kubelet_config(paths: ClusterPaths, node: ClusterNode) -> KubeletConfig:
     taints: list[Mapping[str, Any]] = list(node.taints)
     return KubeletConfig(
         node_name=node.name,
-        root=places.node(node.name),
+        root=paths.node(node.name),
         addresses=(str(node.interface.ip),),
         labels=node.labels,
         taints=taints,

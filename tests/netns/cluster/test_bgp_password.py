@@ -8,7 +8,7 @@ from support.eventually import eventually
 from support.shipped import Shipped
 
 from fabric.api.kinds import SECRET
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.control.http import HttpClient
 
 
@@ -43,7 +43,7 @@ async def test_the_mesh_comes_up_when_its_secret_is_there(mesh):
     assert established(mesh) == 0
     conf = mesh.exec("node:node-1", "cat", "/run/calico/bird.conf").stdout
     assert "# The node-to-node mesh is left out: there is no Secret bgp with a key mesh" in conf
-    client = HttpClient.unix(Places(mesh.name).api_socket)
+    client = HttpClient.unix(ClusterPaths(mesh.name).api_socket)
     secret = {"metadata": {"name": "bgp", "namespace": "kube-system"}, "stringData": {"mesh": "sesame"}}
     await client.create(SECRET, {"apiVersion": "v1", "kind": "Secret", **secret}, namespace="kube-system")
     await client.close()

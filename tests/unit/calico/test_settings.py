@@ -14,7 +14,7 @@ from calico.plugin import CalicoPlugin
 from calico.resources.pools import IPPoolSpec
 from calico.settings import settings
 from calico.topology_check import problems, registered
-from fabric.cluster.bring_up import check_network
+from fabric.cluster.validation import check_network
 from fabric.errors import BadInput
 from fabric.topology.load import loads
 

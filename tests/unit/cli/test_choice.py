@@ -6,7 +6,7 @@ import pytest
 
 from fabric.cli import choice
 from fabric.cli.choice import choose
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.errors import BadInput, FabricError
 
 
@@ -20,10 +20,10 @@ def there(monkeypatch, tmp_path):
     def make(*names, running=()):
         monkeypatch.setattr(choice, "all_clusters", lambda: list(names))
         for name in names:
-            Places(name).make()
-            Places(name).store_socket.unlink(missing_ok=True)
+            ClusterPaths(name).make()
+            ClusterPaths(name).store_socket.unlink(missing_ok=True)
         for name in running:
-            Places(name).store_socket.touch()
+            ClusterPaths(name).store_socket.touch()
 
     return make
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fabric.cluster import spec as specs
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.topology.load import loads
 
 RACKS = loads(
@@ -32,9 +32,9 @@ def offered(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FABRIC_RUN_DIR", "FABRIC_STATE_DIR"):
             patch.setenv(name, environment[name])
-        places = Places("racks")
-        places.make()
-        specs.write(places.spec, specs.choose(RACKS, None, api_port=1, workers=1))
+        paths = ClusterPaths("racks")
+        paths.make()
+        specs.write(paths.spec, specs.choose(RACKS, None, api_port=1, workers=1))
 
     def ask(line):
         words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from fabric.cli import plugin_commands
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.errors import BadInput, FabricError
 from fabric.plugin import commands as installed
 
@@ -58,7 +58,9 @@ def test_only_a_cluster_in_front_is_fabrics(said):
 
 def test_the_cluster_is_chosen_as_for_fabrics_own_commands(said, monkeypatch):
     meant = []
-    monkeypatch.setattr(plugin_commands, "choose", lambda name: meant.append(name) or Places(name or "none"))
+    monkeypatch.setattr(
+        plugin_commands, "choose", lambda name: meant.append(name) or ClusterPaths(name or "none")
+    )
     monkeypatch.setattr(plugin_commands, "need_root", lambda what: None)
     said("cluster")
     said("--cluster", "one", "cluster")
@@ -66,7 +68,7 @@ def test_the_cluster_is_chosen_as_for_fabrics_own_commands(said, monkeypatch):
 
 
 def test_a_cluster_without_a_spec_is_not_up(said, monkeypatch):
-    monkeypatch.setattr(plugin_commands, "choose", Places)
+    monkeypatch.setattr(plugin_commands, "choose", ClusterPaths)
     monkeypatch.setattr(plugin_commands, "need_root", lambda what: None)
     assert "cluster one is not up" in str(said("--cluster", "one", "cluster").exception)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fabric.cluster import links
 from fabric.cluster import spec as specs
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.underlay import links
 from fabric.errors import BadInput, FabricError
 from fabric.kernel.features import Feature
 from fabric.topology.load import loads
@@ -22,7 +22,7 @@ RACKS = loads(
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
+def paths(tmp_path, monkeypatch):
     """A cluster's spec on disk, on a machine whose kernel has tbf and no netem."""
     monkeypatch.setenv("FABRIC_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("FABRIC_STATE_DIR", str(tmp_path / "state"))
@@ -31,41 +31,41 @@ def places(tmp_path, monkeypatch):
         "netem": Feature("netem", False, "No such file or directory", "modprobe sch_netem"),
     }
     monkeypatch.setattr(links, "probe", lambda names: {name: found[name] for name in names})
-    places = Places("t")
-    places.make()
-    specs.write(places.spec, specs.choose(RACKS, None, api_port=1, workers=1))
-    return places
+    paths = ClusterPaths("t")
+    paths.make()
+    specs.write(paths.spec, specs.choose(RACKS, None, api_port=1, workers=1))
+    return paths
 
 
-def states(places: Places) -> dict[str, tuple[bool, Shape]]:
-    spec = specs.read(places.spec)
+def states(paths: ClusterPaths) -> dict[str, tuple[bool, Shape]]:
+    spec = specs.read(paths.spec)
     assert spec is not None
     return {it.name: (it.up, it.shape) for it in spec.underlay.wiring().links}
 
 
-def pull(places: Places, a: str, b: str, number: int = 0):
-    return links.change(places, a, b, number, lambda it: replace(it, up=False))
+def pull(paths: ClusterPaths, a: str, b: str, number: int = 0):
+    return links.change(paths, a, b, number, lambda it: replace(it, up=False))
 
 
-def test_pulling_a_cable_pulls_all_parallel_ones_or_the_one_that_is_named(places):
-    pull(places, "spine-1", "leaf-2", 2)
-    assert [name for name, (up, _) in states(places).items() if not up] == ["leaf-2--spine-1--2"]
-    pull(places, "leaf-2", "spine-1")
-    down = [name for name, (up, _) in states(places).items() if not up]
+def test_pulling_a_cable_pulls_all_parallel_ones_or_the_one_that_is_named(paths):
+    pull(paths, "spine-1", "leaf-2", 2)
+    assert [name for name, (up, _) in states(paths).items() if not up] == ["leaf-2--spine-1--2"]
+    pull(paths, "leaf-2", "spine-1")
+    down = [name for name, (up, _) in states(paths).items() if not up]
     assert down == ["leaf-2--spine-1", "leaf-2--spine-1--2"]
 
 
-def test_a_link_that_is_as_the_file_has_it_is_no_change_any_more(places):
-    pull(places, "leaf-1", "node-1")
-    links.change(places, "leaf-1", "node-1", 0, lambda it: replace(it, up=True))
-    spec = specs.read(places.spec)
+def test_a_link_that_is_as_the_file_has_it_is_no_change_any_more(paths):
+    pull(paths, "leaf-1", "node-1")
+    links.change(paths, "leaf-1", "node-1", 0, lambda it: replace(it, up=True))
+    spec = specs.read(paths.spec)
     assert spec is not None and spec.underlay.changes == {}
 
 
-def test_attributes_add_up_and_none_takes_one_away(places):
+def test_attributes_add_up_and_none_takes_one_away(paths):
     def to(*words: str) -> Shape:
         (link,) = links.change(
-            places, "leaf-1", "node-1", 0, lambda it: replace(it, shape=links.shaped(it.shape, words))
+            paths, "leaf-1", "node-1", 0, lambda it: replace(it, shape=links.shaped(it.shape, words))
         )
         return link.shape
 
@@ -93,17 +93,17 @@ def test_an_attribute_that_cannot_be_is_refused(words, message):
     assert str(refused.value).startswith(message)
 
 
-def test_what_the_kernel_lacks_is_named_with_its_remedy_and_nothing_is_written(places):
-    before = places.spec.read_bytes()
+def test_what_the_kernel_lacks_is_named_with_its_remedy_and_nothing_is_written(paths):
+    before = paths.spec.read_bytes()
     with pytest.raises(FabricError, match=r"link leaf-1--node-1 with delay 1ms needs sch_netem.*modprobe"):
         links.change(
-            places,
+            paths,
             "leaf-1",
             "node-1",
             0,
             lambda it: replace(it, shape=links.shaped(it.shape, ["delay=1ms"])),
         )
-    assert places.spec.read_bytes() == before
+    assert paths.spec.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_the_kernel_lacks_is_named_with_its_remedy_and_nothing_is_written(p
         ("leaf-1", "spine-1", 3, "--number: leaf-1 and spine-1 have 2 links, numbered from 1"),
     ],
 )
-def test_a_link_that_is_not_there_names_what_is(places, a, b, number, message):
+def test_a_link_that_is_not_there_names_what_is(paths, a, b, number, message):
     with pytest.raises(BadInput) as refused:
-        pull(places, a, b, number)
+        pull(paths, a, b, number)
     assert str(refused.value).startswith(message)

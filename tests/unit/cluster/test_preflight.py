@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from support.wirings import wired
 
-from fabric.cluster import bring_up, preflight
-from fabric.cluster.size import Size
+from fabric.cluster import preflight, validation
+from fabric.cluster.preflight import Size
 from fabric.errors import FabricError
 from fabric.kernel.features import Feature
 from fabric.topology.load import loads
@@ -83,8 +83,8 @@ def test_a_delay_without_netem_names_the_link_and_what_brings_it(features):
         f"spec: {{nodes: 3, network: {{plugin: flannel}}, underlay: {text}}}\n",
         Path("t.yaml"),
     )
-    required = bring_up.requirements(slow)
-    assert "netem" in required and "netem" not in bring_up.requirements(TOPOLOGY)
+    required = validation.requirements(slow)
+    assert "netem" in required and "netem" not in validation.requirements(TOPOLOGY)
     with pytest.raises(FabricError) as refused:
         preflight.check(slow, required)
     assert (
@@ -105,10 +105,10 @@ def test_a_routed_underlay_needs_bird(features, monkeypatch):
     monkeypatch.setattr(
         preflight.shutil, "which", lambda tool, path: None if tool == "bird" else f"/x/{tool}"
     )
-    preflight.check(TOPOLOGY, bring_up.requirements(TOPOLOGY))
+    preflight.check(TOPOLOGY, validation.requirements(TOPOLOGY))
     racks = replace(TOPOLOGY, underlay=Underlay("leaf-spine", {"kind": "leaf-spine"}))
     with pytest.raises(FabricError, match="bird: not installed; sudo apt-get install bird2"):
-        preflight.check(racks, bring_up.requirements(racks))
+        preflight.check(racks, validation.requirements(racks))
 
 
 def test_a_mesh_of_nodes_needs_an_arp_entry_for_each_ordered_pair():

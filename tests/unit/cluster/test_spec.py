@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fabric.cluster import spec as specs
-from fabric.cluster.underlay_spec import LinkChange
+from fabric.cluster.underlay.spec import LinkChange
 from fabric.errors import FabricError
 from fabric.topology.load import loads
 from fabric.topology.model import NodeEntry, Topology

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from fabric.cli import commands
 from fabric.cli.main import app
 from fabric.cluster import spec as specs
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay.state import Underlay
 from fabric.errors import BadInput, FabricError
 from fabric.graph import png as pngs
 from fabric.graph import sources

@@ -1,4 +1,4 @@
-"""Watching a cluster come up, stage by stage, from outside: by its API and its sockets.
+"""The stages of `fabric up` watch a cluster come up from outside, by its API and its sockets.
 
 A stage waits for a condition and reports how far it is. The components make the cluster converge; `up` only
 applies what the file brings (manifests, labels and taints of nodes), and at its end reads from the cluster
@@ -16,14 +16,14 @@ from typing import Literal
 from fabric.api import kinds
 from fabric.api.objects import Object, condition, condition_is
 from fabric.cluster import manifests
-from fabric.cluster.fabric_routes import FabricRoutes
-from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.kinds import of_cluster
-from fabric.cluster.node_entries import node_patch
-from fabric.cluster.places import Places
-from fabric.cluster.pods_coming import PodsComing, some
+from fabric.cluster.node_labels import node_patch
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.pod_readiness import PodReadiness, some
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay.hosts import wanted_hosts
+from fabric.cluster.underlay.routes import FabricRoutes
+from fabric.cluster.validation import served_kinds
 from fabric.control.client import Client
 from fabric.control.http import HttpClient
 from fabric.errors import AlreadyExists, FabricError, NotFound, StoreUnavailable
@@ -38,7 +38,7 @@ ROUNDS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of `up`: a stage begins, goes on, or is done."""
+    """Progress of a stage: it begins, goes on, or is done."""
 
     stage: str
     state: Literal["running", "done", "failed"]
@@ -66,7 +66,7 @@ class Settling:
 
     def __init__(
         self,
-        places: Places,
+        paths: ClusterPaths,
         spec: ClusterSpec,
         brought: Sequence[Manifest],
         network: Sequence[Manifest],
@@ -74,15 +74,15 @@ class Settling:
         *,
         seconds_max: float,
     ) -> None:
-        self._places = places
+        self._paths = paths
         self._spec = spec
         self._brought = brought
         self._network_objects = network
         self._report = report
         self._seconds_max = seconds_max
-        self._table = of_cluster(spec)
+        self._table = served_kinds(spec)
         self._names = frozenset(node.name for node in spec.nodes)
-        self.client: Client = HttpClient.unix(places.api_socket)
+        self.client: Client = HttpClient.unix(paths.api_socket)
 
     async def run(self) -> Settled:
         """Go through all stages; FabricError says which of them does not end."""
@@ -94,7 +94,7 @@ class Settling:
         await self._manifests()
         settled = await self.settled()
         if self._spec.underlay.is_routed:
-            await self._stage("fabric routes", FabricRoutes(self._places, self._spec).look)
+            await self._stage("fabric routes", FabricRoutes(self._paths, self._spec).look)
         return settled
 
     async def settled(self) -> Settled:
@@ -148,7 +148,7 @@ class Settling:
                 self._report(Progress(name, "failed", missing, done, total))
                 raise FabricError(
                     f"stage {name!r} is at {done}/{total} after {self._seconds_max:.0f} s: {missing}. "
-                    f"See fabric status, and the logs in {self._places.logs}"
+                    f"See fabric status, and the logs in {self._paths.logs}"
                 )
             await pause(wait)
             wait = min(wait * 1.3, POLL_SECONDS_MAX)
@@ -156,7 +156,7 @@ class Settling:
     async def _underlay(self) -> tuple[int, int, str]:
         wanted = set(wanted_hosts(self._spec))
         alive: set[str] = set()
-        async with all_connections(self._places, self._spec.workers) as runtimes:
+        async with all_connections(self._paths, self._spec.workers) as runtimes:
             for runtime in runtimes:
                 alive |= set(await runtime.nodes())
         missing = sorted(wanted - alive)
@@ -165,7 +165,7 @@ class Settling:
         return len(wanted & alive), len(wanted), text
 
     async def _store(self) -> tuple[int, int, str]:
-        store = RemoteStore(self._places.store_socket)
+        store = RemoteStore(self._paths.store_socket)
         try:
             await store.revision()
         except StoreUnavailable as error:
@@ -176,7 +176,7 @@ class Settling:
 
     async def _api(self) -> tuple[int, int, str]:
         await self.client.get(kinds.NAMESPACE, "default")
-        return (1, 1, "") if self._places.kubeconfig.exists() else (0, 1, "no kubeconfig yet")
+        return (1, 1, "") if self._paths.kubeconfig.exists() else (0, 1, "no kubeconfig yet")
 
     async def _nodes(self) -> tuple[int, int, str]:
         """Nodes are Ready, with the labels and taints of the file, and those that left it are gone."""
@@ -211,7 +211,7 @@ class Settling:
                     await self.client.create(kind, manifest.object, namespace=key.namespace)
 
     async def _pods_running(self) -> list[Object]:
-        coming = PodsComing(self.client, self._places, self._spec, self._brought)
+        coming = PodReadiness(self.client, self._paths, self._spec, self._brought)
         following = asyncio.ensure_future(coming.run())
         try:
             await coming.synced()

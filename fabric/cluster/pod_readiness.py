@@ -1,4 +1,4 @@
-"""Pods on their way to Running, followed by a watch: a change costs its pod, and not a look at all of them.
+"""Pods are waited for by a watch: a change costs its pod, and not a look at all of them.
 
 A pod of the file that is not there, or is bound to a node that left the file, is made again on the way.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from fabric.api import kinds
-from fabric.api.objects import Key, Object, key_of, uid_of
+from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of, uid_of
 from fabric.cluster import manifests
-from fabric.cluster.kinds import of_cluster
-from fabric.cluster.places import Places
-from fabric.cluster.readiness import is_up, why_not_up
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import sandbox_pids
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.validation import served_kinds
 from fabric.control.client import Client
 from fabric.control.informer import Informer
 from fabric.topology.model import Manifest
@@ -25,17 +25,17 @@ GATHER_SECONDS = 0.01
 """Changes of so long a time are looked at together."""
 
 
-class PodsComing:
+class PodReadiness:
     """All pods of a cluster, until each is up. Run `run` beside the other methods."""
 
     def __init__(
-        self, client: Client, places: Places, spec: ClusterSpec, brought: Sequence[Manifest]
+        self, client: Client, paths: ClusterPaths, spec: ClusterSpec, brought: Sequence[Manifest]
     ) -> None:
         self._client = client
-        self._places = places
+        self._paths = paths
         self._workers = spec.workers
         self._nodes = frozenset(node.name for node in spec.nodes)
-        self._table = of_cluster(spec)
+        self._table = served_kinds(spec)
         mine = manifests.in_order(brought, self._table)
         self._wanted = {manifests.key_in(kind, m.object): m for kind, m in mine if kind == kinds.POD}
         self._late: dict[Key, Object] = {}
@@ -77,7 +77,7 @@ class PodsComing:
         if lost:
             await self._put_again(lost)
             return total - len(lost), total, some("made again", [m.object["metadata"]["name"] for m in lost])
-        alive = await sandbox_pids(self._places, self._workers)
+        alive = await sandbox_pids(self._paths, self._workers)
         running = [
             pod for pod in self._informer.items() if (pod.get("status") or {}).get("phase") == "Running"
         ]
@@ -116,3 +116,24 @@ def some(what: str, names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{what}: {', '.join(names[:3])}{more}"
+
+
+def is_up(pod: Object) -> bool:
+    """True for a pod that is Ready, or that has done its work."""
+    phase = (pod.get("status") or {}).get("phase")
+    return not is_deleting(pod) and (phase == "Succeeded" or condition_is(pod, "Ready"))
+
+
+def why_not_up(pod: Object) -> str:
+    """The first reason that the pod's status gives: waiting containers, or conditions that are not true."""
+    if is_deleting(pod):
+        return "being deleted"
+    status: dict[str, Any] = pod.get("status") or {}
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting:
+            return f"{waiting.get('reason', 'waiting')} {waiting.get('message', '')}".strip()
+    for found in status.get("conditions", ()):
+        if found.get("status") != "True" and found.get("message"):
+            return str(found["message"])
+    return str(status.get("phase", "Pending"))

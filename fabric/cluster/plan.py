@@ -1,4 +1,4 @@
-"""What `fabric up` would do to Linux, as data: one plan for each namespace, nothing touched."""
+"""The plan of `fabric up`: everything that it would do to Linux, namespace by namespace, as data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from fabric.cluster import spec as specs
-from fabric.cluster.hosts import wanted_hosts
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay.hosts import wanted_hosts
+from fabric.cluster.underlay.state import Underlay
 from fabric.netstate.objects import NetState
 from fabric.netstate.plan import Plan, diff
 from fabric.plugin import registry
@@ -16,7 +16,7 @@ from fabric.topology.model import Topology
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """One namespace that is made, and what is put into it."""
+    """A namespace that is made, and everything that is put into it."""
 
     name: str
     underlay: Plan

@@ -26,7 +26,7 @@ from fabric.topology.wiring import Device, Link, Wiring, natural
 
 
 class RangesSpec(msgspec.Struct, frozen=True):
-    """Where addresses come from, as the file has it or by default."""
+    """The ranges that addresses come from, as the file has them or by default."""
 
     subnet: str
     subnet_prefix: int
@@ -47,7 +47,7 @@ class RangesSpec(msgspec.Struct, frozen=True):
 
 
 class LinkChange(msgspec.Struct, frozen=True):
-    """What `fabric link` did to one link since the last `fabric up`."""
+    """The change that `fabric link` made to a link since the last `fabric up`."""
 
     up: bool = True
     shape: Shape | None = None
@@ -55,7 +55,7 @@ class LinkChange(msgspec.Struct, frozen=True):
 
 
 class UnderlaySpec(msgspec.Struct, frozen=True):
-    """How the hosts of the running cluster are wired."""
+    """The wiring of the running cluster's hosts."""
 
     kind: str
     options: dict[str, Any]

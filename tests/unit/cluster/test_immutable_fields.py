@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fabric.cluster import bring_up
 from fabric.cluster import spec as specs
+from fabric.cluster import up
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.up import begin
 from fabric.errors import BadInput
 from fabric.topology.load import loads
 
@@ -47,11 +49,11 @@ def running(tmp_path, monkeypatch, request):
     """A spec on disk, as if the cluster had been started; nothing may be launched."""
     monkeypatch.setenv("FABRIC_RUN_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("FABRIC_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(bring_up, "launch", lambda *_: pytest.fail("launched"))
-    places = bring_up.Places("t")
-    places.make()
-    specs.write(places.spec, specs.choose(topology(request.param), None, api_port=1, workers=1))
-    return places
+    monkeypatch.setattr(up, "launch", lambda *_: pytest.fail("launched"))
+    paths = ClusterPaths("t")
+    paths.make()
+    specs.write(paths.spec, specs.choose(topology(request.param), None, api_port=1, workers=1))
+    return paths
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def running(tmp_path, monkeypatch, request):
 def test_what_cannot_change_is_refused_by_line(running, old, new, line, path):
     before = running.spec.read_bytes()
     with pytest.raises(BadInput, match=rf"t\.yaml:{line}: spec\.{path} is .*fabric down t"):
-        bring_up.begin(topology(TEXT.replace(old, new)))
+        begin(topology(TEXT.replace(old, new)))
     assert running.spec.read_bytes() == before
 
 
@@ -113,7 +115,7 @@ spec:
 def test_of_the_options_only_what_differs_is_told(running, old, new, said):
     line, _, what = said.replace(": .", ": spec.network.options.").partition(": ")
     with pytest.raises(BadInput) as refused:
-        bring_up.begin(topology(OPTIONS.replace(old, new)))
+        begin(topology(OPTIONS.replace(old, new)))
     assert str(refused.value) == f"t.yaml:{line}: {what}; take it down first: fabric down t"
 
 
@@ -137,7 +139,7 @@ def test_of_the_options_only_what_differs_is_told(running, old, new, said):
 )
 def test_who_stays_in_a_fabric_is_not_moved(running, old, new, line, words):
     with pytest.raises(BadInput) as refused:
-        bring_up.begin(topology(RACKS.replace(old, new)))
+        begin(topology(RACKS.replace(old, new)))
     assert any(str(it).startswith(f"t.yaml:{line}: ") and words in str(it) for it in refused.value.problems)
 
 
@@ -150,4 +152,4 @@ def test_another_kind_of_underlay_is_refused(running, other):
     }[other]
     text = RACKS[: RACKS.index("  underlay")] + f"  underlay: {underlay}\n  network: {{plugin: flannel}}\n"
     with pytest.raises(BadInput, match=f"spec.underlay.kind is {other}, and the running cluster has leaf-sp"):
-        bring_up.begin(topology(text))
+        begin(topology(text))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon
-from fabric.cluster.daemons import NodeDaemons
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.runtimes import NodeDaemons
 from fabric.errors import FabricError
 from fabric.plugin.contract import Program
 from fabric.runtime.contract import Runtime
@@ -29,16 +29,16 @@ AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
 
-def files(places: Places, router: str) -> Daemon:
-    """Where a router's daemon has its files."""
-    return Daemon(places.node(router) / str(INSIDE).lstrip("/"), seen_as=INSIDE)
+def files(paths: ClusterPaths, router: str) -> Daemon:
+    """Return the files of a router's daemon."""
+    return Daemon(paths.node(router) / str(INSIDE).lstrip("/"), seen_as=INSIDE)
 
 
 class Routers:
     """Keeps one BIRD per router."""
 
-    def __init__(self, places: Places, runtimes: Sequence[Runtime]) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths, runtimes: Sequence[Runtime]) -> None:
+        self._paths = paths
         self._runtimes = runtimes
         self._told: dict[str, Config] = {}
         """What each daemon surely runs; empty at first, so that each is told once."""
@@ -67,11 +67,11 @@ class Routers:
 
     async def _see_to(self, router: str, config: Config, runtime: Runtime, pid: int | None) -> None:
         """`pid`: None where no daemon is kept, 0 where one waits to be started again."""
-        daemon = files(self._places, router)
+        daemon = files(self._paths, router)
         if pid is None:
             daemon.folder.mkdir(parents=True, exist_ok=True)
             daemon.write(config)
-            daemons = NodeDaemons(runtime, router, self._places.node(router))
+            daemons = NodeDaemons(runtime, router, self._paths.node(router))
             pid = await daemons.keep(Program(BIRD, daemon.argv, daemon.restart_argv))
             _log.info("bird on %s has pid %d", router, pid)
         elif pid and self._told.get(router) != config:

@@ -1,4 +1,4 @@
-"""The one limit of the machine that a cluster may raise: how many ARP entries all namespaces have together.
+"""The limit of ARP entries, which all namespaces of a machine share, is raised while clusters need more.
 
 `up --tune` writes a claim into a file before it raises the limit; `down` takes the cluster's claim away, and
 the last one puts back what was there before. The file says all that must be known, so a kill at any moment,
@@ -14,14 +14,14 @@ from pathlib import Path
 import msgspec
 
 from fabric.cluster.lock import held
-from fabric.cluster.places import run_root
+from fabric.cluster.paths import run_root
 from fabric.errors import FabricError
 
 NEIGHBORS = "net.ipv4.neigh.default.gc_thresh3"
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """Who needs how many entries, and what the limit was before anybody did."""
+    """The entries that each cluster needs, and the limit as it was before."""
 
     before: int
     raised: int

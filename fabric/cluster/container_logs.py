@@ -12,7 +12,7 @@ FOLLOW_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line, or a part of one that was too long."""
+    """A line of a container's log, or a part of one that was too long."""
 
     time: str
     stream: str

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabric.cluster.limits import NeighborLimit
+from fabric.cluster.neighbor_limit import NeighborLimit
 from fabric.errors import FabricError
 
 
@@ -49,7 +49,7 @@ def test_the_limit_is_raised_while_the_cluster_lives_and_put_back_with_nothing_l
     assert machine.left == []
 
 
-def test_entries_of_clusters_add_up_and_the_last_puts_back_what_the_first_found(machine):
+def test_entries_served_kindss_add_up_and_the_last_puts_back_what_the_first_found(machine):
     machine.up("a", 3000)
     machine.up("b", 3000)
     assert machine.now == 8192

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from fabric.cluster.process_table import start_time
+from fabric.cluster.cgroup import start_time
 
 
 def test_a_living_process_began_at_some_time_and_keeps_it():

@@ -1,4 +1,4 @@
-"""What a cluster is doing: a glance from its files and mark alone, or a look that asks its API server."""
+"""The status of a cluster, from its files and its cgroup alone (`glance`), or by its API server (`look`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from fabric.api import kinds
 from fabric.api.objects import Object, condition
-from fabric.cluster import question
+from fabric.cluster import lookup
 from fabric.cluster import spec as specs
-from fabric.cluster.mark import Mark, mount_point
-from fabric.cluster.places import Places
-from fabric.cluster.readiness import is_up, why_not_up
+from fabric.cluster.cgroup import ClusterCgroup, mount_point
+from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.pod_readiness import is_up, why_not_up
 from fabric.cluster.supervisor import recorded
 from fabric.errors import FabricError
 from fabric.kubelet.noderegistration import DETAILS
@@ -66,15 +66,15 @@ class Overview:
 
 
 def glance(name: str) -> Glance:
-    """Look at the mark and the spec; works for a cluster in any state, also for ruins."""
-    places = Places(name)
+    """Look at the cgroup and the spec; works for a cluster in any state, also for ruins."""
+    paths = ClusterPaths(name)
     try:
-        spec = specs.read(places.spec)
+        spec = specs.read(paths.spec)
     except (FabricError, PermissionError):
         spec = None
-    processes = len(Mark(name).processes()) if mount_point() else 0
+    processes = len(ClusterCgroup(name).processes()) if mount_point() else 0
     try:
-        supervised = bool(recorded(places).get("supervisor", (0, 0))[0])
+        supervised = bool(recorded(paths).get("supervisor", (0, 0))[0])
     except PermissionError:
         supervised = processes > 0
     status = "stopped" if not processes else "running" if supervised else "unsupervised"
@@ -88,15 +88,15 @@ def glance(name: str) -> Glance:
     )
 
 
-def look(places: Places) -> Overview:
+def look(paths: ClusterPaths) -> Overview:
     """Ask the API server too; one that does not answer is a trouble, not an error."""
-    first = glance(places.cluster)
-    processes = [ProcessView(n, pid, restarts) for n, (pid, restarts) in recorded(places).items()]
+    first = glance(paths.cluster)
+    processes = [ProcessView(n, pid, restarts) for n, (pid, restarts) in recorded(paths).items()]
     troubles = [f"process {p.name} is dead" for p in processes if not p.pid]
     nodes: list[Object] = []
     pods: list[Object] = []
     try:
-        nodes, pods = question.every(places, kinds.NODE), question.every(places, kinds.POD)
+        nodes, pods = lookup.every(paths, kinds.NODE), lookup.every(paths, kinds.POD)
     except FabricError as error:
         troubles.append(str(error))
     views = [_node_view(node, pods) for node in nodes]
@@ -109,7 +109,7 @@ def look(places: Places) -> Overview:
 
 
 def _no_network(node: Object) -> str:
-    """What the network's agent says while it is not ready."""
+    """Return the network agent's message while a node's network is not ready."""
     found = condition(node, "NetworkUnavailable") or {}
     return "" if found.get("status") == "False" else str(found.get("message") or "no word of the network")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric.bird.config import Config
-from fabric.cluster.routers import BIRD_LOG
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay.routers import BIRD_LOG
 from fabric.netstate.objects import NetState
 from fabric.netstate.port import Owner
 from fabric.topology import routed, routers
@@ -18,7 +18,7 @@ from fabric.topology.wiring import Wiring
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """One spec's graph with its addresses and states."""
+    """The graph of a spec with its addresses and states."""
 
     wiring: Wiring
     addresses: Addresses

@@ -1,4 +1,4 @@
-from fabric.cluster.logs import Entry, newest, parse, read
+from fabric.cluster.container_logs import Entry, newest, parse, read
 
 LINE = "2026-11-23T05:00:00.123456789Z stdout F hello world"
 

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fabric.cluster.places import Places, folders_in
+from fabric.cluster.paths import ClusterPaths, folders_in
 from fabric.cluster.spec import ClusterSpec
 from fabric.runtime.contract import Mount, NodeSpec, Runtime
 from fabric.topology.underlay import CONTROL_PLANE
@@ -21,14 +21,14 @@ AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
 _PRIVATE = ("run", "var/lib/cni", "var/lib/kubelet", "var/log/pods", "etc/cni/net.d")
-"""What a node has of its own on disk, below `Places.node`."""
+"""What a node has of its own on disk, below `ClusterPaths.node`."""
 
 
 class Hosts:
     """Keeps one init process per host; `pids` is the live mapping that a kernel works with."""
 
-    def __init__(self, places: Places, runtimes: Sequence[Runtime]) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths, runtimes: Sequence[Runtime]) -> None:
+        self._paths = paths
         self._runtimes = runtimes
         self.pids: dict[str, int] = {}
 
@@ -50,8 +50,8 @@ class Hosts:
 
     async def _remove_disks(self, wanted: Iterable[str]) -> None:
         """A host that is no more leaves no disk: neither logs, nor addresses reserved for its pods."""
-        for name in set(folders_in(self._places.nodes)) - set(wanted):
-            await asyncio.to_thread(shutil.rmtree, self._places.node(name), ignore_errors=True)
+        for name in set(folders_in(self._paths.nodes)) - set(wanted):
+            await asyncio.to_thread(shutil.rmtree, self._paths.node(name), ignore_errors=True)
 
     async def _start(self, missing: Mapping[str, int], alive: dict[str, int]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
@@ -67,7 +67,7 @@ class Hosts:
             _log.info("started %s", ", ".join(sorted(missing)))
 
     def _spec(self, name: str) -> NodeSpec:
-        root = self._places.node(name)
+        root = self._paths.node(name)
         return NodeSpec(name, mounts=tuple(_private_mount(root, folder) for folder in _PRIVATE))
 
 

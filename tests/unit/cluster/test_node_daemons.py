@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabric.cluster.daemons import NodeDaemons
+from fabric.cluster.runtimes import NodeDaemons
 from fabric.errors import FabricError
 from fabric.plugin.contract import Program
 from fabric.runtime.contract import NodeSpec

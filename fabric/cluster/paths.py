@@ -1,4 +1,4 @@
-"""Where a cluster keeps its files: sockets and pids in /run, what must survive a reboot in /var/lib.
+"""The paths of a cluster's files: sockets and pids in /run, what must survive a reboot in /var/lib.
 
 Nothing of a cluster lies anywhere else, and `down` removes both folders whole. FABRIC_RUN_DIR and
 FABRIC_STATE_DIR move the roots, for machines where /run or /var/lib are not to be used.
@@ -38,7 +38,7 @@ def image_files() -> tuple[Path, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ClusterPaths:
     """The paths of one cluster."""
 
     cluster: str
@@ -53,7 +53,7 @@ class Places:
 
     @property
     def spec(self) -> Path:
-        """What `up` last asked for; every component reads it and follows its changes."""
+        """The file with what `up` last asked for; every component reads it and follows its changes."""
         return self.state / "spec.json"
 
     @property

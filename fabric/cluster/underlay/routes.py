@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from fabric.cluster.places import Places
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay import Underlay
+from fabric.cluster.underlay.state import Underlay
 from fabric.kernel.linux import LinuxKernel
 from fabric.netstate.objects import IPNetwork, NetState, Route
 from fabric.netstate.port import Owner
@@ -21,8 +21,8 @@ SHOWN_MAX = 3
 class FabricRoutes:
     """Looks at all routers; one that was complete once is not looked at again."""
 
-    def __init__(self, places: Places, spec: ClusterSpec) -> None:
-        self._places = places
+    def __init__(self, paths: ClusterPaths, spec: ClusterSpec) -> None:
+        self._paths = paths
         self._spec = spec
         self._missing = wanted(Underlay.of(spec))
         self._total = len(self._missing)
@@ -30,7 +30,7 @@ class FabricRoutes:
     async def look(self) -> tuple[int, int, str]:
         """Return (routers that are complete, routers, what is missing)."""
         pids: dict[str, int] = {}
-        async with all_connections(self._places, self._spec.workers) as runtimes:
+        async with all_connections(self._paths, self._spec.workers) as runtimes:
             for runtime in runtimes:
                 pids |= await runtime.nodes()
         kernel = LinuxKernel(pids)

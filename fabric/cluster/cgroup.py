@@ -1,4 +1,4 @@
-"""The mark of a cluster: one cgroup that every process of it is in, from its birth to its death.
+"""The cgroup of a cluster has every process of it, from its birth to its death.
 
 A child is born into its parent's cgroup, so nothing can slip out: not a pod's process, not an orphan of a
 killed supervisor. Writing `1` to `cgroup.kill` kills them all at once, and with the last process
@@ -13,8 +13,7 @@ import signal
 import time
 from pathlib import Path
 
-from fabric.cluster.places import folders_in, make_folder
-from fabric.cluster.process_table import start_time
+from fabric.cluster.paths import folders_in, make_folder
 from fabric.errors import FabricError
 
 PARENT = "fabric"
@@ -24,7 +23,7 @@ _SUPERVISOR_SECONDS_MAX = 10.0
 
 
 def mount_point() -> Path | None:
-    """Where the cgroup v2 hierarchy is mounted, or None."""
+    """Return the path at which the cgroup v2 hierarchy is mounted, or None."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")
         if rest.startswith("cgroup2 "):
@@ -32,7 +31,7 @@ def mount_point() -> Path | None:
     return None
 
 
-class Mark:
+class ClusterCgroup:
     """The cgroup of one cluster."""
 
     def __init__(self, cluster: str) -> None:
@@ -70,7 +69,7 @@ class Mark:
             (self._members / _KILL).write_text("1")
 
     def kill(self, *, seconds_max: float = 30.0) -> None:
-        """Kill every process of the cluster and remove the mark; FabricError when some cannot die.
+        """Kill every process of the cluster and remove the cgroup; FabricError when some cannot die.
 
         A living supervisor is told to do it: it reaps what it kills at once. A PID namespace ends only
         when its last process is reaped, and init may take its time.
@@ -114,7 +113,20 @@ def _pids(group: Path) -> list[int]:
         return []
 
 
-def marked_clusters() -> list[str]:
-    """Names of all clusters that have a mark, alive or left over."""
+def clusters_with_cgroup() -> list[str]:
+    """Names of all clusters that have a cgroup, alive or left over."""
     root = mount_point()
     return sorted(folders_in(root / PARENT)) if root else []
+
+
+_STATE, _START_TIME = 0, 19
+"""Fields of /proc/<pid>/stat, counted after the command's closing bracket."""
+
+
+def start_time(pid: int) -> int:
+    """Ticks since boot when the process began; 0 when it is gone, or dead and not reaped yet."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[_STATE] in "ZX" else int(fields[_START_TIME])

@@ -14,12 +14,12 @@ import msgspec
 
 from fabric.cluster import spec as specs
 from fabric.cluster.lock import held
-from fabric.cluster.places import Places
-from fabric.cluster.pods import need_spec
+from fabric.cluster.lookup import need_spec
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay import Underlay
-from fabric.cluster.underlay_spec import LinkChange
+from fabric.cluster.underlay.spec import LinkChange
+from fabric.cluster.underlay.state import Underlay
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.kernel.features import probe
 from fabric.kernel.linux import LinuxKernel
@@ -90,13 +90,13 @@ def _checked(value: Mapping[str, str]) -> dict[str, Any]:
     return dict(value) | ({"mtu": int(mtu)} if mtu else {})
 
 
-def change(places: Places, a: str, b: str, number: int, alter: Alter) -> list[Link]:
+def change(paths: ClusterPaths, a: str, b: str, number: int, alter: Alter) -> list[Link]:
     """Alter the links of two devices in the spec; return them as they shall be.
 
     `alter` gets a link as it is and returns it as it shall be.
     """
-    with held(places.lock):
-        spec = need_spec(places)
+    with held(paths.lock):
+        spec = need_spec(paths)
         wiring = spec.underlay.wiring()
         wanted = [alter(it) for it in between(wiring, a, b, number)]
         _refuse_what_the_kernel_lacks(wanted)
@@ -107,32 +107,32 @@ def change(places: Places, a: str, b: str, number: int, alter: Alter) -> list[Li
             if link == of_file[link.name]:
                 del changes[link.name]
         underlay = msgspec.structs.replace(spec.underlay, changes=changes)
-        specs.write(places.spec, msgspec.structs.replace(spec, underlay=underlay))
+        specs.write(paths.spec, msgspec.structs.replace(spec, underlay=underlay))
     return wanted
 
 
-async def applied(places: Places, names: Iterable[str]) -> None:
+async def applied(paths: ClusterPaths, names: Iterable[str]) -> None:
     """Wait until these namespaces are as the spec says; FabricError after ten seconds."""
-    spec = need_spec(places)
+    spec = need_spec(paths)
     underlay = Underlay.of(spec)
     wanted = set(names)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + APPLIED_SECONDS_MAX
     while True:
-        late = await _late(places, spec, underlay, wanted)
+        late = await _late(paths, spec, underlay, wanted)
         if not late:
             return
         if loop.time() > deadline:
             raise FabricError(
                 f"{', '.join(sorted(late))} is not as the spec says after {APPLIED_SECONDS_MAX:.0f} s; "
-                f"it will be tried again: see {places.logs}/underlay.log"
+                f"it will be tried again: see {paths.logs}/underlay.log"
             )
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _late(places: Places, spec: ClusterSpec, underlay: Underlay, names: set[str]) -> set[str]:
+async def _late(paths: ClusterPaths, spec: ClusterSpec, underlay: Underlay, names: set[str]) -> set[str]:
     pids: dict[str, int] = {}
-    async with all_connections(places, spec.workers) as runtimes:
+    async with all_connections(paths, spec.workers) as runtimes:
         for runtime in runtimes:
             pids |= await runtime.nodes()
     kernel = LinuxKernel(pids)

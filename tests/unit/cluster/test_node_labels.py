@@ -1,15 +1,15 @@
 from typing import Any
 
 from fabric.api.objects import Object
-from fabric.cluster.node_entries import LAST_APPLIED, node_patch
-from fabric.cluster.spec import NodeSpec
+from fabric.cluster.node_labels import LAST_APPLIED, node_patch
+from fabric.cluster.spec import ClusterNode
 
 EDGE = {"key": "dedicated", "value": "edge", "effect": "NoSchedule"}
 CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-def entry(labels: dict[str, str] | None = None, *taints: dict[str, str]) -> NodeSpec:
-    return NodeSpec("node-1", "192.168.0.11/16", 0, 1500, labels or {}, taints)
+def entry(labels: dict[str, str] | None = None, *taints: dict[str, str]) -> ClusterNode:
+    return ClusterNode("node-1", "192.168.0.11/16", 0, 1500, labels or {}, taints)
 
 
 def node(labels: dict[str, str] | None = None, *taints: dict[str, str]) -> Object:

@@ -1,4 +1,4 @@
-"""A node's entry in the file, kept on its Node object: labels and taints that the file gives it.
+"""Labels and taints that a topology file gives a node are written to its Node object.
 
 As with manifests, an annotation remembers what was written last, so that what left the file leaves the Node,
 and what others added stays.
@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from fabric.api.objects import Object, annotations_of, labels_of, resource_version_of
-from fabric.cluster.spec import NodeSpec
+from fabric.cluster.spec import ClusterNode
 
 LAST_APPLIED = "fabric.dev/last-applied-entry"
 
 
-def node_patch(node: Object, entry: NodeSpec) -> Object | None:
+def node_patch(node: Object, entry: ClusterNode) -> Object | None:
     """Return the merge patch that brings a Node to its entry, or None when it is as the entry says."""
     wanted: dict[str, Any] = {"labels": entry.labels, "taints": list(entry.taints)}
     text = annotations_of(node).get(LAST_APPLIED, "")

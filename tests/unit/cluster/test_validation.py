@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fabric.cluster import manifest_check
+from fabric.cluster import validation
 from fabric.errors import BadInput
 from fabric.topology.load import loads
 
@@ -30,7 +30,7 @@ def refused(manifests: str, plugin: str = "flannel") -> list[str]:
     """The problems of a file with these manifests; its line 8 is their first."""
     topology = loads(HEAD.format(plugin=plugin) + manifests, Path("t.yaml"))
     try:
-        manifest_check.check(topology)
+        validation.check_manifests(topology)
     except BadInput as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -104,4 +104,4 @@ def test_a_fault_in_another_file_has_its_line_there(tmp_path):
     (tmp_path / "pods.yaml").write_text("apiVersion: v1\nkind: List\nitems:\n" + listed)
     topology = loads(HEAD.format(plugin="flannel") + "    - pods.yaml\n", tmp_path / "t.yaml")
     with pytest.raises(BadInput, match=r"pods\.yaml:11: Pod default/pod-1: unknown field"):
-        manifest_check.check(topology)
+        validation.check_manifests(topology)

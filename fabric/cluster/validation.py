@@ -1,7 +1,8 @@
-"""Manifests are checked before anything is built: by the API server's own code, on a store in memory.
+"""A topology is validated before anything is built: by its network plugin, and by the API server's own code.
 
-What the server would refuse is refused here, and so is a field that a kind does not have (as kubectl does
-with --validate=strict). Every fault is told at once, each at its file and line.
+Manifests are applied to an API server on a store in memory. What it would refuse is refused here, and so is a
+field that a kind does not have (as kubectl does with --validate=strict). Every fault is told at once, each at
+its file and line.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fabric.api.kinds import KindTable
+from fabric.api.kinds import BUILT_IN, KindTable
 from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
-from fabric.cluster import kinds
 from fabric.cluster import spec as specs
 from fabric.cluster.manifests import apply_one, in_order, key_in
+from fabric.cluster.spec import ClusterSpec
 from fabric.control.clock import LoopClock
 from fabric.errors import ApiError, BadInput, FabricError, Invalid, Problem
 from fabric.plugin import registry as plugins
 from fabric.store.memory import MemoryStore
+from fabric.topology import wires
 from fabric.topology.model import Manifest, Topology
 
 _UNKNOWN = re.compile(r'unknown field "([^"]*)"')
 
 
-def check(topology: Topology) -> None:
+def check_manifests(topology: Topology) -> None:
     """Refuse manifests that the cluster's API server would refuse; BadInput names every fault."""
     if not topology.manifests:
         return
-    table = kinds.of_topology(topology)
+    table = served_kinds_of(topology)
     problems = [*_unserved(topology.manifests, table), *_repeated(topology.manifests, table)]
     if not problems:
         problems = asyncio.run(_refused(topology, table))
@@ -87,7 +89,7 @@ async def _refused(topology: Topology, table: KindTable) -> list[Problem]:
 
 
 def _problems(manifest: Manifest, name: str, error: ApiError) -> Iterator[Problem]:
-    """One problem for each field that the error is about, at the line of that field."""
+    """Make a problem of each field that the error is about, at the line of that field."""
     causes = error.details.get("causes") if isinstance(error, Invalid) else None
     if isinstance(causes, list) and causes:
         for cause in causes:
@@ -98,3 +100,62 @@ def _problems(manifest: Manifest, name: str, error: ApiError) -> Iterator[Proble
         yield Problem(manifest.line_of(field), f'{name}: unknown field "{field}"')
     if not unknown:
         yield Problem(manifest.where, f"{name}: {error.message}")
+
+
+def served_kinds(spec: ClusterSpec) -> KindTable:
+    """The table of a cluster's API server, and of everybody who goes through all kinds."""
+    plugin = plugins.load(spec.network.plugin)
+    return KindTable((*BUILT_IN, *plugin.custom_resources(spec.network.config())))
+
+
+def served_kinds_of(topology: Topology) -> KindTable:
+    """The table that a cluster of this topology will have; its network section has been checked."""
+    return served_kinds(specs.choose(topology, None, api_port=0, workers=1))
+
+
+def check_network(topology: Topology) -> None:
+    """Ask the network plugin what it thinks of the topology; BadInput names each line."""
+    if topology.network.plugin not in plugins.installed():
+        known = ", ".join(plugins.installed()) or "none"
+        what = f"no network plugin {topology.network.plugin!r} is installed; installed: {known}"
+        raise BadInput(Problem(topology.where("spec", "network", "plugin"), what))
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    plugin = plugins.load(topology.network.plugin)
+    found = plugin.problems(chosen.network.config(), chosen.all_facts())
+    if found:
+        raise BadInput(*(_network_problem(topology, path, what) for path, what in found))
+
+
+def _network_problem(topology: Topology, path: str, what: str) -> Problem:
+    """`path` is below `network`, or with a `/` below `spec`."""
+    whole = path[1:] if path.startswith("/") else f"network.{path}"
+    return Problem(topology.where("spec", *_steps(whole)), f"spec.{whole}: {what}")
+
+
+def network_objects(topology: Topology) -> list[Manifest]:
+    """Objects that the network section spells out, and the plugin writes, each with its line."""
+    config = specs.choose(topology, None, api_port=0, workers=1).network.config()
+    return [
+        Manifest(obj, topology.where("spec", "network", *_steps(path)))
+        for path, obj in plugins.load(topology.network.plugin).resources(config).items()
+    ]
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    """A path as a document has it: `ipPools[0].cidr`, or `ipPools.0.cidr`, leads through a list."""
+    yield from (int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path))
+
+
+def requirements(topology: Topology) -> frozenset[str]:
+    """Features and tools that the topology needs, by doctor's names; `ipip|tun` is either of the two."""
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    plugin = plugins.load(topology.network.plugin)
+    links = wires.requirements(chosen.underlay.wiring())
+    daemons = {"bird"} if chosen.underlay.is_routed else set()
+    return plugin.requirements(chosen.network.config()) | links | daemons | {"cgroup2"}
+
+
+def neighbors(topology: Topology) -> int:
+    """ARP entries that the network itself has all the time."""
+    chosen = specs.choose(topology, None, api_port=0, workers=1)
+    return plugins.load(topology.network.plugin).neighbors(chosen.network.config(), chosen.all_facts())

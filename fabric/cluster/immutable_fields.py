@@ -1,4 +1,4 @@
-"""What a running cluster cannot change: its ranges, its plugin, and the addresses and MTUs of who stays.
+"""Immutable fields of a running cluster: its ranges, its plugin, addresses and MTUs of nodes that stay.
 
 Nodes, racks, routers and links may come and go; a file that would move what is there is refused by line.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile, zip_longest
 
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.underlay_spec import UnderlaySpec
+from fabric.cluster.underlay.spec import UnderlaySpec
 from fabric.errors import BadInput, Problem
 from fabric.topology.complaints import dotted, show
 from fabric.topology.document import Path
@@ -78,7 +78,7 @@ def differences(path: Path, was: object, would_be: object) -> Iterator[tuple[Pat
 
 
 def _common(one: list[object], other: list[object]) -> int:
-    """How many values two lists begin with alike."""
+    """Count the values that two lists begin with alike."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
