@@ -24,6 +24,7 @@ from calico.resources.envelope import Resource
 from calico.resources.fields import schema
 from calico.resources.nodes import Node
 from calico.resources.readers import ANYTHING
+from calico.resources.refusals import InvalidResource
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
 from fabric.errors import Invalid
@@ -119,6 +120,8 @@ class CalicoRules:
 
     async def admit(self, store: Store, new: Object, old: Object | None) -> Object:
         resource = self.noun.from_object(new)
+        if found := tuple(self.noun.unread_refusals(new, old or {})):
+            raise InvalidResource(self.noun.KIND, resource.name, found)
         before = _readable(lambda: self.noun.from_object(old)) if old is not None else None
         await admission.check(store, self.pod_cidrs, resource, before)
         admitted = resource.to_object()

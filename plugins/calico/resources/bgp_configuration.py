@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from calico.resources import carried
+from calico.resources import crds
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.notation import COMMUNITY_FORM, is_community
@@ -25,6 +25,7 @@ from calico.resources.readers import (
     network,
     number,
     text,
+    word,
 )
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPNetwork
@@ -56,7 +57,7 @@ class PrefixAdvertisement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BGPConfigurationSpec:
     log_severity_screen: str | None = key(
-        "logSeverityScreen", choice("Trace", "Debug", "Info", "Warning", "Error", "Fatal"), default=None
+        "logSeverityScreen", word("Trace", "Debug", "Info", "Warning", "Error", "Fatal"), default=None
     )
     node_to_node_mesh_enabled: bool | None = key("nodeToNodeMeshEnabled", flag, default=None)
     as_number: int | None = key("asNumber", as_number, default=None)
@@ -83,7 +84,7 @@ class BGPConfigurationSpec:
         "programClusterRoutes", choice("Enabled", "EnabledNoEncapOnly", "Disabled"), default=None
     )
     """Carried for tools: FelixConfiguration's alone decides."""
-    rest: Mapping[str, Any] = rest(carried.BGP_CONFIGURATION)
+    rest: Mapping[str, Any] = rest(crds.fields_of("BGPConfiguration"))
 
 
 DEFAULTS = BGPConfigurationSpec(
@@ -113,6 +114,15 @@ class BGPConfiguration(Resource):
         if self.name != "default" and spec.as_number is not None:
             reason = "Cannot set ASNumber on a non default BGP Configuration."
             found.append(Refusal("spec.asNumber", reason, spec.as_number))
+        if spec.node_to_node_mesh_enabled is False:
+            reason = "spec.{} cannot be set if spec.NodeToNodeMesh is disabled"
+            if spec.node_mesh_password is not None:
+                found.append(Refusal("spec.nodeMeshPassword", reason.format("NodeMeshPassword"), ""))
+            if spec.node_mesh_max_restart_time is not None:
+                value = spec.node_mesh_max_restart_time
+                found.append(
+                    Refusal("spec.nodeMeshMaxRestartTime", reason.format("NodeMeshMaxRestartTime"), value)
+                )
         if spec.as_number == 0:
             found.append(Refusal("spec.asNumber", "must be between 1 and 4294967295", spec.as_number))
         return found + self._communities()
@@ -150,5 +160,5 @@ def effective(*configurations: BGPConfiguration | None) -> BGPConfigurationSpec:
     for configuration in configurations:
         if configuration is not None:
             given = ((f.name, getattr(configuration.spec, f.name)) for f in fields(configuration.spec))
-            spec = replace(spec, **{name: value for name, value in given if value not in (None, (), {})})
-    return spec
+            spec = replace(spec, **{name: value for name, value in given if value not in (None, "", (), {})})
+    return replace(spec, log_severity_screen=str(spec.log_severity_screen).capitalize())

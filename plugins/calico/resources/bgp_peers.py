@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
-from calico.resources import carried, readers
+from calico.resources import crds, readers
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import (
@@ -50,7 +50,7 @@ class BGPPeerSpec:
     reachable_by: IPAddress | None = key("reachableBy", address, default=None)
     filters: tuple[str, ...] = key("filters", listed(text), default=())
     reverse_peering: str | None = key("reversePeering", choice("Auto", "Manual"), default=None)
-    rest: Mapping[str, Any] = rest(carried.BGP_PEER)
+    rest: Mapping[str, Any] = rest(crds.fields_of("BGPPeer"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,70 +1,24 @@
-"""Fields of projectcalico.org/v3 that fabric has no use for: names only, kept as they are and not judged.
+"""Fields without a published schema that fabric has no use for: names only, kept as they are and not judged.
 
-A manifest written for a real cluster passes; a name that is neither here nor among a noun's attributes is a
-slip, which would otherwise change nothing and say nothing.
+A manifest written for a real cluster passes; a name that is neither here, nor in a CRD, nor among a noun's
+attributes is a slip, which would otherwise change nothing and say nothing.
 """
 
 from __future__ import annotations
 
-METADATA = """
-clusterName creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName
-generation managedFields ownerReferences selfLink
-"""
+from collections.abc import Mapping
+from typing import Any
 
-NODE = "interfaces wireguard"
+ANYTHING = {"x-kubernetes-preserve-unknown-fields": True}
 
-WORKLOAD_ENDPOINT = "allowSpoofedSourcePrefixes ipNATs qosControls type"
 
-BGP_PEER = """
-birdGatewayMode externalNetwork extensions failureDetectionMode localWorkloadSelector restartMode
-"""
+def _unjudged(names: str) -> Mapping[str, Mapping[str, Any]]:
+    return dict.fromkeys(names.split(), ANYTHING)
 
-BGP_CONFIGURATION = """
-extensions ipv4ElevatedRoutePriority ipv4NormalRoutePriority ipv6ElevatedRoutePriority ipv6NormalRoutePriority
-localWorkloadPeeringIPV4 localWorkloadPeeringIPV6 serviceLoadBalancerAggregation
-"""
 
-FELIX_CONFIGURATION = """
-awsSrcDstCheck cgroupV2Path dataplaneDriver dataplaneWatchdogTimeout debugDisableLogDropping debugHost
-debugMemoryProfilePath debugPort debugSimulateCalcGraphHangAfter debugSimulateDataplaneApplyDelay
-debugSimulateDataplaneHangAfter
-disableConntrackInvalidCheck endpointReportingDelay endpointReportingEnabled endpointStatusPathPrefix
-externalNodesList failsafeInboundHostPorts failsafeOutboundHostPorts featureDetectOverride featureGates
-floatingIPs genericXDPEnabled goGCThreshold goMaxProcs goMemoryLimitMB healthEnabled healthHost healthPort
-healthTimeoutOverrides ignoreLooseRPF interfaceExclude interfaceRefreshInterval ipForwarding ipv6Support
-istioAmbientMode istioDSCPMark kubeNodePortRanges liveMigrationRouteConvergenceTime localSubnetL2Reachability
-logActionRateLimit logActionRateLimitBurst logDebugFilenameRegex logFilePath logPrefix logSeverityFile
-logSeveritySys maxIpsetSize metadataAddr metadataPort netlinkTimeout nodeSelector openstackRegion
-policySyncPathPrefix reportingInterval reportingTTL requireMTUFile routeSource routeSyncDisabled
-routeTableRange routeTableRanges serviceLoopPrevention sidecarAccelerationEnabled usageReportingEnabled
-usageReportingInitialDelay usageReportingInterval useInternalDataplaneDriver
-windowsManageFirewallRules workloadSourceSpoofing xdpEnabled xdpRefreshInterval
-ipv4ElevatedRoutePriority ipv4NormalRoutePriority ipv6ElevatedRoutePriority ipv6NormalRoutePriority
-
-bpfAttachType bpfCTLBLogFilter bpfConnectTimeLoadBalancing bpfConnectTimeLoadBalancingEnabled
-bpfConntrackLogLevel bpfConntrackMode bpfConntrackTimeouts bpfDSROptoutCIDRs bpfDataIfacePattern
-bpfDisableGROForIfaces bpfDisableUnprivileged bpfEnabled bpfEnforceRPF bpfExcludeCIDRsFromNAT
-bpfExportBufferSizeMB bpfExtToServiceConnmark bpfExternalServiceMode bpfForceTrackPacketsFromIfaces
-bpfHostConntrackBypass bpfHostNetworkedNATWithoutCTLB bpfJITHardening bpfKubeProxyEndpointSlicesEnabled
-bpfKubeProxyHealthzPort bpfKubeProxyIptablesCleanupEnabled bpfKubeProxyMinSyncPeriod bpfL3IfacePattern
-bpfLogFilters bpfLogLevel bpfMaglevMaxEndpointsPerService bpfMaglevMaxServices bpfMapSizeConntrack
-bpfMapSizeConntrackCleanupQueue bpfMapSizeConntrackScaling bpfMapSizeIPSets bpfMapSizeIfState
-bpfMapSizeNATAffinity bpfMapSizeNATBackend bpfMapSizeNATFrontend bpfMapSizePerCpuConntrack bpfMapSizeRoute
-bpfPSNATPorts bpfPolicyDebugEnabled bpfProfiling bpfRedirectToPeer
-
-flowLogsCollectorDebugTrace flowLogsFlushInterval flowLogsGoldmaneServer flowLogsLocalReporter
-flowLogsPolicyEvaluationMode
-
-iptablesBackend iptablesFilterAllowAction iptablesFilterDenyAction iptablesLockFilePath
-iptablesLockProbeInterval iptablesLockTimeout iptablesMangleAllowAction
-iptablesPostWriteCheckInterval nftablesFilterAllowAction nftablesFilterDenyAction nftablesMangleAllowAction
-nftablesMarkMask nftablesMode nftablesRefreshInterval
-
-prometheusGoMetricsEnabled prometheusMetricsCAFile prometheusMetricsCertFile prometheusMetricsClientAuth
-prometheusMetricsEnabled prometheusMetricsHost prometheusMetricsKeyFile prometheusMetricsPort
-prometheusProcessMetricsEnabled prometheusWireGuardMetricsEnabled
-
-wireguardEnabled wireguardEnabledV6 wireguardHostEncryptionEnabled wireguardInterfaceName
-wireguardInterfaceNameV6 wireguardKeepAlive wireguardListeningPort wireguardListeningPortV6 wireguardMTU
-wireguardMTUV6 wireguardRoutingRulePriority wireguardThreadingEnabled
-"""
+METADATA = _unjudged(
+    "clusterName creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName "
+    "generation managedFields ownerReferences selfLink"
+)
+NODE = _unjudged("interfaces wireguard")
+WORKLOAD_ENDPOINT = _unjudged("allowSpoofedSourcePrefixes ipNATs qosControls type")

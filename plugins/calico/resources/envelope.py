@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from calico.resources import carried
-from calico.resources.fields import document, key, read, rest, unknown, unknown_fields
+from calico.resources.fields import document, key, read, rest, unknown, unknown_fields, unread_refusals
 from calico.resources.readers import document_of, mapping, object_name, subdomain, text
 from calico.resources.refusals import InvalidResource, Refusal
 from fabric.api.objects import Object
@@ -98,6 +98,12 @@ class Resource:
         yield from (unknown("", name, _KEYS, found) for name, found in obj.items() if name not in _KEYS)
         yield from unknown_fields(Metadata, obj.get("metadata"), "metadata", before.get("metadata"))
         yield from unknown_fields(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
+        yield from cls.unread_refusals(obj, before)
+
+    @classmethod
+    def unread_refusals(cls, obj: Object, before: Object) -> Iterator[Refusal]:
+        """The refusals of the spec's fields that only Calico's published schemas judge."""
+        yield from unread_refusals(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
 
     def refusals(self) -> list[Refusal]:
         """The refusals of fields that contradict each other in this resource."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from calico.resources import carried
+from calico.resources import crds
 from calico.resources.envelope import Resource
 from calico.resources.fields import key, rest
 from calico.resources.readers import (
@@ -23,21 +23,22 @@ from calico.resources.readers import (
     of_family,
     ports,
     text,
+    word,
 )
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPAddress
 
-_SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
+SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FelixConfigurationSpec:
-    log_severity_screen: str | None = key("logSeverityScreen", choice(*_SEVERITIES), default=None)
+    log_severity_screen: str | None = key("logSeverityScreen", word(*SEVERITIES), default=None)
     interface_prefix: str | None = key("interfacePrefix", text, default=None)
     default_endpoint_to_host_action: str | None = key(
-        "defaultEndpointToHostAction", choice("Drop", "Accept", "Return"), default=None
+        "defaultEndpointToHostAction", word("Drop", "Accept", "Return"), default=None
     )
-    chain_insert_mode: str | None = key("chainInsertMode", choice("Insert", "Append"), default=None)
+    chain_insert_mode: str | None = key("chainInsertMode", word("Insert", "Append"), default=None)
     iptables_refresh_interval: str | None = key("iptablesRefreshInterval", duration, default=None)
     route_refresh_interval: str | None = key("routeRefreshInterval", duration, default=None)
     ipsets_refresh_interval: str | None = key("ipsetsRefreshInterval", duration, default=None)
@@ -75,7 +76,7 @@ class FelixConfigurationSpec:
         "allowVXLANPacketsFromWorkloads", flag, default=None
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
-    rest: Mapping[str, Any] = rest(carried.FELIX_CONFIGURATION)
+    rest: Mapping[str, Any] = rest(crds.fields_of("FelixConfiguration"))
 
 
 def port_range(given: str | int | None) -> str:
@@ -122,10 +123,18 @@ class FelixConfiguration(Resource):
 
 
 def effective(*configurations: FelixConfiguration | None) -> FelixConfigurationSpec:
-    """The fields in force: each later configuration wins, field by field, over earlier ones and defaults."""
+    """The fields in force: each later configuration wins, field by field, over earlier ones and defaults.
+
+    Words that may be written in any case are as Felix prints them.
+    """
     spec = DEFAULTS
     for configuration in configurations:
         if configuration is not None:
             given = ((f.name, getattr(configuration.spec, f.name)) for f in fields(configuration.spec))
-            spec = replace(spec, **{name: value for name, value in given if value not in (None, (), {})})
-    return spec
+            spec = replace(spec, **{name: value for name, value in given if value not in (None, "", (), {})})
+    return replace(
+        spec,
+        log_severity_screen=str(spec.log_severity_screen).capitalize(),
+        default_endpoint_to_host_action=str(spec.default_endpoint_to_host_action).capitalize(),
+        chain_insert_mode=str(spec.chain_insert_mode).capitalize(),
+    )

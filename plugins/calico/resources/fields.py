@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
+from calico.resources import crds
 from calico.resources.refusals import Refusal
 
 T = TypeVar("T")
@@ -52,12 +53,12 @@ def key(name: str, reader: Reader, *, default: Any = MISSING, always: bool = Fal
     return field(default=default, metadata=metadata)
 
 
-def rest(carried: str) -> Any:
+def rest(carried: Mapping[str, Mapping[str, Any]]) -> Any:
     """The attribute that keeps all keys that no other attribute names.
 
-    `carried` are those that Calico has too, parted by spaces: they are kept and not judged.
+    `carried` are those that Calico has too, with the schema of each.
     """
-    return field(default_factory=dict, metadata={"rest": True, "carried": carried.split()})
+    return field(default_factory=dict, metadata={"rest": True, "carried": carried})
 
 
 def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | None:
@@ -81,7 +82,7 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
             given[attribute.name] = attribute.metadata["reader"](found, here, refusals)
         elif attribute.default is MISSING and attribute.default_factory is MISSING:
             refusals.append(Refusal(here, "must be specified"))
-    others = {name: found for name, found in value.items() if name not in known}
+    others = {name: found for name, found in value.items() if name not in known and found is not None}
     if rest_name:
         given[rest_name] = others
     else:
@@ -91,18 +92,30 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
 
 def unknown_fields(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
     """The refusals of keys that `read` keeps and Calico has not; keys that were there `before` may stay."""
-    rests = [it for it in fields(noun) if "rest" in it.metadata]
-    if not rests or not isinstance(value, Mapping):
-        return
-    known = {it.metadata["json"] for it in fields(noun) if it not in rests}.union(
-        rests[0].metadata["carried"]
-    )
+    known = _read_keys(noun).union(_carried(noun))
     there = before if isinstance(before, Mapping) else {}
-    yield from (
-        unknown(path, name, known, found)
-        for name, found in value.items()
-        if name not in known and name not in there
-    )
+    if _carried(noun) and isinstance(value, Mapping):
+        for name, found in value.items():
+            if name not in known and name not in there:
+                yield unknown(path, name, known, found)
+
+
+def unread_refusals(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
+    """The refusals of values that `read` keeps unread, by their published schemas; old values may stay."""
+    carried, read_keys = _carried(noun), _read_keys(noun)
+    there = before if isinstance(before, Mapping) else {}
+    for name, found in value.items() if isinstance(value, Mapping) else ():
+        is_old = name in there and there[name] == found
+        if name in carried and name not in read_keys and found is not None and not is_old:
+            yield from crds.refusals(f"{path}.{name}", carried[name], found)
+
+
+def _carried(noun: type) -> Mapping[str, Mapping[str, Any]]:
+    return next((it.metadata["carried"] for it in fields(noun) if "rest" in it.metadata), {})
+
+
+def _read_keys(noun: type) -> frozenset[str]:
+    return frozenset(it.metadata["json"] for it in fields(noun) if "json" in it.metadata)
 
 
 def document(noun: Any) -> dict[str, Any]:
@@ -123,8 +136,10 @@ def schema(noun: type) -> dict[str, Any]:
     required = []
     for attribute in fields(noun):
         if "rest" in attribute.metadata:
-            anything = {"x-kubernetes-preserve-unknown-fields": True}
-            described["properties"] |= dict.fromkeys(attribute.metadata["carried"], anything)
+            carried = attribute.metadata["carried"]
+            described["properties"] |= {
+                name: crds.explained(carried[name]) for name in carried.keys() - _read_keys(noun)
+            }
             continue
         name = attribute.metadata["json"]
         described["properties"][name] = dict(attribute.metadata["reader"].schema)

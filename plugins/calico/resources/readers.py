@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, TypeVar
 
+from calico.resources.crds import portable
 from calico.resources.fields import Reader, read, schema, takes
 from calico.resources.notation import is_duration
 from calico.resources.refusals import Refusal
@@ -89,6 +90,18 @@ def choice(*allowed: str) -> Reader:
         return value
 
     return Reader(reader, {"type": "string", "enum": list(allowed)})
+
+
+def word(*allowed: str) -> Reader:
+    """A reader of a word that must be among these in any case, or empty, as patterns of Calico's CRDs say."""
+    folded = {it.lower() for it in allowed} | {""}
+
+    def reader(value: Any, path: str, refusals: Refusals) -> Any:
+        if not isinstance(value, str) or value.lower() not in folded:
+            refusals.append(Refusal(path, f"must be one of: {', '.join(allowed)}", value))
+        return value
+
+    return Reader(reader, {"type": "string", "pattern": portable(f"^(?i)({'|'.join(allowed)})?$")})
 
 
 def listed(reader: Reader) -> Reader:

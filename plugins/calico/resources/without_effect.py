@@ -6,11 +6,12 @@ Whoever sets one to another value than Calico's default is warned, by kubectl an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
-from calico.resources import carried
+from calico.resources import crds
 from calico.resources.envelope import Resource
-from calico.resources.felix import FelixConfiguration
+from calico.resources.felix import FelixConfiguration, FelixConfigurationSpec
 
 POLICIES = "policies are not enforced yet"
 _REASONS: Mapping[str, str] = {
@@ -61,10 +62,14 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+_READ = {it.metadata["json"] for it in fields(FelixConfigurationSpec) if "json" in it.metadata}
+_UNREAD = crds.fields_of("FelixConfiguration").keys() - _READ
+
+
 def _table() -> Mapping[str, str]:
     found = {name: reason for reason, names in _REASONS.items() for name in names.split()}
     found["logSeverityScreen"] = OTHERS
-    for name in carried.FELIX_CONFIGURATION.split():
+    for name in _UNREAD:
         reason = next((why for prefix, why in _BY_PREFIX.items() if name.startswith(prefix)), OTHERS)
         found.setdefault(name, reason)
     return found
