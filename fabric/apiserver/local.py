@@ -5,7 +5,7 @@ What goes in is copied, as a wire would; what comes out is the server's own and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,9 +24,16 @@ T = TypeVar("T")
 class LocalClient(Client):
     """The client's contract on a registry in this process."""
 
-    def __init__(self, registry: Registry, *, field_validation: str = "Ignore") -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        field_validation: str = "Ignore",
+        warn: Callable[[str], None] = lambda warning: None,
+    ) -> None:
+        """`warn` is told each warning of a write."""
         self._registry = registry
-        self._writing = WriteOptions(field_validation=field_validation)
+        self._writing = WriteOptions(field_validation=field_validation, warn=warn)
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         return await self._registry.get(kind, namespace, name)

@@ -29,7 +29,8 @@ def plan(
     """
     topology = load(file)
     validation.check_network(topology)
-    validation.check_manifests(topology)
+    for told in validation.check_manifests(topology):
+        typer.echo(f"warning: {told}", err=True)
     plans = plan_of(topology)
     if format in (Format.json, Format.yaml):
         value = [

@@ -47,7 +47,8 @@ def up(
     began = time.monotonic()
     topology = load(file)
     validation.check_network(topology)
-    validation.check_manifests(topology)
+    for told in validation.check_manifests(topology):
+        typer.echo(f"warning: {told}", err=True)
     Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))

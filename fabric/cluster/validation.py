@@ -29,16 +29,21 @@ from fabric.topology.model import Manifest, Topology
 _UNKNOWN = re.compile(r'unknown field "([^"]*)"')
 
 
-def check_manifests(topology: Topology) -> None:
-    """Refuse manifests that the cluster's API server would refuse; BadInput names every fault."""
+def check_manifests(topology: Topology) -> list[Problem]:
+    """Refuse manifests that the cluster's API server would refuse; BadInput names every fault.
+
+    Returned are the server's warnings, such as those of fields that have no effect.
+    """
     if not topology.manifests:
-        return
+        return []
     table = served_kinds_of(topology)
     problems = [*_unserved(topology.manifests, table), *_repeated(topology.manifests, table)]
+    warnings: list[Problem] = []
     if not problems:
-        problems = asyncio.run(_refused(topology, table))
+        problems, warnings = asyncio.run(_answers(topology, table))
     if problems:
         raise BadInput(*problems)
+    return warnings
 
 
 def _unserved(manifests: Sequence[Manifest], table: KindTable) -> Iterator[Problem]:
@@ -62,13 +67,15 @@ def _repeated(manifests: Sequence[Manifest], table: KindTable) -> Iterator[Probl
             yield Problem(m.where, f"a second {kind.kind} {key}; the first is at {before}")
 
 
-async def _refused(topology: Topology, table: KindTable) -> list[Problem]:
-    """Apply all manifests to a registry of their own, and return what it refuses."""
+async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem], list[Problem]]:
+    """Apply all manifests to a registry of their own, and return its refusals and its warnings."""
     store = MemoryStore()
     registry = Registry(store, table, LoopClock())
     await registry.start()
     running = asyncio.ensure_future(registry.run())
-    client = LocalClient(registry, field_validation="Strict")
+    told: list[str] = []
+    warnings: list[Problem] = []
+    client = LocalClient(registry, field_validation="Strict", warn=told.append)
     problems: dict[int, list[Problem]] = {id(manifest): [] for manifest in topology.manifests}
     try:
         with contextlib.suppress(FabricError):
@@ -76,16 +83,23 @@ async def _refused(topology: Topology, table: KindTable) -> list[Problem]:
             plugin = plugins.load(topology.network.plugin)
             await plugin.prepare(spec.network.config(), store, client)
         for kind, manifest in in_order(topology.manifests, table):
+            name = f"{kind.kind} {key_in(kind, manifest.object)}"
+            told.clear()
             try:
                 await apply_one(client, kind, manifest)
             except ApiError as error:
-                name = f"{kind.kind} {key_in(kind, manifest.object)}"
                 problems[id(manifest)] += _problems(manifest, name, error)
+            warnings += [Problem(manifest.line_of(_field(it)), f"{name}: {it}") for it in told]
     finally:
         running.cancel()
         await asyncio.wait([running])
         await store.close()
-    return [problem for found in problems.values() for problem in found]
+    return [problem for found in problems.values() for problem in found], warnings
+
+
+def _field(warning: str) -> str:
+    """Return the path that a warning begins with, `spec.bpfEnabled: …`."""
+    return warning.split(": ")[0] if ": " in warning else ""
 
 
 def _problems(manifest: Manifest, name: str, error: ApiError) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ def _sentences(path: Path, keyword: str, rule: Mapping[str, Any], value: Any) ->
         missing = [name for name in rule["required"] if name not in value]
         yield path, f"{where} lacks {', '.join(map(repr, missing))}"
     else:
-        yield path, f"{where} is {show(value)}; allowed: {_allowed(rule)}"
+        yield path, f"{where} is {show(value)}; allowed: {_allowed(rule)}{_quoting(rule, value)}"
 
 
 def _closest(name: str, allowed: Sequence[str]) -> str | None:
@@ -87,6 +87,14 @@ def _allowed(rule: Mapping[str, Any]) -> str:
         "not empty" if rule.get("minLength") else "",
     ]
     return " or ".join(names) + "".join(f", {limit}" for limit in limits if limit)
+
+
+def _quoting(rule: Mapping[str, Any], value: Any) -> str:
+    """Return the remedy for a text that YAML read as something else: `yes`, `1.20`, `~`."""
+    is_plain = value is None or isinstance(value, bool | int | float)
+    if rule.get("type") != "string" or not is_plain:
+        return ""
+    return "; YAML reads no text here: put it into quotes"
 
 
 def _at(value: Any, path: Sequence[str | int]) -> Any:

@@ -19,6 +19,7 @@ from fabric.topology.document import Document, documents
 from fabric.topology.document import Path as ValuePath
 from fabric.topology.manifests import manifests
 from fabric.topology.model import Network, NodeEntry, Taint, Topology, Underlay
+from fabric.topology.node_rules import node_faults
 from fabric.topology.underlay_schema import schema_of
 from fabric.topology.wires import wires
 from fabric.topology.wiring import Unwirable
@@ -98,7 +99,10 @@ def _beyond_schema(
         pods, services = ranges.values()
         if pods.overlaps(services):
             yield ("spec", "podCIDR"), f"spec.podCIDR {pods} overlaps spec.serviceCIDR {services}"
-    names = list(_names(spec["nodes"])) if isinstance(spec["nodes"], list) else []
+    listed = spec["nodes"] if isinstance(spec["nodes"], list) else []
+    for index, node in enumerate(listed):
+        yield from node_faults(("spec", "nodes", index), node)
+    names = list(_names(listed))
     yield from names
     if names:
         return

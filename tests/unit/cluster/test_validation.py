@@ -105,3 +105,16 @@ def test_a_fault_in_another_file_has_its_line_there(tmp_path):
     topology = loads(HEAD.format(plugin="flannel") + "    - pods.yaml\n", tmp_path / "t.yaml")
     with pytest.raises(BadInput, match=r"pods\.yaml:11: Pod default/pod-1: unknown field"):
         validation.check_manifests(topology)
+
+
+def test_what_the_server_warns_of_is_told_at_its_line():
+    felix = """\
+    - apiVersion: projectcalico.org/v3
+      kind: FelixConfiguration
+      metadata: {name: default}
+      spec:
+        bpfEnabled: true
+"""
+    topology = loads(HEAD.format(plugin="calico") + felix, Path("t.yaml"))
+    (warning,) = map(str, validation.check_manifests(topology))
+    assert warning.startswith("t.yaml:12: FelixConfiguration default: spec.bpfEnabled: it changes nothing")
