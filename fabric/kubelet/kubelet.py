@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from fabric.api.hostports import host_ports
 from fabric.api.kinds import NODE, POD
-from fabric.api.objects import Key, Object, uid_of
+from fabric.api.objects import Key, Object, is_deleting, uid_of
 from fabric.control.backoff import Backoff
 from fabric.control.client import Client
 from fabric.control.clock import Clock
@@ -29,7 +30,7 @@ from fabric.kubelet.nodeobject import capacity, new_node
 from fabric.kubelet.noderegistration import NodeRegistration
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import uids_on_disk
-from fabric.kubelet.podspec import is_terminal, status_of
+from fabric.kubelet.podspec import host_network, is_terminal, spec_of, status_of
 from fabric.kubelet.podworkers import BY_UID, PodWorkers
 from fabric.kubelet.sources import SourceCache
 from fabric.kubelet.statuswriter import StatusWriter
@@ -87,7 +88,7 @@ class Kubelet:
         self._pods.add_index(BY_UID, _uids)
         self._nodes = caches.nodes
         self._admission = Admission(capacity(config), self._node)
-        self._network = PodNetwork(config.node_name, kernel, agent)
+        self._network = PodNetwork(config.node_name, kernel, agent, config.root)
         sources, puller = caches.sources, Puller(images)
         syncer = PodSyncer(
             config, pod_cache, self._network, sources, puller, BackOff(), events, clock, capacity(config)
@@ -114,6 +115,8 @@ class Kubelet:
                 await self._pods.synced()
                 await self._nodes.synced()
                 self._admission.admit_all(self._pods.items())
+                self._resume_host_ports()
+                tasks.create_task(self._network.host_ports.run())
                 tasks.create_task(Loop(f"{self._controller.name}: what is left", self._collect).run())
                 await self._collected.wait()
                 tasks.create_task(self._controller.run())
@@ -143,6 +146,16 @@ class Kubelet:
         for uid in (sandboxes | uids_on_disk(self._config)) - pods.keys():
             self._controller.queue.add(uid)
         self._collected.set()
+
+    def _resume_host_ports(self) -> None:
+        """Keep the rules that stand from before this kubelet started, until it is known what is wanted."""
+        sandboxes = {sandbox.id: sandbox.alive for sandbox in self._sandboxes()}
+        if sandboxes or uids_on_disk(self._config):
+            pods = [pod for pod in self._pods.items() if sandboxes.get(uid_of(pod))]
+            mapped = [pod for pod in pods if host_ports(spec_of(pod)) and not host_network(pod)]
+            self._network.host_ports.resume(
+                uid_of(pod) for pod in mapped if not is_terminal(status_of(pod)) and not is_deleting(pod)
+            )
 
     async def _resync(self) -> float:
         """Look at the node's side of the pods' network often, and at everything now and then."""

@@ -7,11 +7,14 @@ it. Drift is looked for here and repaired where pods are worked on, so that a re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from fabric.api.hostports import HostPort
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
+from fabric.kubelet.portmap import HostPorts, localnet
 from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
 from fabric.netstate.port import Kernel, Owner, pod_namespace
@@ -35,11 +38,15 @@ def orphan_ref(uid: str, name: str = "", namespace: str = "") -> PodRef:
 class PodNetwork:
     """Attachments of one node, by pod UID."""
 
-    def __init__(self, node_name: str, kernel: Kernel, agent: NodeAgent) -> None:
+    def __init__(self, node_name: str, kernel: Kernel, agent: NodeAgent, root: Path) -> None:
+        """`root`: the node's private files. `host_ports.run` must be running."""
+        self.host_ports = HostPorts(kernel.host(node_name), root)
         self._node_name = node_name
         self._kernel = kernel
         self._agent = agent
         self._attached: dict[str, Attachment] = {}
+        self._on_node: dict[str, NetState] = {}
+        """What the node's namespace must have for each: the attachment's part, and more for host ports."""
         self._refs: dict[str, PodRef] = {}
         self._drifted: set[str] = set()
 
@@ -52,8 +59,8 @@ class PodNetwork:
         """True once the kernel was result to the attachment, and no drift was seen since."""
         return uid in self._attached and uid not in self._drifted
 
-    async def attach(self, ref: PodRef) -> None:
-        """Bring the pod's network up, or repair it.
+    async def attach(self, ref: PodRef, ports: Sequence[HostPort] = ()) -> None:
+        """Bring the pod's network up, or repair it, and map its host ports.
 
         FabricError when the agent cannot allocate or Linux refuses: ask again later.
         """
@@ -61,7 +68,9 @@ class PodNetwork:
         self._drifted.add(ref.uid)
         self._attached[ref.uid] = attachment
         self._refs[ref.uid] = ref
-        await attach(self._kernel, self._node_name, ref.netns, attachment.node, attachment.pod)
+        self._on_node[ref.uid] = attachment.node | localnet(attachment) if ports else attachment.node
+        await attach(self._kernel, self._node_name, ref.netns, self._on_node[ref.uid], attachment.pod)
+        await self.host_ports.put(ref, ports, attachment.ips)
         self._drifted.discard(ref.uid)
 
     async def detach(self, ref: PodRef) -> None:
@@ -71,7 +80,9 @@ class PodNetwork:
 
     def lose(self, uid: str) -> None:
         """The pod's namespace is gone; what was allocated stays."""
+        self.host_ports.drop(uid)
         self._attached.pop(uid, None)
+        self._on_node.pop(uid, None)
         self._refs.pop(uid, None)
         self._drifted.discard(uid)
 
@@ -100,7 +111,7 @@ class PodNetwork:
 
     async def _drifted_on_node(self, uids: Iterable[str]) -> set[str]:
         """Read the node once for all its pods."""
-        wanted = {uid: self._attached[uid].node for uid in uids if uid in self._attached}
+        wanted = {uid: self._on_node[uid] for uid in uids if uid in self._on_node}
         union: NetState = frozenset().union(*wanted.values())
         if not union:
             return set()

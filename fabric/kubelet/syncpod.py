@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fabric.api.hostports import host_ports
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import Events
@@ -32,7 +33,7 @@ from fabric.kubelet.network import PodNetwork, pod_ref
 from fabric.kubelet.podactions import ContainerStart, PodActions, restart_key
 from fabric.kubelet.podcache import PodCache
 from fabric.kubelet.podfiles import PodFiles, disk_refusals
-from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy
+from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy, spec_of
 from fabric.kubelet.records import (
     LABEL_CONTAINER,
     LABEL_RESTARTS,
@@ -148,7 +149,7 @@ class PodSyncer:
             self._network.lose(uid)
             await self._pod_cache.start_sandbox(self._sandbox_spec(pod))
         if not self.is_up(pod):
-            await self._network.attach(pod_ref(pod))
+            await self._network.attach(pod_ref(pod), host_ports(spec_of(pod)))
         self._write_etc_files(pod)
 
     def _sandbox_spec(self, pod: Object) -> SandboxSpec:

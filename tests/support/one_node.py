@@ -204,7 +204,7 @@ async def after(seconds: float) -> None:
 def _attachment(pod: PodRef, number: int) -> Attachment:
     address = ip_interface(f"10.244.1.{number}/24")
     gateway = ip_address("10.244.1.1")
-    veth = Veth(f"veth{number:08x}", pod.device, pod.netns, mtu=1450, master="cni0")
+    veth = Veth(f"veth{number:08x}", pod.device, pod.netns, mtu=1450, master="cni0", hairpin=True)
     inside = (
         LinkUp("lo"),
         LinkUp(pod.device),
