@@ -38,12 +38,12 @@ def table(
 
 
 def columns_of(kind: Kind) -> tuple[Column, ...]:
-    """A plugin's columns stand between name and age, its wide ones behind."""
+    """The columns of the kind; a plugin's stand between name and age, its wide ones behind."""
     if not isinstance(kind, ServedKind):
         return COLUMNS.get((kind.group, kind.plural), NAME_AND_AGE)
     narrow = (_column(column) for column in kind.columns if not column.is_wide)
     wide = (_column(column) for column in kind.columns if column.is_wide)
-    return (NAME, *narrow, AGE, *wide)
+    return (NAME, *narrow, *((AGE,) if kind.has_age else ()), *wide)
 
 
 def _column(column: PrinterColumn) -> Column:

@@ -120,6 +120,8 @@ class ServedKind(Kind):
     layout: Layout = field(compare=False)
     rules: Rules = field(compare=False, default_factory=NoRules)
     columns: tuple[PrinterColumn, ...] = field(compare=False, default=())
+    has_age: bool = field(compare=False, default=True)
+    """False where the kind's own server prints no age, as an aggregated one of Kubernetes does not."""
     warnings: Callable[[Object], Iterable[str]] = field(compare=False, default=lambda obj: ())
     """What whoever writes this object is told, beside that it was stored: one sentence each."""
     description: str = field(compare=False, default="")

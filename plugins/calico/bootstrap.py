@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from calico.ipam import keys
 from calico.ipam.configuration import Configuration
@@ -37,9 +38,21 @@ async def write(store: Store, clock: Clock, settings: Settings) -> None:
 
 def _resources(settings: Settings) -> Iterable[Resource]:
     yield from settings.pools
-    yield from settings.resources
-    if not any(isinstance(it, FelixConfiguration) and it.name == "default" for it in settings.resources):
-        yield FelixConfiguration.named("default")
+    is_given = False
+    for resource in settings.resources:
+        is_default = isinstance(resource, FelixConfiguration) and resource.name == "default"
+        is_given = is_given or is_default
+        yield _started(resource) if isinstance(resource, FelixConfiguration) and is_default else resource
+    if not is_given:
+        yield _started(FelixConfiguration.named("default"))
+
+
+def _started(felix: FelixConfiguration) -> FelixConfiguration:
+    """The default FelixConfiguration with what calico-node writes into it at its first start."""
+    spec = felix.spec
+    severity = spec.log_severity_screen or "Info"
+    rest = {"reportingInterval": "0s", **spec.rest}
+    return replace(felix, spec=replace(spec, log_severity_screen=severity, rest=rest))
 
 
 def _information(settings: Settings) -> ClusterInformation:

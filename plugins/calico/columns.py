@@ -1,6 +1,6 @@
 """The columns of calicoctl's tables: each kind's headings, and the cells below them.
 
-`calicoctl get` prints them as they are; kubectl gets them from the API server, with the object's age.
+`calicoctl get` prints them; kubectl shows name and time of creation alone, as with Calico's API server.
 """
 
 from __future__ import annotations
@@ -30,16 +30,12 @@ class Columns:
         return self.wide if wide else self.narrow
 
 
-def printer_columns(kind: str) -> tuple[PrinterColumn, ...]:
-    """The same columns for kubectl, which prints name and age itself."""
-    columns = COLUMNS[kind]
-    wide = (heading for heading in columns.wide if heading not in columns.narrow)
-    shown = [(heading, False) for heading in columns.narrow] + [(heading, True) for heading in wide]
-    return tuple(
-        PrinterColumn(heading, columns.cells[heading], is_wide)
-        for heading, is_wide in shown
-        if heading != "NAME"
-    )
+def _created_at(obj: Object) -> str:
+    return str(obj["metadata"].get("creationTimestamp") or "0001-01-01T00:00:00Z")
+
+
+PRINTER_COLUMNS = (PrinterColumn("Created At", _created_at, type="date"),)
+"""What kubectl shows of every kind beside its name, as of Calico's own API server."""
 
 
 def _at(*path: str, default: str = "") -> Cell:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from calico import admission
-from calico.columns import printer_columns
+from calico.columns import PRINTER_COLUMNS
 from calico.ipam import affinities, keys
 from calico.ipam.configuration import Configuration
 from calico.ipam.snapshot import affinity_name, block_affinity
@@ -143,7 +143,8 @@ def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) ->
         verbs=READ_ONLY if noun in READ_ONLY_NOUNS else kind.verbs,
         layout=_layout(noun, kind),
         rules=CalicoRules(noun, pod_cidrs),
-        columns=printer_columns(kind.kind),
+        columns=PRINTER_COLUMNS,
+        has_age=False,
         warnings=lambda obj: without_effect.warnings(noun.from_object(obj)),
         description=_DESCRIPTIONS[kind.kind],
         properties=properties,

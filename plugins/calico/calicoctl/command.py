@@ -23,7 +23,7 @@ from calico.calicoctl import (
 from calico.calicoctl.arguments import UNIVERSAL, Arguments, BadUsage, Option, Usage, parse
 from calico.calicoctl.ipam_report import cluster_information
 from calico.calicoctl.session import Session, Subcommand
-from calico.version import VERSION
+from calico.version import VERSION, git_commit
 from fabric.errors import BadInput, FabricError
 from fabric.plugin.commands import CommandContext
 
@@ -121,6 +121,7 @@ def _names(group: str) -> Sequence[Usage]:
 
 async def _version(session: Session, arguments: Arguments) -> None:
     session.say(f"Client Version:    {VERSION}")
+    session.say(f"Git commit:        {git_commit()}")
     if arguments.flag("client"):
         return
     information = await cluster_information((await session.cluster()).store)
@@ -133,7 +134,7 @@ _VERSION = Subcommand(
         "version",
         "[--client]",
         "Show the version of this tool and of the cluster.",
-        "Both are fabric's: there is no other Calico here.",
+        "Both are fabric's, and so is the Git commit: there is no other Calico here.",
         (Option("client", "This tool's only; needs no cluster."),),
     ),
     _version,

@@ -28,6 +28,11 @@ from calico.resources.readers import (
 from calico.resources.refusals import Refusal
 from fabric.netstate.objects import IPAddress
 
+_FILLED_IN = {
+    "bpfConnectTimeLoadBalancing": "TCP",
+    "bpfHostNetworkedNATWithoutCTLB": "Enabled",
+    "floatingIPs": "Disabled",
+}
 SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
 
 
@@ -77,6 +82,10 @@ class FelixConfigurationSpec:
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
     rest: Mapping[str, Any] = rest(crds.fields_of("FelixConfiguration"))
+
+    def __post_init__(self) -> None:
+        """Fill in what Calico's library fills in at each write."""
+        object.__setattr__(self, "rest", {**_FILLED_IN, **self.rest})
 
 
 def port_range(given: str | int | None) -> str:

@@ -13,7 +13,7 @@ from calico.ipam.allocator import Ipam
 from calico.resources import datastore
 from calico.resources.endpoints import ClusterInformation
 from calico.resources.nodes import Node
-from calico.version import VERSION
+from calico.version import VERSION, git_commit
 from fabric.api.kinds import NODE
 from fabric.bird.protocols import BgpSession, Protocol
 
@@ -97,9 +97,30 @@ async def test_commands_for_datastores_that_fabric_does_not_have_are_unknown(ctl
 
 
 async def test_versions(ctl):
-    assert await ctl.does("version", "--client") == f"Client Version:    {VERSION}\n"
+    assert await ctl.does("version", "--client") == (
+        f"Client Version:    {VERSION}\nGit commit:        {git_commit()}\n"
+    )
     assert not ctl.asked_for_a_cluster
-    assert (await ctl.does("version")).splitlines()[1:] == [
+    assert (await ctl.does("version")).splitlines()[2:] == [
         "Cluster Version:   v3",
         "Cluster Type:      k8s,bgp",
     ]
+
+
+def test_the_commit_is_the_checkouts_also_in_a_worktree_and_unknown_elsewhere(tmp_path):
+    git, file = tmp_path / "main/.git", tmp_path / "main/plugins/calico/version.py"
+    (git / "worktrees/tree").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text("# pack-refs\n0123456789abcdef refs/heads/main\n")
+    assert git_commit(file) == "012345678"
+    (git / "refs/heads").mkdir(parents=True)
+    (git / "refs/heads/main").write_text("aaaaaaaaaaaaaaaa\n")
+    assert git_commit(file) == "aaaaaaaaa", "newer than the packed one"
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/.git").write_text(f"gitdir: {git}/worktrees/tree\n")
+    (git / "worktrees/tree/HEAD").write_text("bbbbbbbbbbbbbbbb\n")
+    (git / "worktrees/tree/commondir").write_text("../..\n")
+    assert git_commit(tmp_path / "tree/version.py") == "bbbbbbbbb"
+    (git / "HEAD").unlink()
+    assert git_commit(file) == "unknown"
+    assert git_commit(tmp_path / "elsewhere/version.py") == "unknown"

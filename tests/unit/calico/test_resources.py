@@ -186,7 +186,15 @@ def test_each_kind_refuses_what_calico_refuses(kind, name, spec, path):
             asNumber=64513,
             serviceClusterIPs=[{"cidr": "10.96.0.0/12"}],
         ),
-        obj("FelixConfiguration", bpfEnabled=False, vxlanVNI=4097, removeExternalRoutes=False),
+        obj(
+            "FelixConfiguration",
+            bpfEnabled=False,
+            vxlanVNI=4097,
+            removeExternalRoutes=False,
+            bpfConnectTimeLoadBalancing="Disabled",
+            bpfHostNetworkedNATWithoutCTLB="Disabled",
+            floatingIPs="Enabled",
+        ),
         obj("IPAMConfiguration", strictAffinity=True, autoAllocateBlocks=False, maxBlocksPerHost=4),
         obj("IPReservation", "some", reservedCIDRs=["10.244.0.0/30"]),
         obj(
