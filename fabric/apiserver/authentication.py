@@ -1,4 +1,4 @@
-"""Who asks: the holder of a client certificate of the cluster's CA, or of a bearer token.
+"""Authentication: users hold a client certificate of the cluster's CA, or a bearer token.
 
 The unix socket is trusted: whoever may open it is root's peer. Over TLS the certificate's CN is the
 user and its O's are the groups. Nobody else gets further than the health and version paths.
@@ -19,7 +19,7 @@ OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/version", "/version/"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks."""
+    """The user that a request comes from, and the user's groups."""
 
     name: str
     groups: tuple[str, ...] = ()

@@ -87,7 +87,7 @@ def _node_info(field: str) -> Callable[[Object, datetime], Any]:
 
 
 def _event_times(event: Object, now: datetime) -> tuple[str, str]:
-    """When an event was seen first and last."""
+    """The ages of an event's first and last occurrence."""
     first = age(event.get("firstTimestamp") or event.get("eventTime"), now)
     series = event.get("series") or {}
     last = series.get("lastObservedTime") or event.get("lastTimestamp")

@@ -1,4 +1,4 @@
-"""From a client's JSON to an object the server keeps: known fields only, no nulls, the right types.
+"""Decoding makes a client's JSON an object that can be stored: known fields only, no nulls, the right types.
 
 Nothing is copied that need not change: what comes out shares every clean subtree with what went in.
 """
@@ -179,7 +179,7 @@ _DROPPED = frozenset({"description", "format", "default", "enum", "properties"})
 
 
 def _rewritten(node: Any) -> Any:
-    """One definition as the server means it: either type of an IntOrString, its limits, no documentation."""
+    """The definition for validation: both types of an IntOrString, bounds of numbers, no documentation."""
     if isinstance(node, list):
         return [_rewritten(child) for child in node]
     if not isinstance(node, dict):
@@ -198,7 +198,7 @@ def _rewritten(node: Any) -> Any:
 
 
 def _types(declared: str | list[str]) -> list[str]:
-    """Without null: a null field is dropped before, and a null item has no type."""
+    """The declared types but null: null fields are dropped before, and null items are refused."""
     return [name for name in ([declared] if isinstance(declared, str) else declared) if name != "null"]
 
 

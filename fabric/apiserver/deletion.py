@@ -72,7 +72,7 @@ def _finalizers(obj: Object, propagation: str) -> list[str]:
 
 
 def grace_seconds(kind: Kind, obj: Object, asked: int | None) -> int:
-    """How long the object may stay: pods on a node have time to stop, all else has none."""
+    """The grace period: a pod on a node has time to stop, any other object is removed at once."""
     if not kind.names_same_as(POD):
         return 0
     spec, status = obj.get("spec") or {}, obj.get("status") or {}

@@ -1,4 +1,4 @@
-"""Which groups, versions and resources there are: the documents that every client reads first.
+"""Discovery: the documents that list all groups, versions and resources, which clients read first.
 
 Two forms of the same table: the legacy one (a list of groups, then one document for each
 group-version) and the aggregated one (all of it in one answer), chosen by `Accept`.

@@ -1,4 +1,4 @@
-"""How long ago, in kubectl's words: two units at most, the smaller one only while it matters."""
+"""Ages as kubectl prints them: two units at most, the smaller one only while it matters."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def serve_watch(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How one watcher wants to see events."""
+    """A watch's encoding of events: media type, and Table or metadata instead of the object."""
 
     target: Target
     media: MediaType

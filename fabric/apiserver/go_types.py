@@ -25,7 +25,7 @@ _SCALARS = frozenset(("string", "bool", "int32", "int64", "int", "float64", "[]b
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a struct."""
+    """A field of a Go struct."""
 
     name: str
     """As in JSON; an inlined struct's fields stand among those of its parent, and this is its type."""

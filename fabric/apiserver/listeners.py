@@ -1,4 +1,4 @@
-"""One listening socket and the HTTP connections that came in by it."""
+"""Listeners: a listening socket, unix or TLS, and the HTTP connections that it accepted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fabric.errors import ServerUnavailable
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """What a client sends that is no HTTP is answered with 400, and is no fault to be logged."""
+    """False for the records of malformed HTTP: it is answered with 400, and is the client's fault."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 

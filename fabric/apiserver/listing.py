@@ -17,12 +17,12 @@ import orjson
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, labels_of
 from fabric.api.selectors import FieldSelector, LabelSelector
-from fabric.apiserver.cache import WatchCache
-from fabric.apiserver.collections import Item
-from fabric.apiserver.layouts import layout_of
+from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.options import ListOptions, ListPage
 from fabric.apiserver.refusals import continue_expired, shown
+from fabric.apiserver.storage_keys import layout_of
 from fabric.apiserver.strategies import strategy_of
+from fabric.apiserver.watch_cache import Item
 from fabric.errors import BadRequest, Compacted, Gone
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
@@ -34,7 +34,7 @@ REVISION_MAX = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Where the last page ended."""
+    """The continue token: the revision of a list and the last key of a page."""
 
     revision: int
     last_key: str
@@ -77,20 +77,20 @@ def selects(labels: LabelSelector, fields: FieldSelector, obj: Object) -> bool:
 
 
 async def read_page(
-    store: Store, cache: WatchCache, kind: Kind, namespace: str, options: ListOptions
+    store: Store, cacher: Cacher, kind: Kind, namespace: str, options: ListOptions
 ) -> ListPage:
-    """One page of the objects that the options select, in key order."""
+    """The next page of the objects that the options select, in key order."""
     check_fields(kind, options.field_selector)
     token = Token.parse(options.continue_) if options.continue_ else None
     _check_freshness(options)
     asked = parse_version(options.resource_version)
-    await cache.fresh(asked)
-    exact = asked if options.resource_version_match == "Exact" else cache.revision
+    await cacher.fresh(asked)
+    exact = asked if options.resource_version_match == "Exact" else cacher.revision
     revision = token.revision if token else exact
     start_after = token.last_key if token else ""
     found: Iterable[Item]
-    if cache.of(kind).revision <= revision <= cache.revision:
-        found = _from_memory(cache, kind, namespace, start_after, options)
+    if cacher.of(kind).revision <= revision <= cacher.revision:
+        found = _from_memory(cacher, kind, namespace, start_after, options)
     else:
         found = await _from_history(store, kind, namespace, Token(revision, start_after), options)
     return _page(found, revision, options)
@@ -110,11 +110,11 @@ def _page(found: Iterable[Item], revision: int, options: ListOptions) -> ListPag
 
 
 def _from_memory(
-    cache: WatchCache, kind: Kind, namespace: str, start_after: str, options: ListOptions
+    cacher: Cacher, kind: Kind, namespace: str, start_after: str, options: ListOptions
 ) -> Iterator[Item]:
     labels, fields = options.label_selector, options.field_selector
     prefix = f"{namespace}/" if kind.namespaced and namespace else ""
-    for item in cache.of(kind).items(prefix, start_after):
+    for item in cacher.of(kind).items(prefix, start_after):
         if selects(labels, fields, item.obj):
             yield item
 

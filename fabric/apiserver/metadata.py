@@ -1,4 +1,4 @@
-"""What the server itself writes into an object's metadata, and which names it takes."""
+"""Object metadata: the fields that the server sets, and the validation of names, labels and the rest."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ANNOTATIONS_BYTES_MAX = 256 * 1024
 _NOT_KEPT = ("selfLink", "managedFields")
 
 
-def born(obj: Object, namespace: str, name: str, now: datetime, *, generation: bool) -> Object:
-    """The object as it comes into being: with uid, creation time, and a made name where one is asked for."""
+def before_create(obj: Object, namespace: str, name: str, now: datetime, *, generation: bool) -> Object:
+    """The object with uid, creation time, and a name generated from generateName where it has none."""
     meta = {**obj.get("metadata", {})}
     for of_the_server in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", *_NOT_KEPT):
         meta.pop(of_the_server, None)
@@ -61,7 +61,7 @@ _OF_THE_SERVER = (
 )
 
 
-def carried_over(new: Object, old: Object) -> Object:
+def before_update(new: Object, old: Object) -> Object:
     """The new object with the metadata that no client may change taken from the old one."""
     before, meta = old["metadata"], {**new.get("metadata", {})}
     for field in _OF_THE_SERVER:

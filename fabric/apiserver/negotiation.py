@@ -1,4 +1,4 @@
-"""Which representation a client gets, and how the body it sent is read.
+"""Content negotiation: the media type of an answer, and the decoding of a body by its own.
 
 `Accept` lists media types, best first; parameters `as`, `g` and `v` ask for a transformed object
 (`as=Table;g=meta.k8s.io;v=v1`). The server offers JSON of all forms, YAML of plain objects, and protobuf of
@@ -31,7 +31,7 @@ _WILDCARDS = ("*/*", "application/*")
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """One entry of `Accept`: its type, and what the object is to be shown as."""
+    """An entry of `Accept`: a media type, and the kind that the object is to be transformed to."""
 
     name: str
     as_: str = ""
@@ -43,7 +43,7 @@ class MediaType:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def header(self) -> str:
-        """As it stands in `Content-Type`."""
+        """The value of `Content-Type`."""
         shape = (("g", self.group), ("v", self.version), ("as", self.as_))
         return ";".join([self.name, *(f"{key}={value}" for key, value in shape if value)])
 
@@ -65,7 +65,7 @@ STATUS_OFFERS = (PLAIN, MediaType(YAML), MediaType(PROTOBUF))
 
 
 def offers_of(kind: Kind, *, watch: bool = False) -> Sequence[MediaType]:
-    """What an object, a list or a watch of the kind may be answered in; the first is the default."""
+    """The media types of an object, a list or a watch of the kind; the first is the default."""
     offers = WATCH_OFFERS if watch else OBJECT_OFFERS
     return (*offers, *PROTOBUF_OFFERS) if protobuf_codec.is_known(kind) else offers
 

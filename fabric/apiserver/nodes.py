@@ -32,7 +32,7 @@ def defaulted(obj: Object) -> Object:
 
 
 def status_defaulted(obj: Object) -> Object:
-    """What can be allocated is the capacity, unless the node says less."""
+    """Fill `allocatable` from the capacity where the node gives none."""
     status = obj.get("status") or {}
     amounts = {
         field: amounts_as_text(status[field]) for field in ("capacity", "allocatable") if field in status

@@ -27,7 +27,7 @@ _SECURITY = {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "h
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One answer."""
+    """An OpenAPI document as it is sent."""
 
     body: bytes
     content_type: str

@@ -50,30 +50,30 @@ _PATCH_TYPES = (
 
 
 def v2_paths(kinds: Iterable[Kind]) -> dict[str, Object]:
-    """As Swagger 2.0 has them: bodies are parameters, and types stand beside names."""
+    """The paths of Swagger 2.0, where bodies are parameters and types stand beside names."""
     return {
         path: {"parameters": [_v2_path_parameter(name) for name in names]}
         | {_METHODS[verb]: _v2_operation(kind, verb, below) for verb in verbs}
         for kind in kinds
-        for path, names, verbs, below in _places(kind)
+        for path, names, verbs, below in _path_templates(kind)
     }
 
 
 def v3_paths(kinds: Iterable[Kind]) -> dict[str, Object]:
-    """As OpenAPI 3.0 has them: bodies apart, and types in schemas."""
+    """The paths of OpenAPI 3.0, where bodies stand apart and types in schemas."""
     return {
         path: {"parameters": [_v3_path_parameter(name) for name in names]}
         | {_METHODS[verb]: _v3_operation(kind, verb, below) for verb in verbs}
         for kind in kinds
-        for path, names, verbs, below in _places(kind)
+        for path, names, verbs, below in _path_templates(kind)
     }
 
 
-Place = tuple[str, tuple[str, ...], list[str], str]
+PathTemplate = tuple[str, tuple[str, ...], list[str], str]
 """A path, the names in braces, the verbs there, and the subresource or nothing."""
 
 
-def _places(kind: Kind) -> Iterator[Place]:
+def _path_templates(kind: Kind) -> Iterator[PathTemplate]:
     scope = ("namespace",) if kind.namespaced else ()
     namespace = "{namespace}" if kind.namespaced else None
     if kind.namespaced and "list" in kind.verbs:

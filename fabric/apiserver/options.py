@@ -1,4 +1,4 @@
-"""What a client may say with a verb."""
+"""The options of the API's verbs: ListOptions, write options and DeleteOptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fabric.api.selectors import EVERYTHING, EVERYTHING_F, FieldSelector, LabelS
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """Which objects, how many at a time, and how fresh."""
+    """The options of a list: selectors, paging, and the resource version it must not be older than."""
 
     label_selector: LabelSelector = EVERYTHING
     field_selector: FieldSelector = EVERYTHING_F

@@ -1,4 +1,4 @@
-"""From what a client sends to what the store gets: pure steps, the same for every kind.
+"""Preparation makes a client's object the one to be stored, by pure steps that are the same for every kind.
 
 Decode (prune, check types), take over what the client may not change, fill defaults, check the rules.
 Each step shares what it does not change, so a status write never walks the spec.
@@ -13,7 +13,7 @@ from fabric.api.kinds import NAMESPACE, Kind
 from fabric.api.objects import Object
 from fabric.apiserver import decoding, go_types, unmarshalling, zero_values
 from fabric.apiserver.decoding import TypeFault
-from fabric.apiserver.metadata import born, carried_over, metadata_faults
+from fabric.apiserver.metadata import before_create, before_update, metadata_faults
 from fabric.apiserver.options import WriteOptions
 from fabric.apiserver.refusals import Cause, invalid, modified
 from fabric.apiserver.strategies import strategy_of
@@ -60,7 +60,7 @@ def _refuse_types(kind: Kind, obj: Object, faults: Sequence[TypeFault]) -> None:
 
 
 def _is_zero_value(cause: Cause) -> bool:
-    """In a status, the zero value stands for what is missing."""
+    """True for a missing field of a status: it gets its zero value."""
     return cause.reason == "FieldValueRequired" and cause.field.startswith("status.")
 
 
@@ -93,12 +93,12 @@ def _raise(kind: Kind, name: str, causes: Iterable[Cause]) -> None:
 def new_object(kind: Kind, namespace: str, obj: Object, name: str, now: datetime) -> Object:
     """A decoded object as it is created: identity, defaults, no status of the client's making."""
     strategy = strategy_of(kind)
-    obj = born(obj, namespace, name, now, generation=strategy.counts_generations and "spec" in obj)
-    if "status" in kind.subresources and not strategy.born_with_status:
+    obj = before_create(obj, namespace, name, now, generation=strategy.tracks_generation and "spec" in obj)
+    if "status" in kind.subresources and not strategy.keeps_status_on_create:
         obj = {field: value for field, value in obj.items() if field != "status"}
-        if strategy.status_at_birth:
-            obj["status"] = strategy.status_at_birth
-    obj = strategy.default_status(strategy.default(strategy.prepare(obj)))
+        if strategy.initial_status:
+            obj["status"] = strategy.initial_status
+    obj = strategy.default_status(strategy.default(strategy.prepare_for_create(obj)))
     check(kind, obj)
     return obj
 
@@ -110,17 +110,17 @@ def check(kind: Kind, obj: Object) -> None:
     faults = [
         *metadata_faults(kind, obj, label_name=strategy.label_name, path_name=path),
         *strategy.check(obj),
-        *(strategy.check_status(obj) if strategy.born_with_status else ()),
+        *(strategy.check_status(obj) if strategy.keeps_status_on_create else ()),
     ]
     _raise(kind, obj["metadata"].get("name", ""), faults)
 
 
 def changed_object(kind: Kind, old: Object, new: Object, subresource: str, options: WriteOptions) -> Object:
-    """What an update of `old` to `new` leads to; `old` itself when it changes nothing."""
+    """The object to be stored for an update of `old` to `new`; `old` itself when nothing changes."""
     new = decoded(kind, new, options, old)
     check_same(kind, old, new)
     strategy = strategy_of(kind)
-    new = _scoped(kind, old, carried_over(new, old), subresource)
+    new = _scoped(kind, old, before_update(new, old), subresource)
     new = _shared(new, old)
     _keep_finalizers(kind, old, new)
     if new.get("status") is not old.get("status"):

@@ -61,7 +61,7 @@ def encode(obj: Object) -> bytes:
 
 
 def watch_frame(type_: str, obj: Object) -> bytes:
-    """One event of a watch: a length of four bytes, and a WatchEvent with the object's envelope in it."""
+    """An event of a watch: a length of four bytes, and a WatchEvent with the object's envelope in it."""
     event = text(1, type_) + message(2, message(1, encode(obj)))
     return len(event).to_bytes(4, "big") + event
 

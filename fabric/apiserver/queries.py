@@ -52,7 +52,7 @@ def field_selector(query: Query) -> FieldSelector:
 
 
 def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
-    """What a create, update or patch asks for; `warn` is told what the answer should carry."""
+    """The options of a create, update or patch; `warn` is told each warning for the answer."""
     if not query:
         return WriteOptions(warn=warn)
     return WriteOptions(
@@ -64,7 +64,7 @@ def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
 
 
 def delete_options(query: Query, body: Mapping[str, Any]) -> DeleteOptions:
-    """What a delete asks for; the body wins over the query."""
+    """The DeleteOptions of body and query; the body wins."""
     preconditions = body.get("preconditions") or {}
     if not isinstance(preconditions, dict):
         raise BadRequest("preconditions: must be an object")

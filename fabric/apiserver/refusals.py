@@ -1,4 +1,4 @@
-"""What the API server says when it refuses, in Kubernetes' words and with its Status details.
+"""Refusals of the API server, in Kubernetes' words and with its Status details.
 
 Each function returns the error, ready to raise. `Cause` is one field's fault within an `Invalid`.
 """
@@ -18,7 +18,7 @@ Details = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One field's fault; the message is `field: message` to the reader."""
+    """A StatusCause: the fault of a field, shown as `field: message`."""
 
     reason: str
     field: str

@@ -15,15 +15,15 @@ from fabric.api.kinds import NAMESPACE, POD, Kind, KindTable
 from fabric.api.objects import Object, resource_version_of
 from fabric.api.selectors import EVERYTHING, EVERYTHING_F, FieldSelector, LabelSelector
 from fabric.apiserver import bindings, deletion, listing, patches, preparation, watching
-from fabric.apiserver.cache import WatchCache
-from fabric.apiserver.collections import Item
-from fabric.apiserver.layouts import object_key
+from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.namespaces import INITIAL, is_terminating
 from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, WriteOptions
 from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
+from fabric.apiserver.storage_keys import object_key
 from fabric.apiserver.strategies import rules_of, warn
 from fabric.apiserver.unmarshalling import Undecodable, refused_patch
+from fabric.apiserver.watch_cache import Item
 from fabric.apiserver.writer import Writer
 from fabric.control.client import WatchEvent
 from fabric.control.clock import Clock
@@ -43,8 +43,8 @@ class Registry:
         self.kinds = kinds
         self._store = store
         self._clock = clock
-        self._cache = WatchCache(store, kinds)
-        self._writer = Writer(store, self._cache, EventLeases(store, clock))
+        self._cacher = Cacher(store, kinds)
+        self._writer = Writer(store, self._cacher, EventLeases(store, clock))
 
     async def start(self) -> None:
         """Fill the cache and see to the namespaces that every cluster has."""
@@ -52,12 +52,12 @@ class Registry:
             obj: Object = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}}
             obj = preparation.new_object(NAMESPACE, "", obj, name, self._clock.now())
             await self._writer.seed(NAMESPACE, name, obj)
-        await self._cache.start()
+        await self._cacher.start()
 
     async def run(self) -> None:
         """Keep the cache at the store, and the store's history short, for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._cache.run(), name="watch cache")
+            tasks.create_task(self._cacher.run(), name="watch cache")
             tasks.create_task(compact_regularly(self._store), name="compaction")
 
     async def get(
@@ -65,12 +65,12 @@ class Registry:
     ) -> Object:
         """The object as it is now, or at that version or later; NotFound, Timeout for one of the future."""
         _check_subresource(kind, subresource, ("status",))
-        await self._cache.fresh(listing.parse_version(resource_version))
+        await self._cacher.fresh(listing.parse_version(resource_version))
         return self._item(kind, namespace, name).obj
 
     async def list(self, kind: Kind, namespace: str, options: ListOptions) -> ListPage:
         """The objects selected, in key order, at one revision; Gone for a forgotten revision."""
-        return await listing.read_page(self._store, self._cache, kind, namespace, options)
+        return await listing.read_page(self._store, self._cacher, kind, namespace, options)
 
     async def create(
         self,
@@ -104,7 +104,7 @@ class Registry:
     ) -> Object | None:
         key = object_key(kind, namespace, obj["metadata"]["name"])
         async with self._writer.lock(kind, key):
-            if self._cache.of(kind).get(key) is not None:
+            if self._cacher.of(kind).get(key) is not None:
                 return None
             obj = await rules_of(kind).admit(self._store, obj, None)
             warn(kind, obj, options.warn)
@@ -210,7 +210,7 @@ class Registry:
 
     async def _remove(self, kind: Kind, item: Item, *, last: Object) -> Object | None:
         """Let go of what hangs on the object, then remove it; None when another write came first."""
-        left = await rules_of(kind).let_go(self._store, item.obj)
+        left = await rules_of(kind).before_delete(self._store, item.obj)
         return await self._writer.remove(kind, item, last=last, revision=int(resource_version_of(left)))
 
     async def delete_collection(
@@ -246,8 +246,8 @@ class Registry:
         after = listing.parse_version(resource_version)
         scope = namespace if kind.namespaced else ""
         return watching.follow(
-            self._cache,
-            watching.View(kind, scope, label_selector, field_selector),
+            self._cacher,
+            watching.WatchFilter(kind, scope, label_selector, field_selector),
             after,
             bookmarks=bookmarks,
             initial=send_initial_events or after == 0,
@@ -255,7 +255,7 @@ class Registry:
         )
 
     def _item(self, kind: Kind, namespace: str, name: str) -> Item:
-        item = self._cache.of(kind).get(object_key(kind, namespace, name))
+        item = self._cacher.of(kind).get(object_key(kind, namespace, name))
         if item is None:
             raise not_found(kind, name)
         return item
@@ -264,7 +264,7 @@ class Registry:
         """A namespaced object needs a namespace that is there to stay."""
         if not kind.namespaced:
             return
-        item = self._cache.of(NAMESPACE).get(namespace)
+        item = self._cacher.of(NAMESPACE).get(namespace)
         if item is None:
             raise not_found(NAMESPACE, namespace)
         if is_terminating(item.obj):

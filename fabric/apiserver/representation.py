@@ -13,7 +13,7 @@ from fabric.apiserver.tables import metadata_only
 
 
 def of_object(kind: Kind, obj: Object, media: MediaType, include: str, now: datetime) -> Object:
-    """One object as `media` asks; a Status is always shown as itself."""
+    """The object in the form that `media` asks for; a Status is always shown as itself."""
     if not media.as_ or obj.get("kind") == "Status":
         return obj
     if media.as_ == "Table":
@@ -23,7 +23,7 @@ def of_object(kind: Kind, obj: Object, media: MediaType, include: str, now: date
 
 
 def of_page(kind: Kind, page: ListPage, media: MediaType, include: str, now: datetime) -> Object:
-    """A page of objects as `media` asks."""
+    """The page of objects in the form that `media` asks for."""
     meta = list_meta(page)
     if media.as_ == "Table":
         return tables.table(kind, page.items, meta, media.group_version, include, now)

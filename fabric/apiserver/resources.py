@@ -1,4 +1,4 @@
-"""One handler for every kind: a path, a method and a body become a call to the registry.
+"""The resource handler serves all kinds: a path, a method and a body become a call to the registry.
 
 Reads are answered as the client negotiated; writes run to their end even when the client hangs up, so
 that a write is never half done in this process.
@@ -169,7 +169,7 @@ class Resources:
 
 
 async def _outcome(what: str, write: Coroutine[Any, Any, Any]) -> Any:
-    """What a write returns or raises: perhaps nobody waits for it any more."""
+    """The result of a write, or its error as a value, as perhaps nobody waits for it any more."""
     try:
         return await write
     except FabricError as error:

@@ -1,4 +1,4 @@
-"""What does not stay: Events live one hour, and the store's history five minutes.
+"""Retention: Events live one hour, and the store's history five minutes.
 
 Events share store leases by buckets of five minutes, so that a thousand Events cost one lease.
 """

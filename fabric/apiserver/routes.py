@@ -18,7 +18,7 @@ from fabric.errors import NotFound
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path names; empty names mean all."""
+    """The target of a request: a kind, and the names in the path; an empty name means all."""
 
     kind: Kind
     namespace: str = ""

@@ -90,7 +90,7 @@ def _definition_of_plugin(kind: ServedKind) -> Definition:
 
 
 def references(kind: Kind) -> Mapping[str, Definition]:
-    """What the kind's definition refers to, directly or not, by name."""
+    """The definitions that the kind's definition refers to, directly or not, by name."""
     name = definition_name(kind)
     return referred(name or OBJECT_META)
 
@@ -128,7 +128,7 @@ _ZEROS: Mapping[str, Callable[[], Any]] = {
 
 
 class Shape:
-    """One place in an object: what may stand below it, and how patches merge into it.
+    """The shape of a value in an object: its fields, items or values, and how patches merge into it.
 
     At most one of `fields`, `items` and `values` is set; none of them means a leaf or free-form JSON.
     """
@@ -152,13 +152,13 @@ class Shape:
 
     @cached_property
     def items(self) -> Shape | None:
-        """What each item of a list looks like."""
+        """The shape of a list's items."""
         place = self._definition.get("items")
         return None if place is None else _shape_at(place)
 
     @cached_property
     def values(self) -> Shape | None:
-        """What each value of a map looks like."""
+        """The shape of a map's values."""
         place = self._definition.get("additionalProperties")
         return _shape_at(place) if isinstance(place, dict) else None
 
@@ -198,7 +198,7 @@ def shape(kind: Kind) -> Shape | None:
 
 
 def identity(kind: Kind) -> int:
-    """What tells the schemas of kinds of one name apart: kinds of plugins are equal by their names."""
+    """The identity of the kind's schema, as two kinds of plugins are equal when their names are."""
     return id(kind.properties) if isinstance(kind, ServedKind) else 0
 
 

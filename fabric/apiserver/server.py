@@ -33,7 +33,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Where to listen, and whom to trust."""
+    """The configuration of an API server: its listeners, its PKI and its tokens."""
 
     socket_path: Path | None = None
     """A unix socket for processes of the cluster; made anew, 0600."""
@@ -44,7 +44,7 @@ class ServerConfig:
     tokens: Mapping[str, str] = field(default_factory=dict)
     """Bearer tokens and the users that they stand for."""
     clock: Clock = field(default_factory=LoopClock)
-    """What ages are counted from."""
+    """The clock that ages are computed by."""
 
 
 class ApiServer:

@@ -1,4 +1,4 @@
-"""What differs from kind to kind when an object is written: one row a kind, functions in the columns.
+"""The strategies of kinds: a table with a row for each kind, of the functions that default and check it.
 
 A kind without a row gets the plain strategy: schema, metadata, and no rules of its own.
 """
@@ -30,9 +30,9 @@ def _no_update_faults(new: Object, old: Object) -> Iterable[Cause]:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How a kind is defaulted and checked. Functions return new objects and never write into one."""
+    """The strategy of a kind's writes. Its functions return new objects and never write into one."""
 
-    prepare: Callable[[Object], Object] = _as_it_is
+    prepare_for_create: Callable[[Object], Object] = _as_it_is
     """Runs at creation, before the defaults."""
     default: Callable[[Object], Object] = _as_it_is
     """Fills everything but the status; runs when anything but the status changes."""
@@ -43,10 +43,10 @@ class Strategy:
     """Gets the new and the old object."""
     check_status: Callable[[Object], Iterable[Cause]] = _no_faults
     """Runs when the status changes."""
-    status_at_birth: Object | None = None
-    born_with_status: bool = False
+    initial_status: Object | None = None
+    keeps_status_on_create: bool = False
     """Whether the creator's status is kept, though the kind has a status subresource."""
-    counts_generations: bool = True
+    tracks_generation: bool = True
     label_name: bool = False
     """Names must be DNS labels, not subdomains."""
     fields: frozenset[str] = frozenset()
@@ -62,8 +62,8 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         check=pods.faults,
         check_update=pod_updates.faults,
         check_status=pod_updates.status_faults,
-        status_at_birth={"phase": "Pending"},
-        prepare=pod_defaults.admitted,
+        initial_status={"phase": "Pending"},
+        prepare_for_create=pod_defaults.admitted,
         fields=pod_updates.SELECTABLE,
     ),
     (NODE.group, NODE.plural): Strategy(
@@ -72,16 +72,16 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         check=nodes.faults,
         check_update=nodes.update_faults,
         check_status=nodes.status_faults,
-        born_with_status=True,
-        counts_generations=False,
+        keeps_status_on_create=True,
+        tracks_generation=False,
         fields=frozenset({"spec.unschedulable"}),
     ),
     (NAMESPACE.group, NAMESPACE.plural): Strategy(
         default=namespaces.defaulted,
-        prepare=namespaces.prepared,
+        prepare_for_create=namespaces.prepared,
         check=namespaces.faults,
-        status_at_birth={"phase": "Active"},
-        counts_generations=False,
+        initial_status={"phase": "Active"},
+        tracks_generation=False,
         label_name=True,
         fields=frozenset({"status.phase"}),
     ),
@@ -95,14 +95,14 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         check=configs.config_map_faults, check_update=configs.config_map_update_faults
     ),
     (SERVICE_ACCOUNT.group, SERVICE_ACCOUNT.plural): Strategy(),
-    (LEASE.group, LEASE.plural): Strategy(check=configs.lease_faults, counts_generations=False),
+    (LEASE.group, LEASE.plural): Strategy(check=configs.lease_faults, tracks_generation=False),
     (EVENT.group, EVENT.plural): Strategy(
         default=configs.event_defaulted, check=configs.event_faults, fields=configs.EVENT_FIELDS
     ),
 }
 
 
-_SERVED = Strategy(counts_generations=False)
+_SERVED = Strategy(tracks_generation=False)
 """A plugin's kinds have rules of their own, and no generations: its other doors count none."""
 
 
@@ -114,7 +114,7 @@ _NO_RULES = NoRules()
 
 
 def rules_of(kind: Kind) -> Rules:
-    """What a plugin says of writes of its kinds."""
+    """The rules of the plugin that has the kind served; none for Kubernetes' own kinds."""
     return kind.rules if isinstance(kind, ServedKind) else _NO_RULES
 
 

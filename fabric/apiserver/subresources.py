@@ -1,4 +1,4 @@
-"""What hangs below an object: which verbs each subresource has, and which kind it speaks."""
+"""The table of subresources: the verbs of each, and the kind of its bodies."""
 
 from __future__ import annotations
 

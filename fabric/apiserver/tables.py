@@ -1,4 +1,4 @@
-"""What `kubectl get` prints: the server computes the cells, by kind.
+"""Tables, as `kubectl get` prints them: the server computes the cells, by kind.
 
 A column has a function of the object and the time; a kind without columns of its own shows its name
 and age. Columns of priority 1 are shown with `-o wide` only.

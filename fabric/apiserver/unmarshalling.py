@@ -65,7 +65,7 @@ def reason(kind: Kind, path: Sequence[str | int], value: Any) -> str:
 
 
 def _time_reason(text: str) -> str:
-    """As Go's time.Parse says it."""
+    """The error of Go's time.Parse."""
     rest = text
     for piece, pattern in _TIME_PIECES:
         found = re.match(pattern, rest)
@@ -140,7 +140,7 @@ def _word(value: Any, type_: str) -> str:
 
 
 def _first_not_base64(text: str) -> int:
-    """Where Go's decoder stops: at a character of no meaning, or at the end of what is cut off."""
+    """The error of Go's decoder: at a character of no meaning, or at the end of a body that is cut off."""
     for i, char in enumerate(text):
         if not (char.isascii() and (char.isalnum() or char in "+/")):
             return i

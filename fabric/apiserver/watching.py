@@ -1,4 +1,4 @@
-"""Watches: positions in a collection's ring of changes, seen through selectors.
+"""Watches are positions in a watch cache's ring of changes, seen through selectors.
 
 An object that starts to match is ADDED and one that stops to match is DELETED, whatever happened to it.
 A watcher that falls out of the ring is told Gone. Bookmarks carry the revision on when nothing else does.
@@ -14,10 +14,10 @@ import orjson
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
 from fabric.api.selectors import FieldSelector, LabelSelector
-from fabric.apiserver.cache import WatchCache
-from fabric.apiserver.collections import Change, Collection, Item, Wakeup
+from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.listing import selects
 from fabric.apiserver.refusals import too_old
+from fabric.apiserver.watch_cache import CacheWatcher, Change, Item, WatchCache
 from fabric.control.client import WatchEvent
 
 BOOKMARK_SECONDS = 60.0
@@ -27,8 +27,8 @@ Sent = tuple[WatchEvent, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a watcher can see of a collection."""
+class WatchFilter:
+    """The filter of a watch: the objects of a watch cache that it shows."""
 
     kind: Kind
     namespace: str
@@ -51,50 +51,51 @@ class View:
 
 
 async def follow(
-    cache: WatchCache, view: View, after: int, *, bookmarks: bool, initial: bool, end_of_initial: bool
+    cacher: Cacher, filter_: WatchFilter, after: int, *, bookmarks: bool, initial: bool, end_of_initial: bool
 ) -> AsyncIterator[Sent]:
     """Yield what happens after revision `after`, for ever; `initial` sends the present first, as ADDED."""
     if initial:
-        await cache.fresh(after)
-    collection = cache.of(view.kind)
-    present = _present(collection, view) if initial else ()
-    bell = Wakeup(
-        lambda change: view.shows(change.new) or view.shows(change.old), cache.revision if initial else after
+        await cacher.fresh(after)
+    watch_cache = cacher.of(filter_.kind)
+    present = _present(watch_cache, filter_) if initial else ()
+    watcher = CacheWatcher(
+        lambda change: filter_.shows(change.new) or filter_.shows(change.old),
+        cacher.revision if initial else after,
     )
-    collection.attach(bell)
+    watch_cache.attach(watcher)
     try:
         for item in present:
             yield item.event("ADDED")
         if end_of_initial:
-            yield bookmark(view.kind, bell.position, initial_events_end=True)
+            yield bookmark(filter_.kind, watcher.position, initial_events_end=True)
         is_bookmark_due = False
         while True:
-            for change in _unseen(collection, bell):
-                bell.position = change.revision
-                sent = view.event_of(change)
+            for change in _unseen(watch_cache, watcher):
+                watcher.position = change.revision
+                sent = filter_.event_of(change)
                 if sent is not None:
                     yield sent
-            if collection.revision > bell.position:
+            if watch_cache.revision > watcher.position:
                 continue
-            if is_bookmark_due and cache.revision >= bell.position:
+            if is_bookmark_due and cacher.revision >= watcher.position:
                 # Nothing is unseen now; what happens while this is sent is looked for afterwards.
                 is_bookmark_due = False
-                yield bookmark(view.kind, cache.revision)
+                yield bookmark(filter_.kind, cacher.revision)
             else:
-                is_bookmark_due = not await bell.wait(BOOKMARK_SECONDS) and bookmarks
+                is_bookmark_due = not await watcher.wait(BOOKMARK_SECONDS) and bookmarks
     finally:
-        collection.detach(bell)
+        watch_cache.detach(watcher)
 
 
-def _present(collection: Collection, view: View) -> Sequence[Item]:
-    prefix = f"{view.namespace}/" if view.namespace else ""
-    return [item for item in collection.items(prefix) if view.shows(item)]
+def _present(watch_cache: WatchCache, filter_: WatchFilter) -> Sequence[Item]:
+    prefix = f"{filter_.namespace}/" if filter_.namespace else ""
+    return [item for item in watch_cache.items(prefix) if filter_.shows(item)]
 
 
-def _unseen(collection: Collection, bell: Wakeup) -> list[Change]:
-    if bell.position < collection.oldest:
-        raise too_old(bell.position, collection.oldest)
-    return collection.changes_after(bell.position)
+def _unseen(watch_cache: WatchCache, watcher: CacheWatcher) -> list[Change]:
+    if watcher.position < watch_cache.oldest:
+        raise too_old(watcher.position, watch_cache.oldest)
+    return watch_cache.changes_after(watcher.position)
 
 
 def bookmark(kind: Kind, revision: int, *, initial_events_end: bool = False) -> Sent:

@@ -13,10 +13,10 @@ import orjson
 
 from fabric.api.kinds import EVENT, Kind
 from fabric.api.objects import Object
-from fabric.apiserver.cache import WatchCache
-from fabric.apiserver.collections import Item, versioned
-from fabric.apiserver.layouts import layout_of, prefix_of, store_key
+from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.retention import EventLeases
+from fabric.apiserver.storage_keys import layout_of, prefix_of, store_key
+from fabric.apiserver.watch_cache import Item, versioned
 from fabric.errors import BadRequest
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Delete, ModRevision, Put, Store
@@ -25,9 +25,9 @@ from fabric.store.port import Delete, ModRevision, Put, Store
 class Writer:
     """Puts and removes objects; each answers with the object as it now stands."""
 
-    def __init__(self, store: Store, cache: WatchCache, leases: EventLeases) -> None:
+    def __init__(self, store: Store, cacher: Cacher, leases: EventLeases) -> None:
         self._store = store
-        self._cache = cache
+        self._cacher = cacher
         self._leases = leases
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -45,18 +45,18 @@ class Writer:
         value = _encoded(kind, bare)
         path = store_key(kind, key)
         lease = await self._leases.current() if kind.names_same_as(EVENT) else 0
-        self._cache.expect(value, bare)
+        self._cacher.expect(value, bare)
         done = False
         try:
             result = await self._store.txn([ModRevision(path, expected)], [Put(path, value, lease)])
             done = result.succeeded
         finally:
             if not done:
-                self._cache.forget_expected(value)
+                self._cacher.forget_expected(value)
         if not done:
             return None
-        await self._cache.reached(result.revision)
-        item = self._cache.of(kind).get(key)
+        await self._cacher.reached(result.revision)
+        item = self._cacher.of(kind).get(key)
         same = item is not None and item.revision == result.revision
         return item.obj if item is not None and same else versioned(bare, result.revision)
 
@@ -71,16 +71,16 @@ class Writer:
         result = await self._store.txn([ModRevision(path, revision)], [Delete(path)])
         if not result.succeeded:
             return None
-        await self._cache.reached(result.revision)
+        await self._cacher.reached(result.revision)
         return versioned(last, result.revision)
 
     async def caught_up(self, kind: Kind, item: Item) -> None:
         """Return once the cache holds what made a compare on this item fail."""
         now = await self._store.get(store_key(kind, item.key))
         if now is not None:
-            await self._cache.reached(now.mod_revision)
+            await self._cacher.reached(now.mod_revision)
         else:
-            await self._cache.vanished(kind, item.key)
+            await self._cacher.vanished(kind, item.key)
 
 
 def _encoded(kind: Kind, obj: Object) -> bytes:

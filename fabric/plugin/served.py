@@ -21,7 +21,7 @@ READ_ONLY = ("get", "list", "watch")
 """The verbs of a kind that only the plugin writes."""
 
 
-class Layout(Protocol):
+class StorageLayout(Protocol):
     """Where the objects of one kind stand in the store, and as what."""
 
     @property
@@ -83,7 +83,7 @@ class Rules(Protocol):
         """
         ...
 
-    async def let_go(self, store: Store, obj: Object) -> Object:
+    async def before_delete(self, store: Store, obj: Object) -> Object:
         """Do what must be done before the object is removed; may be called again.
 
         Returns the object as it then stands, with its resource version. Conflict when it is not as given.
@@ -97,7 +97,7 @@ class NoRules:
     async def admit(self, store: Store, new: Object, old: Object | None) -> Object:
         return new
 
-    async def let_go(self, store: Store, obj: Object) -> Object:
+    async def before_delete(self, store: Store, obj: Object) -> Object:
         return obj
 
 
@@ -117,7 +117,7 @@ class PrinterColumn:
 class ServedKind(Kind):
     """One kind of a plugin; two are equal when their names are."""
 
-    layout: Layout = field(compare=False)
+    layout: StorageLayout = field(compare=False)
     rules: Rules = field(compare=False, default_factory=NoRules)
     columns: tuple[PrinterColumn, ...] = field(compare=False, default=())
     has_age: bool = field(compare=False, default=True)

@@ -49,7 +49,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """What a node's (or a switch's, or a router's) init needs."""
+    """A node, switch or router: the files and namespaces of its init process."""
 
     name: str
     mounts: tuple[Mount, ...] = ()
@@ -72,7 +72,7 @@ class SandboxSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One start of one container."""
+    """The start of a container."""
 
     id: str
     """Unique for ever: 64 hex digits, as a container id."""
@@ -155,7 +155,7 @@ class DaemonStatus:
 
 
 class ExecSession(Protocol):
-    """One program started beside a container's, or on a node; closing the connection kills it."""
+    """An exec session: a program started in a container or on a node; closing the connection kills it."""
 
     @property
     def terminal(self) -> int | None:
@@ -176,7 +176,7 @@ class ExecSession(Protocol):
 
 
 class Runtime(Protocol):
-    """One runtime process: the nodes of one worker, their sandboxes and containers.
+    """A runtime process: the nodes of one worker, their sandboxes and containers.
 
     Every call is idempotent in its id: making what exists returns it, ending what is gone is no error.
     """
@@ -206,7 +206,7 @@ class Runtime(Protocol):
         ...
 
     async def daemons(self, node: str = "") -> Sequence[DaemonStatus]:
-        """Those of one node, or of all, sorted by node and name."""
+        """The daemons of a node, or of all nodes, sorted by node and name."""
         ...
 
     async def prepare_host_path(self, node: str, path: str, kind: str) -> None:

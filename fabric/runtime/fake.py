@@ -207,7 +207,7 @@ class FakeRuntime:
         return self._exec(argv)
 
     def kill_sandbox(self, id: str) -> None:
-        """As if its pause process had been killed: all its containers die with it."""
+        """Let its pause process be killed: all its containers die with it."""
         sandbox = self._sandboxes.get(id)
         if sandbox is None or not sandbox.alive:
             return
@@ -217,15 +217,15 @@ class FakeRuntime:
         self._endings.tell(id)
 
     def end_container(self, id: str, exit_code: int, signal: int = 0) -> None:
-        """As if it had ended by itself."""
+        """Let a container end by itself."""
         self._end(self._containers[id], exit_code, signal)
 
     def kill_daemon(self, node: str, name: str) -> None:
-        """As if somebody had killed it: it will be started again."""
+        """Let a daemon be killed: it is started again."""
         self._daemons.end(node, name, "it was killed by SIGKILL")
 
     def restart(self) -> None:
-        """As if the runtime process had been killed and started again: all lives on, look at all."""
+        """Let the runtime process be killed and started again: all lives on, listeners look at all."""
         self.down = False
         self._endings.tell("")
 

@@ -58,7 +58,7 @@ class FakeDaemons:
         return tuple(d.status for key, d in sorted(self._daemons.items()) if node in ("", key[0]))
 
     def end(self, node: str, name: str, message: str) -> None:
-        """As if it had ended by itself, or somebody had killed it."""
+        """Let a daemon end, by itself or by a signal."""
         daemon = self._daemons[node, name]
         _cancel(daemon)
         if _now() - daemon.started >= _LIVED_SECONDS:

@@ -61,7 +61,7 @@ class Poll:
                 self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
-        """To be called before the descriptor is closed."""
+        """Stop watching a descriptor; must be called before it is closed."""
         if self._calls.pop(fd, None) is not None:
             del self._events[fd]
             if fd in self._paused:

@@ -54,7 +54,7 @@ class Stream:
 
 
 class Connection(asyncio.Protocol):
-    """One socket, many requests."""
+    """A connection to the store's server, for many requests at once."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -58,7 +58,7 @@ class History:
         return found, revision
 
     def undone(self, prefix: str, revision: int) -> dict[str, KeyValue | None]:
-        """What keys under `prefix` that changed after `revision` were at it. Raises Compacted."""
+        """The values at `revision` of the keys under `prefix` that changed after it. Raises Compacted."""
         if revision < self._compacted:
             raise Compacted(f"revision {revision} is compacted (oldest: {self._compacted}): list again")
         past: dict[str, KeyValue | None] = {}

@@ -30,7 +30,7 @@ EXPIRY_RETRY_SECONDS = 1.0
 
 
 class Log(Protocol):
-    """Where changes become durable."""
+    """The write-ahead log, in which changes become durable."""
 
     def append(self, changes: Sequence[Change]) -> None:
         """Write all or none, and sync; blocks. Raises StoreUnavailable when the disk says no."""
@@ -158,7 +158,7 @@ class LocalStore:
         self._write_group()
 
     def _fail(self, group: list[tuple[Change, asyncio.Future[None]]], error: BaseException) -> None:
-        """What was queued behind the group was judged against it, so it fails with it."""
+        """Fail the group, and all writes queued behind it: their compares were made against it."""
         lost, self._queue = group + self._queue, []
         self._mvcc.forget_staged()
         for _, done in lost:

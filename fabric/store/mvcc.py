@@ -33,7 +33,7 @@ FIRST_REVISION = 1
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one request does to the store: the unit of the log. Without content it only marks a place."""
+    """The effect of one request on the store, the unit of the log; empty, it only marks a revision."""
 
     revision: int
     events: tuple[StoreEvent, ...] = ()
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a log gives back after a restart."""
+    """The store's content as a log gives it back after a restart."""
 
     revision: int = FIRST_REVISION
     kvs: tuple[KeyValue, ...] = ()

@@ -34,7 +34,7 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """What a range read at one revision of the store."""
+    """The result of a range read, at one revision of the store."""
 
     kvs: tuple[KeyValue, ...]
     revision: int
@@ -89,7 +89,7 @@ class TxnResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreEvent:
-    """One change: `kv` after a put; for a delete, `kv` has the key and the deletion's revision."""
+    """A put or a delete: `kv` is as after the put; for a delete it has key and revision of the deletion."""
 
     type: Literal["put", "delete"]
     kv: KeyValue

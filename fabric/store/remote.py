@@ -69,7 +69,7 @@ class RemoteStore:
         return await self._ask(lambda id_: wire.Txn(id_, conditions, ops), _txn)
 
     def watch(self, prefix: str, *, from_revision: int = 0) -> RemoteWatch:
-        """From now on means: from when the server hears of the first `anext`."""
+        """Watch keys under a prefix; without `from_revision`, from the first `anext` on."""
         return RemoteWatch(self._connected, prefix, from_revision)
 
     async def grant(self, ttl_seconds: int) -> int:

@@ -49,7 +49,7 @@ class StoreServer:
 
 
 class _Connection:
-    """One client: reads requests, works on each in a task, writes answers as they come."""
+    """A client's connection: reads requests, works on each in a task, writes answers as they come."""
 
     def __init__(self, store: Store, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._store = store
@@ -115,7 +115,7 @@ class _Connection:
             await self._send(wire.answer(request.id, events, last=False))
 
     async def _serve_range(self, request: wire.Range) -> None:
-        """In parts, so that one long list does not hold up every other answer."""
+        """Answer a range in parts, so that a long list does not hold up every other answer."""
         found = await self._store.range(
             request.prefix,
             start_after=request.start_after,

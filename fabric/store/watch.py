@@ -15,7 +15,7 @@ from fabric.store.port import StoreEvent
 
 
 class Waiters:
-    """Who waits for the next event under which prefix."""
+    """The futures that wait for the next event under a prefix."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[int]]] = {}

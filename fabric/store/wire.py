@@ -1,4 +1,4 @@
-"""What travels over the store's socket: length-prefixed msgpack frames, many requests at once.
+"""The wire protocol of the store: length-prefixed msgpack frames, many requests at once.
 
 A request has an id; every answer carries it. Most requests get one answer. A range may come in
 several parts, a watch in parts without end; `last` closes the request, and so does a `Failure`.

@@ -30,7 +30,7 @@ from fabric.api.objects import Object
 from fabric.errors import Invalid
 from fabric.netstate.objects import IPNetwork
 from fabric.plugin.contract import NetworkConfig
-from fabric.plugin.served import READ_ONLY, Layout, ServedKind
+from fabric.plugin.served import READ_ONLY, ServedKind, StorageLayout
 from fabric.store.port import Store
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class CalicoRules:
         admitted = resource.to_object()
         return old if old is not None and admitted == old else admitted
 
-    async def let_go(self, store: Store, obj: Object) -> Object:
+    async def before_delete(self, store: Store, obj: Object) -> Object:
         return (await admission.before_delete(store, self.noun.from_object(obj))).to_object()
 
 
@@ -151,7 +151,7 @@ def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) ->
     )
 
 
-def _layout(noun: type[Resource], kind: Kind) -> Layout:
+def _layout(noun: type[Resource], kind: Kind) -> StorageLayout:
     if noun is BlockAffinity:
         return AffinityLayout()
     if noun is IPAMConfiguration:

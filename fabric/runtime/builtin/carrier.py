@@ -59,7 +59,7 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
 
 
 class Carrier:
-    """Two sockets of this network namespace, and its TUN device while there is one."""
+    """The tunnel's two sockets in this network namespace, and its TUN device while there is one."""
 
     def __init__(self, device: str) -> None:
         self._device = device

@@ -28,7 +28,7 @@ _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 
 
 class Session:
-    """One running program; it is killed when its connection closes."""
+    """An exec session: a running program, which is killed when its connection closes."""
 
     def __init__(self, process: Process, terminal: int, connection: Connection, poll: Poll) -> None:
         self._process = process

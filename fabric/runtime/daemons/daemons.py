@@ -230,7 +230,7 @@ def _record(spec: Spec) -> Record:
 
 
 def _changeable(spec: Spec) -> Record:
-    """What may change while it runs, and holds from its next start."""
+    """The part of a specification that may change while the daemon runs, and holds from its next start."""
     return {"restart_argv": spec.get("restart_argv") or spec["argv"], "log_path": spec.get("log_path") or ""}
 
 

@@ -161,7 +161,7 @@ def sethostname(name: str) -> None:
 
 
 def confine(kept: int) -> None:
-    """From here a program that is executed gets the capabilities `kept`, as root too, and no others.
+    """Give programs that are executed from here the capabilities `kept`, as root too, and no others.
 
     They are made ambient, and being root adds none; the caller keeps all of its own.
     """

@@ -17,9 +17,9 @@ from fabric.api.kinds import (
     Kind,
     KindTable,
 )
-from fabric.apiserver.layouts import Layouts, layout_of, object_key, store_key
 from fabric.apiserver.options import ListOptions, WriteOptions
 from fabric.apiserver.registry import Registry
+from fabric.apiserver.storage_keys import StorageKeys, layout_of, object_key, store_key
 from fabric.control.clock import LoopClock
 from fabric.errors import Gone, ServerUnavailable, StoreUnavailable
 from fabric.store.memory import MemoryStore
@@ -59,7 +59,7 @@ ETCD_KEYS = {
 
 def test_keys_are_those_of_a_real_clusters_etcd():
     assert set(BUILT_IN) <= set(ETCD_KEYS)
-    layouts = Layouts(KindTable(tuple(ETCD_KEYS)))
+    layouts = StorageKeys(KindTable(tuple(ETCD_KEYS)))
     for kind, key in ETCD_KEYS.items():
         name = object_key(kind, "team", "a")
         assert store_key(kind, name) == key

@@ -36,7 +36,7 @@ class PoolRules:
                 raise Invalid("size is taken", details={"causes": [cause]})
         return old if admitted == old else admitted
 
-    async def let_go(self, store, obj):
+    async def before_delete(self, store, obj):
         drained = {**obj, "spec": {**obj["spec"], "drained": True}}
         key = POOLS + obj["metadata"]["name"]
         result = await store.txn([], [Put(key, orjson.dumps(drained))])

@@ -5,8 +5,8 @@ from support.registry import config_map, new_registry, pod
 
 from fabric.api.kinds import CONFIG_MAP, NAMESPACE, NODE, POD
 from fabric.api.selectors import FieldSelector, LabelSelector
-from fabric.apiserver.collections import CHANGES_MAX
 from fabric.apiserver.options import ListOptions, WriteOptions
+from fabric.apiserver.watch_cache import CHANGES_MAX
 from fabric.errors import BadRequest, Gone, Timeout
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Delete, Put
@@ -80,7 +80,7 @@ async def test_a_bookmark_is_never_ahead_of_an_event_that_is_still_to_come(regis
     waiting = asyncio.create_task(anext(events))
     minute_is_over = loop.time() + 60
     await asyncio.sleep(55)
-    cache, arrived = registry._cache, []
+    cache, arrived = registry._cacher, []
     apply, cache._apply = cache._apply, arrived.extend
     created = asyncio.create_task(client.create(CONFIG_MAP, config_map(), namespace="default"))
     # In the same turn of the loop as the timer, and after it.

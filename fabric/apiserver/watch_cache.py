@@ -1,6 +1,6 @@
-"""The objects of one resource in memory: what they are now, and the latest changes to them.
+"""The watch cache holds the objects of one resource and the latest changes to them.
 
-A `Collection` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
+A `WatchCache` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
 bounded: a watcher holds no queue of its own but a position in the ring, and one that falls out of it
 is told so (410 Gone). An item is serialised once, whoever asks how often.
 """
@@ -25,7 +25,7 @@ CHANGES_MAX = 10_000
 
 
 class Item:
-    """One object at one revision; `obj` carries the revision as its resourceVersion."""
+    """An object at a revision; `obj` carries the revision as its resourceVersion."""
 
     __slots__ = ("_data", "_events", "key", "obj", "revision")
 
@@ -58,7 +58,7 @@ def versioned(obj: Object, revision: int) -> Object:
 
 
 class Change:
-    """What one revision did to one key. `last` is the old object stamped with the change's revision."""
+    """A write to an object: its state before and after, either of which may be missing."""
 
     __slots__ = ("_last", "new", "old", "revision")
 
@@ -70,15 +70,15 @@ class Change:
 
     @property
     def last(self) -> Item:
-        """The last state of what is gone, as watchers are told of it: at the revision of its going."""
+        """The old object at the revision of its deletion, as a DELETED event shows it."""
         if self._last is None:
             assert self.old is not None
             self._last = Item(self.old.key, self.old.obj, self.revision)
         return self._last
 
 
-class Wakeup:
-    """A watcher's bell and its position: rung when a change interests it, else moved past the change."""
+class CacheWatcher:
+    """The wait of one watch: woken by a change that its selectors show, and moved past any other change."""
 
     __slots__ = ("_future", "_start", "interested", "position")
 
@@ -89,7 +89,7 @@ class Wakeup:
         self._future: asyncio.Future[bool] | None = None
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the next ring; False when it did not come in `seconds`."""
+        """Wait until woken; False when that did not come in `seconds`."""
         loop = asyncio.get_running_loop()
         self._future = loop.create_future()
         timer = loop.call_later(seconds, self._wake, False)
@@ -99,7 +99,7 @@ class Wakeup:
             timer.cancel()
 
     def hear(self, change: Change) -> None:
-        """Take notice of a change while waiting; a watcher at work will find it in the ring."""
+        """Take notice of a change while waiting; a watch that is sending finds it in the ring."""
         if self._future is None or self._future.done() or change.revision <= self._start:
             return
         if self._is_interested(change):
@@ -110,7 +110,7 @@ class Wakeup:
             self.position = max(self.position, change.revision)
 
     def _is_interested(self, change: Change) -> bool:
-        """A watcher whose selector cannot digest the change meets it itself, not whoever brings it."""
+        """True also when the selector raises: the watch meets the error then, not the cacher."""
         try:
             return self.interested(change)
         except Exception:
@@ -125,7 +125,7 @@ class Wakeup:
             self._future.set_result(rung)
 
 
-class Collection:
+class WatchCache:
     """All objects of one resource, in key order, and its ring of changes."""
 
     def __init__(self, revision: int = 0) -> None:
@@ -133,7 +133,7 @@ class Collection:
         self._keys: list[str] = []
         self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
         self._forgotten = revision
-        self._bells: set[Wakeup] = set()
+        self._watchers: set[CacheWatcher] = set()
         self.revision = revision
         """The revision of the latest change here."""
 
@@ -172,8 +172,8 @@ class Collection:
             self._forgotten = self._changes[0].revision
         self._changes.append(change)
         self.revision = change.revision
-        for bell in self._bells:
-            bell.hear(change)
+        for watcher in self._watchers:
+            watcher.hear(change)
 
     @property
     def oldest(self) -> int:
@@ -197,11 +197,11 @@ class Collection:
         self.ring_all()
 
     def ring_all(self) -> None:
-        for bell in self._bells:
-            bell.ring()
+        for watcher in self._watchers:
+            watcher.ring()
 
-    def attach(self, bell: Wakeup) -> None:
-        self._bells.add(bell)
+    def attach(self, watcher: CacheWatcher) -> None:
+        self._watchers.add(watcher)
 
-    def detach(self, bell: Wakeup) -> None:
-        self._bells.discard(bell)
+    def detach(self, watcher: CacheWatcher) -> None:
+        self._watchers.discard(watcher)

@@ -1,8 +1,8 @@
-"""All objects that are served, in this process's memory, kept by one watch on the store.
+"""The cacher holds all served objects in memory, a watch cache for each resource, by one watch on the store.
 
-What the cache holds is the store at one revision, Kubernetes' kinds and a plugin's alike. A writer waits
-until the cache has reached its write, so that who wrote can read it. A store that forgot the revision
-(compaction while cut off) is read anew, and watchers are told to relist.
+All watch caches are at the same revision of the store, those of Kubernetes' kinds and of a plugin's alike. A
+write is answered once the cacher has reached it, so that the client that wrote reads its own write.
+A store that forgot the revision (compaction while cut off) is read anew, and watchers are told to relist.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from fabric.api.kinds import Kind, KindTable
 from fabric.api.objects import Object, has_plain_metadata
-from fabric.apiserver.collections import Collection
-from fabric.apiserver.layouts import Layouts, Place, prefix_of
 from fabric.apiserver.refusals import too_large_version
+from fabric.apiserver.storage_keys import StorageKey, StorageKeys, prefix_of
+from fabric.apiserver.watch_cache import WatchCache
 from fabric.errors import Compacted, ServerUnavailable, StoreUnavailable
 from fabric.store.port import KeyValue, Store, StoreEvent
 
@@ -28,26 +28,26 @@ RETRY_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
-class WatchCache:
-    """Collections by resource; `start` fills them, `run` keeps them."""
+class Cacher:
+    """The watch caches by resource; `start` fills them, `run` keeps them up to date."""
 
     def __init__(self, store: Store, kinds: KindTable) -> None:
         self._store = store
-        self._layouts = Layouts(kinds)
-        self._collections: dict[str, Collection] = {}
+        self._layouts = StorageKeys(kinds)
+        self._watch_caches: dict[str, WatchCache] = {}
         self._written: dict[bytes, Object] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.revision = 0
         """The store as it was at this revision is what the cache holds."""
 
-    def of(self, kind: Kind) -> Collection:
-        """The collection of the kind's resource; an empty one for a kind that has no objects yet."""
-        return self._collection(prefix_of(kind))
+    def of(self, kind: Kind) -> WatchCache:
+        """The watch cache of the kind's resource; an empty one for a kind that has no objects yet."""
+        return self._watch_cache(prefix_of(kind))
 
-    def _collection(self, prefix: str) -> Collection:
-        found = self._collections.get(prefix)
+    def _watch_cache(self, prefix: str) -> WatchCache:
+        found = self._watch_caches.get(prefix)
         if found is None:
-            found = self._collections[prefix] = Collection(self._started)
+            found = self._watch_caches[prefix] = WatchCache(self._started)
         return found
 
     _started = 0
@@ -59,8 +59,8 @@ class WatchCache:
         self._started = self.revision = revision
         for kv in found:
             self._take(kv.key, kv.value, kv.mod_revision)
-        for collection in self._collections.values():
-            collection.forget(revision)
+        for watch_cache in self._watch_caches.values():
+            watch_cache.forget(revision)
 
     async def _read_all(self) -> tuple[list[KeyValue], int]:
         found: list[KeyValue] = []
@@ -98,10 +98,10 @@ class WatchCache:
         place = self._layouts.place(key)
         if place is not None:
             obj = None if value is None else self._decoded(place, value)
-            self._collection(place.layout.prefix).apply(place.name, obj, revision)
+            self._watch_cache(place.layout.prefix).apply(place.name, obj, revision)
 
-    def _decoded(self, place: Place, value: bytes) -> Object | None:
-        """What the value says; one that cannot be read is as if it were not there."""
+    def _decoded(self, place: StorageKey, value: bytes) -> Object | None:
+        """The object that the value encodes; None, and a log line, when it cannot be decoded."""
         if (written := self._written.pop(value, None)) is not None:
             return written
         try:
@@ -117,28 +117,28 @@ class WatchCache:
         except (StoreUnavailable, Compacted):
             await asyncio.sleep(RETRY_SECONDS)
             return
-        self._collections_replaced(found, revision)
+        self._replace_all(found, revision)
         self.revision = revision
         self._wake()
 
-    def _collections_replaced(self, found: list[KeyValue], revision: int) -> None:
+    def _replace_all(self, found: list[KeyValue], revision: int) -> None:
         places = (self._layouts.place(kv.key) for kv in found)
         kept = {(place.layout.prefix, place.name) for place in places if place is not None}
-        for prefix, collection in self._collections.items():
-            for key in [item.key for item in collection.items() if (prefix, item.key) not in kept]:
-                collection.apply(key, None, revision)
+        for prefix, watch_cache in self._watch_caches.items():
+            for key in [item.key for item in watch_cache.items() if (prefix, item.key) not in kept]:
+                watch_cache.apply(key, None, revision)
         for kv in found:
             self._take(kv.key, kv.value, kv.mod_revision)
         self._started = revision
-        for collection in self._collections.values():
-            collection.forget(revision)
+        for watch_cache in self._watch_caches.values():
+            watch_cache.forget(revision)
 
     def expect(self, value: bytes, obj: Object) -> None:
-        """Say what `value` decodes to: spares the decoding when the write comes back by the watch."""
+        """Note what `value` decodes to, which spares the decoding when the write comes back by the watch."""
         self._written[value] = obj
 
     def forget_expected(self, value: bytes) -> None:
-        """The write did not happen."""
+        """Drop the note of `expect`: the write did not happen."""
         self._written.pop(value, None)
 
     async def fresh(self, revision: int) -> None:

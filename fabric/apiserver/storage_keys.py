@@ -1,4 +1,4 @@
-"""Where objects stand in the store: Kubernetes' kinds below `/registry`, a plugin's where it keeps them.
+"""The store's keys of objects: Kubernetes' kinds are below `/registry`, a plugin's where it keeps them.
 
 Keys below `/registry` are those of a real cluster's etcd: the resource without its group
 (`/registry/leases/kube-node-lease/node-1`), and a few under older names (`/registry/minions/node-1`).
@@ -12,7 +12,7 @@ from os.path import commonpath
 from typing import NamedTuple
 
 from fabric.api.kinds import Kind, KindTable
-from fabric.plugin.served import JsonLayout, Layout, ServedKind
+from fabric.plugin.served import JsonLayout, ServedKind, StorageLayout
 
 ROOT = "/registry/"
 _OLDER_NAMES = {
@@ -25,17 +25,17 @@ _OLDER_NAMES = {
 """SpecialDefaultResourcePrefixes of k8s.io/kubernetes/pkg/kubeapiserver."""
 
 
-class Place(NamedTuple):
+class StorageKey(NamedTuple):
     """An object's key, taken apart."""
 
-    layout: Layout
+    layout: StorageLayout
     tail: str
-    """What stands behind the layout's prefix."""
+    """The rest of the key behind the layout's prefix."""
     name: str
-    """`namespace/name`, or the name alone: the key within the kind's collection."""
+    """`namespace/name`, or the name alone: the key within the kind's watch cache."""
 
 
-def layout_of(kind: Kind) -> Layout:
+def layout_of(kind: Kind) -> StorageLayout:
     """The layout of a kind's objects, the same for all versions of its group."""
     if isinstance(kind, ServedKind):
         return kind.layout
@@ -47,32 +47,32 @@ def _path_of(kind: Kind) -> str:
 
 
 @cache
-def _registry(path: str) -> Layout:
+def _registry(path: str) -> StorageLayout:
     return JsonLayout(f"{ROOT}{path}/")
 
 
 def prefix_of(kind: Kind) -> str:
-    """What the keys of all objects of a kind begin with."""
+    """The prefix of the keys of all objects of a kind."""
     return layout_of(kind).prefix
 
 
 def object_key(kind: Kind, namespace: str, name: str) -> str:
-    """The key within the kind's collection."""
+    """The key within the kind's watch cache."""
     return f"{namespace}/{name}" if kind.namespaced else name
 
 
 def store_key(kind: Kind, key: str) -> str:
-    """The store's key of what has `key` in the kind's collection."""
+    """The store's key of the object with this key in the kind's watch cache."""
     layout = layout_of(kind)
     return layout.prefix + layout.tail(key)
 
 
-class Layouts:
-    """All layouts of a table of kinds: which keys of the store are whose."""
+class StorageKeys:
+    """The storage layouts of a table of kinds, by which a key of the store is taken apart."""
 
     def __init__(self, kinds: KindTable) -> None:
         served = (kind.layout for kind in kinds if isinstance(kind, ServedKind))
-        self._plugins: Mapping[str, Layout] = {layout.prefix: layout for layout in served}
+        self._plugins: Mapping[str, StorageLayout] = {layout.prefix: layout for layout in served}
         self._paths = frozenset(_path_of(kind) for kind in kinds if not isinstance(kind, ServedKind))
 
     @property
@@ -85,22 +85,22 @@ class Layouts:
         """The one prefix of all: a single watch keeps everything at one revision."""
         return commonpath(list(self.roots)).rstrip("/") + "/"
 
-    def place(self, key: str) -> Place | None:
-        """Whose object a key is; None for keys that no kind of the table has."""
+    def place(self, key: str) -> StorageKey | None:
+        """The key taken apart; None for a key of no kind of the table."""
         if key.startswith(ROOT):
             return self._registry_place(key[len(ROOT) :])
         for prefix, layout in self._plugins.items():
             if key.startswith(prefix):
                 tail = key[len(prefix) :]
                 name = layout.name(tail)
-                return Place(layout, tail, name) if name is not None else None
+                return StorageKey(layout, tail, name) if name is not None else None
         return None
 
-    def _registry_place(self, path: str) -> Place | None:
+    def _registry_place(self, path: str) -> StorageKey | None:
         """Most resources are one step of the path, services and endpoints two."""
         first, _, rest = path.partition("/")
         second, _, tail = rest.partition("/")
         for prefix, name in ((first, rest), (f"{first}/{second}", tail)):
             if prefix in self._paths:
-                return Place(_registry(prefix), name, name) if name else None
+                return StorageKey(_registry(prefix), name, name) if name else None
         return None
