@@ -11,6 +11,11 @@ import errno
 from dataclasses import dataclass
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 node`, `2 nodes`, `3 processes`: a number in a message."""
+    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
 class FabricError(Exception):
     """The world said no: try again later, or tell the user. Exit code 1."""
 

@@ -21,6 +21,7 @@ from fabric.bench.bgp_run import BgpRun, Converged
 from fabric.cluster.lookup import need_spec
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
+from fabric.errors import plural
 
 Shape = Literal["mesh", "reflectors"]
 SHAPES: tuple[Shape, Shape] = ("mesh", "reflectors")
@@ -66,7 +67,7 @@ def measure(
     FabricError when it does not come up, or does not converge. `keepalive_seconds` 0 is BIRD's own.
     """
     name = clusters.fresh_name()
-    say(f"{nodes} nodes, {shape}: up")
+    say(f"{plural(nodes, 'node')}, {shape}: up")
     with clusters.running(
         topology(name, nodes, shape, keepalive_seconds), "--no-check", "--timeout", str(UP_SECONDS_MAX)
     ):
@@ -84,13 +85,13 @@ async def _measure(
         converged: list[Converged] = []
         killed: list[float] = []
         for number in range(1, runs + 1):
-            say(f"{nodes} nodes, {shape}: run {number}/{runs}")
+            say(f"{plural(nodes, 'node')}, {shape}: run {number}/{runs}")
             converged.append(await run.start_all())
             killed.append(await run.kill(f"node-{nodes}"))
             await run.until_ready()
         silence = None
         if silent:
-            say(f"{nodes} nodes, {shape}: silence, {hold} s")
+            say(f"{plural(nodes, 'node')}, {shape}: silence, {hold} s")
             silence = round(await run.silence(f"node-{nodes}", hold), 3)
         return BgpTimes(
             nodes=nodes,

@@ -20,6 +20,7 @@ from fabric.bench.clusters import fresh_name, run_fabric
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet
 from fabric.cluster.cgroup import ClusterCgroup
+from fabric.errors import plural
 
 _NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
 
@@ -52,11 +53,11 @@ def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, say: Callab
     """Run it `runs` times; FabricError when a run does not come up whole."""
     found = []
     for number in range(1, runs + 1):
-        say(f"{pods} pods on {nodes} nodes, run {number}/{runs}")
+        say(f"{plural(pods, 'pod')} on {plural(nodes, 'node')}, run {number}/{runs}")
         found.append(_run(nodes, pods))
     peer = None
     if with_mininet:
-        say(f"Mininet with {pods} hosts")
+        say(f"Mininet with {plural(pods, 'host')}")
         peer = mininet(pods)
     last = found[-1]
     return UpTimes(

@@ -14,7 +14,7 @@ from fabric.cli.output import Format, Output
 from fabric.cluster import down as downs
 from fabric.cluster import status as statuses
 from fabric.cluster.lookup import need_spec
-from fabric.errors import FabricError
+from fabric.errors import FabricError, plural
 from fabric.verify import health
 
 TROUBLES_SHOWN_MAX = 20
@@ -67,7 +67,7 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             output.emit("")
             rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]
             output.table(("NODE", "DETAIL", "VALUE"), rows)
-        output.emit(f"\n{seen.pods_running}/{seen.pods} pods running")
+        output.emit(f"\n{seen.pods_running} of {plural(seen.pods, 'pod')} running")
         for trouble in seen.troubles[:TROUBLES_SHOWN_MAX]:
             output.emit(f"! {trouble}")
         if len(seen.troubles) > TROUBLES_SHOWN_MAX:

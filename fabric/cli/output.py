@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import enum
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -47,14 +51,34 @@ def _camel(key: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 node`, `2 nodes`, `3 processes`."""
-    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows in columns as kubectl does: upper-case header, three spaces between columns."""
+    """Print rows in columns as kubectl does: upper-case header, three spaces between columns.
+
+    On a terminal the widest columns are wrapped so that a row fits; piped output has one line a row.
+    """
     lines = [tuple(header), *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    if sys.stdout.isatty():
+        widths = fitted(widths, shutil.get_terminal_size().columns)
     for line in lines:
-        emit("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        cells = [_wrapped(cell, width) for cell, width in zip(line, widths, strict=True)]
+        for parts in zip_longest(*cells, fillvalue=""):
+            emit(_GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
+
+
+_GAP = "   "
+COLUMN_MIN = 4
+
+
+def fitted(widths: Sequence[int], columns: int) -> list[int]:
+    """Return widths that fit a terminal, taken from the widest columns; none is made narrower than 4."""
+    found = list(widths)
+    room = columns - len(_GAP) * (len(widths) - 1)
+    while sum(found) > room and max(found) > COLUMN_MIN:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    """Return the lines of a cell; words are kept whole where they fit."""
+    return [cell] if len(cell) <= width else textwrap.wrap(cell, width) or [""]

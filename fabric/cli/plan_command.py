@@ -11,6 +11,7 @@ from fabric.cli import output
 from fabric.cli.output import Format, Output
 from fabric.cluster import validation
 from fabric.cluster.plan import plan as plan_of
+from fabric.errors import plural
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
 
@@ -42,7 +43,9 @@ def plan(
         return
     for each in plans:
         output.emit(str(each))
-    output.emit(f"then {len(topology.manifests)} manifests are applied, and pods are wired where they run")
+    output.emit(
+        f"then {plural(len(topology.manifests), 'manifest')} applied, and pods are wired where they run"
+    )
 
 
 def _steps(plan: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 
@@ -33,6 +34,8 @@ class Stages:
             print(line, file=sys.stderr)
             return
         end = "" if progress.state == "running" else "\n"
+        if progress.state == "running":  # a line that is wrapped could not be written over
+            line = line[: shutil.get_terminal_size().columns - 1]
         print(f"\r\x1b[K{line}", end=end, file=sys.stderr, flush=True)
 
     @staticmethod

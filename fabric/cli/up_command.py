@@ -12,12 +12,13 @@ import typer
 from fabric.api.objects import Object, key_of
 from fabric.cli import output
 from fabric.cli.choice import need_root
-from fabric.cli.output import Format, Output, plural
+from fabric.cli.output import Format, Output
 from fabric.cli.stages import Stages
 from fabric.cluster import preflight, validation
 from fabric.cluster.paths import image_files
 from fabric.cluster.stages import Progress, Settled, Settling
 from fabric.cluster.up import UpResult, begin
+from fabric.errors import plural
 from fabric.kubelet.catalogue import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology

@@ -18,7 +18,7 @@ from fabric.cluster import spec as specs
 from fabric.cluster.down import all_clusters
 from fabric.cluster.neighbor_limit import NEIGHBORS
 from fabric.cluster.status import glance
-from fabric.errors import FabricError
+from fabric.errors import FabricError, plural
 from fabric.kernel.features import Feature, probe
 from fabric.topology.addressing import routed
 from fabric.topology.model import Topology
@@ -103,7 +103,9 @@ def _too_few_neighbors(size: Size, network: int) -> list[str]:
     """Say that the table is too small for network or pods, whose pairs would fail at random."""
     remedy = _more_neighbors(size, network)
     alone = _at_least(NEIGHBORS, _ARP, network, remedy, "the network alone")
-    whole = _at_least(NEIGHBORS, _ARP, size.neighbors_min(network), remedy, f"this with {size.pods} pods")
+    whole = _at_least(
+        NEIGHBORS, _ARP, size.neighbors_min(network), remedy, f"this with {plural(size.pods, 'pod')}"
+    )
     return [str(next(it for it in (alone, whole) if it.level != "ok"))] if whole.level != "ok" else []
 
 
@@ -189,7 +191,7 @@ def _at_least(name: str, of: str, needed: int, remedy: str, who: str = "this") -
 def _leftovers() -> Iterable[Finding]:
     ruins = [seen for name in all_clusters() if (seen := glance(name)).status != "running"]
     for seen in ruins:
-        what = f"cluster {seen.name} is {seen.status}, with {seen.processes} processes"
+        what = f"cluster {seen.name} is {seen.status}, with {plural(seen.processes, 'process')}"
         yield Finding("leftovers", "warning", what, f"sudo fabric down {seen.name}")
     if not ruins:
         yield Finding("leftovers", "ok", "none")

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from fabric.errors import plural
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork
 from fabric.topology.document import Path
 from fabric.topology.segments import Segment, segments
@@ -111,25 +112,30 @@ def problems(wiring: Wiring, ranges: Ranges) -> Iterator[tuple[Path, str]]:
     found = segments(wiring)
     if len(found) > ranges.subnets:
         at, room = ("underlay", "subnetPrefix"), ranges.subnets
-        what = f"{ranges.hosts} has room for {room} subnets of /{ranges.host_prefix}; {len(found)} are needed"
+        subnets = f"{plural(room, 'subnet')} of /{ranges.host_prefix}"
+        what = f"{ranges.hosts} has room for {subnets}; needed: {len(found)}"
         yield at, what
     room = max(0, (1 << (ranges.hosts.max_prefixlen - ranges.host_prefix)) - FIRST_NODE - 1)
     key = "subnet" if ranges.host_prefix == ranges.hosts.prefixlen else "subnetPrefix"
     for segment in found:
         nodes = len([host for host in segment.hosts if host != CONTROL_PLANE])
         if nodes > room:
-            what = f"/{ranges.host_prefix} has room for {room} nodes; {segment.name} has {nodes}"
+            what = f"/{ranges.host_prefix} has room for {plural(room, 'node')}; {segment.name} has {nodes}"
             yield ("underlay", key), what
         if len(segment.routers) > ROUTERS_PER_SEGMENT_MAX:
             what = f"{len(segment.routers)} routers on the switches of {segment.name}"
             yield ("underlay",), f"{what}; allowed: {ROUTERS_PER_SEGMENT_MAX}"
     pairs, routers = len(list(routed(wiring))), len(wiring.of_role("router"))
     if 2 * pairs > ranges.links.num_addresses:
-        what = f"{ranges.links} has {ranges.links.num_addresses} addresses; {pairs} links need {2 * pairs}"
+        there = plural(ranges.links.num_addresses, "address")
+        what = f"{ranges.links} has {there}; {plural(pairs, 'link')} between routers: {2 * pairs} needed"
         yield ("underlay", "linkSubnet"), what
     if routers > ranges.loopbacks.num_addresses - 1:
         room = ranges.loopbacks.num_addresses - 1
-        yield ("underlay", "loopbackSubnet"), f"{ranges.loopbacks} has room for {room} routers, not {routers}"
+        yield (
+            ("underlay", "loopbackSubnet"),
+            f"{ranges.loopbacks} has room for {plural(room, 'router')}, not {routers}",
+        )
 
 
 def routed(wiring: Wiring) -> Iterator[Link]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from fabric.errors import plural
 from fabric.topology.child import NoAnswer, answer_of
 from fabric.topology.document import Path
 from fabric.topology.model import NodeEntry
@@ -132,7 +133,9 @@ def _refused(what: str, *, in_arguments: bool = False) -> dict[str, Any]:
 def _node_names(hosts: Sequence[str], nodes: Sequence[str]) -> dict[str, str]:
     """Return the node that each host is; hosts that are too many are left out."""
     if len(hosts) < len(nodes):
-        raise Unwirable((("nodes",), f"{len(nodes)} nodes, and the Topo has only {len(hosts)} hosts"))
+        raise Unwirable(
+            (("nodes",), f"{plural(len(nodes), 'node')}, and the Topo has only {plural(len(hosts), 'host')}")
+        )
     same = {name: name for name in hosts if name in nodes}
     rest = [name for name in nodes if name not in same]
     return same | dict(zip((it for it in hosts if it not in same), rest, strict=False))

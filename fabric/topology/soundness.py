@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 
+from fabric.errors import plural
 from fabric.topology.document import Path
 from fabric.topology.schema import DNS_LABEL
 from fabric.topology.segments import segments
@@ -89,4 +90,4 @@ def _routers(wiring: Wiring) -> Iterator[tuple[Path, str]]:
     for device in wiring.of_role("switch", "router"):
         bridged = ("host", "switch", "router") if device.role == "switch" else ("host",)
         if (count := len(wiring.neighbors(device.name, *bridged))) > PORTS_MAX:
-            yield _AT, f"{device.name} would bridge {count} links; Linux allows {PORTS_MAX}"
+            yield _AT, f"{device.name} would bridge {plural(count, 'link')}; Linux allows {PORTS_MAX}"

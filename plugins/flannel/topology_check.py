@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fabric.errors import plural
 from fabric.plugin import host_local
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 from flannel.backend import Backend, is_adjacent, public_ips
@@ -49,7 +50,8 @@ def _room(conf: NetConf, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> I
         if range_.size < len(nodes):
             yield (
                 _path(key, config),
-                f"{range_.network} has {range_.size} subnets of /{range_.subnet_len} for {len(nodes)} nodes: "
+                f"{range_.network} has {plural(range_.size, 'subnet')} of /{range_.subnet_len} "
+                f"for {plural(len(nodes), 'node')}: "
                 f"use a larger podCIDR or {key}",
             )
         if host_local.capacity(range_.first) < PODS_MIN:

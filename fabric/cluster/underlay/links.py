@@ -20,7 +20,7 @@ from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay.spec import LinkChange
 from fabric.cluster.underlay.state import Underlay
-from fabric.errors import BadInput, FabricError, Problem
+from fabric.errors import BadInput, FabricError, Problem, plural
 from fabric.kernel.features import probe
 from fabric.kernel.linux import LinuxKernel
 from fabric.netstate.plan import diff
@@ -43,7 +43,7 @@ def between(wiring: Wiring, a: str, b: str, number: int = 0) -> list[Link]:
         near = ", ".join(wiring.neighbors(a))
         raise BadInput(Problem("B", f"no link between {a} and {b}; {a} is linked to {near}"))
     if number and number not in {it.number for it in found}:
-        raise BadInput(Problem("--number", f"{a} and {b} have {len(found)} links, numbered from 1"))
+        raise BadInput(Problem("--number", f"{a} and {b} have {plural(len(found), 'link')}, numbered from 1"))
     return [it for it in found if number in (0, it.number)]
 
 

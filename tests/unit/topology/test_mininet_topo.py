@@ -73,7 +73,7 @@ def test_hosts_that_are_too_many_are_left_out_and_arguments_are_handed_on(folder
         ({"topo": "no.py:Tree"}, "no file"),
         ({"topo": "topo.py:Forest"}, "no Topo class 'Forest'"),
         ({"topo": "topo.py:Loop", "arguments": {"depth": 1}}, "depth"),
-        ({"topo": "topo.py:Tree", "arguments": {"leaves": 1}}, "2 nodes, and the Topo has only 1 hosts"),
+        ({"topo": "topo.py:Tree", "arguments": {"leaves": 1}}, "2 nodes, and the Topo has only 1 host"),
         ({"topo": "topo.py:Loop"}, "form a loop"),
         ({"topo": "topo.py:Twice"}, "two links between s1 and s2"),
         ({"topo": "topo.py:Tree", "arguments": {"bw": 0.001}}, "rate must be 8Kbit"),
