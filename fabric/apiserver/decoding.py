@@ -34,7 +34,8 @@ def pruned(kind: Kind, obj: Object, unknown: Report, known: Object | None = None
     at = schema.shape(kind)
     if at is None:
         return obj
-    suspects = {name: value for name, value in obj.items() if known is None or known.get(name) is not value}
+    known = known or {}
+    suspects = {name: value for name, value in obj.items() if name not in known or known[name] is not value}
     if _is_clean(at, suspects):
         return obj
     clean = _pruned_value(at, suspects, "", unknown)

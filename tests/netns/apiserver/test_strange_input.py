@@ -118,3 +118,12 @@ async def test_no_input_is_too_strange(http, seed):
         accept = random.choice(ACCEPTS)
         code, _, answer = await http(method, path, body, Content_Type=content_type, Accept=accept)
         assert code < 500, f"{method} {path} {body!r} as {content_type or 'JSON'}: {answer!r}"
+
+
+@pytest.mark.parametrize("field", ["spec", "status", "data", "noSuchField"])
+@pytest.mark.parametrize("kind", ["configmaps", "secrets", "serviceaccounts"])
+async def test_a_null_at_the_top_of_an_update_is_as_if_it_were_not_given(http, kind, field):
+    path = f"/api/v1/namespaces/default/{kind}"
+    created = await http.json("POST", path, {"metadata": {"name": "settings"}})
+    code, _, body = await http("PUT", f"{path}/settings", {**created, field: None})
+    assert code == 200, body
