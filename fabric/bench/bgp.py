@@ -120,9 +120,8 @@ def topology(name: str, nodes: int, shape: Shape, keepalive_seconds: int = 0) ->
         # The mesh has no keepalive time of its own; the same sessions from a BGPPeer have.
         peers = [_resource("BGPPeer", "everybody", peerSelector="all()", **asked)]
     by_mesh = shape == "mesh" and not keepalive_seconds
-    configuration = _resource(
-        "BGPConfiguration", "default", nodeToNodeMeshEnabled=by_mesh, nodeMeshMaxRestartTime="0s"
-    )
+    restarts = {"nodeMeshMaxRestartTime": "0s"} if by_mesh else {}
+    configuration = _resource("BGPConfiguration", "default", nodeToNodeMeshEnabled=by_mesh, **restarts)
     rules = [{"nodeSelector": reflect, "routeReflectorClusterID": "244.0.0.1"}]
     options = {"ipipMode": "Never", "vxlanMode": "Never", "resources": [configuration, *peers]}
     return clusters.topology(

@@ -41,7 +41,19 @@ def running(value: dict[str, Any], *options: str) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "topology.yaml"
         file.write_text(json.dumps(value))
-        try:
+        with removed_on_failure(name):
             yield json.loads(run_fabric("up", str(file), "-o", "json", *options))
-        finally:
+        run_fabric("down", name)
+
+
+@contextmanager
+def removed_on_failure(name: str) -> Iterator[None]:
+    """The cluster is taken down if the body raises; the body's error is the one that is told."""
+    try:
+        yield
+    except BaseException as failed:
+        try:
             run_fabric("down", name)
+        except FabricError as refused:
+            failed.add_note(str(refused))
+        raise

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fabric.bench.clusters import fresh_name, run_fabric
+from fabric.bench.clusters import fresh_name, removed_on_failure, run_fabric
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet
 from fabric.cluster.cgroup import ClusterCgroup
@@ -95,16 +95,15 @@ def _run(nodes: int, pods: int) -> dict[str, Any]:
         file = Path(folder) / "topology.yaml"
         file.write_text(json.dumps(topology(name, nodes, pods)))
         slab = slab_kib()
-        try:
+        with removed_on_failure(name):
             began = time.monotonic()
             report = json.loads(run_fabric("up", str(file), "-o", "json"))
             up_seconds = time.monotonic() - began
             pids = ClusterCgroup(name).processes()
             weights = by_command(pids)
             slab = slab_kib() - slab
-        finally:
-            began = time.monotonic()
-            run_fabric("down", name)
+        began = time.monotonic()
+        run_fabric("down", name)
         down_seconds = time.monotonic() - began
     return {
         "up": up_seconds,
