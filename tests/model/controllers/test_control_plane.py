@@ -84,7 +84,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.objects)
     @rule(pick=picks, propagation=st.sampled_from(["Background", "Foreground"]))
     def an_object_is_deleted(self, pick: int, propagation: str) -> None:
-        uid = sorted(self.objects)[pick % len(self.objects)]
+        uid = list(self.objects)[pick % len(self.objects)]
         obj = self.objects[uid]
         meta = obj["metadata"]
         kind = POD if obj["kind"] == "Pod" else CONFIG_MAP
