@@ -30,6 +30,8 @@ from fabric.controllers.owner_graph import Coordinates, OwnerGraph, OwnerRef, Ve
 from fabric.errors import Conflict, NotFound
 
 ABSENT_MAX = 1024
+UNSEEN_SECONDS = 5.0
+"""After this time an owner that the server has and the informers do not show is looked up again."""
 WORKERS = 16
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,9 @@ class GarbageCollector:
             present: set[Coordinates] = set()
             for ref in found.owners:
                 (absent if await self._is_absent(ref, vertex) else present).add(ref.coordinates(vertex))
+            if present:
+                # It may be gone before the informers see it, and then nobody would tell of its end.
+                self._controller.queue.add_after(uid, UNSEEN_SECONDS)
             found = next_action(self._graph, vertex, absent, present)
         await self._carry_out(found, vertex)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import Any, TypeVar
 
 from fabric.api.kinds import Kind
@@ -27,12 +27,11 @@ class FlakyClient(Client):
         self._watched: set[Kind] = set()
         self._forgotten: set[Kind] = set()
 
-    def break_watches(self, *, forgotten: bool = False) -> None:
-        """End all watches; with `forgotten` the server has also lost the revisions they stood at."""
+    def break_watches(self, *, forgotten: bool = False, forgotten_kinds: Collection[Kind] = ()) -> None:
+        """End all watches; of all kinds or of some the server has also lost the revisions they stood at."""
         self._broken.set()
         self._broken = asyncio.Event()
-        if forgotten:
-            self._forgotten = set(self._watched)
+        self._forgotten |= self._watched if forgotten else set(forgotten_kinds)
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         return await self._read(self._inner.get(kind, name, namespace))

@@ -91,7 +91,7 @@ class World(RuleBasedStateMachine):
         asked = self.plane.client.delete(
             kind, meta["name"], meta["namespace"], uid=uid, propagation=propagation
         )
-        self.do(ignoring(asked, NotFound, Conflict))
+        self.do(ignoring(asked, NotFound))
         self.deleted.add(uid)
 
     # What nodes do.

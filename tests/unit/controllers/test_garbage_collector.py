@@ -1,8 +1,13 @@
 import asyncio
 
-from support.control_plane import control_plane, owner_ref
+from support.control_plane import ControlPlane, control_plane, controllers_on, owner_ref
+from support.flaky_client import FlakyClient
+from support.registry import START, new_registry
 
 from fabric.api.kinds import CONFIG_MAP, LEASE, NODE, POD
+from fabric.apiserver.local import LocalClient
+from fabric.control.clock import LoopClock
+from fabric.control.informer import RETRY_SECONDS, RETRY_SECONDS_MAX
 
 
 async def test_what_an_object_owned_goes_with_it():
@@ -94,6 +99,21 @@ async def test_a_new_object_of_the_owners_name_is_not_the_owner():
         await plane.add_config_map("owner")
         await asyncio.sleep(1)
         assert await plane.names(CONFIG_MAP, "default") == {"owner"}
+
+
+async def test_an_owner_that_ends_before_the_informers_see_it_is_found_out():
+    async with new_registry() as registry:
+        client = FlakyClient(LocalClient(registry))
+        async with controllers_on(client, clock := LoopClock(START)):
+            await asyncio.sleep(RETRY_SECONDS_MAX + 1)
+            plane = ControlPlane(client, clock)
+            client.break_watches(forgotten_kinds=[NODE])
+            await plane.add_node("node-1")
+            await asyncio.sleep(RETRY_SECONDS / 2)
+            assert await plane.names(LEASE) == {"node-1"}
+            await client.delete(NODE, "node-1")
+            await asyncio.sleep(30)
+            assert await plane.names(LEASE) == set()
 
 
 async def test_an_owner_of_an_unknown_kind_is_trusted_to_be_there():
