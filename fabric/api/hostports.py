@@ -14,7 +14,7 @@ ANY_ADDRESS = ("", "0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """One port of a node, by protocol and address, and the port of the container behind it."""
+    """A port of a node, by protocol and address, and the port of the container behind it."""
 
     protocol: str
     port: int

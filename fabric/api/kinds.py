@@ -14,7 +14,7 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One resource of the API: its names, its scope, and what hangs below it."""
+    """A resource of the API: its names, its scope, and what hangs below it."""
 
     group: str
     version: str

@@ -1,4 +1,4 @@
-"""Which nodes a pod wants by their labels and name: nodeSelector and node affinity.
+"""A node selection says which nodes a pod wants, by their labels and names: nodeSelector and node affinity.
 
 The terms of an affinity are alternatives, the requirements of a term all hold; a term without
 requirements matches nothing. The node selector must hold as well.

@@ -1,4 +1,4 @@
-"""Objects are plain JSON; these are the few things everyone reads out of them.
+"""Objects are plain JSON; these functions read what all components need: names, labels, conditions, times.
 
 An object is what the API sends: `{"apiVersion", "kind", "metadata", "spec", "status"}`. Whoever
 gets one from a cache must not write into it.
@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """What names an object within its kind; `namespace` is empty for cluster-scoped kinds."""
+    """The name of an object within its kind; `namespace` is empty for cluster-scoped kinds."""
 
     namespace: str
     name: str

@@ -1,4 +1,4 @@
-"""What pods ask for and nodes have, as whole numbers: CPU in thousandths, everything else in units.
+"""Resources that pods request and nodes have, as whole numbers: CPU in thousandths, everything else in units.
 
 A pod asks for the larger of what its containers need together and what its start needs: init containers
 run one after the other, beside the sidecars (init containers that restart) begun before them.
@@ -37,7 +37,7 @@ def readable_amounts(quantities: Mapping[str, Any] | None) -> Amounts:
 
 
 def requests_of(spec: Object, assumed: Mapping[str, int] | None = None) -> Amounts:
-    """What the pod needs of its node; `assumed` stands in for what a container does not say."""
+    """The resources that a pod needs of its node; `assumed` stands in for what a container does not say."""
     running: Amounts = {}
     for container in spec.get("containers") or ():
         _add(running, _requests(container, assumed))

@@ -1,4 +1,4 @@
-"""Selectors: which objects a list, a watch or a controller means.
+"""Selectors say which objects a list, a watch or a controller means.
 
 A label selector is a conjunction of requirements on labels, in the grammar of
 k8s.io/apimachinery/pkg/labels (`a=b, c!=d, e in (f,g), h notin (i), j, !k, n>3`). A field selector
@@ -23,7 +23,7 @@ _OPERATORS = {"=": "In", "==": "In", "!=": "NotIn", "in": "In", "notin": "NotIn"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One condition on one label; `operator` is one of In, NotIn, Exists, DoesNotExist, Gt, Lt."""
+    """A condition on a label; `operator` is one of In, NotIn, Exists, DoesNotExist, Gt, Lt."""
 
     key: str
     operator: str

@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class BgpTimes:
-    """One size and shape: medians over the runs."""
+    """The times of one size and shape of cluster, as medians over the runs."""
 
     nodes: int
     shape: Shape

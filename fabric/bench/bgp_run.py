@@ -1,4 +1,4 @@
-"""The measuring itself, on a cluster that is up: starts of all BIRDs, a node's death, a node's silence."""
+"""The measurements of `bench bgp` on a running cluster: starts of all BIRDs, a node's death, its silence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _START_TIME = 19
 
 @dataclass(frozen=True, slots=True)
 class Converged:
-    """One start of all BIRDs."""
+    """The outcome of one start of all BIRDs."""
 
     seconds: float
     sessions: int
@@ -50,7 +50,7 @@ class Converged:
 
 
 class BgpRun:
-    """What is measured on one cluster; `until_ready` comes first."""
+    """The measurements on one cluster; `until_ready` comes first."""
 
     def __init__(self, paths: ClusterPaths, spec: ClusterSpec, runtimes: Sequence[RuntimeClient]) -> None:
         self._paths = paths
@@ -164,7 +164,7 @@ class BgpRun:
             kernel.close()
 
     async def _start(self, daemon: DaemonStatus) -> None:
-        """As the node's agent does, so that it leaves it alone."""
+        """Start BIRD as the node's agent does, so that the agent leaves it alone."""
         daemons = NodeDaemons(self._runtime(daemon.node), daemon.node, self._paths.node(daemon.node))
         await daemons.keep(Program(BIRD, daemon.argv, (*daemon.argv, "-R")))
 
@@ -198,14 +198,14 @@ def _blocks(table: Sequence[Route]) -> set[IPNetwork]:
 
 
 def _started(pid: int) -> float:
-    """When a process was started, by the clock of time.monotonic; to a hundredth of a second."""
+    """The moment of a process' start, by the clock of time.monotonic; to a hundredth of a second."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     since_boot = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
     return since_boot - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
 
 
 def _cpu_seconds(pid: int) -> float:
-    """How long a process was on a processor; 0 when it is gone. Its clock ticks would be too coarse."""
+    """The time that a process was on a processor; 0 when it is gone. Its clock ticks would be too coarse."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
     except OSError:

@@ -1,4 +1,4 @@
-"""What a cluster weighs: the proportional share of its processes' pages, and the kernel's slab."""
+"""The memory of a cluster: the proportional share of its processes' pages, and the kernel's slab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peer: as many bare hosts in Mininet on one Linux bridge, timed in the same run.
+"""The peer of a benchmark is Mininet: as many bare hosts on one Linux bridge, timed in the same run.
 
 Mininet works in the namespace that it is started in, so it gets one of its own, and leaves nothing behind.
 """

@@ -27,7 +27,7 @@ _NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
 
 @dataclass(frozen=True, slots=True)
 class UpTimes:
-    """One size: medians over the runs, in seconds and MiB; slab is the largest.
+    """The times of one size of cluster: medians over the runs, in seconds and MiB; slab is the largest.
 
     Slab is read before and after, and what an earlier run left is given back only in time.
     """

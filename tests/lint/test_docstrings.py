@@ -102,9 +102,7 @@ GONE = {
 """Words of our own that the field has a word for, and that word."""
 
 FLOORS_TO_COME = (
-    "fabric/api/",
     "fabric/apiserver/",
-    "fabric/bench/",
     "fabric/bird/",
     "fabric/cli/",
     "fabric/cluster/",
