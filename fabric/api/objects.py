@@ -7,6 +7,7 @@ gets one from a cache must not write into it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -85,6 +86,20 @@ def condition(obj: Object, type_: str) -> Object | None:
 def condition_is(obj: Object, type_: str, status: str = "True") -> bool:
     found = condition(obj, type_)
     return found is not None and found.get("status") == status
+
+
+def changed_conditions(before: Iterable[Object], after: Iterable[Object]) -> list[Object]:
+    """Return the conditions that differ, as items of a strategic merge patch.
+
+    Each is told whole: a reason or message that it has no more is null, so that none of an older one stays.
+    Conditions of other writers are not named, and so not touched.
+    """
+    standing = {entry.get("type"): entry for entry in before}
+    return [
+        {"reason": None, "message": None, **entry}
+        for entry in after
+        if standing.get(entry.get("type")) != entry
+    ]
 
 
 SECONDS_MAX = 100 * 365 * 86400

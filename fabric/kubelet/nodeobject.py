@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import fabric
-from fabric.api.objects import Object, timestamp
+from fabric.api.objects import Object, changed_conditions, timestamp
 from fabric.kubelet.config import DEFAULT_CAPACITY, KUBELET_VERSION, KubeletConfig
 from fabric.plugin.contract import AgentStatus
 
@@ -81,6 +81,18 @@ def stands(before: Object, status: Object) -> bool:
     """True when `before` says what `status` says, but for the times."""
     same = all(before.get(name) == value for name, value in status.items() if name != "conditions")
     return same and _said(before) == _said(status)
+
+
+def status_patch(before: Object, status: Object) -> Object:
+    """The strategic merge patch that makes `before` say `status`; conditions of other writers stay.
+
+    The addresses' merge key is their type, of which there may be several: they are replaced, as by kubelet.
+    """
+    return {
+        **status,
+        "conditions": changed_conditions(before.get("conditions") or (), status["conditions"]),
+        "addresses": [*status["addresses"], {"$patch": "replace"}],
+    }
 
 
 def node_info(config: KubeletConfig) -> Mapping[str, str]:

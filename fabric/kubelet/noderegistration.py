@@ -13,12 +13,12 @@ from contextlib import suppress
 from fabric.api.kinds import LEASE, NAMESPACE, NODE
 from fabric.api.objects import Object, annotations_of, labels_of, micro_timestamp, uid_of
 from fabric.control.backoff import Backoff
-from fabric.control.client import Client
+from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.loop import Loop
 from fabric.errors import AlreadyExists, NotFound
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands
+from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands, status_patch
 from fabric.kubelet.podcache import PodCache
 from fabric.plugin.contract import NodeAgent
 
@@ -32,7 +32,7 @@ RETRY = Backoff(0.05, 2.0)
 
 
 class NodeRegistration:
-    """The registration of one node keeps its Node and its Lease."""
+    """Keeps one Node and its Lease."""
 
     def __init__(
         self, config: KubeletConfig, client: Client, pod_cache: PodCache, agent: NodeAgent, clock: Clock
@@ -94,7 +94,11 @@ class NodeRegistration:
         if not old and stands(node.get("status") or {}, status):
             return
         self._node = await self._client.patch(
-            NODE, self._config.node_name, {"status": status}, subresource="status"
+            NODE,
+            self._config.node_name,
+            {"status": status_patch(node.get("status") or {}, status)},
+            subresource="status",
+            patch_type=STRATEGIC,
         )
         self._written_at = now
 

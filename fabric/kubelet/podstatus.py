@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fabric.api.objects import Object, timestamp
+from fabric.api.objects import Object, changed_conditions, timestamp
 from fabric.kubelet.conditions import pod_conditions
 from fabric.kubelet.containerstate import container_status
 from fabric.kubelet.podactions import initialized, outcome
@@ -55,9 +55,23 @@ def pod_status(pod: Object, before: Object, view: PodView, seen: Observed, now: 
     return status
 
 
+_REPLACE = {"$patch": "replace"}
+_ADDRESSES = ("podIPs", "hostIPs")
+"""Lists with a merge key that have no other writer: they are replaced as wholes."""
+
+
 def changes(before: Object, after: Object) -> Object:
-    """Return the fields of `after` that differ: the body of one merge patch, empty when nothing changed."""
-    return {name: value for name, value in after.items() if before.get(name) != value}
+    """Return what of `after` differs, as a strategic merge patch; empty when nothing changed.
+
+    Conditions are told by their type, as others write conditions too.
+    """
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    if "conditions" in changed:
+        changed["conditions"] = changed_conditions(before.get("conditions") or (), after["conditions"])
+    for name in _ADDRESSES:
+        if name in changed and before.get(name):
+            changed[name] = [*after[name], _REPLACE]
+    return {name: value for name, value in changed.items() if value or name != "conditions"}
 
 
 def _phase(pod: Object, view: PodView, seen: Observed) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Key, Object, key_of
+from fabric.apiserver import patches
 from fabric.control.client import MERGE, Client, ObjectList, PatchType, WatchEvent
 from fabric.errors import AlreadyExists, ApiError, Conflict, Gone, NotFound
 
@@ -85,7 +86,9 @@ class MemoryApi(Client):
         field_manager: str = "fabric",
     ) -> Object:
         self._call("patch", kind, name)
-        return self.put(kind, _merged(self._found(kind, Key(namespace, name)), patch))
+        return self.put(
+            kind, patches.patched(kind, self._found(kind, Key(namespace, name)), patch, patch_type)
+        )
 
     async def delete(
         self,
@@ -148,10 +151,3 @@ class MemoryApi(Client):
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _merged(old: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict) or not isinstance(old, dict):
-        return patch
-    changed = {name: _merged(old.get(name), value) for name, value in patch.items() if value is not None}
-    return {name: value for name, value in old.items() if name not in patch} | changed
