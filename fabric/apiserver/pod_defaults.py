@@ -6,9 +6,12 @@ Nothing is written into the object that comes in; parts that are complete are ke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from fabric.api.objects import Object
+from fabric.api.quantity import parse_quantity
 
 MODE = 0o644
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
@@ -27,6 +30,7 @@ _SPEC = {
 }
 _ALIVE_SECONDS = 300
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_QOS_RESOURCES = ("cpu", "memory")
 _MODED_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
 
 
@@ -169,16 +173,38 @@ def _volume(volume: Object) -> Object:
 
 
 def qos_class(spec: Object) -> str:
-    """Guaranteed when every container has equal requests and limits, BestEffort when none has any."""
+    """The quality-of-service class, by quantity (ComputePodQOS): 1000m is 1, and nothing asked for is zero.
+
+    Guaranteed: every container has limits of CPU and memory, and the sums of requests are those of limits.
+    Resources of the pod as a whole, where given, count alone.
+    """
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    resources = [container.get("resources") or {} for container in containers]
-    if not any(r.get("limits") or r.get("requests") for r in resources):
+    whole = spec.get("resources") or {}
+    if any(_qos_amounts(whole.get(part)) for part in ("requests", "limits")):
+        containers = [{"resources": whole}]
+    requests: dict[str, Decimal] = {}
+    limits: dict[str, Decimal] = {}
+    limited = True
+    for container in containers:
+        resources = container.get("resources") or {}
+        own_limits = _qos_amounts(resources.get("limits"))
+        limited = limited and len(own_limits) == len(_QOS_RESOURCES)
+        _add(limits, own_limits)
+        _add(requests, _qos_amounts(resources.get("requests")))
+    if not requests and not limits:
         return "BestEffort"
-    return "Guaranteed" if all(map(_is_guaranteed, resources)) else "Burstable"
+    return "Guaranteed" if limited and requests == limits else "Burstable"
 
 
-def _is_guaranteed(resources: Object) -> bool:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    return all(
-        name in limits and requests.get(name, limits[name]) == limits[name] for name in ("cpu", "memory")
-    )
+def _qos_amounts(quantities: Any) -> dict[str, Decimal]:
+    """CPU and memory that are more than zero; validation refuses what cannot be read."""
+    read: dict[str, Decimal] = {}
+    for name in _QOS_RESOURCES:
+        with suppress(ValueError):
+            read[name] = parse_quantity((quantities or {}).get(name, 0))
+    return {name: amount for name, amount in read.items() if amount > 0}
+
+
+def _add(total: dict[str, Decimal], more: Mapping[str, Decimal]) -> None:
+    for name, amount in more.items():
+        total[name] = total.get(name, Decimal(0)) + amount

@@ -42,12 +42,15 @@ _OWN = {
 def desired_taints(node: Object, now: datetime) -> list[Object]:
     """The node's taints as they should be: strangers' as they stand, then those its conditions call for.
 
-    A taint that stands already is kept as it is, with the time at which it was added.
+    A taint that stands already is kept as it is, with the time at which it was added. A NoExecute taint
+    without a time (`kubectl taint` gives none) is given the present one, from which tolerations count.
     """
     standing = {_identity(taint): taint for taint in taints_of(node)}
-    kept = [taint for identity, taint in standing.items() if identity not in _OWN]
+    kept = [_timed(taint, now) for identity, taint in standing.items() if identity not in _OWN]
     wanted = [
-        standing.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": timestamp(now)}
+        _timed(
+            standing.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": timestamp(now)}, now
+        )
         for key, effect in _called_for(node)
     ]
     return kept + wanted
@@ -65,16 +68,17 @@ def same_taints(one: Iterable[Object], other: Iterable[Object]) -> bool:
 def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
     """Return when the pod must leave the node for its NoExecute taints; None: it may stay.
 
-    The time that a toleration grants counts from when the taint was added, or from the pod's creation if
-    that came later; thus it is the same before and after a restart of the controller.
+    The time that a toleration grants counts from when the pod met the taint: from the taint's timeAdded, or
+    from the pod's binding if that came later. A taint without a timeAdded is met now; the node lifecycle
+    controller is about to write the time down, so that it is the same after a restart.
     """
     tolerations = (pod.get("spec") or {}).get("tolerations") or ()
-    born = parse_timestamp(pod["metadata"]["creationTimestamp"])
+    bound = _bound_at(pod)
     ends = []
     for taint in taints_of(node):
         if taint.get("effect") != "NoExecute":
             continue
-        since = max(parse_timestamp(taint["timeAdded"]), born) if taint.get("timeAdded") else born
+        since = max(parse_timestamp(taint["timeAdded"]), bound) if taint.get("timeAdded") else now
         granted = [t.get("tolerationSeconds") for t in tolerations if tolerates(t, taint)]
         if not granted:
             ends.append(min(since, now))
@@ -83,6 +87,19 @@ def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
         if limits:
             ends.append(since + timedelta(seconds=min(*limits, SECONDS_MAX)))
     return min(ends, default=None)
+
+
+def _timed(taint: Object, now: datetime) -> Object:
+    if taint.get("effect") != "NoExecute" or taint.get("timeAdded"):
+        return taint
+    return {**taint, "timeAdded": timestamp(now)}
+
+
+def _bound_at(pod: Object) -> datetime:
+    """The moment of the binding; the pod's creation when nothing tells it."""
+    scheduled = condition(pod, "PodScheduled") or {}
+    since = scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None
+    return parse_timestamp(since or pod["metadata"]["creationTimestamp"])
 
 
 def tolerates(toleration: Object, taint: Object) -> bool:

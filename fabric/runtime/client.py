@@ -39,7 +39,7 @@ _READ_BYTES_MAX = 64 * 1024
 
 
 class RuntimeClient:
-    """A Runtime that asks a runtime process; `run` must be running."""
+    """Implements Runtime; `run` must be running."""
 
     def __init__(self, socket_path: Path | str) -> None:
         self._path = str(socket_path)

@@ -16,7 +16,7 @@ _READ_BYTES_MAX = 4096
 
 
 class RemoteExec:
-    """An ExecSession in a runtime process."""
+    """Implements ExecSession."""
 
     def __init__(self, end: socket.socket, frames: Frames, terminal: int | None) -> None:
         self.terminal = terminal

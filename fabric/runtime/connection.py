@@ -24,7 +24,7 @@ FDS_MAX = 3
 
 
 class Connection:
-    """A connection calls `request(connection, message)` for each that comes, and `on_close` at its end."""
+    """Calls `request(connection, message)` for each that comes; `on_close` functions at the end."""
 
     def __init__(self, end: socket.socket, poll: Poll, request: Request) -> None:
         self.fds: list[int] = []

@@ -35,7 +35,7 @@ def holds_nul(value: Any) -> bool:
 
 
 class Frames:
-    """A stream that is cut into messages; ValueError when it is not one."""
+    """Cuts a stream into messages; ValueError when it is not one."""
 
     def __init__(self) -> None:
         self._held = bytearray()

@@ -32,7 +32,7 @@ _MTU_MIN = 68
 
 
 class Outer:
-    """The socket of outer packets; it calls `learn(gateway, mtu)` with what ICMP says of a path."""
+    """Calls `learn(gateway, mtu)` with what ICMP says of a path."""
 
     def __init__(self, learn: Callable[[bytes, int], None]) -> None:
         self._learn = learn

@@ -94,17 +94,45 @@ def test_an_image_without_a_tag_is_always_pulled(image, policy):
     assert pull_policy(image) == policy
 
 
+ONE = {"cpu": "1", "memory": "1Gi"}
+SAME = {"cpu": "1000m", "memory": "1024Mi"}
+ZERO = {"cpu": "0", "memory": "0Mi"}
+
+
 @pytest.mark.parametrize(
     ("resources", "quality"),
     [
-        ({}, "BestEffort"),
-        ({"requests": {"cpu": "1"}}, "Burstable"),
-        ({"limits": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
-        ({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}, "Burstable"),
+        ([{}], "BestEffort"),
+        ([{"requests": {"cpu": "1"}}], "Burstable"),
+        ([{"limits": ONE, "requests": ONE}], "Guaranteed"),
+        ([{"limits": ONE, "requests": SAME}], "Guaranteed"),
+        ([{"limits": {"cpu": 1, "memory": 1073741824}, "requests": SAME}], "Guaranteed"),
+        ([{"limits": ONE, "requests": {**ONE, "cpu": "500m"}}], "Burstable"),
+        ([{"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}], "Burstable"),
+        ([{"limits": ONE, "requests": ONE}, {}], "Burstable"),
+        ([{"limits": ZERO, "requests": ZERO}], "BestEffort"),
+        ([{"requests": {"cpu": "0"}}, {"requests": {"memory": "0.0Gi"}}], "BestEffort"),
+        ([{"limits": ONE, "requests": ZERO}], "Burstable"),
+        ([{"requests": {"ephemeral-storage": "1Gi"}}], "BestEffort"),
+        ([{"limits": {**ONE, "example.com/nic": "1"}, "requests": SAME}], "Guaranteed"),
     ],
 )
-def test_the_quality_of_service_follows_from_the_resources(resources, quality):
-    assert qos_class({"containers": [{"resources": resources}]}) == quality
+def test_the_quality_of_service_follows_from_the_quantities(resources, quality):
+    assert qos_class({"containers": [{"resources": each} for each in resources]}) == quality
+
+
+def test_init_containers_count_for_the_quality_of_service_and_the_pods_own_resources_alone():
+    spec = {"containers": [{"resources": {"limits": ONE, "requests": SAME}}], "initContainers": [{}]}
+    assert qos_class(spec) == "Burstable"
+    assert qos_class({**spec, "resources": {"limits": SAME, "requests": ONE}}) == "Guaranteed"
+
+
+async def test_limits_alone_are_requests_and_make_a_pod_guaranteed(client):
+    containers = [
+        {"name": "main", "image": "nginx", "resources": {"limits": ONE, "requests": {"cpu": "1000m"}}}
+    ]
+    made = await client.create(POD, pod(containers=containers))
+    assert made["status"]["qosClass"] == "Guaranteed"
 
 
 async def test_an_own_toleration_of_a_nodes_absence_is_respected(client):

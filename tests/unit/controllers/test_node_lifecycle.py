@@ -1,11 +1,15 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from support.control_plane import control_plane
+from support.control_plane import ControlPlane, control_plane, controllers_on
+from support.owned_task import running
+from support.registry import START, new_registry
 
 from fabric.api.kinds import EVENT, NODE, POD
 from fabric.api.objects import condition, condition_is
+from fabric.apiserver.local import LocalClient
 from fabric.control.client import STRATEGIC
+from fabric.control.clock import LoopClock
 from fabric.errors import ServerUnavailable
 
 UNREACHABLE = {
@@ -179,3 +183,29 @@ async def test_a_no_execute_taint_of_the_user_evicts_who_does_not_tolerate_it():
             for pod in (await plane.client.list(POD)).items
         }
         assert deleting == {"pod-1": True, "pod-2": False}
+
+
+async def test_toleration_seconds_count_from_when_the_taint_was_met_also_over_a_restart():
+    registry, clock = new_registry(), LoopClock(START)
+    client = LocalClient(registry)
+    plane = ControlPlane(client, clock)
+
+    async def is_deleting():
+        return "deletionTimestamp" in (await client.get(POD, "pod-1", "default"))["metadata"]
+
+    async with running(registry.run()):
+        async with controllers_on(client, clock, node_monitor_grace_seconds=10_000):
+            await plane.add_node("node-1")
+            tolerations = [{"key": "team", "operator": "Exists", "tolerationSeconds": 60}]
+            await plane.add_pod("pod-1", "node-1", tolerations=tolerations)
+            await asyncio.sleep(1000)
+            change = {"spec": {"taints": [{"key": "team", "effect": "NoExecute"}]}}
+            await client.patch(NODE, "node-1", change, patch_type=STRATEGIC)
+            await asyncio.sleep(30)
+            assert not await is_deleting()
+        await asyncio.sleep(10)
+        async with controllers_on(client, clock, node_monitor_grace_seconds=10_000):
+            await asyncio.sleep(15)
+            assert not await is_deleting()
+            await asyncio.sleep(6)
+            assert await is_deleting()

@@ -112,6 +112,27 @@ def test_for_a_pod_that_came_later_they_count_from_its_creation():
     assert eviction_time(patient, node(taint("team")), NOON) == NOON + timedelta(hours=1, seconds=10)
 
 
+def test_for_a_pod_that_was_bound_later_they_count_from_its_binding():
+    patient = pod({"operator": "Exists", "tolerationSeconds": 10})
+    bound = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T14:00:00Z"}
+    patient["status"] = {"conditions": [bound]}
+    assert eviction_time(patient, node(taint("team")), NOON) == NOON + timedelta(hours=2, seconds=10)
+
+
+def test_a_taint_without_a_time_is_met_now():
+    patient = pod({"operator": "Exists", "tolerationSeconds": 10})
+    untimed = {"key": "team", "effect": "NoExecute"}
+    assert eviction_time(patient, node(untimed), NOON) == NOON + timedelta(seconds=10)
+    assert eviction_time(pod(), node(untimed), NOON) == NOON
+
+
+def test_a_no_execute_taint_without_a_time_is_given_one_and_others_are_not():
+    evicting, repelling = {"key": "a", "effect": "NoExecute"}, {"key": "b", "effect": "NoSchedule"}
+    found = desired_taints(node(evicting, repelling, Ready="True"), NOON)
+    assert found == [{**evicting, "timeAdded": NOON_TEXT}, repelling]
+    assert desired_taints(node(*found, Ready="True"), NOON + timedelta(hours=1)) == found
+
+
 def test_of_several_limits_the_shortest_counts():
     patient = pod(
         {"operator": "Exists", "tolerationSeconds": 300},
