@@ -18,7 +18,7 @@ from fabric.apiserver.refusals import (
     required,
 )
 from fabric.apiserver.validation.resources import amounts
-from fabric.apiserver.validation.selecting import TAINT_EFFECTS
+from fabric.apiserver.validation.selectors import TAINT_EFFECTS
 
 
 def defaulted(obj: Object) -> Object:

@@ -1,4 +1,4 @@
-"""All controllers of the control plane, composed: they share caches and meet only through the API.
+"""The control plane runs its controllers together: they share caches and meet only through the API.
 
 They start to work when every cache has its first list, so that nothing is judged by half a picture.
 """
@@ -33,7 +33,7 @@ class ControllerSettings:
 
 
 class Controllers:
-    """Runs them; whoever owns `informers` and `recorder` runs those."""
+    """The controllers of one control plane; the owner of `informers` and `recorder` runs those two."""
 
     def __init__(
         self,

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class GarbageCollector:
-    """Collects objects, by uid. Events are left out: nobody owns one, and they end by themselves."""
+    """A controller keyed by uid. Events are left out: nobody owns one, and they end by themselves."""
 
     def __init__(self, client: Client, informers: Informers, kinds: KindTable) -> None:
         self._client = client

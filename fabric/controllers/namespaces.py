@@ -27,7 +27,7 @@ Content = Mapping[Kind, Sequence[Object]]
 
 
 class NamespaceController:
-    """Finalizes namespaces, by name."""
+    """A controller keyed by the namespace's name."""
 
     def __init__(self, client: Client, informers: Informers, clock: Clock, kinds: KindTable) -> None:
         self._client = client

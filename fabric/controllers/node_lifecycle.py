@@ -39,7 +39,7 @@ class GracePeriods:
 
 
 class NodeLifecycleController:
-    """Keeps conditions and taints of nodes, by name."""
+    """A controller of conditions and taints, keyed by the node's name."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ _ALL = "terminated"
 
 
 class PodGCController:
-    """Removes pods that lost their node, by the pod's key."""
+    """A controller that removes pods without a node, keyed by the pod."""
 
     def __init__(
         self, client: Client, informers: Informers, clock: Clock, *, quarantine_seconds: float
@@ -106,7 +106,7 @@ class PodGCController:
 
 
 class TerminatedPodController:
-    """Keeps at most `kept_max` terminated pods."""
+    """A controller that keeps at most `kept_max` terminated pods, with a single key for all."""
 
     def __init__(self, client: Client, informers: Informers, *, kept_max: int) -> None:
         self._client = client

@@ -47,7 +47,7 @@ async def patch_pod_status(client: Client, pod: Object, status: Object) -> None:
 
 
 async def remove_pod(client: Client, pod: Object) -> None:
-    """Delete this very pod with no grace: no kubelet will confirm its end. A pod that is gone is no error."""
+    """Delete this very pod without grace: no kubelet will confirm its end. One that is gone is no error."""
     namespace, name = key_of(pod)
     try:
         await client.delete(POD, name, namespace, grace_period_seconds=0, uid=uid_of(pod))

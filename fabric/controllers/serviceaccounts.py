@@ -1,4 +1,4 @@
-"""Every active namespace has the service account `default`, also after somebody deleted it."""
+"""The service account controller keeps an account `default` in every active namespace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "default"
 
 
 class ServiceAccountController:
-    """Makes default service accounts, by the name of the namespace."""
+    """A controller of default service accounts, keyed by the namespace's name."""
 
     def __init__(self, client: Client, informers: Informers) -> None:
         self._client = client

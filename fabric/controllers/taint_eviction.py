@@ -19,7 +19,7 @@ from fabric.errors import Conflict, NotFound
 
 
 class TaintEvictionController:
-    """Deletes pods from tainted nodes, by the pod's key."""
+    """A controller of evictions, keyed by the pod."""
 
     def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
         self._client = client

@@ -40,7 +40,7 @@ _OWN = {
 
 
 def desired_taints(node: Object, now: datetime) -> list[Object]:
-    """The node's taints as they should be: strangers' as they stand, then those its conditions call for.
+    """The node's taints as they should be: users' as they stand, then those its conditions call for.
 
     A taint that stands already is kept as it is, with the time at which it was added. A NoExecute taint
     without a time (`kubectl taint` gives none) is given the present one, from which tolerations count.

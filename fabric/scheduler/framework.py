@@ -100,7 +100,7 @@ class ClusterState:
         return self._pods.get(key)
 
     def set_node(self, name: str, node: Object | None) -> bool:
-        """The node is so, or (None) gone; True when that can change where pods fit."""
+        """Take over a node, or its end (None); True when that can change where pods fit."""
         info = self._nodes.setdefault(name, NodeInfo(name))
         changed = info.set_node(node)
         if not info.known and not info.pods:
@@ -108,7 +108,7 @@ class ClusterState:
         return changed
 
     def set_pod(self, pod: PodInfo) -> bool:
-        """A pod of the API that counts; True when that is new. A pending one confirms or denies nothing."""
+        """Take over a pod of the API; True when it now counts on a node. A pending one does not count."""
         old = self._pods.get(pod.key)
         if not pod.node:
             if old is not None and (old.uid != pod.uid or pod.key not in self._assumed):
@@ -126,13 +126,13 @@ class ClusterState:
         self._assumed.add(pod.key)
 
     def forget(self, pod: PodInfo) -> None:
-        """The binding failed: an assumed pod counts no more."""
+        """Take back an assumption whose binding failed."""
         found = self._pods.get(pod.key)
         if found is not None and pod.key in self._assumed and found.uid == pod.uid:
             self.remove_pod(pod.key)
 
     def remove_pod(self, key: Key) -> bool:
-        """The pod counts no more; True when it did."""
+        """Take out a pod; True when it counted."""
         self._assumed.discard(key)
         self._with_terms.discard(key)
         pod = self._pods.pop(key, None)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Schedules the pods whose schedulerName is empty or `default-scheduler`."""
+    """A scheduler for the pods whose schedulerName is empty or `default-scheduler`."""
 
     def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
         self._client = client

@@ -11,7 +11,7 @@ from fabric.api.names import dns_search_faults, dns_subdomain_faults, qualified_
 from fabric.api.objects import Object
 from fabric.apiserver import schema
 from fabric.apiserver.refusals import Cause, duplicate, forbidden_field, invalid_value, required
-from fabric.apiserver.validation import containers, selecting
+from fabric.apiserver.validation import containers, selectors
 from fabric.apiserver.validation import volumes as volume_rules
 from fabric.apiserver.validation.resources import amounts
 from fabric.apiserver.validation.rules import (
@@ -198,7 +198,7 @@ def _none_at_creation(path: str, value: list[Object]) -> Iterator[Cause]:
 
 
 _TABLE: Table = {
-    **selecting.RULES,
+    **selectors.RULES,
     **volume_rules.RULES,
     **containers.RULES,
     "PodSpec": Rules(
@@ -217,7 +217,7 @@ _TABLE: Table = {
             "runtimeClassName": subdomain,
             "nodeSelector": labels,
             "preemptionPolicy": one_of("Never", "PreemptLowerPriority"),
-            "topologySpreadConstraints": selecting.spread_constraints,
+            "topologySpreadConstraints": selectors.spread_constraints,
             "schedulingGates": _gates,
             "ephemeralContainers": _none_at_creation,
             "overhead": amounts,

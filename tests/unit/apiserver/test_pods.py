@@ -131,7 +131,7 @@ async def test_limits_alone_are_requests_and_make_a_pod_guaranteed(client):
     containers = [
         {"name": "main", "image": "nginx", "resources": {"limits": ONE, "requests": {"cpu": "1000m"}}}
     ]
-    made = await client.create(POD, pod(containers=containers))
+    made = await client.create(POD, pod(containers=containers), namespace="default")
     assert made["status"]["qosClass"] == "Guaranteed"
 
 

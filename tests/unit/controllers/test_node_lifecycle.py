@@ -2,7 +2,6 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from support.control_plane import ControlPlane, control_plane, controllers_on
-from support.owned_task import running
 from support.registry import START, new_registry
 
 from fabric.api.kinds import EVENT, NODE, POD
@@ -186,18 +185,20 @@ async def test_a_no_execute_taint_of_the_user_evicts_who_does_not_tolerate_it():
 
 
 async def test_toleration_seconds_count_from_when_the_taint_was_met_also_over_a_restart():
-    registry, clock = new_registry(), LoopClock(START)
-    client = LocalClient(registry)
-    plane = ControlPlane(client, clock)
+    clock = LoopClock(START)
+    async with new_registry() as registry:
+        client = LocalClient(registry)
+        plane = ControlPlane(client, clock)
 
-    async def is_deleting():
-        return "deletionTimestamp" in (await client.get(POD, "pod-1", "default"))["metadata"]
+        async def is_deleting():
+            return "deletionTimestamp" in (await client.get(POD, "pod-1", "default"))["metadata"]
 
-    async with running(registry.run()):
         async with controllers_on(client, clock, node_monitor_grace_seconds=10_000):
             await plane.add_node("node-1")
-            tolerations = [{"key": "team", "operator": "Exists", "tolerationSeconds": 60}]
-            await plane.add_pod("pod-1", "node-1", tolerations=tolerations)
+            pod = await plane.add_pod("pod-1", "node-1")
+            patient = {"key": "team", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
+            more = [*pod["spec"]["tolerations"], patient]
+            await client.patch(POD, "pod-1", {"spec": {"tolerations": more}}, namespace="default")
             await asyncio.sleep(1000)
             change = {"spec": {"taints": [{"key": "team", "effect": "NoExecute"}]}}
             await client.patch(NODE, "node-1", change, patch_type=STRATEGIC)
