@@ -165,7 +165,7 @@ class BgpTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Bgp:
-    """One session, with one neighbour."""
+    """A session with one neighbour."""
 
     name: str
     neighbor: Address
@@ -179,6 +179,22 @@ class Bgp:
         head = f"protocol bgp {name(self.name)}" + (f" from {name(self.template)}" if self.template else "")
         neighbor = _words("neighbor", self.neighbor, self.neighbor_port, self.neighbor_as)
         return block(head, (neighbor, *self.options.lines(), *map(str, self.channels)))
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBgp:
+    """A session whose text was written once, for all files that have it."""
+
+    session: Bgp
+    text: str
+
+    @classmethod
+    def of(cls, session: Bgp) -> WrittenBgp:
+        """Write it; Unwritable as the session itself."""
+        return cls(session, str(session))
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _words(what: str, address: Address | None, port: int | None, as_number: int | None) -> str:

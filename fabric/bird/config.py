@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
-from fabric.bird.bgp import Bgp, BgpTemplate
+from fabric.bird.bgp import Bgp, BgpTemplate, WrittenBgp
 from fabric.bird.dynamic import DynamicBgp
 from fabric.bird.language import ALL, NONE, Filter, Function, Text, block, name, string
 
@@ -156,7 +156,9 @@ class Static:
         return block(f"protocol static {name(self.name)}", (str(self.channel), *map(str, self.routes)))
 
 
-Block = Text | Filter | Function | Device | Direct | Kernel | Static | Bgp | BgpTemplate | DynamicBgp
+Block = (
+    Text | Filter | Function | Device | Direct | Kernel | Static | Bgp | WrittenBgp | BgpTemplate | DynamicBgp
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,15 @@ class Config:
     """What every protocol tells the log."""
     graceful_restart_wait_seconds: int | None = None
     """How long a restarted daemon waits for its peers before it cleans the kernel's table (240)."""
+
+    @property
+    def sessions(self) -> int:
+        """How many BGP sessions it asks for, without those of dynamic neighbours."""
+        return sum(isinstance(block, Bgp | WrittenBgp) for block in self.blocks)
+
+    def sends_through(self, device: str) -> bool:
+        """True where a filter sends routes through the device."""
+        return any(isinstance(block, Filter) and device in block.devices for block in self.blocks)
 
     def __str__(self) -> str:
         head = "\n".join(self._head())

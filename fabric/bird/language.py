@@ -71,6 +71,8 @@ class Filter:
 
     name: str
     body: str
+    devices: tuple[str, ...] = ()
+    """Through which its body sends routes: they must be there when it runs (`onlink_through`)."""
 
     def __str__(self) -> str:
         return block(f"filter {name(self.name)}", (self.body.strip(),))

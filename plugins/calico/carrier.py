@@ -1,77 +1,54 @@
-"""The carrier of tunl0 on one node: kept running where the kernel has no ipip, and nowhere else.
+"""The carrier of tunl0 is kept running on a node whose kernel has no ipip, and on no other.
 
-Nothing is begun or ended before somebody said which: a carrier that an earlier agent left carries packets
+Nothing is begun or ended before the agent said which: a carrier that an earlier agent left carries packets
 until then.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
 from calico.encapsulation import TUNL0
-from fabric.errors import FabricError
+from fabric.control.loop import Loop
 from fabric.plugin.contract import IPIP_CARRIER, Daemons, Program
 
 CARRIER = Program(TUNL0, (IPIP_CARRIER, TUNL0))
-LOOK_SECONDS = 10.0
-"""How often a carrier that is wanted is asked for again."""
-RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
+LOOK_SECONDS = 60.0
+"""How often a carrier is asked for again: the runtime starts one that ends again, without a look."""
 
 
 class CarrierKeeper:
-    """Keeps one program; `run` is its only task, everything else just notes."""
+    """Keeps the program; `run` is its only task, everything else just notes."""
 
     def __init__(self, daemons: Daemons) -> None:
         self._daemons = daemons
-        self.last_error = ""
-        """Why the last look failed; "" when it did not."""
         self._wanted: bool | None = None
-        self._done: bool | None = None
-        self._changed = asyncio.Event()
+        self._loop = Loop(f"the carrier of {TUNL0}", self._reconcile, resync_seconds=LOOK_SECONDS)
 
     def want(self, wanted: bool) -> None:
         """Have it run, or have it end."""
         if wanted != self._wanted:
             self._wanted = wanted
-            self._changed.set()
+            self._loop.poke()
 
     def poke(self) -> None:
         """Look again now: the node was off, and its programs are gone."""
-        self._done = None
-        if self._wanted is not None:
-            self._changed.set()
+        self._loop.poke()
 
     @property
     def is_settled(self) -> bool:
         """It is as was wanted last."""
-        return self._done is not None and self._done == self._wanted
+        return self._wanted is not None and self._loop.is_settled
+
+    @property
+    def last_error(self) -> str:
+        """Why the last look failed; empty when it did not."""
+        return self._loop.last_error and f"{self._loop.name}: {self._loop.last_error}"
 
     async def run(self) -> None:
-        """Run for ever; every FabricError is retried from 0.1 to 5 s."""
-        await self._changed.wait()
-        delay = RETRY_SECONDS
-        while True:
-            self._changed.clear()
-            try:
-                await self._look(bool(self._wanted))
-            except FabricError as error:
-                self._done, self.last_error = None, f"the carrier of {TUNL0}: {error}"
-                await self._next(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
-            else:
-                self.last_error, delay = "", RETRY_SECONDS
-                await self._next(LOOK_SECONDS if self._wanted else None)
+        """Run for ever; every FabricError is retried."""
+        await self._loop.run()
 
-    async def _look(self, wanted: bool) -> None:
-        if wanted:
+    async def _reconcile(self) -> None:
+        if self._wanted:
             await self._daemons.keep(CARRIER)
-        else:
+        elif self._wanted is not None:
             await self._daemons.end(CARRIER.name)
-        if not self._changed.is_set():
-            self._done = wanted
-
-    async def _next(self, seconds: float | None) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()

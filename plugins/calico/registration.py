@@ -9,11 +9,8 @@ its tunnels, so that nobody sees it without.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,16 +24,14 @@ from calico.resources.nodes import Node, NodeAddress, NodeBGP, OrchRef
 from calico.settings import NodeRule
 from calico.topology_check import registered
 from fabric.control.clock import Clock
-from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
+from fabric.control.loop import Loop
+from fabric.errors import FabricError
 from fabric.plugin.contract import NodeFacts
 from fabric.store.port import Store
 
 KUBE_LABELS = "projectcalico.org/kube-labels"
 NODE_IP, INTERNAL_IP = "CalicoNodeIP", "InternalIP"
-RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 RESYNC_SECONDS = 60.0
-
-log = logging.getLogger(__name__)
 
 
 class Registration:
@@ -60,55 +55,35 @@ class Registration:
         self._ipam = ipam
         self._kube_labels = kube_labels
         self._kube_annotations = kube_annotations
-        self.last_error = ""
-        self._wake = asyncio.Event()
+        self._loop = Loop(f"registration of {facts.name}", self.reconcile, resync_seconds=RESYNC_SECONDS)
+
+    @property
+    def last_error(self) -> str:
+        """Why the last pass failed; empty when it did not."""
+        return self._loop.last_error
 
     def poke(self) -> None:
         """Look again now: pools, labels or the Node have changed."""
-        self._wake.set()
+        self._loop.poke()
 
     async def run(self) -> None:
-        """For ever: at the start, after `poke`, every minute.
+        """Register at the start, after `poke` and every minute; a refusal is retried."""
+        await self._loop.run()
 
-        A refusal, or another who writes the Node too, is retried after 0.1 s to 5 s.
-        """
-        delay = RETRY_SECONDS
-        while True:
-            self._wake.clear()
-            try:
-                is_done = await self.reconcile()
-            except FabricError as error:
-                if self.last_error != str(error):
-                    log.info("%s: registration: %s", self._facts.name, error)
-                self.last_error, is_done = str(error), False
-            else:
-                self.last_error = ""
-            if not is_done:
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, RETRY_SECONDS_MAX)
-            else:
-                delay = RETRY_SECONDS
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(RESYNC_SECONDS):
-                        await self._wake.wait()
-
-    async def reconcile(self) -> bool:
-        """One pass: allocate what is missing, write what differs. False when another wrote the Node too."""
-        with suppress(AlreadyExists, Conflict, NotFound):
-            before = await datastore.get(self._store, Node, self._facts.name)
-            node = self._labelled(before or registered(self._facts, self._rules), is_new=before is None)
-            tunnels, refusals = await self._tunnels(node.labels)
-            wanted = self._placed(node, tunnels)
-            if before is None:
-                await datastore.create(self._store, wanted, self._clock)
-            elif wanted != before:
-                await datastore.update(self._store, wanted)
-            if self._kube_annotations is not None:
-                await self._kube_annotations.write(wanted)
-            if refusals:
-                raise refusals[0]
-            return True
-        return False
+    async def reconcile(self) -> None:
+        """Allocate what is missing, write what differs; Conflict or its like when another wrote it too."""
+        before = await datastore.get(self._store, Node, self._facts.name)
+        node = self._labelled(before or registered(self._facts, self._rules), is_new=before is None)
+        tunnels, refusals = await self._tunnels(node.labels)
+        wanted = self._placed(node, tunnels)
+        if before is None:
+            await datastore.create(self._store, wanted, self._clock)
+        elif wanted != before:
+            await datastore.update(self._store, wanted)
+        if self._kube_annotations is not None:
+            await self._kube_annotations.write(wanted)
+        if refusals:
+            raise refusals[0]
 
     async def _tunnels(self, labels: Mapping[str, str]) -> tuple[Mapping[Tunnel, Any], list[FabricError]]:
         """Each tunnel's address; where the pools have none, None, and why."""

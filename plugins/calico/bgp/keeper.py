@@ -1,4 +1,4 @@
-"""One node's BIRD, kept running with the configuration that is wanted.
+"""The keeper has one node's BIRD run with the configuration that is wanted.
 
 Level-triggered: a pass looks at what runs and at what the file says, and makes it so. A configuration that
 comes while a pass runs is the next pass's, so that a burst of them is one. A daemon outlives whoever keeps
@@ -12,11 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from calico.bgp import kernel
+from calico.encapsulation import TUNL0
 from fabric.bird.client import BirdClient
 from fabric.bird.config import Config
 from fabric.bird.daemon import NUDGES_SECONDS, Daemon, until_up
-from fabric.bird.language import Text
+from fabric.control.backoff import jittered
+from fabric.control.loop import RESYNC_JITTER, Loop
 from fabric.errors import FabricError
 from fabric.plugin.contract import NodeContext, Program
 
@@ -36,12 +37,12 @@ FIRST_QUIET_SECONDS = 0.1
 """The least before BIRD is started: it is best started when all are known."""
 BURST = 8
 """A burst that does not end is interrupted after so many times that."""
-LOOK_SECONDS = 10.0
-"""How often BIRD is asked whether it is there, when nothing changes."""
+LOOK_SECONDS = 60.0
+"""How often BIRD is asked whether it is there, when nothing changes (and a jitter more): one that ends is
+started again by the runtime, which needs no look."""
 RELOAD_SECONDS = (0.0, 0.3, 2.5)
 """When BIRD offers the kernel all routes again after tunl0 was made: a route that came while there was none
 was refused, and BIRD does not try again by itself. It sees a device by a message, or by a look each 2 s."""
-RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 
 class BirdKeeper:
@@ -52,8 +53,6 @@ class BirdKeeper:
         self._program = Program(NAME, self._daemon.argv, self._daemon.restart_argv)
         self._daemons = context.daemons
         self._bird = client(self._daemon) if client else self._daemon.client(context.facts.name)
-        self.last_error = ""
-        """Why the last pass failed; "" when it did not."""
         self._wanted: Config | None = None
         self._is_told = False
         self._has: Config | None = None
@@ -61,7 +60,10 @@ class BirdKeeper:
         """When routes are to be offered to the kernel again, the next first."""
         self._nudges: list[float] = []
         """When BIRD is to be asked next, because it has new sessions: see `NUDGES_SECONDS`."""
+        self._pass_at = self._look_at = 0.0
+        """When the next pass may begin, and when BIRD is to be looked at."""
         self._changed = asyncio.Event()
+        self._loop = Loop(f"bird of {context.facts.name}", self._reconcile)
 
     def want(self, config: Config | None) -> None:
         """Have BIRD run with this configuration; None: have it end."""
@@ -69,81 +71,79 @@ class BirdKeeper:
             return
         self._wanted, self._is_told = config, True
         self._changed.set()
+        self._loop.poke()
 
     def reload_kernel(self) -> None:
         """Have every route offered to the kernel again: a device came that the kernel's filter names."""
         now = asyncio.get_running_loop().time()
         self._reloads = [now + seconds for seconds in RELOAD_SECONDS]
-        self._changed.set()
+        self._loop.poke()
 
     def poke(self) -> None:
         """Look again now whether it runs: the node was off, and its programs are gone."""
         self._has = None
-        self._changed.set()
+        self._loop.poke()
 
     @property
     def is_up(self) -> bool:
         """BIRD answered, and has the configuration that is wanted now."""
         return self._has is not None and self._has is self._wanted
 
+    @property
+    def last_error(self) -> str:
+        """Why the last pass failed; empty when it did not."""
+        return self._loop.last_error
+
     async def run(self) -> None:
-        """Run for ever; a refusal, of BIRD or of the node's file system, is retried from 0.1 to 5 s."""
-        delay = 0.0
-        await self._changed.wait()
-        while True:
-            self._changed.clear()
-            try:
-                await self._pass()
-            except (FabricError, OSError) as error:
-                self._has, self.last_error = None, str(error)
-                delay = min(max(delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
-                await self._next(delay)
-            else:
-                self.last_error, delay = "", 0.0
-                await self._next(self._look_seconds())
+        """Run for ever; a refusal, of BIRD or of the node's file system, is retried."""
+        await self._loop.run()
 
-    async def _next(self, seconds_max: float) -> None:
-        """Wait for a change, but no longer than this: BIRD may have ended, or be there now."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds_max
-        await asyncio.sleep(min(PACE_SECONDS, seconds_max))
-        while not self._changed.is_set() and loop.time() < until:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(min((until, *self._nudges))):
-                    await self._changed.wait()
-            if self._nudges and loop.time() >= self._nudges[0]:
-                del self._nudges[0]
-                with suppress(FabricError):
-                    await self._bird.status()
-
-    async def _pass(self) -> None:
+    async def _reconcile(self) -> float | None:
+        """One pass, not too soon after the one before; seconds until the next is due."""
         if not self._is_told:
-            return
+            return None
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._pass_at - loop.time())
+        try:
+            return await self._pass()
+        except (FabricError, OSError) as error:
+            self._has = None
+            raise error if isinstance(error, FabricError) else FabricError(str(error)) from error
+        finally:
+            self._pass_at = loop.time() + PACE_SECONDS
+
+    async def _pass(self) -> float | None:
+        loop = asyncio.get_running_loop()
         if self._wanted is not self._has:
             await self._settle()
         wanted = self._wanted
         if wanted is None:
             await self._end()
-            return
-        await self._see_that_it_runs(wanted)
-        if self._has is not wanted:
-            now = asyncio.get_running_loop().time()
-            self._nudges = [now + seconds for seconds in NUDGES_SECONDS]
-        self._has = wanted
-        await self._reload()
+            return None
+        if self._has is not wanted or loop.time() >= self._look_at:
+            await self._look(wanted)
+        elif self._nudges and loop.time() >= self._nudges[0]:
+            with suppress(FabricError):
+                await self._bird.status()
+        await self._reload(wanted)
+        now = loop.time()
+        self._nudges = [at for at in self._nudges if at > now]
+        return max(0.0, min((self._look_at, *self._nudges, *self._reloads)) - now)
 
-    async def _reload(self) -> None:
+    async def _look(self, wanted: Config) -> None:
+        await self._see_that_it_runs(wanted)
+        now = asyncio.get_running_loop().time()
+        if self._has is not wanted:
+            self._nudges = [now + seconds for seconds in NUDGES_SECONDS]
+        self._has, self._look_at = wanted, now + jittered(LOOK_SECONDS, RESYNC_JITTER)
+
+    async def _reload(self, wanted: Config) -> None:
         now = asyncio.get_running_loop().time()
         if not self._reloads or self._reloads[0] > now:
             return
-        if self._uses_tunnel():
+        if wanted.sends_through(TUNL0):
             await self._bird.reload(KERNEL, "out")
         self._reloads = [at for at in self._reloads if at > now]
-
-    def _look_seconds(self) -> float:
-        if not self._reloads or self._has is None:
-            return LOOK_SECONDS
-        return max(self._reloads[0] - asyncio.get_running_loop().time(), PACE_SECONDS)
 
     async def _settle(self) -> None:
         """Let a burst of changes end; as the file grows, so does the patience."""
@@ -151,7 +151,9 @@ class BirdKeeper:
         began = loop.time()
         least = 0.0 if self._daemon.control_socket.exists() else FIRST_QUIET_SECONDS
         while True:
-            by_size = min(_sessions(self._wanted) * QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX)
+            by_size = min(
+                (self._wanted.sessions if self._wanted else 0) * QUIET_SECONDS_PER_SESSION, QUIET_SECONDS_MAX
+            )
             quiet = max(least, by_size)
             if loop.time() - began >= BURST * quiet:
                 return
@@ -174,16 +176,8 @@ class BirdKeeper:
         elif not self._daemon.has_read(status):
             await self._bird.configure()
 
-    def _uses_tunnel(self) -> bool:
-        return self._has is not None and kernel.uses_tunnel(self._has)
-
     async def _end(self) -> None:
         self._has = None
         await self._daemons.end(NAME)
         for path in (self._daemon.config, self._daemon.control_socket):
             path.unlink(missing_ok=True)
-
-
-def _sessions(config: Config | None) -> int:
-    blocks = config.blocks if config is not None else ()
-    return sum(isinstance(block, Text) and block.text.startswith("protocol bgp ") for block in blocks)

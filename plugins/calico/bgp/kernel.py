@@ -1,4 +1,4 @@
-"""Which of BIRD's routes the kernel gets, and through which device.
+"""BIRD's export filter to the kernel says which routes the kernel gets, and through which device.
 
 Networks of services end at iptables, and need no route. Pools that Felix routes (VXLAN, and IPIP if it is
 told to) are left to it. Of another IPIP pool the routes of BGP go through tunl0 to the other node, or plainly
@@ -13,7 +13,6 @@ from calico import encapsulation
 from calico.bgp import priorities
 from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.pools import IPPool, IPPoolSpec
-from fabric.bird.config import Config
 from fabric.bird.language import Filter, block, onlink_through
 from fabric.netstate.objects import IPInterface, IPNetwork
 
@@ -38,24 +37,23 @@ def programming(
         lines.append(priorities.KERNEL)
     for pool in pools:
         lines.extend(_pool(pool.spec, felix, own))
-    return Filter(FILTER, "\n".join((*lines, "accept;")))
+    is_tunnelled = any(_is_tunnelled(pool.spec, felix) for pool in pools)
+    return Filter(
+        FILTER,
+        "\n".join((*lines, "accept;")),
+        devices=(encapsulation.TUNL0,) if is_tunnelled else (),
+    )
 
 
-def uses_tunnel(config: Config) -> bool:
-    """True where some route goes through tunl0: the device must be there when BIRD writes it."""
-    through = onlink_through(encapsulation.TUNL0)
-    filters = (block for block in config.blocks if isinstance(block, Filter) and block.name == FILTER)
-    return any(through in _unindented(it.body) for it in filters)
-
-
-def _unindented(text: str) -> str:
-    return "\n".join(line.strip() for line in text.splitlines())
+def _is_tunnelled(pool: IPPoolSpec, felix: FelixConfigurationSpec) -> bool:
+    """True where BIRD writes the pool's routes, and through tunl0."""
+    return pool.encapsulation == "ipip" and not encapsulation.is_felix_s(pool, felix)
 
 
 def _pool(pool: IPPoolSpec, felix: FelixConfigurationSpec, own: IPInterface | None) -> Iterator[str]:
     if encapsulation.is_felix_s(pool, felix):
         yield f"if net ~ {pool.cidr} then reject; # Felix writes the routes of {pool.encapsulation.upper()}."
-    elif pool.encapsulation == "ipip":
+    elif _is_tunnelled(pool, felix):
         outside = ""
         if pool.ipip_mode == "CrossSubnet" and own is not None:
             outside = f" && !(bgp_next_hop ~ {own.network})"

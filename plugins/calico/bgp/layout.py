@@ -23,7 +23,7 @@ from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from fabric.bird import config as bird
 from fabric.bird.config import Block, Channel, Config, Device, Direct, Log, StaticRoute
-from fabric.bird.language import Text, by_filter
+from fabric.bird.language import by_filter
 from fabric.netstate.objects import IPNetwork
 
 ROSTERS_KEPT = 4
@@ -98,8 +98,8 @@ class Layout:
             *self._functions(me, own_blocks, chosen, roster),
             *self._protocols(me, own_blocks, chosen),
             *self._templates(me, chosen, roster),
-            *map(Text, roster.mesh(me, chosen)),
-            *map(Text, roster.chosen(me, chosen)),
+            *roster.mesh(me, chosen),
+            *roster.chosen(me, chosen),
         )
         return Config(
             _router_id(me),

@@ -15,10 +15,13 @@ from calico.bgp.peering import Peering
 from calico.bgp.peers import FAMILIES, SECRETS_NAMESPACE, Peer, SecretRef, Speaker
 from calico.bgp.session import Calls, session
 from calico.resources.bgp_filters import BGPFilter
-from fabric.bird.language import Function, Unwritable
+from fabric.bird.bgp import WrittenBgp
+from fabric.bird.language import Function, Text, Unwritable
 from fabric.netstate.objects import Family, IPAddress
 
 Passwords = Mapping[SecretRef, str]
+Entry = WrittenBgp | Text
+"""A session, or the comment that says why it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class _Mesh:
     texts: tuple[str, ...]
     """The addresses as text, sorted."""
     addresses: tuple[IPAddress, ...]
-    dialled: tuple[str, ...]
-    dialling: tuple[str, ...]
+    dialled: tuple[Entry, ...]
+    dialling: tuple[Entry, ...]
 
 
 class Roster:
@@ -52,7 +55,7 @@ class Roster:
             except Unwritable:
                 continue  # Its sessions are left out, and say why.
 
-    def mesh(self, me: Speaker, chosen: tuple[Peer, ...]) -> Iterator[str]:
+    def mesh(self, me: Speaker, chosen: tuple[Peer, ...]) -> Iterator[Entry]:
         """The blocks of the mesh for one of its members, without those to whom it has a chosen session."""
         if me.cluster_id or not self._peering.mesh_members:
             return
@@ -75,7 +78,7 @@ class Roster:
                 others = (*mesh.addresses[:at], *mesh.addresses[at + 1 :])
                 yield from (it for it, other in zip(blocks, others, strict=True) if other not in elsewhere)
 
-    def chosen(self, me: Speaker, peers: tuple[Peer, ...]) -> Iterator[str]:
+    def chosen(self, me: Speaker, peers: tuple[Peer, ...]) -> Iterator[Entry]:
         """The blocks of the sessions that BGPPeers ask for."""
         for peer in peers:
             yield self._block(peer, me.as_number, me.cluster_id)
@@ -92,7 +95,7 @@ class Roster:
             )
         return mesh
 
-    def _block(self, peer: Peer, own_as: int, cluster_id: str) -> str:
+    def _block(self, peer: Peer, own_as: int, cluster_id: str) -> Entry:
         ref = peer.wishes.password
         if ref is not None and ref not in self._passwords:
             return left_out(peer.name, _missing(ref))
@@ -120,9 +123,9 @@ class Roster:
         return Calls((*on_import, *self.common.on_import), (*self.common.on_export, *on_export))
 
 
-def left_out(what: str, reason: str) -> str:
+def left_out(what: str, reason: str) -> Text:
     """The comment that stands where a session would."""
-    return " ".join(f"# {what} is left out: {reason}".split())
+    return Text(" ".join(f"# {what} is left out: {reason}".split()))
 
 
 def _missing(ref: SecretRef) -> str:

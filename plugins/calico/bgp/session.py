@@ -14,7 +14,7 @@ from typing import Literal
 
 from calico.bgp import exports, timers
 from calico.bgp.peers import FAMILIES, Peer, Speaker
-from fabric.bird.bgp import PORT, Address, Bgp, BgpChannel, BgpOptions, BgpTemplate
+from fabric.bird.bgp import PORT, Address, Bgp, BgpChannel, BgpOptions, BgpTemplate, WrittenBgp
 from fabric.bird.language import statements
 from fabric.netstate.objects import Family
 
@@ -49,7 +49,9 @@ def templates(
 
 
 @lru_cache(maxsize=KEPT)
-def session(peer: Peer, own_as: int, cluster_id: str, password: str, calls: Calls, common: Calls) -> str:
+def session(
+    peer: Peer, own_as: int, cluster_id: str, password: str, calls: Calls, common: Calls
+) -> WrittenBgp:
     """The block of one session of a node with this AS number and (where it reflects) cluster id.
 
     `calls` are what this session asks, `common` what its template says. Unwritable when the password cannot
@@ -72,7 +74,7 @@ def session(peer: Peer, own_as: int, cluster_id: str, password: str, calls: Call
         hold_seconds=_hold_seconds(wishes.keepalive_seconds),
         allow_local_as=wishes.allow_local_as or None,
     )
-    block = Bgp(
+    found = Bgp(
         peer.name,
         peer.address,
         peer.as_number,
@@ -81,7 +83,7 @@ def session(peer: Peer, own_as: int, cluster_id: str, password: str, calls: Call
         options=options,
         channels=_channels(peer, calls, common),
     )
-    return str(block)
+    return WrittenBgp.of(found)
 
 
 def _channels(peer: Peer, calls: Calls, common: Calls) -> tuple[BgpChannel, ...]:

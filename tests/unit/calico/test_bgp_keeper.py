@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from calico.bgp.config import bird_config
 from calico.bgp.keeper import BirdKeeper
 from fabric.bird.config import Config
 from fabric.bird.daemon import NUDGES_SECONDS, Daemon
+from fabric.bird.language import Text
 from fabric.plugin.contract import NodeContext, Program
 from fabric.store.memory import MemoryStore
 
@@ -27,7 +29,8 @@ START = 1.0
 """Seconds in which a daemon has surely been started."""
 SETTLED = 3.0
 """… and its sessions are up."""
-RESYNC = 11.0
+RESYNC = 76.0
+"""The longest that a jitter makes of a look's 60 s."""
 
 
 class Node:
@@ -240,6 +243,16 @@ async def test_a_device_that_comes_before_bird_is_offered_the_routes_too(node: N
         node.keeper.want(bird_config(classic(), "node-1", {}))
         await asyncio.sleep(10)
         assert node.bird.calls.count("reload out kernel1") == 1
+
+
+def test_a_configuration_tells_its_sessions_and_devices_whatever_its_comments_say():
+    """A session that is left out is a comment, and its words are no session."""
+    wanted = bird_config(classic(), "node-1", {})
+    assert wanted is not None and wanted.sends_through("tunl0") and not wanted.sends_through("tun")
+    assert wanted.sessions == str(wanted).count("\nprotocol bgp ") > 0
+    told = replace(wanted, blocks=(*wanted.blocks, Text('protocol bgp is a word\nifname = "vxlan.calico";')))
+    assert told.sessions == wanted.sessions and not told.sends_through("vxlan.calico")
+    assert bird_config(mesh(200), "node-1", {}).sessions == 199
 
 
 async def test_where_no_route_goes_through_a_tunnel_none_is_offered_again(node: Node):
