@@ -1,4 +1,4 @@
-"""One running bird: its files, its command line, and how to change its mind without dropping a session.
+"""A BIRD daemon: its files, its command line, and how it changes its configuration and keeps its sessions.
 
 A new configuration is written beside the old one, read by the daemon with `configure check`, and only then
 takes its name; `configure` makes the daemon take it. BIRD compares the two itself, protocol by protocol: a
@@ -43,9 +43,14 @@ class Daemon:
     seen_as: Path | None = None
     """Where the daemon finds the same folder, if it has a file system of its own."""
 
+    config_at: Path | None = None
+    """Where this process finds the configuration, if it is not `bird.conf` in the folder."""
+    config_seen_as: Path | None = None
+    """Where the daemon finds it."""
+
     @property
     def config(self) -> Path:
-        return self.folder / "bird.conf"
+        return self.config_at or self.folder / "bird.conf"
 
     @property
     def control_socket(self) -> Path:
@@ -63,7 +68,7 @@ class Daemon:
             PROGRAM,
             "-f",
             "-c",
-            str(inside / self.config.name),
+            str(self._config_inside),
             "-s",
             str(inside / self.control_socket.name),
             "-P",
@@ -78,7 +83,7 @@ class Daemon:
     @property
     def check_argv(self) -> tuple[str, ...]:
         """Read the configuration without running: exit code 0, or 1 with file, line and reason on stderr."""
-        return (PROGRAM, "-p", "-c", str(self._inside() / self.config.name))
+        return (PROGRAM, "-p", "-c", str(self._config_inside))
 
     def client(self, name: str = "") -> BirdClient:
         return BirdClient(self.control_socket, name=name)
@@ -112,7 +117,7 @@ class Daemon:
         """
         _write(self._beside, str(config))
         try:
-            await client.configure(self._inside() / self._beside.name, check=True)
+            await client.configure(_new(self._config_inside), check=True)
             self._beside.replace(self.config)
         finally:
             with suppress(FileNotFoundError):
@@ -121,10 +126,19 @@ class Daemon:
 
     @property
     def _beside(self) -> Path:
-        return self.folder / "bird.conf.new"
+        return _new(self.config)
+
+    @property
+    def _config_inside(self) -> Path:
+        return self.config_seen_as or self._inside() / self.config.name
 
     def _inside(self) -> Path:
         return self.seen_as or self.folder
+
+
+def _new(config: Path) -> Path:
+    """The place of a configuration that is yet to be checked."""
+    return config.with_name(f"{config.name}.new")
 
 
 async def until_up(client: BirdClient, *, seconds_max: float = UP_SECONDS_MAX) -> Status:

@@ -52,9 +52,8 @@ class BgpLab:
     async def add_host(self, name: str) -> None:
         """A namespace with private files and a keeper, and no device but lo."""
         root = self._folder / name
-        files = root / "run/calico"
-        files.mkdir(parents=True)
-        self.pids[name] = await self._runtime.start_node(NodeSpec(name, (Mount("/run/calico", files),), True))
+        mounts = tuple(_private(root, folder) for folder in ("run/calico", "etc/calico"))
+        self.pids[name] = await self._runtime.start_node(NodeSpec(name, mounts, True))
         self._daemons[name] = NodeDaemons(self._runtime, name, root)
         self.shell(name, "ip link set lo up; sysctl -qw net.ipv4.ip_forward=1")
         self.new_keeper(name)
@@ -188,3 +187,9 @@ async def bgp_lab(folder: Path, nodes: int = 0) -> AsyncIterator[BgpLab]:
             await lab.add_node(number)
         yield lab
         lab.end()
+
+
+def _private(root: Path, folder: str) -> Mount:
+    source = root / folder
+    source.mkdir(parents=True)
+    return Mount(f"/{folder}", source)

@@ -24,6 +24,10 @@ from fabric.plugin.contract import NodeContext, Program
 NAME = "bird"
 FOLDER = Path("run/calico")
 """Below the node's files; BIRD finds it as /run/calico."""
+CONFIG = Path("etc/calico/confd/config/bird.cfg")
+"""BIRD's configuration, where confd writes it on a real node."""
+_LINK = "bird.conf"
+"""A name in `FOLDER` for the configuration: by it a BIRD is found, also one that never ran."""
 KERNEL = "kernel1"
 
 PACE_SECONDS = 0.3
@@ -49,7 +53,8 @@ class BirdKeeper:
     """Keeps one daemon; `run` is its only task, everything else just notes."""
 
     def __init__(self, context: NodeContext, *, client: Callable[[Daemon], BirdClient] | None = None) -> None:
-        self._daemon = Daemon(context.root / FOLDER, Path("/") / FOLDER)
+        root = Path("/")
+        self._daemon = Daemon(context.root / FOLDER, root / FOLDER, context.root / CONFIG, root / CONFIG)
         self._program = Program(NAME, self._daemon.argv, self._daemon.restart_argv)
         self._daemons = context.daemons
         self._bird = client(self._daemon) if client else self._daemon.client(context.facts.name)
@@ -165,7 +170,9 @@ class BirdKeeper:
                 return
 
     async def _see_that_it_runs(self, wanted: Config) -> None:
-        self._daemon.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self._daemon.folder, self._daemon.config.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._link()
         if NAME not in await self._daemons.running():
             # It will read the file by itself when it starts, and may not start with an older one.
             self._daemon.write(wanted)
@@ -179,5 +186,12 @@ class BirdKeeper:
     async def _end(self) -> None:
         self._has = None
         await self._daemons.end(NAME)
-        for path in (self._daemon.config, self._daemon.control_socket):
+        for path in (self._daemon.config, self._daemon.folder / _LINK, self._daemon.control_socket):
             path.unlink(missing_ok=True)
+
+    def _link(self) -> None:
+        """Put the link where it is not: relative, so that it leads there inside the node and outside."""
+        link, target = self._daemon.folder / _LINK, Path("../..") / CONFIG
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)

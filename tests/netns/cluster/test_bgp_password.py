@@ -41,11 +41,11 @@ def established(cluster):
 
 async def test_the_mesh_comes_up_when_its_secret_is_there(mesh):
     assert established(mesh) == 0
-    conf = mesh.exec("node:node-1", "cat", "/run/calico/bird.conf").stdout
+    conf = mesh.exec("node:node-1", "cat", "/etc/calico/confd/config/bird.cfg").stdout
     assert "# The node-to-node mesh is left out: there is no Secret bgp with a key mesh" in conf
     client = HttpClient.unix(ClusterPaths(mesh.name).api_socket)
     secret = {"metadata": {"name": "bgp", "namespace": "kube-system"}, "stringData": {"mesh": "sesame"}}
     await client.create(SECRET, {"apiVersion": "v1", "kind": "Secret", **secret}, namespace="kube-system")
     await client.close()
     await eventually(lambda: established(mesh) == 12, seconds_max=20)
-    assert 'password "sesame";' in mesh.exec("node:node-1", "cat", "/run/calico/bird.conf").stdout
+    assert 'password "sesame";' in mesh.exec("node:node-1", "cat", "/etc/calico/confd/config/bird.cfg").stdout

@@ -42,6 +42,19 @@ def test_the_command_line_names_the_daemons_own_files():
     assert daemon.control_socket == daemon.folder / "bird.ctl"
 
 
+async def test_a_configuration_may_have_a_place_of_its_own(tmp_path: Path):
+    config = tmp_path / "etc/bird.cfg"
+    config.parent.mkdir()
+    daemon = Daemon(tmp_path / "run", Path("/run/bird"), config, Path("/etc/bird.cfg"))
+    daemon.write(OLD)
+    assert config.read_text() == str(OLD)
+    assert daemon.argv[2:6] == ("-c", "/etc/bird.cfg", "-s", "/run/bird/bird.ctl")
+    client = ScriptedClient(daemon)
+    await daemon.reconfigure(client, NEW)
+    assert client.asked == [(Path("/etc/bird.cfg.new"), True, False), (None, False, True)]
+    assert daemon.runs(NEW) and names_in(config.parent) == ["bird.cfg"]
+
+
 def test_the_configuration_is_its_owners_alone(tmp_path: Path):
     daemon = Daemon(tmp_path)
     assert not daemon.runs(OLD)

@@ -75,11 +75,20 @@ async def test_bird_is_started_with_its_configuration_and_is_up(node: Node):
         node.keeper.want(conf(1))
         await asyncio.sleep(START)
         assert node.keeper.is_up and node.keeper.last_error == ""
-    files = ("-c", "/run/calico/bird.conf", "-s", "/run/calico/bird.ctl", "-P", "/run/calico/bird.pid")
+    files = (
+        "-c",
+        "/etc/calico/confd/config/bird.cfg",
+        "-s",
+        "/run/calico/bird.ctl",
+        "-P",
+        "/run/calico/bird.pid",
+    )
     argv = ("bird", "-f", *files)
     assert node.daemons.programs == {"bird": Program("bird", argv, (*argv, "-R"))}
     assert node.bird.has == str(conf(1)) == node.file.read_text()
     assert node.configures() == 0, "it read the file when it started"
+    assert node.file == node.root / "etc/calico/confd/config/bird.cfg"
+    assert (node.root / "run/calico/bird.conf").samefile(node.file), "where BIRDs are looked for"
 
 
 async def test_nothing_happens_before_anything_is_wanted(node: Node):
@@ -168,12 +177,12 @@ async def test_a_file_that_somebody_spoilt_is_written_over(node: Node):
 
 
 async def test_where_no_file_can_be_written_that_is_told_and_tried_again(node: Node):
-    (node.file.parent / "bird.conf.new").mkdir(parents=True)
+    (node.file.parent / "bird.cfg.new").mkdir(parents=True)
     async with running(node.keeper.run()):
         node.keeper.want(conf(1))
         await asyncio.sleep(START)
-        assert not node.keeper.is_up and "bird.conf.new" in node.keeper.last_error
-        (node.file.parent / "bird.conf.new").rmdir()
+        assert not node.keeper.is_up and "bird.cfg.new" in node.keeper.last_error
+        (node.file.parent / "bird.cfg.new").rmdir()
         await asyncio.sleep(6)
         assert node.keeper.is_up and node.keeper.last_error == ""
 
