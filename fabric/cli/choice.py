@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,6 +55,11 @@ def _only(clusters: Sequence[str], *, running: bool) -> str:
         what = f"several clusters are here, name one of: {names}; or set {CLUSTER_VARIABLE}"
         raise BadInput(Problem("argument", what))
     return left[0]
+
+
+def is_file(what: str) -> bool:
+    """Tell the file of `NAME|FILE` from the name: a name has no slash, and no file is called like it."""
+    return "/" in what or Path(what).is_file()
 
 
 def need_root(what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from fabric.cli.choice import choose, complete, need_root
+from fabric.cli.choice import choose, complete, is_file, need_root
 from fabric.cli.output import camel
 from fabric.cluster.lookup import need_spec
 from fabric.errors import BadInput, FabricError, Problem
@@ -73,7 +73,7 @@ def graph(
 
 def picture_of(what: str | None) -> Picture:
     """The picture of a file where there is one of that name, else of a cluster."""
-    if what is not None and ("/" in what or Path(what).is_file()):
+    if what is not None and is_file(what):
         return sources.of_file(load(Path(what)))
     paths = choose(what)
     need_root("graph")

@@ -15,11 +15,9 @@ from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output
 from fabric.cli.stages import Stages
 from fabric.cluster import preflight, validation
-from fabric.cluster.paths import image_files
 from fabric.cluster.stages import Progress, Settled, Settling
 from fabric.cluster.up import UpResult, begin
 from fabric.errors import plural
-from fabric.kubelet.catalogue import Catalogue
 from fabric.topology.load import load
 from fabric.topology.model import Topology
 from fabric.verify.reachability import Matrix, PodEnded, pod_reachability
@@ -50,7 +48,6 @@ def up(
     validation.check_network(topology)
     for told in validation.check_manifests(topology):
         typer.echo(f"warning: {told}", err=True)
-    Catalogue.default(image_files())
     need_root("up")
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))

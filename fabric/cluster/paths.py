@@ -25,18 +25,6 @@ def state_root() -> Path:
     return Path(os.environ.get("FABRIC_STATE_DIR", "/var/lib/fabric"))
 
 
-def image_files() -> tuple[Path, ...]:
-    """Files (or folders of files) with the images that this machine's users added.
-
-    /etc/fabric/images.yaml where it exists; FABRIC_IMAGES names others, with `:` between.
-    """
-    named = os.environ.get("FABRIC_IMAGES")
-    if named is not None:
-        return tuple(Path(path) for path in named.split(":") if path)
-    usual = Path("/etc/fabric/images.yaml")
-    return (usual,) if usual.exists() else ()
-
-
 @dataclass(frozen=True, slots=True)
 class ClusterPaths:
     """The paths of one cluster."""

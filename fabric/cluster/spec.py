@@ -18,6 +18,7 @@ from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.underlay import spec as underlay_spec
 from fabric.cluster.underlay.spec import UnderlaySpec
 from fabric.errors import FabricError
+from fabric.kubelet.catalogue import Catalogue, Image
 from fabric.netstate.objects import IPInterface
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 from fabric.topology.model import Topology
@@ -61,6 +62,22 @@ class NetworkSpec(msgspec.Struct, frozen=True):
         )
 
 
+class ImageSpec(msgspec.Struct, frozen=True):
+    """An image that the cluster adds to the built-in ones."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str = "/"
+    root: str = ""
+    ports: tuple[int, ...] = ()
+
+    def image(self) -> Image:
+        root = Path(self.root) if self.root else None
+        return Image(self.name, self.command, self.args, self.env, self.cwd, root, self.ports)
+
+
 class ClusterSpec(msgspec.Struct, frozen=True):
     """The whole cluster."""
 
@@ -73,6 +90,11 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     nodes: tuple[ClusterNode, ...]
     features: tuple[str, ...] = ()
     """Optional features of this machine's kernel, found out when the cluster was made."""
+    images: tuple[ImageSpec, ...] = ()
+
+    def catalogue(self) -> Catalogue:
+        """Return the images that this cluster's manifests can name."""
+        return Catalogue.default(spec.image() for spec in self.images)
 
     def facts(self, node: ClusterNode) -> NodeFacts:
         return NodeFacts(node.name, (node.interface,), DEVICE, node.mtu, node.labels)
@@ -125,6 +147,19 @@ def choose(
             for node in topology.nodes
         ),
         features=before.features if before else tuple(sorted(features)),
+        images=_images(topology),
+    )
+
+
+def catalogue_of(topology: Topology) -> Catalogue:
+    """Return the images that manifests can name in a cluster of that topology."""
+    return Catalogue.default(spec.image() for spec in _images(topology))
+
+
+def _images(topology: Topology) -> tuple[ImageSpec, ...]:
+    return tuple(
+        ImageSpec(it.name, it.command, it.args, dict(it.env), it.cwd, str(it.root or ""), it.ports)
+        for it in topology.images
     )
 
 

@@ -32,7 +32,8 @@ _UNKNOWN = re.compile(r'unknown field "([^"]*)"')
 def check_manifests(topology: Topology) -> list[Problem]:
     """Refuse manifests that the cluster's API server would refuse; BadInput names every fault.
 
-    Returned are the server's warnings, such as those of fields that have no effect.
+    Returned are the server's warnings, such as those of fields that have no effect, and one for each image
+    that no container can be made of.
     """
     if not topology.manifests:
         return []
@@ -41,6 +42,7 @@ def check_manifests(topology: Topology) -> list[Problem]:
     warnings: list[Problem] = []
     if not problems:
         problems, warnings = asyncio.run(_answers(topology, table))
+        warnings += [] if problems else _images(topology)
     if problems:
         raise BadInput(*problems)
     return warnings
@@ -95,6 +97,21 @@ async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem],
         await asyncio.wait([running])
         await store.close()
     return [problem for found in problems.values() for problem in found], warnings
+
+
+def _images(topology: Topology) -> Iterator[Problem]:
+    """Yield what is wrong with each image that a pod of the file names: its container would not start."""
+    catalogue = specs.catalogue_of(topology)
+    for manifest in topology.manifests:
+        if manifest.object["kind"] != "Pod":
+            continue
+        for group in ("initContainers", "containers"):
+            for index, container in enumerate(manifest.object["spec"].get(group) or ()):
+                try:
+                    catalogue.resolve(container["image"])
+                except FabricError as error:
+                    where = manifest.line_of(f"spec.{group}[{index}].image")
+                    yield Problem(where, f"Pod {manifest.object['metadata']['name']}: {error}")
 
 
 def _field(warning: str) -> str:

@@ -8,12 +8,11 @@ every image has the host's other programs as well (sh, ip, ping, ss, curl, nc, i
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fabric.errors import FabricError
-from fabric.kubelet import image_files
 from fabric.runtime.builtin.echo import PROGRAM as ECHO
 from fabric.runtime.contract import Mount
 from fabric.runtime.processes.program import PATH
@@ -49,6 +48,7 @@ class Listed:
 
     image: Image
     names: tuple[str, ...]
+    is_builtin: bool
     missing: str
     """Why it cannot run here and what to do; "" when it can."""
 
@@ -59,17 +59,16 @@ class Catalogue:
     def __init__(self, images: Iterable[Image], aliases: Mapping[str, str] | None = None) -> None:
         self._images = {image.name: image for image in images}
         self._aliases = dict(aliases or {})
+        self._added: frozenset[str] = frozenset()
 
     @classmethod
-    def default(cls, files: Sequence[Path] = ()) -> Catalogue:
-        """Return the built-in images, and over them those of files or of directories of `*.yaml`."""
-        catalogue = cls(_builtin(), _ALIASES)
-        for path in files:
-            for entry in image_files.read(path):
-                catalogue._images[entry.name] = Image(
-                    entry.name, entry.command, entry.args, entry.env, entry.cwd, entry.root, entry.ports
-                )
-                catalogue._aliases.pop(entry.name, None)
+    def default(cls, added: Iterable[Image] = ()) -> Catalogue:
+        """Return the built-in images, and over them those that a cluster adds."""
+        images = list(added)
+        names = frozenset(image.name for image in images)
+        aliases = {alias: of for alias, of in _ALIASES.items() if alias not in names}
+        catalogue = cls([*_builtin(), *images], aliases)
+        catalogue._added = names
         return catalogue
 
     def resolve(self, reference: str) -> Image:
@@ -79,7 +78,7 @@ class Catalogue:
             known = ", ".join(sorted(self._images))
             raise FabricError(
                 f'image "{reference}": no image of that name is in the catalogue; it has {known}; '
-                "add yours to an images.yaml, or use one of these"
+                "add yours to spec.images of the topology, or use one of these"
             )
         missing = _missing(image)
         if missing:
@@ -91,7 +90,7 @@ class Catalogue:
         rows = []
         for name, image in sorted(self._images.items()):
             others = sorted(alias for alias, of in self._aliases.items() if of == name)
-            rows.append(Listed(image, (name, *others), _missing(image)))
+            rows.append(Listed(image, (name, *others), name not in self._added, _missing(image)))
         return rows
 
     def _find(self, reference: str) -> Image | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
@@ -19,6 +20,7 @@ Path = tuple[str | int, ...]
 REPEATED_MAX = 50_000
 """Values that may be reached more than once, by aliases."""
 DEPTH_MAX = 64
+BYTES_MAX = 64 * 1024 * 1024
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = f"{_STANDARD}merge"
 _INDICATED = re.compile(r"(?:[:,\[{?-]|^)\s*([!&*@%`][^\s#,}\]].*?)\s*(?:[,}\]]|\s#|$)")
@@ -32,6 +34,28 @@ class Document:
     value: Any
     lines: dict[Path, int]
     """Line of every value by its path; the path of a mapping's value gives the line of its key."""
+
+    def line(self, at: Path) -> int:
+        """Return the line of the value at that path, or of the nearest one above it that is there."""
+        return next(self.lines[at[:end]] for end in range(len(at), -1, -1) if at[:end] in self.lines)
+
+
+def read_text(path: FilePath) -> str:
+    """Return the text of a file; BadInput when it cannot be read, is no text, or is larger than 64 MiB."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(BYTES_MAX + 1)  # a device such as /dev/zero has no size, and no end
+    except OSError as error:
+        raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+    except ValueError as error:  # a NUL, or what is no text, in the path
+        raise BadInput(Problem(repr(str(path)), f"is no path: {error}")) from None
+    if len(data) > BYTES_MAX:
+        raise BadInput(Problem(f"{path}:1", f"larger than {BYTES_MAX >> 20} MiB: not a file for fabric"))
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise BadInput(Problem(f"{path}:{line}", "not text in UTF-8")) from None
 
 
 def documents(text: str, file: str) -> list[Document]:

@@ -15,8 +15,9 @@ from typing import Any
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import IPNetwork
 from fabric.topology.complaints import complaints, dotted, range_of, show
-from fabric.topology.document import Document, documents
+from fabric.topology.document import Document, documents, read_text
 from fabric.topology.document import Path as ValuePath
+from fabric.topology.images import images
 from fabric.topology.manifests import manifests
 from fabric.topology.model import Network, NodeEntry, Taint, Topology, Underlay
 from fabric.topology.node_rules import node_faults
@@ -24,7 +25,6 @@ from fabric.topology.underlay_schema import schema_of
 from fabric.topology.wires import wires
 from fabric.topology.wiring import Unwirable
 
-BYTES_MAX = 64 * 1024 * 1024
 RESERVED_NAMES = frozenset({"switch", "control-plane"})
 POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/16"
 UNDERLAY = {"kind": "l2"}
@@ -33,16 +33,7 @@ UNDERLAY = {"kind": "l2"}
 
 def load(path: Path) -> Topology:
     """Read and check the file at `path`; BadInput carries every problem found."""
-    try:
-        if path.stat().st_size > BYTES_MAX:
-            raise BadInput(Problem(f"{path}:1", f"larger than {BYTES_MAX >> 20} MiB: not a topology"))
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BadInput(Problem(f"{path}:{line}", "not text in UTF-8")) from None
-    except OSError as error:
-        raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}")) from None
-    return loads(text, path)
+    return loads(read_text(path), path)
 
 
 def loads(text: str, source: Path) -> Topology:
@@ -60,8 +51,9 @@ def loads(text: str, source: Path) -> Topology:
     nodes = _nodes(spec["nodes"])
     problems = [_problem(source, document, at, what) for at, what in _beyond_schema(spec, nodes, source)]
     objects, broken = manifests(spec.get("manifests", []), document, source)
-    if problems or broken:
-        raise BadInput(*sorted(problems, key=_line), *broken)
+    added, wrong = images(spec.get("images", {}), document, source)
+    if problems or broken or wrong:
+        raise BadInput(*sorted(problems, key=_line), *wrong, *broken)
     return Topology(
         name=document.value["metadata"]["name"],
         nodes=nodes,
@@ -72,6 +64,7 @@ def loads(text: str, source: Path) -> Topology:
         store=spec.get("store", "embedded"),
         manifests=tuple(objects),
         source=source,
+        images=added,
         lines=document.lines,
     )
 
@@ -158,8 +151,7 @@ def _kind(document: Document) -> object:
 
 
 def _problem(source: Path, document: Document, at: ValuePath, what: str) -> Problem:
-    line = next(document.lines[at[:end]] for end in range(len(at), -1, -1) if at[:end] in document.lines)
-    return Problem(f"{source}:{line}", what)
+    return Problem(f"{source}:{document.line(at)}", what)
 
 
 def _line(problem: Problem) -> int:

@@ -10,10 +10,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fabric.errors import BadInput, Problem
-from fabric.topology.document import Document, Path, documents
+from fabric.topology.document import Document, Path, documents, read_text
 from fabric.topology.model import Manifest
-
-BYTES_MAX = 64 * 1024 * 1024
 
 
 def manifests(entries: list[Any], lines: Document, source: FilePath) -> tuple[list[Manifest], list[Problem]]:
@@ -38,13 +36,7 @@ def _file(path: FilePath, named_at: str) -> Iterator[Manifest]:
         raise BadInput(
             Problem(named_at, f"no manifest file {str(path)!r}; paths are relative to the topology's folder")
         )
-    if path.stat().st_size > BYTES_MAX:
-        raise BadInput(Problem(named_at, f"{path} is larger than {BYTES_MAX >> 20} MiB"))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(Problem(named_at, f"cannot read {path}: {error}")) from None
-    for document in documents(text, str(path)):
+    for document in documents(read_text(path), str(path)):
         if document.value is not None:
             yield from _flat(document.value, f"{path}:{document.lines[()]}", document.lines, ())
 

@@ -56,6 +56,19 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """An image that the file adds to the built-in ones: a program of the machine, or of an unpacked root."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    root: Path | None = None
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A Kubernetes object to apply once the nodes are Ready."""
 
@@ -91,6 +104,7 @@ class Topology:
     store: str
     manifests: tuple[Manifest, ...]
     source: Path
+    images: tuple[ImageEntry, ...] = ()
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
     """Line of every value of the file by its path, so that later floors can name it in a message."""
 

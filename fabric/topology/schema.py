@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fabric.topology import images
+
 API_VERSION = "fabric.dev/v1"
 NODES_MAX = 1000
 DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -100,6 +102,7 @@ def file_schema(underlay: Mapping[str, Any]) -> dict[str, Any]:
             "podCIDR": {"type": "string", "default": "10.244.0.0/16"},
             "serviceCIDR": {"type": "string", "default": "10.96.0.0/16"},
             "network": _NETWORK,
+            "images": images.SCHEMA,
             "store": {"enum": ["embedded"], "default": "embedded"},
             "manifests": {"type": "array", "items": _MANIFEST},
         },

@@ -84,8 +84,10 @@ class Cluster:
         self.file = folder / f"{self.name}.yaml"
         self.write(**spec)
 
-    def write(self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = (), underlay: Any = None) -> None:
-        """Write the topology file anew."""
+    def write(
+        self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = (), underlay: Any = None, **spec: Any
+    ) -> None:
+        """Write the topology file anew; what is not named here goes below `spec` as it is."""
         topology = {
             "apiVersion": "fabric.dev/v1",
             "kind": "Topology",
@@ -95,6 +97,7 @@ class Cluster:
                 "network": {"plugin": "flannel", "backend": backend},
                 "manifests": list(pods),
                 **({"underlay": underlay} if underlay else {}),
+                **spec,
             },
         }
         self.file.write_text(json.dumps(topology))

@@ -1,7 +1,7 @@
 """A worker process: the kubelets and the network agents of its share of the nodes.
 
-One task per node of the spec. A node whose entry changed is stopped and started with the new one; stopping an
-agent leaves its node's pods and routes as they are.
+One task per node of the spec. A node whose entry or whose images changed is stopped and started with the new
+ones; stopping an agent leaves its node's pods and routes as they are.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import spec as specs
-from fabric.cluster.paths import FABRIC_PORT, ClusterPaths, image_files
+from fabric.cluster.paths import FABRIC_PORT, ClusterPaths
 from fabric.cluster.processes import event_loop
 from fabric.cluster.runtimes import NamespaceRuntime, NodeDaemons
-from fabric.cluster.spec import ClusterNode, ClusterSpec
+from fabric.cluster.spec import ClusterNode, ClusterSpec, ImageSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
@@ -38,6 +38,9 @@ SEGMENT_BYTES = 1000
 RETRY_SECONDS = 0.05
 HEARTBEAT_SECONDS_MAX = 10.0
 """A quarter of a lease, as kubelet has it."""
+
+_Wanted = tuple[ClusterNode, tuple[ImageSpec, ...]]
+"""The part of the spec that a node is made of."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,11 +65,10 @@ class WorkerProcess:
         self._client = HttpClient.unix(paths.api_socket)
         self._store = RemoteStore(paths.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
-        self._images = Catalogue.default(image_files())
         self._caches = SharedCaches(self._client, self._runtime)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")
-        self._nodes: dict[str, tuple[ClusterNode, asyncio.Task[None]]] = {}
+        self._nodes: dict[str, tuple[_Wanted, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow the spec until killed."""
@@ -90,18 +92,19 @@ class WorkerProcess:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
-        wanted: Mapping[str, ClusterNode] = spec.nodes_of(self._index)
-        for name, (entry, task) in list(self._nodes.items()):
-            if wanted.get(name) != entry:
+        nodes = {name: (node, spec.images) for name, node in spec.nodes_of(self._index).items()}
+        for name, (before, task) in list(self._nodes.items()):
+            if nodes.get(name) != before:
                 task.cancel()
                 await asyncio.wait([task])
                 del self._nodes[name]
-        for name, entry in wanted.items():
+        catalogue = spec.catalogue()
+        for name, wanted in nodes.items():
             if name not in self._nodes:
-                task = tasks.create_task(self._node(spec, entry), name=name)
-                self._nodes[name] = (entry, task)
+                task = tasks.create_task(self._node(spec, wanted[0], catalogue), name=name)
+                self._nodes[name] = (wanted, task)
 
-    async def _node(self, spec: ClusterSpec, node: ClusterNode) -> None:
+    async def _node(self, spec: ClusterSpec, node: ClusterNode, catalogue: Catalogue) -> None:
         """Kubelet and network agent of one node, from when it is powered on."""
         await self._runtime.powered_on(node.name)
         context = NodeContext(
@@ -122,7 +125,7 @@ class WorkerProcess:
             caches=self._caches,
             kernel=self._kernel,
             agent=agent,
-            images=self._images,
+            images=catalogue,
             recorder=self._recorder,
             clock=self._clock,
             heartbeats=heartbeats,

@@ -9,7 +9,7 @@ from fabric.cluster import spec as specs
 from fabric.cluster.underlay.spec import LinkChange
 from fabric.errors import FabricError
 from fabric.topology.load import loads
-from fabric.topology.model import NodeEntry, Topology
+from fabric.topology.model import ImageEntry, NodeEntry, Topology
 from fabric.topology.shapes import Shape
 
 TOPOLOGY = loads(
@@ -116,3 +116,17 @@ def test_the_plugin_gets_the_users_options_and_every_nodes_facts():
         (ip_interface("192.168.0.12/16"),),
         (ip_interface("192.168.0.13/16"),),
     ]
+
+
+def test_the_spec_has_the_images_of_the_file_also_after_it_was_written(tmp_path):
+    images = (ImageEntry("app", ("/bin/app",), ("-v",), {"A": "b"}, "/srv", tmp_path, (80,)),)
+    specs.write(tmp_path / "spec.json", choose(replace(TOPOLOGY, images=images)))
+    spec = specs.read(tmp_path / "spec.json")
+    assert spec is not None
+    image = spec.catalogue().resolve("app")
+    assert (image.argv, image.env, image.cwd, image.root) == (
+        ("/bin/app", "-v"),
+        {"A": "b"},
+        "/srv",
+        tmp_path,
+    )

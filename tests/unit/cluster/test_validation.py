@@ -118,3 +118,19 @@ def test_what_the_server_warns_of_is_told_at_its_line():
     topology = loads(HEAD.format(plugin="calico") + felix, Path("t.yaml"))
     (warning,) = map(str, validation.check_manifests(topology))
     assert warning.startswith("t.yaml:12: FelixConfiguration default: spec.bpfEnabled: it changes nothing")
+
+
+def test_an_image_that_is_not_there_is_warned_of_at_its_line():
+    unknown = POD.replace("image: echo", "image: registry.example/redis:7")
+    added = "  images: {redis: {command: [sh]}}\n"
+    (warning,) = map(
+        str, validation.check_manifests(loads(HEAD.format(plugin="flannel") + unknown, Path("t.yaml")))
+    )
+    assert warning.startswith('t.yaml:14: Pod pod-1: image "registry.example/redis:7": no image of that name')
+    topology = loads(HEAD.format(plugin="flannel") + unknown + added, Path("t.yaml"))
+    assert validation.check_manifests(topology) == []
+
+
+def test_a_pod_without_an_image_is_refused_once():
+    (refusal,) = refused(POD.replace("            image: echo\n", ""))
+    assert "image: Required value" in refusal

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fabric.errors import BadInput, FabricError
+from fabric.errors import FabricError
 from fabric.kubelet.catalogue import Catalogue, Image, repository
 
 
@@ -34,7 +34,7 @@ def test_a_port_of_a_registry_is_no_tag():
 
 def test_an_unknown_image_names_those_there_are():
     with pytest.raises(
-        FabricError, match=r'image "redis:7": no image of that name .* busybox, .*images\.yaml'
+        FabricError, match=r'image "redis:7": no image of that name .* busybox, .*spec\.images'
     ):
         Catalogue.default().resolve("redis:7")
 
@@ -54,34 +54,21 @@ def test_the_list_says_what_each_image_runs_and_its_other_names():
     assert rows["echo"].missing == ""
 
 
-def test_users_add_images_and_replace_ours(tmp_path: Path):
-    root = tmp_path / "rootfs"
-    root.mkdir()
-    (tmp_path / "images.yaml").write_text(
-        "images:\n  my-app:\n    root: rootfs\n    command: [/bin/app]\n    env: {MODE: demo}\n"
-        "  echo:\n    command: [sh, -c, 'echo mine']\n"
+def test_a_cluster_adds_images_and_replaces_built_in_ones(tmp_path: Path):
+    catalogue = Catalogue.default(
+        [
+            Image("my-app", ("/bin/app",), env={"MODE": "demo"}, root=tmp_path),
+            Image("echo", ("sh", "-c", "echo mine")),
+            Image("agnhost", ("sh",)),
+        ]
     )
-    catalogue = Catalogue.default([tmp_path])
     app = catalogue.resolve("example.org/my-app:2")
-    assert (app.root, app.argv, app.env) == (root, ("/bin/app",), {"MODE": "demo"})
+    assert (app.root, app.argv, app.env) == (tmp_path, ("/bin/app",), {"MODE": "demo"})
     assert catalogue.resolve("echo").argv == ("sh", "-c", "echo mine")
+    assert catalogue.resolve("agnhost").argv == ("sh",), "a name that was another one's alias"
+    assert {row.image.name for row in catalogue.list() if not row.is_builtin} == {"my-app", "echo", "agnhost"}
 
 
-def test_a_broken_file_names_each_line(tmp_path: Path):
-    path = tmp_path / "images.yaml"
-    path.write_text("images:\n  a:\n    comand: [x]\n  b:\n    command: [1]\n    ports: [0]\n")
-    with pytest.raises(BadInput) as caught:
-        Catalogue.default([path])
-    assert [str(problem) for problem in caught.value.problems] == [
-        f"{path}:2: image a: comand is not known; allowed are command, args, env, cwd, root, ports",
-        f"{path}:2: image a: needs a command, or a root to run in",
-        f"{path}:4: image b: command must be a list of strings",
-        f"{path}:4: image b: ports must be a list of numbers from 1 to 65535",
-    ]
-
-
-def test_what_is_not_yaml_names_the_line(tmp_path: Path):
-    path = tmp_path / "images.yaml"
-    path.write_text("images:\n  a: [\n")
-    with pytest.raises(BadInput, match=r"images\.yaml:3: is not YAML"):
-        Catalogue.default([path])
+def test_a_root_that_is_not_there_is_told():
+    with pytest.raises(FabricError, match="its root /no/such is not a directory; unpack it there"):
+        Catalogue.default([Image("my-app", root=Path("/no/such"))]).resolve("my-app")
