@@ -39,7 +39,7 @@ _FAMILIES = {
 
 
 class Pinger:
-    """Sends echo requests from the namespaces of the given processes; at most 65,536 of them."""
+    """The pinger sends echo requests from the namespaces of the given processes; at most 65,536 of them."""
 
     def __init__(self, pids: Sequence[int], version: int) -> None:
         self._family = _FAMILIES[version]

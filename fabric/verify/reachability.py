@@ -1,4 +1,4 @@
-"""Does every pod reach every pod? Asked with packets, from inside the pods' own namespaces.
+"""The check that every pod reaches every pod, made with packets from inside the pods' own namespaces.
 
 Small clusters are checked whole. Beyond `ALL_PAIRS_MAX` pairs, or where all pairs would overflow the one
 ARP table that all namespaces of a machine share, each pod is asked by one pod of every node: every path

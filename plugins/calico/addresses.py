@@ -29,7 +29,7 @@ from fabric.plugin.host_local import HostLocal
 
 
 class Addresses(Protocol):
-    """Gives a pod its addresses, and takes them back."""
+    """A source of addresses gives a pod its own, and takes them back."""
 
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
         """The pod's addresses, given now or before; FabricError when there is none."""

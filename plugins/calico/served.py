@@ -113,7 +113,7 @@ class IPAMConfigurationLayout:
 
 @dataclass(frozen=True, slots=True)
 class CalicoRules:
-    """Writes through the API: what the noun says, then what the other resources say."""
+    """The rules of a write through the API: the resource's own, then those between resources."""
 
     noun: type[Resource]
     pod_cidrs: Sequence[IPNetwork]

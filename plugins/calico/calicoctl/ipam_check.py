@@ -23,7 +23,7 @@ NODES_SHOWN_MAX = 20
 
 
 class _Telling:
-    """Prints what is checked; `shows_all` every address, `shows_problems` each thing that does not fit."""
+    """The report on stdout; `shows_all` adds every address, `shows_problems` every misfit."""
 
     def __init__(self, session: Session, arguments: Arguments) -> None:
         self.say = session.say

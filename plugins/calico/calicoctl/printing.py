@@ -49,7 +49,7 @@ def as_yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes twice where Go quotes twice, and writes a value as often as it occurs."""
+    """A YAML writer that quotes twice where Go does, and writes a value as often as it occurs."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

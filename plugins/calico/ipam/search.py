@@ -33,7 +33,7 @@ RECLAIM_AGE_SECONDS = 60
 
 @dataclass(slots=True)
 class Search:
-    """Finds up to `wanted` addresses for one owner; `found` grows as the store confirms them."""
+    """A search for up to `wanted` addresses of one owner; `found` grows as the store confirms them."""
 
     store: Store
     clock: Clock

@@ -28,7 +28,7 @@ Read = Callable[[Any, str, list[Refusal]], Any]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads one value, and says in OpenAPI's words what it takes."""
+    """A reader takes one value, and says in OpenAPI's words which it takes."""
 
     read: Read
     schema: Mapping[str, Any]
