@@ -38,9 +38,7 @@ class KubeletConfig:
     status_seconds: int = 300
     """The Node's status is written at least this often."""
     resync_seconds: float = 60.0
-    """Every pod is looked at again this often: its network, its volumes, its status."""
-    drift_seconds: float = 5.0
-    """What the node itself has for its pods (veths, routes, settings) is compared this often, by one read."""
+    """Every pod is looked at again this often, with jitter: its network, its volumes, its status."""
     workers: int = 4
     """Pods that are worked on at the same time."""
 

@@ -100,13 +100,17 @@ class Kubelet:
         )
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
-        self._whole_at: float | None = None
+        self._drift = Loop(f"{self._controller.name}: drift", self._repair_node)
+        self._resync = Loop(
+            f"{self._controller.name}: resync", self._look_again, resync_seconds=config.resync_seconds
+        )
         self._registration = NodeRegistration(config, heartbeats or client, pod_cache, agent, clock)
 
     async def run(self) -> None:
         """Run for ever; cancelling it leaves every pod running."""
         self._pod_cache.listen(self._config.node_name, self._controller.queue.add)
         self._pods.on_change(self._pod_changed)
+        stop = self._network.listen(self._drift.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._registration.run())
@@ -120,8 +124,10 @@ class Kubelet:
                 tasks.create_task(Loop(f"{self._controller.name}: what is left", self._collect).run())
                 await self._collected.wait()
                 tasks.create_task(self._controller.run())
-                tasks.create_task(Loop(f"{self._controller.name}: resync", self._resync).run())
+                tasks.create_task(self._drift.run())
+                tasks.create_task(self._resync.run())
         finally:
+            stop()
             self._pod_cache.silence(self._config.node_name)
 
     def _controller_of(self, sync: PodWorkers) -> Controller[str]:
@@ -157,17 +163,9 @@ class Kubelet:
                 uid_of(pod) for pod in mapped if not is_terminal(status_of(pod)) and not is_deleting(pod)
             )
 
-    async def _resync(self) -> float:
-        """Look at the node's side of the pods' network often, and at everything now and then."""
-        now = asyncio.get_running_loop().time()
-        if self._whole_at is None:
-            self._whole_at = now + self._config.resync_seconds
-        elif now >= self._whole_at:
-            self._whole_at = now + self._config.resync_seconds
-            await self._look_again()
-        else:
-            self._repair(await self._network.drifted_on_node(self._sandboxes()))
-        return min(self._config.drift_seconds, self._config.resync_seconds)
+    async def _repair_node(self) -> None:
+        """Repair what the node's namespace told of."""
+        self._repair(await self._network.drifted_on_node(self._sandboxes()))
 
     def _sandboxes(self) -> Sequence[SandboxStatus]:
         return self._pod_cache.sandboxes_of(self._config.node_name)
@@ -179,6 +177,7 @@ class Kubelet:
             self._controller.queue.add(uid)
 
     async def _look_again(self) -> None:
+        """Have every pod looked at, and every namespace read."""
         for pod in self._pods.items():
             self._sync.look_again(uid_of(pod))
         self._repair(await self._network.drifted(self._sandboxes()))

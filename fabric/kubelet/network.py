@@ -7,17 +7,17 @@ it. Drift is looked for here and repaired where pods are worked on, so that a re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fabric.api.hostports import HostPort
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
+from fabric.kubelet.drift import NodeDrift, owner_of
 from fabric.kubelet.portmap import HostPorts, localnet
-from fabric.netstate.objects import NetState, Sysctl
 from fabric.netstate.plan import diff
-from fabric.netstate.port import Kernel, Owner, pod_namespace
+from fabric.netstate.port import Kernel, pod_namespace
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
 from fabric.runtime.contract import SandboxStatus
 
@@ -45,8 +45,7 @@ class PodNetwork:
         self._kernel = kernel
         self._agent = agent
         self._attached: dict[str, Attachment] = {}
-        self._on_node: dict[str, NetState] = {}
-        """What the node's namespace must have for each: the attachment's part, and more for host ports."""
+        self._on_node = NodeDrift(kernel.host(node_name))
         self._refs: dict[str, PodRef] = {}
         self._drifted: set[str] = set()
 
@@ -68,8 +67,9 @@ class PodNetwork:
         self._drifted.add(ref.uid)
         self._attached[ref.uid] = attachment
         self._refs[ref.uid] = ref
-        self._on_node[ref.uid] = attachment.node | localnet(attachment) if ports else attachment.node
-        await attach(self._kernel, self._node_name, ref.netns, self._on_node[ref.uid], attachment.pod)
+        on_node = attachment.node | localnet(attachment) if ports else attachment.node
+        self._on_node.keep(ref.uid, on_node)
+        await attach(self._kernel, self._node_name, ref.netns, on_node, attachment.pod)
         await self.host_ports.put(ref, ports, attachment.ips)
         self._drifted.discard(ref.uid)
 
@@ -82,19 +82,23 @@ class PodNetwork:
         """The pod's namespace is gone; what was allocated stays."""
         self.host_ports.drop(uid)
         self._attached.pop(uid, None)
-        self._on_node.pop(uid, None)
+        self._on_node.drop(uid)
         self._refs.pop(uid, None)
         self._drifted.discard(uid)
 
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when the node's namespace tells of a change to a pod's part; return how to end it."""
+        return self._on_node.listen(wake)
+
     async def drifted_on_node(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
-        """Read the node's namespace once and return the pods for which something is missing in it."""
-        return self._noted(await self._drifted_on_node(self._living(sandboxes)))
+        """Look at what the node's namespace told of, and return the pods for which something differs."""
+        return self._noted(set(await self._on_node.look(self._living(sandboxes))))
 
     async def drifted(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
         """Read every namespace and return the pods whose network is not what the agent says it must be."""
         uids = self._living(sandboxes)
         found = {uid for uid in uids if await self._agent.check(self._refs[uid]) != self._attached.get(uid)}
-        found |= await self._drifted_on_node(uids)
+        found |= await self._on_node.drifted(uids)
         for uid in uids:
             if uid not in found and uid in self._attached and await self._has_drifted(uid):
                 found.add(uid)
@@ -109,32 +113,11 @@ class PodNetwork:
         self._drifted |= still
         return frozenset(still)
 
-    async def _drifted_on_node(self, uids: Iterable[str]) -> set[str]:
-        """Read the node once for all its pods."""
-        wanted = {uid: self._on_node[uid] for uid in uids if uid in self._on_node}
-        union: NetState = frozenset().union(*wanted.values())
-        if not union:
-            return set()
-        actual = await self._kernel.host(self._node_name).read(_owner(union))
-        changed = {step.obj.key for step in diff(union, actual).steps}
-        return {uid for uid, state in wanted.items() if any(obj.key in changed for obj in state)}
-
     async def _has_drifted(self, uid: str) -> bool:
         desired = self._attached[uid].pod
         try:
-            actual = await self._kernel.host(self._refs[uid].netns).read(_owner(desired))
+            actual = await self._kernel.host(self._refs[uid].netns).read(owner_of(desired))
         except FabricError as error:
             log.info("pod %s cannot be read: %s", uid, error)
             return False
         return bool(diff(desired, actual))
-
-
-def _owner(state: NetState) -> Owner:
-    """The owner of exactly the objects of `state`, whatever their present value."""
-    keys = {obj.key for obj in state}
-    return Owner(
-        "kubelet",
-        frozenset(type(obj) for obj in state),
-        lambda obj: obj.key in keys,
-        frozenset(obj.path for obj in state if isinstance(obj, Sysctl)),
-    )

@@ -66,7 +66,7 @@ class RealNode:
         caches = SharedCaches(self.client, self.runtime)
         recorder = EventRecorder(self.client, self.clock, "kubelet")
         kubelet = Kubelet(
-            KubeletConfig(NODE_NAME, self.root, ("192.168.0.11",), resync_seconds=0.5),
+            KubeletConfig(NODE_NAME, self.root, ("192.168.0.11",)),
             client=self.client,
             caches=caches,
             kernel=self.kernel,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.one_node import NODE_NAME, OneNode, after
 
-from fabric.netstate.objects import Address, LinkUp, Route, Veth
+from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
+from fabric.runtime.contract import NodeSpec
+
+RESYNC_SECONDS = 60 * 1.25 + 1
+"""All namespaces are read after one minute, and a quarter more at most."""
 
 
 @pytest.fixture
@@ -92,7 +98,7 @@ async def test_what_a_stranger_deletes_of_a_pods_network_comes_back(node, kind):
         victim = next(obj for obj in host.state if isinstance(obj, kind) and getattr(obj, "dev", "") != "lo")
         host.tamper_delete(victim)
         assert (pod_host.state, node_host.state) != settled
-        await after(node.config.resync_seconds + 1)
+        await after(1 if host is node_host else RESYNC_SECONDS)
         assert (pod_host.state, node_host.state) == settled
         assert node.runtime.signals == []
 
@@ -105,4 +111,46 @@ async def test_a_settled_network_is_read_and_not_written(node):
         plans = [len(host.plans) for host in hosts]
         await after(300)
         assert [len(host.plans) for host in hosts] == plans
-        assert all(host.reads >= 4 for host in hosts)
+        assert all(4 <= host.reads <= 9 for host in hosts)
+
+
+async def test_a_lowered_device_is_raised_at_once(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        host = node.kernel.host(NODE_NAME)
+        settled = host.state
+        veth = next(obj for obj in host.state if isinstance(obj, Veth))
+        host.tamper_add(replace(veth, up=False))
+        assert host.state != settled
+        await after(0.2)
+        assert host.state == settled
+
+
+async def test_a_device_that_is_put_back_at_once_is_no_reason_to_read(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        host = node.kernel.host(NODE_NAME)
+        reads = host.reads
+        veth = next(obj for obj in host.state if isinstance(obj, Veth))
+        host.tamper_add(replace(veth, up=False))
+        await after(0.01)
+        host.tamper_add(veth)
+        await after(10)
+        assert host.reads == reads
+
+
+async def test_a_node_that_was_switched_on_again_tells_of_its_changes(node):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        await node.runtime.stop_node(NODE_NAME)
+        node.kernel.add_namespace(NODE_NAME).tamper_add(Bridge("cni0"))
+        await node.runtime.start_node(NodeSpec(NODE_NAME))
+        await after(30)
+        host = node.kernel.host(NODE_NAME)
+        settled = host.state
+        host.tamper_delete(next(obj for obj in host.state if isinstance(obj, Veth)))
+        await after(1)
+        assert host.state == settled
