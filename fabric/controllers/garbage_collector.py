@@ -83,14 +83,18 @@ class GarbageCollector:
     async def _carry_out(self, found: Action, vertex: Vertex) -> None:
         match found:
             case Delete(propagation):
-                await self._delete(vertex, propagation)
+                if await self._with_these_owners(vertex) is not None:
+                    await self._delete(vertex, propagation)
             case Release(uids):
-                await self._release(vertex, uids)
+                if (live := await self._with_these_owners(vertex)) is not None:
+                    await self._release(vertex, live, uids)
             case OrphanDependents(dependents):
                 for dependent in filter(None, map(self._graph.get, dependents)):
-                    await self._release(dependent, frozenset({vertex.uid}))
+                    if (live := await self._live(dependent)) is not None:
+                        await self._release(dependent, live, frozenset({vertex.uid}))
             case Unfinalize(finalizer):
-                await self._change(vertex, "finalizers", lambda name: bool(name != finalizer))
+                if (live := await self._live(vertex)) is not None:
+                    await self._change(vertex, live, "finalizers", lambda name: bool(name != finalizer))
 
     async def _is_absent(self, ref: OwnerRef, dependent: Vertex) -> bool:
         """Ask the server. An owner of a kind that it does not serve, or out of reach, counts as there."""
@@ -111,9 +115,6 @@ class GarbageCollector:
         return True
 
     async def _delete(self, vertex: Vertex, propagation: str) -> None:
-        live = await self._live(vertex)
-        if live is None or owner_refs(live) != vertex.owners:
-            return  # the informer is about to tell
         log.info("%s is garbage: its owners are gone", vertex)
         try:
             await self._client.delete(
@@ -122,14 +123,11 @@ class GarbageCollector:
         except (NotFound, Conflict):
             return
 
-    async def _release(self, vertex: Vertex, uids: frozenset[str]) -> None:
-        await self._change(vertex, "ownerReferences", lambda ref: ref.get("uid") not in uids)
+    async def _release(self, vertex: Vertex, live: Object, uids: frozenset[str]) -> None:
+        await self._change(vertex, live, "ownerReferences", lambda ref: ref.get("uid") not in uids)
 
-    async def _change(self, vertex: Vertex, field: str, keeps: Callable[[Any], bool]) -> None:
+    async def _change(self, vertex: Vertex, live: Object, field: str, keeps: Callable[[Any], bool]) -> None:
         """Drop entries of a list in the metadata; Conflict when somebody else wrote meanwhile."""
-        live = await self._live(vertex)
-        if live is None:
-            return
         old = live["metadata"].get(field) or []
         new = [entry for entry in old if keeps(entry)]
         if new == old:
@@ -142,6 +140,11 @@ class GarbageCollector:
             )
         except NotFound:
             return
+
+    async def _with_these_owners(self, vertex: Vertex) -> Object | None:
+        """Return the object, or None when its owners are others now: the informer is about to tell."""
+        live = await self._live(vertex)
+        return live if live is not None and owner_refs(live) == vertex.owners else None
 
     async def _live(self, vertex: Vertex) -> Object | None:
         try:

@@ -1,13 +1,31 @@
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 from support.control_plane import ControlPlane, control_plane, controllers_on, owner_ref
 from support.flaky_client import FlakyClient
 from support.registry import START, new_registry
 
-from fabric.api.kinds import CONFIG_MAP, LEASE, NODE, POD
+from fabric.api.kinds import CONFIG_MAP, LEASE, NODE, POD, Kind
 from fabric.apiserver.local import LocalClient
+from fabric.control.client import Client, WatchEvent
 from fabric.control.clock import LoopClock
 from fabric.control.informer import RETRY_SECONDS, RETRY_SECONDS_MAX
+
+
+class PodEventsHeld(FlakyClient):
+    """A client whose watch of pods waits for `go_on` with each event."""
+
+    def __init__(self, inner: Client) -> None:
+        super().__init__(inner)
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def watch(self, kind: Kind, namespace: str = "", **options: Any) -> AsyncIterator[WatchEvent]:
+        async for event in super().watch(kind, namespace, **options):
+            if kind == POD:
+                await self.go_on.wait()
+            yield event
 
 
 async def test_what_an_object_owned_goes_with_it():
@@ -99,6 +117,25 @@ async def test_a_new_object_of_the_owners_name_is_not_the_owner():
         await plane.add_config_map("owner")
         await asyncio.sleep(1)
         assert await plane.names(CONFIG_MAP, "default") == {"owner"}
+
+
+async def test_an_object_is_never_released_from_its_last_owner():
+    async with new_registry() as registry:
+        client = PodEventsHeld(LocalClient(registry))
+        async with controllers_on(client, clock := LoopClock(START)):
+            plane = ControlPlane(LocalClient(registry), clock)
+            keeper = await plane.add_config_map("keeper")
+            going = await plane.add_config_map("going", finalizers=["fabric.dev/hold"])
+            await plane.add_pod("child", ownerReferences=[owner_ref(o, False) for o in (keeper, going)])
+            await asyncio.sleep(1)
+            client.go_on.clear()
+            await plane.client.delete(CONFIG_MAP, "going", "default", propagation="Foreground")
+            await asyncio.sleep(1)
+            await plane.client.delete(CONFIG_MAP, "keeper", "default")
+            await asyncio.sleep(1)
+            client.go_on.set()
+            await asyncio.sleep(1)
+            assert await plane.names(POD) == set()
 
 
 async def test_an_owner_that_ends_before_the_informers_see_it_is_found_out():
