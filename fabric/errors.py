@@ -1,4 +1,4 @@
-"""Two kinds of error: the world said no (`FabricError`), and our own bugs (anything else).
+"""Errors are of two kinds: the world said no (`FabricError`), and our own bugs (anything else).
 
 A loop retries a `FabricError` with back-off and says so in status and events. Any other exception parks the
 key that it met (`fabric.control.parking`); outside a key it ends its process, and the supervisor starts that
@@ -22,7 +22,7 @@ class FabricError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the user's input: where it stands, what it is, what is allowed."""
+    """A fault of the user's input: where it stands, what it is, what is allowed."""
 
     where: str
     """`file:line` (lines count from 1), or a flag or argument."""
@@ -174,7 +174,7 @@ class TooManyRequests(ApiError):
 
 
 class Timeout(ApiError):
-    """What was asked for did not come about in time; the details say when to ask again."""
+    """A request's condition did not come about in time; the details say when to ask again."""
 
     code, reason = 504, "Timeout"
 

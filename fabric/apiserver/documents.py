@@ -18,7 +18,7 @@ _DISCOVERY_OFFERS = (negotiation.PLAIN, *discovery.AGGREGATED)
 
 
 class Documents:
-    """Answers for a table of kinds; kinds added later show up in the next answer."""
+    """The documents about a table of kinds; a kind added later shows up in the next answer."""
 
     def __init__(self, kinds: KindTable) -> None:
         self._kinds = kinds

@@ -38,7 +38,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Listener:
-    """Accepts connections on `sock` while it is entered; closes the socket and all of them on exit.
+    """A listener accepts connections on `sock` while it is entered, and closes them and the socket on exit.
 
     A handler is cancelled when its client hangs up, so that a watch does not outlive its watcher.
     """

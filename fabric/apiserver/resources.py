@@ -29,7 +29,7 @@ Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
 
 
 class Resources:
-    """Answers requests for objects; `writes` owns the writes in flight."""
+    """The handler of requests for objects; `writes` owns the writes in flight."""
 
     def __init__(self, registry: Registry, clock: Clock, writes: asyncio.TaskGroup) -> None:
         self._registry = registry

@@ -48,7 +48,7 @@ class ServerConfig:
 
 
 class ApiServer:
-    """Serves one registry; make it, `run` it, and wait for `started`."""
+    """The server of a registry: make it, `run` it, and wait for `started`."""
 
     def __init__(self, registry: Registry, config: ServerConfig) -> None:
         self._registry = registry

@@ -23,7 +23,7 @@ from fabric.store.port import Delete, ModRevision, Put, Store
 
 
 class Writer:
-    """Puts and removes objects; each answers with the object as it now stands."""
+    """The writer puts and removes objects, and returns each as it now stands."""
 
     def __init__(self, store: Store, cacher: Cacher, leases: EventLeases) -> None:
         self._store = store

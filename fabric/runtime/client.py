@@ -39,7 +39,7 @@ _READ_BYTES_MAX = 64 * 1024
 
 
 class RuntimeClient:
-    """Implements Runtime; `run` must be running."""
+    """The Runtime behind a unix socket; its calls are answered while `run` is running."""
 
     def __init__(self, socket_path: Path | str) -> None:
         self._path = str(socket_path)

@@ -16,7 +16,7 @@ _READ_BYTES_MAX = 4096
 
 
 class RemoteExec:
-    """Implements ExecSession."""
+    """An exec session in a container that the runtime, another process, started."""
 
     def __init__(self, end: socket.socket, frames: Frames, terminal: int | None) -> None:
         self.terminal = terminal

@@ -24,7 +24,7 @@ FDS_MAX = 3
 
 
 class Connection:
-    """Calls `request(connection, message)` for each that comes; `on_close` functions at the end."""
+    """A client's connection: a message is passed to `request`, and the end is told to `on_close`."""
 
     def __init__(self, end: socket.socket, poll: Poll, request: Request) -> None:
         self.fds: list[int] = []

@@ -40,7 +40,7 @@ class _Container:
 
 
 class FakeRuntime:
-    """Implements Runtime. `programs` maps argv[0] to a script; others go to `well_known`."""
+    """A Runtime without Linux. `programs` maps argv[0] to a script; others are in `well_known`."""
 
     def __init__(
         self, programs: Mapping[str, Program | Script] | None = None, *, epoch: float = 1.8e9

@@ -35,7 +35,7 @@ def holds_nul(value: Any) -> bool:
 
 
 class Frames:
-    """Cuts a stream into messages; ValueError when it is not one."""
+    """The messages of a stream, cut out of its bytes; ValueError when they are none."""
 
     def __init__(self) -> None:
         self._held = bytearray()

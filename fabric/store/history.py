@@ -15,7 +15,7 @@ BATCH_EVENTS_MAX = 1_000
 
 
 class History:
-    """Begins empty, after `revision`; keeps the last revision, and at most `events_max` events."""
+    """The history begins empty, after `revision`, and keeps the last one and at most `events_max` events."""
 
     def __init__(self, revision: int, events_max: int = EVENTS_MAX) -> None:
         self.last = revision

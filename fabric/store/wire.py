@@ -136,7 +136,7 @@ def reply_of(body: bytes) -> Answer | Failure:
 
 
 class Frames:
-    """Cuts a stream of bytes into frames. Sans-I/O."""
+    """The frames of a stream, cut out of its bytes without I/O."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

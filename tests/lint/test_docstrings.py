@@ -102,18 +102,14 @@ GONE = {
 """Words of our own that the field has a word for, and that word."""
 
 FLOORS_TO_COME = (
-    "fabric/apiserver/",
     "fabric/bird/",
     "fabric/cli/",
     "fabric/cluster/",
     "fabric/control/",
-    "fabric/errors.py",
     "fabric/kernel/",
     "fabric/kubelet/",
     "fabric/netstate/",
     "fabric/plugin/",
-    "fabric/runtime/",
-    "fabric/store/",
     "fabric/topology/",
     "plugins/calico/agent.py",
     "plugins/calico/bgp/",

@@ -32,7 +32,7 @@ _MTU_MIN = 68
 
 
 class Outer:
-    """Calls `learn(gateway, mtu)` with what ICMP says of a path."""
+    """The reader of ICMP errors: each path MTU that one tells goes to `learn(gateway, mtu)`."""
 
     def __init__(self, learn: Callable[[bytes, int], None]) -> None:
         self._learn = learn

@@ -154,7 +154,7 @@ class Zygote:
 
 
 class Pauses:
-    """Starts pause processes, and keeps a zygote on each of the nodes that were last asked for.
+    """The starter of pause processes keeps a zygote on each of the nodes that were last asked for.
 
     A zygote that is killed, or stopped for 5 s, is replaced, and the new one is asked once.
     """
