@@ -13,7 +13,7 @@ import typer
 
 import fabric
 from fabric.cli import commands
-from fabric.errors import BadInput, FabricError
+from fabric.errors import BadInput, FabricError, refusal_in
 
 app = typer.Typer(
     name="fabric",
@@ -56,6 +56,10 @@ def main() -> NoReturn:
         _fail(130, "interrupted")
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if (refusal := refusal_in(error)) is None:
+            raise
+        _fail(1, f"error: {refusal}")
     sys.exit(0)
 
 

@@ -36,8 +36,8 @@ def write_to(log: Path) -> None:
 
 def shorten(folder: Path, bytes_max: int = BYTES_MAX) -> None:
     """Keep of every log that is too long only what is new, and what was in it as `<name>.log.1`."""
-    for log in folder.glob("*.log"):
-        with contextlib.suppress(OSError):  # a full disk, or a cluster that is being removed
+    with contextlib.suppress(OSError):  # a full disk, no descriptors, or a cluster that is being removed
+        for log in folder.glob("*.log"):
             if log.stat().st_size > bytes_max:
                 shutil.copyfile(log, log.with_suffix(".log.1"))
                 os.truncate(log, 0)

@@ -12,13 +12,13 @@ import shutil
 from fabric.cluster import lock
 from fabric.cluster.cgroup import PARENT, ClusterCgroup, clusters_with_cgroup, mount_point
 from fabric.cluster.neighbor_limit import NeighborLimit
-from fabric.cluster.paths import ClusterPaths, known_clusters, run_root, state_root
+from fabric.cluster.paths import ClusterPaths, known_clusters, refusals, run_root, state_root
 
 
 def down(name: str) -> bool:
     """Remove the cluster; False when there was none. FabricError when a process cannot be killed."""
     paths = ClusterPaths(name)
-    with lock.held(paths.lock):
+    with refusals(), lock.held(paths.lock):
         found = name in all_clusters()
         if mount_point() is not None:
             ClusterCgroup(name).kill()

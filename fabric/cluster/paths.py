@@ -6,11 +6,13 @@ FABRIC_STATE_DIR move the roots, for machines where /run or /var/lib are not to 
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric.errors import FabricError
+from fabric.errors import FabricError, refusal_in
 
 _TRIES = 100
 FABRIC_PORT = 6443
@@ -95,6 +97,16 @@ class ClusterPaths:
         """Create the folders, for root alone."""
         for folder in (self.run, self.state, self.pids, self.logs):
             make_folder(folder)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what Linux refuses of files and processes into a FabricError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise refusal_in(error) or FabricError(f"{where}{error.strerror}") from error
 
 
 def make_folder(folder: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fabric.api import kinds
 from fabric.api.objects import Object, condition
-from fabric.cluster import lookup
+from fabric.cluster import component_records, lookup
 from fabric.cluster import spec as specs
 from fabric.cluster.cgroup import ClusterCgroup, mount_point
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.pod_readiness import is_up, why_not_up
-from fabric.cluster.supervisor import recorded
 from fabric.errors import FabricError
 from fabric.kubelet.noderegistration import DETAILS
 
@@ -74,7 +75,7 @@ def glance(name: str) -> Glance:
         spec = None
     processes = len(ClusterCgroup(name).processes()) if mount_point() else 0
     try:
-        supervised = bool(recorded(paths).get("supervisor", (0, 0))[0])
+        supervised = bool(component_records.supervisor_pid(paths))
     except PermissionError:
         supervised = processes > 0
     status = "stopped" if not processes else "running" if supervised else "unsupervised"
@@ -91,8 +92,11 @@ def glance(name: str) -> Glance:
 def look(paths: ClusterPaths) -> Overview:
     """Ask the API server too; one that does not answer is a trouble, not an error."""
     first = glance(paths.cluster)
-    processes = [ProcessView(n, pid, restarts) for n, (pid, restarts) in recorded(paths).items()]
-    troubles = [f"process {p.name} is dead" for p in processes if not p.pid]
+    records = component_records.read_all(paths)
+    processes = [ProcessView(name, it.pid, it.restarts) for name, it in records.items()]
+    dead = {name: it.trouble and f": {it.trouble}" for name, it in records.items() if not it.pid}
+    troubles = [f"process {name} is dead{why}" for name, why in dead.items()]
+    troubles += [f"the disk of {folder} is full" for folder in (paths.run, paths.state) if _is_full(folder)]
     nodes: list[Object] = []
     pods: list[Object] = []
     try:
@@ -106,6 +110,13 @@ def look(paths: ClusterPaths) -> Overview:
     troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in pods if not is_up(p)]
     running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
     return Overview(first, processes, views, len(pods), running, troubles)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
 
 
 def _no_network(node: Object) -> str:

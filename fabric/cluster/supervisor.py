@@ -5,6 +5,9 @@ runtime that was killed: it is their subreaper). A component is forked, not
 started anew, so that all share the pages of what was imported once. A component dies with its supervisor
 (PR_SET_PDEATHSIG): what is left then are the pods and the data plane, which need neither, and
 `fabric up` starts a new supervisor that finds everything in the store and in the kernel.
+
+A machine without disk, processes, descriptors or memory ends no supervisor: what cannot be done is told in
+the log and by `fabric status`, and done when there is room.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import json
 import logging
 import os
 import resource
@@ -25,13 +27,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from fabric.cluster import component_logs
+from fabric.cluster import component_logs, component_records
 from fabric.cluster.cgroup import ClusterCgroup, start_time
+from fabric.cluster.component_records import ComponentRecord
 from fabric.cluster.paths import ClusterPaths
+from fabric.errors import FabricError, refusal_in
 
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 10.0
 STABLE_SECONDS = 30.0
 """A component that lived this long starts with the shortest delay again."""
+RECORD_SECONDS = 1.0
+"""How soon a record that found no room is written again."""
 RUNTIME = "runtime-"
 LOOK_SECONDS = 60.0
 """How often the logs are looked at."""
@@ -57,6 +63,8 @@ class _Child:
     retry_seconds: float = RETRY_SECONDS
     due: float = 0.0
     restarts: int = 0
+    trouble: str = ""
+    is_recorded: bool = True
 
 
 def launch(paths: ClusterPaths, components: Mapping[str, Body], preload: Callable[[], None]) -> int:
@@ -74,13 +82,16 @@ def launch(paths: ClusterPaths, components: Mapping[str, Body], preload: Callabl
         _detach(paths, cgroup, Supervisor(paths, components, preload), send)
     os.close(send)
     with os.fdopen(receive) as pipe:
-        pid = pipe.read()
+        told = pipe.read()
     os.waitpid(child, 0)
-    return int(pid)
+    if not told.isdigit():
+        raise FabricError(f"the supervisor cannot be started: {told or 'it ended at once'}")
+    return int(told)
 
 
 def _detach(paths: ClusterPaths, cgroup: ClusterCgroup, supervisor: Supervisor, report: int) -> NoReturn:
     """Become the supervisor: join the cluster, and fork once more to be nobody's child."""
+    code = 1
     try:
         os.setsid()
         _reset_signals()
@@ -88,15 +99,21 @@ def _detach(paths: ClusterPaths, cgroup: ClusterCgroup, supervisor: Supervisor, 
         cgroup.join_as_supervisor()
         if os.fork() > 0:
             os._exit(0)
-        record_pid(paths, "supervisor", os.getpid())
+        me = ComponentRecord(os.getpid(), 0, start_time(os.getpid()))
+        component_records.write(paths, "supervisor", me)
+        component_logs.write_to(paths.logs / "supervisor.log")
         os.write(report, str(os.getpid()).encode())
         os.close(report)
-        component_logs.write_to(paths.logs / "supervisor.log")
+        report = -1
         supervisor.run()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+        code = 0
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            if report >= 0:
+                os.write(report, str(refusal_in(error) or repr(error)).encode())
+            traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 class Supervisor:
@@ -127,7 +144,9 @@ class Supervisor:
             for child in self._children:
                 if not child.pid and child.due <= now:
                     self._start(child)
+            self._record()
             due = [child.due for child in self._children if not child.pid]
+            due += [now + RECORD_SECONDS for child in self._children if not child.is_recorded]
             wait = min(due, default=now + LOOK_SECONDS) - time.monotonic()
             got = signal.sigtimedwait(_SIGNALS, min(max(0.0, wait), LOOK_SECONDS))
             if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT):
@@ -139,15 +158,32 @@ class Supervisor:
     def _start(self, child: _Child) -> None:
         parent = os.getpid()
         child.started = time.monotonic()
-        child.pid = os.fork()
-        if child.pid == 0:
+        child.is_recorded = False
+        try:
+            pid = os.fork()
+        except (OSError, MemoryError) as error:
+            child.trouble = f"cannot be started: {refusal_in(error) or error}"
+            self._try_later(child, child.trouble)
+            return
+        if pid == 0:
             _become(self._paths, self._cgroup, child, parent)
-        record_pid(self._paths, child.name, child.pid, child.restarts)
+        child.pid, child.trouble = pid, ""
+
+    def _record(self) -> None:
+        """Write what `status` reads of those that changed; what finds no room now is written later."""
+        for child in self._children:
+            if not child.is_recorded:
+                with contextlib.suppress(OSError):
+                    born = start_time(child.pid) if child.pid else 0
+                    record = ComponentRecord(child.pid, child.restarts, born, child.trouble)
+                    component_records.write(self._paths, child.name, record)
+                    child.is_recorded = True
 
     def _end(self) -> None:
         """Kill the whole cluster and reap it: its namespaces are gone when this returns."""
         while True:
-            self._cgroup.kill_members()
+            with contextlib.suppress(OSError):
+                self._cgroup.kill_members()
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     continue
@@ -174,11 +210,11 @@ class Supervisor:
             child.retry_seconds = RETRY_SECONDS
         child.pid = 0
         child.restarts += 1
-        child.due = now + child.retry_seconds
-        how = _how(status)
-        _log.warning(
-            "%s %s after %.1f s; starts again in %.1f s", child.name, how, lived, child.retry_seconds
-        )
+        self._try_later(child, f"{_how(status)} after {lived:.1f} s")
+
+    def _try_later(self, child: _Child, why: str) -> None:
+        child.due = time.monotonic() + child.retry_seconds
+        _log.warning("%s %s; starts again in %.1f s", child.name, why, child.retry_seconds)
         child.retry_seconds = min(child.retry_seconds * 2, RETRY_SECONDS_MAX)
 
 
@@ -196,29 +232,12 @@ def _become(paths: ClusterPaths, cgroup: ClusterCgroup, child: _Child, parent: i
         child.body()
         code = 0
     except BaseException:
-        traceback.print_exc()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def record_pid(paths: ClusterPaths, name: str, pid: int, restarts: int = 0) -> None:
-    """Note who runs a component, for `status`; the cgroup, not this file, says what belongs to a cluster."""
-    fresh = paths.pids / f".{name}.new"
-    fresh.write_text(json.dumps({"pid": pid, "restarts": restarts, "startTime": start_time(pid)}))
-    fresh.replace(paths.pids / name)
-
-
-def recorded(paths: ClusterPaths) -> dict[str, tuple[int, int]]:
-    """Pid (0 when dead) and number of restarts of every component that was started."""
-    found: dict[str, tuple[int, int]] = {}
-    for path in sorted(paths.pids.glob("[!.]*")):
-        try:
-            entry = json.loads(path.read_text())
-        except FileNotFoundError:
-            continue
-        alive = entry["startTime"] and start_time(entry["pid"]) == entry["startTime"]
-        found[path.name] = (entry["pid"] if alive else 0, entry["restarts"])
-    return found
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    finally:  # nothing may lead back into the supervisor's code
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def _go_first() -> None:

@@ -15,12 +15,13 @@ from typing import Any
 
 from fabric.cluster import spec as specs
 from fabric.cluster.cgroup import ClusterCgroup
+from fabric.cluster.component_records import supervisor_pid
 from fabric.cluster.immutable_fields import refuse_what_cannot_change
 from fabric.cluster.lock import held
 from fabric.cluster.neighbor_limit import NeighborLimit
-from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.paths import ClusterPaths, refusals
 from fabric.cluster.spec import ClusterSpec
-from fabric.cluster.supervisor import Body, launch, recorded
+from fabric.cluster.supervisor import Body, launch
 from fabric.errors import BadInput, Problem
 from fabric.topology.model import Topology
 from fabric.topology.wiring import Unwirable
@@ -45,6 +46,11 @@ def begin(
     `neighbors`: ARP entries that it will have, for which `tune` raises the machine's limit.
     Must be called before the caller starts threads or an event loop: it forks.
     """
+    with refusals():
+        return _begin(topology, features, neighbors, tune)
+
+
+def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: bool) -> UpResult:
     paths = ClusterPaths(topology.name)
     with held(paths.lock):
         before = specs.read(paths.spec)
@@ -56,8 +62,7 @@ def begin(
         NeighborLimit().claim(topology.name, neighbors, tune=tune)
         if spec != before:
             specs.write(paths.spec, spec)
-        running = recorded(paths).get("supervisor", (0, 0))[0]
-        if not running:
+        if not supervisor_pid(paths):
             launch(paths, components(paths, spec), preload)
     return UpResult(paths, spec, created=before is None)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.eventually import eventually
+from support.pids_group import pids_group
 from support.pod_shell import PodShell
 from support.runtime_contract import ended
 from support.runtime_process import connected, running
@@ -29,23 +27,6 @@ libc.mount(b"none", b"/", b"none", 0x44000, None)
 if libc.mount(b"tmpfs", sys.argv[2].encode(), b"tmpfs", 0, b"size=256k"):
     sys.exit("there is no small disk")
 """
-
-
-@contextlib.contextmanager
-def pids_group() -> Iterator[Path]:
-    """A cgroup that limits processes, in either version of cgroups."""
-    parents = [Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")]
-    parent = next((path for path in parents if (path / "cgroup.procs").exists()), None)
-    if parent is None or (
-        parent.name != "pids" and "pids" not in (parent / "cgroup.subtree_control").read_text()
-    ):
-        pytest.skip("this machine has no pids controller for cgroups below its root")
-    group = parent / f"fabric-test-{uuid.uuid4().hex[:12]}"
-    group.mkdir()
-    try:
-        yield group
-    finally:
-        group.rmdir()
 
 
 async def fill_descriptors(client: RuntimeClient) -> int:

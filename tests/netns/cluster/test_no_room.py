@@ -1,0 +1,172 @@
+"""No processes, no descriptors, no disk: the supervisor lives, says so, and carries on when there is room."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.clusters import TOP, Cluster, pod
+from support.eventually import eventually
+from support.pids_group import pids_group
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("no-room"), nodes=1, pods=[pod("pod-1")])
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def told(cluster: Cluster) -> str:
+    return (cluster.state_folder / "logs/supervisor.log").read_text()
+
+
+async def test_without_processes_a_dead_component_is_told_and_comes_back_when_there_is_room(running):
+    supervisor = running.pid("supervisor")
+    with pids_group() as group:
+        (group / "cgroup.procs").write_text(str(supervisor))
+        (group / "pids.max").write_text("1")
+        os.kill(running.pid("control"), signal.SIGKILL)
+        words = "process control is dead: cannot be started: "
+        await eventually(
+            lambda: any(it.startswith(words) for it in running.status()["troubles"]), seconds_max=20
+        )
+        (group / "pids.max").write_text("max")
+        await eventually(lambda: running.pid("control"), seconds_max=30)
+    assert running.pid("supervisor") == supervisor
+    assert "control cannot be started: Resource temporarily unavailable" in told(running)
+    running.up()
+    assert running.status()["troubles"] == []
+
+
+async def test_without_descriptors_components_are_tried_again_until_there_are_some(running):
+    supervisor = running.pid("supervisor")
+    before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        os.kill(running.pid("control"), signal.SIGKILL)
+        await eventually(lambda: told(running).count("control ended with 1") > 1, seconds_max=20)
+    finally:
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+    await eventually(lambda: running.pid("control"), seconds_max=30)
+    assert running.pid("supervisor") == supervisor
+    assert "Too many open files" in told(running)
+    running.up()
+    assert running.status()["troubles"] == []
+
+
+class SmallDisk:
+    """A mount namespace in which clusters have a disk of their own, and little of it."""
+
+    def __init__(self, folder: Path, pid: int) -> None:
+        self._enter = ["nsenter", f"--mount=/proc/{pid}/ns/mnt"]
+        self._environment = {"FABRIC_RUN_DIR": f"{folder}/run", "FABRIC_STATE_DIR": f"{folder}/state"}
+        self._filler = Path(f"/proc/{pid}/root{folder}/filler")
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._enter, *argv],
+            cwd=TOP,
+            env=os.environ | self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def fabric(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-P", "-m", "fabric", *arguments)
+
+    def fill(self) -> None:
+        with contextlib.suppress(OSError), self._filler.open("wb", 0) as file:
+            while file.write(bytes(1 << 16)):
+                continue
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", "echo; exec sleep 1000"], stdout=-1) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            folder = tmp_path / "disk"
+            disk = SmallDisk(folder, holder.pid)
+            made = disk.run("sh", "-ec", f"mkdir {folder}; mount -t tmpfs -o size=48m none {folder}")
+            assert made.returncode == 0, made.stderr
+            yield disk
+        finally:
+            holder.kill()
+
+
+async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_there_is_room(
+    small_disk: SmallDisk, tmp_path: Path
+):
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    file = tmp_path / "t.yaml"
+    spec = {"nodes": 1, "network": {"plugin": "flannel"}, "manifests": [pod("pod-1")]}
+    head = {"apiVersion": "fabric.dev/v1", "kind": "Topology", "metadata": {"name": name}}
+    file.write_text(json.dumps(head | {"spec": spec}))
+    try:
+        up = small_disk.fabric("up", str(file))
+        assert up.returncode == 0, up.stderr
+        before = status(small_disk, name)
+        small_disk.fill()
+        for component in ("api", "control", "worker-0", "underlay", "runtime-0"):
+            os.kill(before["processes"][component], signal.SIGKILL)
+
+        supervisor = before["processes"]["supervisor"]
+        await eventually(
+            lambda: {"fabric:worker-0", "fabric:control"} <= children(supervisor), seconds_max=20
+        )
+        told = status(small_disk, name)["troubles"]
+        assert [it for it in told if it.startswith("the disk of ") and it.endswith(" is full")]
+        again = small_disk.fabric("up", str(file), "--timeout", "2")
+        assert again.returncode in (0, 1)
+        assert "Traceback" not in again.stderr
+        small_disk.free()
+        up = small_disk.fabric("up", str(file))
+        assert up.returncode == 0, up.stderr
+        now = status(small_disk, name)
+        assert now["troubles"] == []
+        assert now["processes"]["supervisor"] == supervisor
+    finally:
+        down = small_disk.fabric("down", name)
+    assert down.returncode == 0, down.stderr
+
+
+def status(disk: SmallDisk, name: str) -> dict:
+    found = json.loads(disk.fabric("status", name, "-o", "json").stdout)
+    return found | {"processes": {it["name"]: it["pid"] for it in found["processes"]}}
+
+
+def children(pid: int) -> set[str]:
+    """Names of the processes that this one has started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {Path(f"/proc/{child}/comm").read_text().strip() for child in found}
+
+
+def test_up_on_a_full_disk_is_refused_in_one_line_and_leaves_nothing(small_disk: SmallDisk, tmp_path: Path):
+    small_disk.fill()
+    done = small_disk.fabric("up", str(TOP / "topologies/two-nodes.yaml"))
+    try:
+        assert done.returncode == 1
+        assert "the disk is full: free some of it" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        assert small_disk.fabric("down", "two-nodes").returncode == 0
