@@ -106,9 +106,9 @@ class Registry:
         async with self._writer.lock(kind, key):
             if self._cacher.of(kind).get(key) is not None:
                 return None
-            obj = await rules_of(kind).admit(self._store, obj, None)
+            admitted = await rules_of(kind).admit(self._store, obj, None)
             warn(kind, obj, options.warn)
-            return obj if options.dry_run else await self._writer.put(kind, key, obj, expected=0)
+            return admitted if options.dry_run else await self._writer.put(kind, key, admitted, expected=0)
 
     async def _act(
         self, kind: Kind, namespace: str, name: str, obj: Object, options: WriteOptions, subresource: str
@@ -178,8 +178,8 @@ class Registry:
                 item = self._item(kind, namespace, name)
                 new = change(item.obj)
                 if new is not item.obj:
-                    new = await rules_of(kind).admit(self._store, new, item.obj)
-                    warn(kind, new, options.warn)
+                    given, new = new, await rules_of(kind).admit(self._store, new, item.obj)
+                    warn(kind, given, options.warn)
                 if new is item.obj or options.dry_run:
                     return new
                 if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):

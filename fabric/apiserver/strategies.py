@@ -119,7 +119,7 @@ def rules_of(kind: Kind) -> Rules:
 
 
 def warn(kind: Kind, obj: Object, tell: Callable[[str], None]) -> None:
-    """Tell what a plugin has to say of an object that is stored all the same."""
+    """Tell what a plugin has to say of an object, as the client gave it, that is stored all the same."""
     if isinstance(kind, ServedKind):
         for text in kind.warnings(obj):
             tell(text)

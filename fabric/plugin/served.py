@@ -123,7 +123,7 @@ class ServedKind(Kind):
     has_age: bool = field(compare=False, default=True)
     """False where the kind's own server prints no age, as an aggregated one of Kubernetes does not."""
     warnings: Callable[[Object], Iterable[str]] = field(compare=False, default=lambda obj: ())
-    """What whoever writes this object is told, beside that it was stored: one sentence each."""
+    """Sentences for whoever writes this object, which is as the client gave it, and was admitted."""
     description: str = field(compare=False, default="")
     """A sentence for `kubectl explain`."""
     properties: Mapping[str, Any] = field(compare=False, default_factory=dict)

@@ -6,7 +6,6 @@ themselves or unfold to more than a file of that size can need.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from fabric.api.yaml_quotes import eaten, hint, must_be_quoted
 from fabric.errors import BadInput, Problem
 
 Path = tuple[str | int, ...]
@@ -23,8 +23,6 @@ DEPTH_MAX = 64
 BYTES_MAX = 64 * 1024 * 1024
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = f"{_STANDARD}merge"
-_INDICATED = re.compile(r"(?:[:,\[{?-]|^)\s*([!&*@%`][^\s#,}\]].*?)\s*(?:[,}\]]|\s#|$)")
-"""A value that begins with a character that has a meaning of its own in YAML."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +63,19 @@ def documents(text: str, file: str) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        what = " ".join(filter(None, (error.context, error.problem))) + _hint(text, line)
+        what = " ".join(filter(None, (error.context, error.problem))) + hint(text, line)
         raise BadInput(Problem(f"{file}:{line}", f"not valid YAML: {what}")) from None
     except yaml.YAMLError as error:
         raise BadInput(Problem(f"{file}:1", f"not valid YAML: {error}".splitlines()[0])) from None
-    return [_Reader(file).read(node) for node in nodes if node is not None]
-
-
-def _hint(text: str, line: int) -> str:
-    """Say of a value that begins with a character of YAML's own, such as a selector, how to quote it."""
-    lines = text.splitlines()
-    found = _INDICATED.search(lines[line - 1]) if line <= len(lines) else None
-    return f"; {_must_be_quoted(found[1])}" if found else ""
-
-
-def _must_be_quoted(value: str) -> str:
-    shown = value.replace("'", "''")
-    return f"a value that begins with {value[0]} must be quoted: '{shown}'"
+    return [_Reader(file, text).read(node) for node in nodes if node is not None]
 
 
 class _Reader:
     """Turns one node graph into a value and its lines."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self._file = file
+        self._text = text
         self._constructor = yaml.CSafeLoader("")
         self._lines: dict[Path, int] = {}
         self._problems: list[Problem] = []
@@ -110,8 +97,11 @@ class _Reader:
             )
         self._lines[path] = line
         if not node.tag.startswith(_STANDARD):
-            what = f"the tag {node.tag} is not known here; {_must_be_quoted(node.tag)}"
+            what = f"the tag {node.tag} is not known here; {must_be_quoted(node.tag)}"
             self._problems.append(Problem(f"{self._file}:{line}", what))
+            return None
+        if isinstance(node, yaml.ScalarNode) and (meant := eaten(self._text, node.start_mark.index)):
+            self._problems.append(Problem(f"{self._file}:{line}", must_be_quoted(meant)))
             return None
         if isinstance(node, yaml.MappingNode):
             return {

@@ -12,7 +12,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Protocol
 
-from calico.annotations import Asked, asked
+from calico.annotations import Asked, asked, check_host_local
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
 from calico.ipam.candidates import Wish
@@ -96,6 +96,7 @@ class FileAddresses:
         self._local = HostLocal(root, NETWORK)
 
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
+        check_host_local(annotations_of(pod))
         subnet = self._subnet()
         with _as_refusals():
             return self._local.allocate(ref.sandbox_id, ref.device, (subnet,))

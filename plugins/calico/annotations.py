@@ -5,7 +5,7 @@
     cni.projectcalico.org/ipAddrs      this very address; the pod's alone
     cni.projectcalico.org/ipFamilies   the pod's or the namespace's; pods have IPv4 addresses only
 
-What Calico's plugin refuses in its default configuration is refused here too: ipAddrsNoIpam, floatingIPs.
+Refused, as by Calico's plugin by default: ipAddrsNoIpam, floatingIPs, and with host-local ipAddrs.
 """
 
 from __future__ import annotations
@@ -39,17 +39,31 @@ def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
         raise FabricError(
             "can't have both annotations: 'ipAddrs' and 'ipAddrsNoIpam' in use at the same time"
         )
-    for name, feature in _DISABLED.items():
+    for name in _DISABLED:
         if pod.get(_PREFIX + name):
-            raise FabricError(
-                f"requested feature is not enabled: {feature} (annotation {_PREFIX}{name}; take it away)"
-            )
+            raise FabricError(_not_enabled(name))
     both = {**namespace, **{name: text for name, text in pod.items() if text}}
     pools, pools_v6 = (_pools(both, name) for name in ("ipv4pools", "ipv6pools"))
     _check_families(both.get(_PREFIX + "ipFamilies", ""))
     if address := pod.get(_PREFIX + "ipAddrs"):
         return Asked(address=_address(address))
     return Asked(pools=pools, pools_v6=pools_v6)
+
+
+def check_host_local(pod: Mapping[str, str]) -> None:
+    """FabricError names an annotation of the pod that host-local cannot follow; pools do not concern it."""
+    for name in ("ipAddrs", "ipAddrsNoIpam"):
+        if pod.get(_PREFIX + name):
+            raise FabricError(
+                f"{name} is not compatible with configured IPAM: host-local "
+                f"(annotation {_PREFIX}{name}; take it away)"
+            )
+    if pod.get(_PREFIX + "floatingIPs"):
+        raise FabricError(_not_enabled("floatingIPs"))
+
+
+def _not_enabled(name: str) -> str:
+    return f"requested feature is not enabled: {_DISABLED[name]} (annotation {_PREFIX}{name}; take it away)"
 
 
 def _pools(annotations: Mapping[str, str], name: str) -> tuple[str, ...]:
@@ -61,7 +75,7 @@ def _check_families(text: str) -> None:
     families = _listed(text, "ipFamilies") if text else ["IPv4"]
     if unknown := [family for family in families if family not in ("IPv4", "IPv6")]:
         raise FabricError(f"annotation {_PREFIX}ipFamilies: {unknown[0]!r} is neither IPv4 nor IPv6")
-    if families != ["IPv4"]:
+    if set(families) != {"IPv4"}:
         raise FabricError(f'annotation {_PREFIX}ipFamilies is {text!r}; pods have IPv4 addresses: ["IPv4"]')
 
 
@@ -81,6 +95,8 @@ def _listed(text: str, annotation: str) -> list[str]:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
         found = None
+    if found is None and text.strip() == "null":
+        return []
     if isinstance(found, list) and all(isinstance(item, str) for item in found):
         return found
     raise FabricError(f'annotation {_PREFIX}{annotation} is {text!r}; write it as ["one", "another"]')

@@ -7,8 +7,9 @@ the IPAM. Node is Kubernetes' here, and WorkloadEndpoints are the agents' busine
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from calico import admission
@@ -145,10 +146,21 @@ def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) ->
         rules=CalicoRules(noun, pod_cidrs),
         columns=PRINTER_COLUMNS,
         has_age=False,
-        warnings=lambda obj: without_effect.warnings(noun.from_object(obj)),
+        warnings=partial(_warnings, noun),
         description=_DESCRIPTIONS[kind.kind],
         properties=properties,
     )
+
+
+def _warnings(noun: type[Resource], obj: Object) -> Iterator[str]:
+    """The sentences on fields that change nothing, and on selectors that YAML may have eaten."""
+    yield from without_effect.warnings(noun.from_object(obj))
+    for name, value in (obj.get("spec") or {}).items():
+        if name.endswith("Selector") and value == "":
+            yield (
+                f"spec.{name} is empty, as if it were not given; "
+                "in YAML a selector that begins with ! must be quoted: '!has(x)'"
+            )
 
 
 def _layout(noun: type[Resource], kind: Kind) -> StorageLayout:

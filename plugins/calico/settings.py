@@ -174,7 +174,7 @@ def finding(path: str, refusal: Refusal) -> Finding:
     """A refusal of a resource as one of the section, where the resource stands at `path`."""
     field = refusal.path.removeprefix("spec.").removeprefix("metadata.")
     if path == "options" and field not in POOL_KEYS:
-        return "plugin", f"the pool of podCIDR: {field}: {refusal.said}"
+        return "/podCIDR", f"the pool that it becomes: {field}: {refusal.said}"
     if "resources" in path:
         field = refusal.path
     return f"{path}.{field}", refusal.said

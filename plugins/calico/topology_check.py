@@ -15,6 +15,7 @@ from calico.resources.felix import FelixConfiguration, effective
 from calico.resources.nodes import Node, NodeBGP
 from calico.resources.refusals import Refusal
 from calico.settings import Finding, NodeRule, Settings, finding, settings
+from fabric.errors import plural
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 
 MTU_MIN = {4: 576, 6: 1280}
@@ -29,6 +30,7 @@ def problems(config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[Find
     return (
         *_twice(found),
         *_pools(found, config),
+        *_room(found, config, nodes),
         *_nodes(found, nodes),
         *_peering(found, nodes),
         *_mtu(found, config, nodes),
@@ -70,6 +72,22 @@ def _pools(found: Settings, config: NetworkConfig) -> Iterator[Finding]:
             ipip, vxlan = ("spec.ipipMode", spec.ipip_mode), ("spec.vxlanMode", spec.vxlan_mode)
             path, value = ipip if spec.encapsulation == "ipip" else vxlan
             yield finding(found.at["IPPool", pool.name], Refusal(path, reason, value))
+
+
+def _room(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Iterator[Finding]:
+    """A pool that podCIDR becomes needs an address for a pod, and one for the tunnel, on each node."""
+    if "ipPools" in config.options:
+        return
+    for pool in found.pools:
+        spec = pool.spec
+        each = 2 if spec.encapsulation else 1
+        if spec.cidr in config.pod_cidrs and spec.cidr.num_addresses < each * len(nodes):
+            use = "an address for a pod" + (" and one for its tunnel" if spec.encapsulation else "")
+            have = f"{spec.cidr} has {plural(spec.cidr.num_addresses, 'address')}"
+            yield (
+                "/podCIDR",
+                f"{have} for {plural(len(nodes), 'node')}, each of which needs {use}: use a larger one",
+            )
 
 
 def _nodes(found: Settings, nodes: Sequence[NodeFacts]) -> Iterator[Finding]:

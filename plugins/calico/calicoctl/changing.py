@@ -16,8 +16,8 @@ from calico.calicoctl.resource_client import RETRY_SECONDS, UPDATE_TRIES_MAX, Re
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.resources.envelope import Resource
 from fabric.api.mergepatch import merge_patched
+from fabric.api.names import label_value_faults, qualified_name_faults
 from fabric.api.objects import Object
-from fabric.api.selectors import is_label_key, is_label_value
 from fabric.errors import Conflict, FabricError
 
 PATCH_TYPES = ("strategic", "merge", "json")
@@ -116,8 +116,10 @@ async def _label(session: Session, arguments: Arguments) -> None:
     key, equals, value = label.partition("=")
     if removes and overwrites:
         raise Refused("--remove and --overwrite exclude each other")
-    if bool(equals) == removes or not is_label_key(key) or not is_label_value(value):
+    if bool(equals) == removes:
         raise Refused(f"invalid label {label}")
+    if not removes and (faults := [*qualified_name_faults(key), *label_value_faults(value)]):
+        raise Refused(f"invalid label {label}: {'; '.join(faults)}")
     namespace = namespace_of(noun, "", arguments.value("namespace"))
     client = await session.resources()
     old = await client.get(noun, name, namespace)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import yaml
 
 from fabric.api.objects import Object
+from fabric.api.yaml_quotes import hint, must_be_quoted
 from fabric.errors import FabricError
 
 BYTES_MAX = 64 * 1024 * 1024
@@ -40,7 +41,7 @@ def read(text: str, name: str) -> list[Any]:
         found = (document for document in yaml.load_all(text, Loader=_Loader) if document is not None)
         return [_plain(document, name, budget) for document in found]
     except yaml.YAMLError as error:
-        raise BadFile(f"{name}: {_said(error)}") from None
+        raise BadFile(f"{name}: {_said(error, text)}") from None
     except RecursionError:
         raise BadFile(f"{name}: nested too deeply") from None
 
@@ -84,10 +85,12 @@ def _text(path: Path) -> str:
         raise BadFile(f"{path}: not text in UTF-8") from None
 
 
-def _said(error: yaml.YAMLError) -> str:
+def _said(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}: " if mark is not None else ""
-    return where + str(getattr(error, "problem", None) or error)
+    problem = str(getattr(error, "problem", None) or error)
+    if mark is None:
+        return problem
+    return f"line {mark.line + 1}: {problem}{hint(text, mark.line + 1)}"
 
 
 def _plain(value: Any, name: str, budget: list[int]) -> Any:
@@ -113,7 +116,17 @@ def _key(key: Any, name: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Scalars as Go reads them: no dates, and 65000:10 is no number in base sixty."""
+    """Scalars as Go reads them: no dates, and 65000:10 is no number in base sixty.
+
+    A `!` with a space behind it is refused: YAML would take it away, and with it the "not" of a selector.
+    """
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.tag == "!":
+            raise yaml.composer.ComposerError(None, None, must_be_quoted(f"!{event.value}"), event.start_mark)
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        return node
 
 
 _SCALARS = {

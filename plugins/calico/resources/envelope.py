@@ -10,6 +10,7 @@ from calico.resources import carried
 from calico.resources.fields import document, key, read, rest, unknown, unknown_fields, unread_refusals
 from calico.resources.readers import document_of, mapping, object_name, subdomain, text
 from calico.resources.refusals import InvalidResource, Refusal
+from fabric.api.names import label_value_faults, qualified_name_faults
 from fabric.api.objects import Object
 
 GROUP, VERSION = "projectcalico.org", "v3"
@@ -96,6 +97,7 @@ class Resource:
     @classmethod
     def _slips(cls, obj: Object, before: Object) -> Iterator[Refusal]:
         yield from (unknown("", name, _KEYS, found) for name, found in obj.items() if name not in _KEYS)
+        yield from _label_faults(obj.get("metadata"), before.get("metadata"))
         yield from unknown_fields(Metadata, obj.get("metadata"), "metadata", before.get("metadata"))
         yield from unknown_fields(cls.SPEC, obj.get("spec"), "spec", before.get("spec"))
         yield from cls.unread_refusals(obj, before)
@@ -113,3 +115,25 @@ class Resource:
         """The JSON that `from_object` reads."""
         head: Object = {"apiVersion": API_VERSION, "kind": self.KIND, "metadata": document(self.metadata)}
         return head | {"spec": document(self.spec)} | ({"status": dict(self.status)} if self.status else {})
+
+
+def _label_faults(metadata: Any, before: Any) -> Iterator[Refusal]:
+    """Yield what is wrong with labels and annotations by Kubernetes' rules, but for those there before."""
+    for name, faults in (("labels", qualified_name_faults), ("annotations", _annotation_faults)):
+        given, old = (_texts(it, name) for it in (metadata, before))
+        for label, value in given.items():
+            path = f"metadata.{name}"
+            yield from (Refusal(path, fault, label) for fault in (faults(label) if label not in old else ()))
+            if name == "labels" and old.get(label) != value:
+                yield from (Refusal(path, fault, value) for fault in label_value_faults(value))
+
+
+def _annotation_faults(key: str) -> list[str]:
+    return qualified_name_faults(key.lower())
+
+
+def _texts(metadata: Any, name: str) -> Mapping[str, str]:
+    """The labels or annotations of some metadata; none where they are not text."""
+    found = metadata.get(name) if isinstance(metadata, Mapping) else None
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {label: value for label, value in pairs if isinstance(label, str) and isinstance(value, str)}

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from calico.resources.envelope import Resource
 from calico.resources.fields import key
-from calico.resources.readers import choice, flag, listed, masked_network, network, number, selector
+from calico.resources.readers import choice, flag, listed, masked_network, number, selector, subnet
 from calico.resources.refusals import Refusal
 from fabric.api.objects import Object
 from fabric.netstate.objects import Family, IPNetwork
@@ -28,7 +28,7 @@ _LINK_LOCAL = {4: ip_network("169.254.0.0/16"), 6: ip_network("fe80::/10")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IPPoolSpec:
-    cidr: IPNetwork = key("cidr", network)
+    cidr: IPNetwork = key("cidr", subnet)
     vxlan_mode: str = key("vxlanMode", choice(*ENCAPSULATIONS), default="Never")
     ipip_mode: str = key("ipipMode", choice(*ENCAPSULATIONS), default="Never")
     nat_outgoing: bool = key("natOutgoing", flag, default=False)

@@ -25,6 +25,7 @@ _INTERFACE = re.compile(r"[-\w.:@*?]{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _RULE_INTERFACE = re.compile(r"[-\w.:@]{1,15}\+?", re.ASCII)
+_SUBNET = "must be a valid subnet such as 10.244.0.0/16"
 AS_NUMBER_MAX = 4_294_967_295
 PORT_MAX = 65535
 
@@ -124,16 +125,28 @@ def nested(noun: type[T]) -> Reader:
 @takes(type="object", additionalProperties={"type": "string"})
 def mapping(value: Any, path: str, refusals: Refusals) -> dict[str, str]:
     """Labels and annotations: text to text."""
-    if isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values()):
-        return dict(value)
-    refusals.append(Refusal(path, "an object of strings is expected", value))
-    return {}
+    if not isinstance(value, Mapping):
+        refusals.append(Refusal(path, "an object of strings is expected", value))
+        return {}
+    reason = "a string is expected; in YAML put it in quotes"
+    return {name: _typed(item, str, reason, f"{path}.{name}", refusals) for name, item in value.items()}
 
 
 @takes(type="string")
 def network(value: Any, path: str, refusals: Refusals) -> Any:
     """A CIDR without host bits."""
-    return _parsed(ip_network, value, "must be a valid subnet such as 10.244.0.0/16", path, refusals)
+    meant = _masked(value)
+    reason = f"CIDR is not strictly masked; write {meant}" if meant else _SUBNET
+    return _parsed(ip_network, value, reason, path, refusals)
+
+
+@takes(type="string")
+def subnet(value: Any, path: str, refusals: Refusals) -> Any:
+    """A CIDR with its prefix length, and without host bits."""
+    if isinstance(value, str) and "/" not in value:
+        refusals.append(Refusal(path, _SUBNET, value))
+        return None
+    return network(value, path, refusals)
 
 
 @takes(type="string")
@@ -166,7 +179,7 @@ def node_address(value: Any, path: str, refusals: Refusals) -> Any:
 def selector(value: Any, path: str, refusals: Refusals) -> Any:
     """A selector's text, as the user wrote it."""
     if not isinstance(value, str):
-        return text(value, path, refusals)
+        return _typed(value, str, "a selector is text such as has(rack) or rack == '1'", path, refusals)
     try:
         Selector.parse(value)
     except BadSelector as error:
@@ -255,6 +268,14 @@ def _parsed(parse: Callable[[str], T], value: Any, reason: str, path: str, refus
     except ValueError:
         refusals.append(Refusal(path, reason, value))
         return None
+
+
+def _masked(value: Any) -> str:
+    """The CIDR that a value with host bits lies in; nothing where it is none."""
+    try:
+        return str(ip_network(value, strict=False)) if isinstance(value, str) and "/" in value else ""
+    except ValueError:
+        return ""
 
 
 def _typed(value: Any, type_: type, reason: str, path: str, refusals: Refusals) -> Any:

@@ -54,7 +54,7 @@ def test_empty_fields_of_a_pool_are_their_defaults_as_in_go():
     ("spec", "path", "reason"),
     [
         ({}, "spec.cidr", "must be specified"),
-        ({"cidr": "10.244.0.1/16"}, "spec.cidr", "must be a valid subnet"),
+        ({"cidr": "10.244.0.1/16"}, "spec.cidr", "CIDR is not strictly masked; write 10.244.0.0/16"),
         (
             {"cidr": "10.244.0.0/16", "blockSize": 19},
             "spec.blockSize",

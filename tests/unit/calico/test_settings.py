@@ -55,7 +55,7 @@ def test_keys_of_the_default_pool_are_those_of_an_ippool():
         (config(ipipMode="always"), "options.ipipMode", "Always, CrossSubnet, Never"),
         (config(ipipMode="Always", vxlanMode="Always"), "options.vxlanMode", "both VXLAN and IPIP"),
         (config(ipPools=[]), "options.ipPools", "a list of pools"),
-        (config(ipPools=[{"cidr": "10.244.0.1/16"}]), "options.ipPools[0].cidr", "valid subnet"),
+        (config(ipPools=[{"cidr": "10.244.0.1/16"}]), "options.ipPools[0].cidr", "write 10.244.0.0/16"),
         (config(ipPools=[{"blockSize": 26}]), "options.ipPools[0].cidr", "must be specified"),
         (
             config(ipPools=[{"cidr": "10.0.0.0/24"}]),
@@ -180,7 +180,7 @@ def test_kinds_that_calico_writes_itself_are_no_resources_to_begin_with(kind):
         (
             config(ipPools=[{"cidr": "10.244.0.0/16", "nodeSelector": 3}]),
             "options.ipPools[0].nodeSelector",
-            "3 (a string is expected)",
+            "3 (a selector is text such as has(rack) or rack == '1')",
         ),
         (
             config(resources=[resource("BGPPeer", "tor", peerIP="192.168.0.1")]),

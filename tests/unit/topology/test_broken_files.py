@@ -103,6 +103,7 @@ BROKEN = {
     "list as key": ("podCIDR:", "[a, b]:", 16, "plain text"),
     "unknown alias": ("zone: a", "zone: *a", 8, "not valid YAML"),
     "selector that YAML takes for a tag": ("zone: a", "zone: !has(x)", 8, "must be quoted: '!has(x)'"),
+    "selector that loses its !": ("zone: a", "zone: ! has(x)", 8, "must be quoted: '!has(x)'"),
     "value with a tag of its own": ("{zone: a}", "!mine {zone: a}", 8, "the tag !mine is not known here"),
     "two documents": ("spec:\n", "---\nspec:\n", 1, "2 YAML documents"),
     "nodes is text": ("nodes:\n", "nodes: two\n  x:\n", 6, "a whole number or a list"),
