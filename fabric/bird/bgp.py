@@ -60,7 +60,7 @@ class BgpChannel:
 
 @dataclass(frozen=True, slots=True)
 class BgpOptions:
-    """What concerns the session. What is None is left to the template, or to BIRD (in brackets)."""
+    """The options of a session; None leaves one to the template, or to BIRD's default (in brackets)."""
 
     description: str = ""
     disabled: bool | None = None
@@ -152,7 +152,7 @@ class BgpOptions:
 
 @dataclass(frozen=True, slots=True)
 class BgpTemplate:
-    """What many sessions share."""
+    """A template: options and channels that many sessions share."""
 
     name: str
     options: BgpOptions

@@ -22,7 +22,7 @@ ProtocolDebug = Literal["states", "routes", "filters", "interfaces", "events", "
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Where messages go; without any, BIRD in the foreground writes them to stderr."""
+    """A log: the file for BIRD's messages; without any, BIRD in the foreground writes them to stderr."""
 
     path: str = ""
     """A file; stderr where empty."""
@@ -62,7 +62,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Knows the interfaces; every bird needs one."""
+    """The protocol that knows the interfaces; every bird needs one."""
 
     name: str = "device1"
     scan_seconds: int = 2
@@ -89,7 +89,7 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Writes a table of BIRD's into one of the kernel's, with protocol number 12 (`proto bird`).
+    """A protocol that writes a table of BIRD's into a kernel's, with protocol number 12 (`proto bird`).
 
     The export filter must reject RTS_DEVICE, or each network of a direct protocol comes a second time.
     """
@@ -163,7 +163,7 @@ Block = (
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One bird.conf."""
+    """A whole configuration file."""
 
     router_id: IPv4Address
     blocks: tuple[Block, ...] = (Device(),)
@@ -177,7 +177,7 @@ class Config:
 
     @property
     def sessions(self) -> int:
-        """How many BGP sessions it asks for, without those of dynamic neighbours."""
+        """The number of its BGP sessions, without those of dynamic neighbours."""
         return sum(isinstance(block, Bgp | WrittenBgp) for block in self.blocks)
 
     def sends_through(self, device: str) -> bool:

@@ -31,12 +31,12 @@ NO_PROTOCOLS_MATCH = 8003
 
 
 class BadAnswer(FabricError):
-    """What came is not BIRD's protocol; nothing that follows on this connection can be trusted."""
+    """The answer is not BIRD's protocol; nothing that follows on this connection can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an answer; `text` is without code and newline, its indentation kept."""
+    """A line of an answer; `text` is without code and newline, its indentation kept."""
 
     code: int
     text: str

@@ -24,7 +24,7 @@ _TIMER = re.compile(r"([\d.]+)/([\d.]+|-)")
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """One row of the channel's counters; None where BIRD counts no such thing."""
+    """A row of the channel's counters; None where BIRD counts no such thing."""
 
     received: int | None = None
     rejected: int | None = None
@@ -35,7 +35,7 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One protocol's tie to one table."""
+    """A channel: a protocol's tie to a table."""
 
     name: str
     """`ipv4` or `ipv6`."""
@@ -71,7 +71,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class BgpSession:
-    """One BGP session, as `show protocols all` has it."""
+    """A BGP session, as `show protocols all` has it."""
 
     state: str
     """Established, OpenConfirm, OpenSent, Connect, Active, Passive, Idle, Close, or Down."""
@@ -100,7 +100,7 @@ class BgpSession:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One protocol instance; `channels` and `bgp` are read only from `show protocols all`."""
+    """A protocol instance; `channels` and `bgp` are read only from `show protocols all`."""
 
     name: str
     proto: str

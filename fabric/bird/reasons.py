@@ -38,7 +38,7 @@ def md5_drops(netstat: str) -> Md5Drops:
 
 
 def reason(protocol: Protocol, drops: Md5Drops = Md5Drops()) -> str:
-    """One line on why this BGP session is not established; "" for one that is.
+    """Say in a line why this BGP session is not established; "" for one that is.
 
     `drops` are its namespace's; they are blamed only where BIRD itself has seen no error.
     """

@@ -35,7 +35,7 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """One way: a gateway on a device, or the device alone."""
+    """A next hop: a gateway on a device, or the device alone."""
 
     dev: str
     via: Address | None = None
@@ -45,7 +45,7 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of one protocol; several may have the same prefix, and one of them is the best."""
+    """A route of one protocol; several may have the same prefix, and one of them is the best."""
 
     prefix: IPv4Network | IPv6Network
     kind: str
@@ -73,7 +73,7 @@ class Route:
 
     @property
     def as_path(self) -> tuple[int, ...]:
-        """AS numbers, the nearest first; those of a set in the set's order."""
+        """The AS numbers of the path, the nearest first; those of a set in the set's order."""
         return tuple(map(int, re.findall(r"\d+", self.attribute("BGP.as_path"))))
 
     @property
@@ -91,7 +91,7 @@ class Route:
 
     @property
     def bgp_next_hop(self) -> Address | None:
-        """What BGP said, before it was resolved to a gateway and a device."""
+        """The next hop that BGP told, before it was resolved to a gateway and a device."""
         words = self.attribute("BGP.next_hop").split()
         return ip_address(words[0]) if words else None
 

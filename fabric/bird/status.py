@@ -31,7 +31,7 @@ _MEMORY_ROW = re.compile(r"(.+):\s+([\d.]+) +(\w+)(?:\s+([\d.]+) +(\w+))?")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One daemon, by its own account; times are naive, in its own time zone."""
+    """The status of a daemon, as it tells it; times are naive, in its own time zone."""
 
     version: str
     router_id: IPv4Address

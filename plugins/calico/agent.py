@@ -1,6 +1,6 @@
 """The agent of one node: calico-node (Felix, confd and BIRD) and the CNI plugin beside it.
 
-One loop: the datastore's view changes, the node's state is computed again, and the difference applied.
+One loop: the datastore's snapshot changes, the node's state is computed again, and the difference applied.
 Nothing is written before the whole datastore was read once and this node is registered: until then what an
 earlier life left in the kernel stays and carries packets. Felix, BIRD and the carrier of tunl0 are three
 consumers of one computation, and none waits for another.
@@ -33,7 +33,7 @@ from calico.resources.endpoints import ClusterInformation
 from calico.resources.felix import FelixConfigurationSpec, effective
 from calico.settings import Settings
 from calico.status import Condition, down, up
-from calico.view import Book
+from calico.syncer import Syncer
 from fabric.control.clock import LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
@@ -45,13 +45,13 @@ SETTLE_SECONDS = 0.02
 
 
 class CalicoAgent:
-    """One node."""
+    """The agent of one node: it computes, and three keepers carry out."""
 
-    def __init__(self, context: NodeContext, settings: Settings, book: Book, kube: KubeLabels) -> None:
-        """`book` and `kube` are followed by somebody else, for all agents of the process."""
+    def __init__(self, context: NodeContext, settings: Settings, syncer: Syncer, kube: KubeLabels) -> None:
+        """`syncer` and `kube` are followed by somebody else, for all agents of the process."""
         self._context = context
         self._settings = settings
-        self._book = book
+        self._syncer = syncer
         self._kube = kube
         clock, facts, store = LoopClock(), context.facts, context.store
         ipam = Ipam(store, clock, facts.name, node_labels=self._labels)
@@ -75,7 +75,7 @@ class CalicoAgent:
             store, clock, facts, settings.rules, own[0], lambda: kube.of(facts.name), own[1]
         )
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
-        owner = ownership.owner(ownership.Told(lambda: self._protocols, self._is_external))
+        owner = ownership.owner(ownership.RouteOwnership(lambda: self._protocols, self._is_external))
         host = TunnelWatch(context.host, lambda: self._bird.reload_kernel())
         self._loop = NetLoop(host, owner)
         self._secrets = Secrets(context.client, self._changed_now)
@@ -89,7 +89,7 @@ class CalicoAgent:
     async def run(self) -> None:
         """Run for ever; every FabricError inside is retried."""
         name = self._context.facts.name
-        self._book.follow(self, self._on_book)
+        self._syncer.follow(self, self._on_snapshot)
         self._kube.follow(name, self, self._registration.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -101,13 +101,13 @@ class CalicoAgent:
                     self._reconcile()
                     await self._next_change()
         finally:
-            self._book.leave(self)
+            self._syncer.leave(self)
             self._kube.leave(name, self)
 
     def status(self) -> AgentStatus:
         """CalicoIsUp once kernel, BIRD and carrier are as the datastore says; never raises."""
         troubles = [
-            self._book.last_error,
+            self._syncer.last_error,
             self._registration.last_error,
             self._loop.last_error,
             self._bird.last_error if self._settings.runs_bird else "",
@@ -121,7 +121,7 @@ class CalicoAgent:
             mtu = 0
         self._was_up = self._was_up or (bool(mtu) and self._is_up())
         if self._was_up and self._state is not None:
-            configurations = self._book.view.bgp_configurations
+            configurations = self._syncer.snapshot.bgp_configurations
             as_number = effective_bgp(configurations.get("default")).as_number or 0
             condition = Condition(self._state, self._settings, self._carrier_kind(), mtu, as_number)
             return up(condition, troubles)
@@ -152,10 +152,10 @@ class CalicoAgent:
     async def collect(self, alive: frozenset[str]) -> None:
         await self._cni.collect(alive)
 
-    def _on_book(self) -> None:
+    def _on_snapshot(self) -> None:
         """Registration looks only at what concerns it: with many nodes, most changes are others' business."""
-        view = self._book.view
-        concern = (view.pools, view.nodes.get(self._context.facts.name))
+        snapshot = self._syncer.snapshot
+        concern = (snapshot.pools, snapshot.nodes.get(self._context.facts.name))
         if any(now is not before for now, before in zip(concern, self._concern, strict=True)):
             self._concern = concern
             self._registration.poke()
@@ -169,19 +169,19 @@ class CalicoAgent:
         return self._state is not None and self._loop.is_programmed and self._carrier.is_settled and bird
 
     def _reconcile(self) -> None:
-        """From the view as it is now to what is wanted in the kernel, of the carrier and of BIRD."""
+        """Compute from the newest snapshot what is wanted in the kernel, of the carrier and of BIRD."""
         site = self._site()
         if site is None:
             return
         if self._state is None or self._state.site != site:
             self._state = NodeState(site)
-        wanted = self._state.parts(self._book.view) if self._settings.backend != "none" else {}
+        wanted = self._state.parts(self._syncer.snapshot) if self._settings.backend != "none" else {}
         self._protocols |= {routes.protocol(site.felix)}
         self._loop.want_all(wanted)
         self._carrier.want(self._settings.backend != "none" and site.wants_ipip and not site.has_ipip)
         if self._settings.runs_bird:
-            self._secrets.want(wanted_secrets(self._book.view))
-            self._bird.want(bird_config(self._book.view, site.name, self._secrets.known))
+            self._secrets.want(wanted_secrets(self._syncer.snapshot))
+            self._bird.want(bird_config(self._syncer.snapshot, site.name, self._secrets.known))
 
     def _with_its_routes(self, attachment: Attachment) -> Attachment:
         """The pod's routes as FelixConfiguration says now; kubelet brings those that it has to them."""
@@ -190,33 +190,33 @@ class CalicoAgent:
         return endpoints.with_routes_of(attachment, felix.device_route_protocol or endpoints.BOOT, sources)
 
     def _is_external(self, route: Route) -> bool:
-        """With removeExternalRoutes: a route over a pod's device that is none of the node's pods'."""
+        """True of a route over a pod's device to no pod of the node, where removeExternalRoutes says so."""
         return bool(self._felix().remove_external_routes) and not self._cni.has_address(route.dst)
 
     def _labels(self) -> Mapping[str, str]:
-        """What pools select the node by: its own Node's labels; at first Kubernetes', or the topology's."""
+        """The labels that pools select by: the Calico Node's; at first Kubernetes', or the topology's."""
         facts = self._context.facts
-        node = self._book.view.nodes.get(facts.name)
+        node = self._syncer.snapshot.nodes.get(facts.name)
         return node.labels if node is not None else self._kube.of(facts.name) or facts.labels
 
     def _refuse_new_pods(self) -> None:
         """FabricError while the datastore is locked: nobody is to write what a migration would miss."""
-        cluster = self._book.view.of(ClusterInformation).get("default")
+        cluster = self._syncer.snapshot.of(ClusterInformation).get("default")
         if cluster is not None and cluster.spec.datastore_ready is False:
             raise FabricError("the datastore is locked (calicoctl datastore migrate unlock)")
 
     def _site(self) -> Site | None:
         """None before the datastore was read and has this node."""
-        view, facts = self._book.view, self._context.facts
-        node = view.nodes.get(facts.name)
-        if not view.revision or node is None or node.spec.bgp is None:
+        snapshot, facts = self._syncer.snapshot, self._context.facts
+        node = snapshot.nodes.get(facts.name)
+        if not snapshot.revision or node is None or node.spec.bgp is None:
             return None
-        pools = tuple(pool for _, pool in sorted(view.pools.items()))
+        pools = tuple(pool for _, pool in sorted(snapshot.pools.items()))
         bare = replace(node, metadata=replace(node.metadata, resource_version=""))
         return Site(facts, bare, pools, self._felix(), "ipip" in self._context.features)
 
     def _felix(self) -> FelixConfigurationSpec:
-        found = self._book.view.felix_configurations
+        found = self._syncer.snapshot.felix_configurations
         return effective(found.get("default"), found.get(f"node.{self._context.facts.name}"))
 
     def _pod_mtu(self) -> int:
@@ -224,7 +224,9 @@ class CalicoAgent:
             return self._context.config.mtu
         if self._file is not None:
             return self._file.mtu()
-        return encapsulation.pod_mtu(self._context.facts.mtu, self._book.view.pools.values(), self._felix())
+        return encapsulation.pod_mtu(
+            self._context.facts.mtu, self._syncer.snapshot.pools.values(), self._felix()
+        )
 
     def _carrier_kind(self) -> str:
         if self._state is None or not self._state.site.wants_ipip:

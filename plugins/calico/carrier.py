@@ -16,7 +16,7 @@ LOOK_SECONDS = 60.0
 
 
 class CarrierKeeper:
-    """Keeps the program; `run` is its only task, everything else just notes."""
+    """The keeper of the program; `run` is its only task, everything else just notes."""
 
     def __init__(self, daemons: Daemons) -> None:
         self._daemons = daemons

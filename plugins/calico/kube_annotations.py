@@ -18,7 +18,7 @@ PREFIX = "projectcalico.org/"
 
 
 def told_of(node: Node) -> dict[str, str]:
-    """What the Kubernetes Node tells of this Calico node; an empty text where there is nothing to tell."""
+    """The annotations of the Kubernetes Node for this Calico node; empty ones are taken away."""
     spec, bgp = node.spec, node.spec.bgp
     told = {
         "ASNumber": bgp and bgp.as_number,

@@ -17,7 +17,7 @@ Labels = Mapping[str, str]
 
 
 class KubeLabels:
-    """By the name of the node, kept up to date by `run`."""
+    """The labels of Kubernetes' Nodes by name, kept up to date by `run`."""
 
     def __init__(self) -> None:
         self._labels: dict[str, Labels] = {}

@@ -14,7 +14,7 @@ from calico.preview import guessed
 from calico.resources.felix import DEFAULTS
 from calico.retirement import Retirement
 from calico.settings import Settings, settings
-from calico.view import Book
+from calico.syncer import Syncer
 from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
@@ -26,10 +26,10 @@ from fabric.store.port import Store
 
 
 class CalicoPlugin:
-    """Network plugin `calico`. All agents of a process share one view of the datastore and of the Nodes."""
+    """Network plugin `calico`. All agents of a process share one syncer and the labels of the Nodes."""
 
     def __init__(self) -> None:
-        self._book = Book()
+        self._syncer = Syncer()
         self._clock = LoopClock()
         self._retirement = Retirement(self._clock)
         self._kube = KubeLabels()
@@ -60,16 +60,16 @@ class CalicoPlugin:
     async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
         """Follow the datastore and the Nodes' labels for all agents of this process."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._book.run(store), name="calico's datastore")
+            tasks.create_task(self._syncer.run(store), name="calico's datastore")
             tasks.create_task(self._kube.run(client), name="calico's nodes")
 
     def agent(self, context: NodeContext) -> NodeAgent:
-        return CalicoAgent(context, _settings(context.config), self._book, self._kube)
+        return CalicoAgent(context, _settings(context.config), self._syncer, self._kube)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
-        """As if the nodes came up in order, each took its own first block, and the kernel had ipip."""
-        view, sites = guessed(_settings(config), nodes, DEFAULTS)
-        return {name: preview(site, view) for name, site in sites.items()}
+        """Guess: the nodes come up in order, each takes its own first block, and the kernel has ipip."""
+        snapshot, sites = guessed(_settings(config), nodes, DEFAULTS)
+        return {name: preview(site, snapshot) for name, site in sites.items()}
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return served.kinds(config)

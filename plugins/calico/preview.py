@@ -19,16 +19,16 @@ from calico.resources.felix import FelixConfigurationSpec
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.settings import Settings
+from calico.syncer import Snapshot
 from calico.topology_check import registered
-from calico.view import View
 from fabric.netstate.objects import IPNetwork
 from fabric.plugin.contract import NodeFacts
 
 
 def guessed(
     settings: Settings, nodes: Sequence[NodeFacts], felix: FelixConfigurationSpec
-) -> tuple[View, Mapping[str, Site]]:
-    """Return the view, and every node's site in it by its name."""
+) -> tuple[Snapshot, Mapping[str, Site]]:
+    """Return the snapshot, and every node's site in it by its name."""
     pools = [pool for pool in settings.pools if not pool.spec.disabled]
     blocks: dict[IPNetwork, Place] = {}
     found: dict[str, Node] = {}
@@ -42,11 +42,11 @@ def guessed(
                     blocks[cidr] = Place(cidr, facts.name, nodes=frozenset({facts.name}))
                     node = _tunnelled(node, pool, cidr)
         found[facts.name] = node
-    view = View(1, {Node: found, IPPool: {pool.name: pool for pool in settings.pools}}, blocks)
+    snapshot = Snapshot(1, {Node: found, IPPool: {pool.name: pool for pool in settings.pools}}, blocks)
     sites = {
         facts.name: Site(facts, found[facts.name], settings.pools, felix, has_ipip=True) for facts in nodes
     }
-    return view, sites
+    return snapshot, sites
 
 
 def _tunnelled(node: Node, pool: IPPool, cidr: IPNetwork) -> Node:

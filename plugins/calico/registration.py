@@ -35,7 +35,7 @@ RESYNC_SECONDS = 60.0
 
 
 class Registration:
-    """Keeps one node registered."""
+    """The registration of one node, kept up to date."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What Calico says of itself on a node."""
+"""The status that Calico reports of a node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCKS_SHOWN_MAX = 4
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is told of a node that is up."""
+    """The facts that are told of a node that is up."""
 
     state: NodeState
     settings: Settings

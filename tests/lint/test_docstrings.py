@@ -102,7 +102,6 @@ GONE = {
 """Words of our own that the field has a word for, and that word."""
 
 FLOORS_TO_COME = (
-    "fabric/bird/",
     "fabric/cli/",
     "fabric/cluster/",
     "fabric/control/",
@@ -111,15 +110,6 @@ FLOORS_TO_COME = (
     "fabric/netstate/",
     "fabric/plugin/",
     "fabric/topology/",
-    "plugins/calico/agent.py",
-    "plugins/calico/bgp/",
-    "plugins/calico/carrier.py",
-    "plugins/calico/felix/",
-    "plugins/calico/kube_",
-    "plugins/calico/plugin.py",
-    "plugins/calico/registration.py",
-    "plugins/calico/status.py",
-    "plugins/calico/view.py",
     "plugins/canal/",
     "plugins/flannel/",
 )

@@ -17,13 +17,13 @@ from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node, NodeBGP
 from calico.resources.pools import IPPool
-from calico.view import View
+from calico.syncer import Snapshot
 from support.calico_nodes import NOON, block, node, pool
 
 REFLECTOR = {"route-reflector": "true"}
 
 
-def cluster(*resources: Resource, blocks: list[Block] | None = None, revision: int = 1) -> View:
+def cluster(*resources: Resource, blocks: list[Block] | None = None, revision: int = 1) -> Snapshot:
     """A moment with these resources, one block for each node unless others are given, and one pool."""
     found: dict[type[Resource], dict[str, Resource]] = {}
     for resource in resources:
@@ -31,10 +31,10 @@ def cluster(*resources: Resource, blocks: list[Block] | None = None, revision: i
     found.setdefault(IPPool, {"pool-1": pool()})
     numbers = [int(name.rpartition("-")[2]) for name in found.get(Node, {})]
     made = [block(number) for number in numbers] if blocks is None else blocks
-    return View(revision, found, {it.cidr: Place.of(it) for it in made})
+    return Snapshot(revision, found, {it.cidr: Place.of(it) for it in made})
 
 
-def mesh(count: int, *resources: Resource) -> View:
+def mesh(count: int, *resources: Resource) -> Snapshot:
     return cluster(*(node(number) for number in range(1, count + 1)), *resources)
 
 
@@ -60,7 +60,7 @@ def bgp_filter(name: str, **spec: Any) -> BGPFilter:
     return BGPFilter.from_object({"metadata": {"name": name}, "spec": spec})
 
 
-def reflected(*more: Resource) -> View:
+def reflected(*more: Resource) -> Snapshot:
     """node-1 and node-2 reflect for the three others; the mesh is off, unless `more` says otherwise."""
     return cluster(
         *(reflector(number) for number in (1, 2)),
@@ -71,7 +71,7 @@ def reflected(*more: Resource) -> View:
     )
 
 
-def racks() -> View:
+def racks() -> Snapshot:
     """An AS number to each of two racks, whose nodes peer with their leaf and nobody else."""
     return cluster(
         *(node(number, rack=1, as_number=65001) for number in (1, 2)),
@@ -88,14 +88,14 @@ def racks() -> View:
     )
 
 
-def classic(mode: str = "Always") -> View:
+def classic(mode: str = "Always") -> Snapshot:
     """IPIP whose routes BIRD writes, because Felix is told not to."""
     felix = FelixConfiguration.named("default", program_cluster_routes="Disabled")
     pools = pool(ipip_mode=mode), pool("10.245.0.0/16", "pool-2", vxlan_mode="Always")
     return cluster(node(1), node(2), felix, *pools)
 
 
-def filtered() -> View:
+def filtered() -> Snapshot:
     """A peer with a filter that has every kind of rule."""
     full = bgp_filter(
         "full-example",
@@ -132,7 +132,7 @@ def filtered() -> View:
     )
 
 
-def announcing() -> View:
+def announcing() -> Snapshot:
     """Communities, service networks, a pool that stays inside, and a node that has its own opinion."""
     return mesh(
         3,
@@ -152,7 +152,7 @@ def announcing() -> View:
     )
 
 
-def wishful() -> View:
+def with_options() -> Snapshot:
     """Every option that a BGPPeer has."""
     secret = {"secretKeyRef": {"name": "bgp-secrets", "key": "rack-1"}}
     return mesh(
@@ -182,7 +182,7 @@ def wishful() -> View:
     )
 
 
-def two_families() -> View:
+def two_families() -> Snapshot:
     """Nodes with an address of each family, and a pool of each."""
     both = [
         Node.named(
@@ -210,7 +210,7 @@ FILES = {
     "ipip-classic-cross-subnet": (lambda: classic("CrossSubnet"), "node-1"),
     "filters": (filtered, "node-1"),
     "announcing": (announcing, "node-1"),
-    "wishes": (wishful, "node-1"),
+    "options": (with_options, "node-1"),
     "two-families": (two_families, "node-1"),
 }
 """What the golden files show: a cluster, and one of its nodes."""

@@ -76,7 +76,7 @@ starts_of_peers = st.one_of(
     st.builds(lambda it: {"node": it}, st.sampled_from(["node-1", "node-2", "nobody"])),
     st.builds(lambda it: {"nodeSelector": it}, selectors),
 )
-wishes = some(
+options_of_peers = some(
     localASNumber=as_numbers,
     keepOriginalNextHop=flags,
     nextHopMode=st.sampled_from(["Auto", "Self", "Keep"]),
@@ -90,7 +90,9 @@ wishes = some(
     reversePeering=st.sampled_from(["Auto", "Manual"]),
     password=passwords,
 )
-peers = st.builds(lambda start, end, asked: start | end | asked, starts_of_peers, ends_of_peers, wishes)
+peers = st.builds(
+    lambda start, end, asked: start | end | asked, starts_of_peers, ends_of_peers, options_of_peers
+)
 networks = st.lists(
     st.builds(lambda it: {"cidr": it}, st.sampled_from(["10.96.0.0/16", "10.97.0.1/32", "fd01::/112"])),
     max_size=2,

@@ -1,6 +1,6 @@
 """Calico's BGP without the rest of Calico: real nodes, real birds, and the keepers that configure them.
 
-The datastore is a view that the test shows to all nodes. node-1 has 192.168.0.11/16 on eth0 as in all
+The datastore is a snapshot that the test shows to all nodes. node-1 has 192.168.0.11/16 on eth0 as in all
 examples, in a rack 192.168.1.11/24; routers and their links are the test's.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from calico.bgp.config import bird_config
 from calico.bgp.keeper import BirdKeeper
 from calico.bgp.peers import SecretRef
-from calico.view import View
+from calico.syncer import Snapshot
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.config import Config
 from fabric.bird.protocols import Protocol
@@ -98,10 +98,10 @@ class BgpLab:
         self._running[name] = self._tasks.create_task(keeper.run())
         return keeper
 
-    def show(self, view: View, secrets: Mapping[SecretRef, str] | None = None) -> None:
+    def show(self, snapshot: Snapshot, secrets: Mapping[SecretRef, str] | None = None) -> None:
         """Have every node see this moment of the datastore."""
-        for name in view.nodes:
-            self.keepers[name].want(bird_config(view, name, secrets or {}))
+        for name in snapshot.nodes:
+            self.keepers[name].want(bird_config(snapshot, name, secrets or {}))
 
     async def speak(self, name: str, router: Config) -> None:
         """Have a router speak BGP."""

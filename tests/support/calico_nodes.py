@@ -13,7 +13,7 @@ from calico.places import Place
 from calico.resources.felix import DEFAULTS
 from calico.resources.nodes import Node, NodeBGP
 from calico.resources.pools import IPPool
-from calico.view import View
+from calico.syncer import Snapshot
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -55,12 +55,12 @@ def block(number: int, *, size: int = 26, holders: dict[int, str] | None = None)
     return made
 
 
-def view(nodes: list[Node], pools: list[IPPool], blocks: list[Block] | None = None) -> View:
+def snapshot(nodes: list[Node], pools: list[IPPool], blocks: list[Block] | None = None) -> Snapshot:
     """A moment with one block to a node, unless others are given."""
     numbers = (int(it.name.rpartition("-")[2]) for it in nodes)
     found = [block(number) for number in numbers] if blocks is None else blocks
     resources = {Node: {it.name: it for it in nodes}, IPPool: {it.name: it for it in pools}}
-    return View(1, resources, {it.cidr: Place.of(it) for it in found})
+    return Snapshot(1, resources, {it.cidr: Place.of(it) for it in found})
 
 
 def site(here: Node, pools: list[IPPool], *, has_ipip: bool = True) -> Site:

@@ -17,7 +17,7 @@ from calico.resources.felix import DEFAULTS
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.results import Results
-from calico.view import View, relisted
+from calico.syncer import Snapshot, relisted
 from fabric.api.objects import sandbox_id
 from fabric.netstate.objects import Route
 from support.calico_world import CalicoWorld
@@ -31,10 +31,10 @@ async def judge(world: CalicoWorld) -> None:
     nodes = await datastore.listed(world.store.inner, Node)
     assert {it.name for it in nodes} == {f"node-{number}" for number in world.present}
     await _judge_addresses(world, nodes)
-    view = relisted(View(), await world.store.inner.range("/calico/"))
+    snapshot = relisted(Snapshot(), await world.store.inner.range("/calico/"))
     for number in world.present:
-        _judge_node(world, number, view)
-        _judge_ways(world, number, view)
+        _judge_node(world, number, snapshot)
+        _judge_ways(world, number, snapshot)
 
 
 async def _judge_addresses(world: CalicoWorld, nodes: tuple[Node, ...]) -> None:
@@ -49,10 +49,10 @@ async def _judge_addresses(world: CalicoWorld, nodes: tuple[Node, ...]) -> None:
     assert not [finding for finding in found if finding.category != OUTSIDE_POOLS]
 
 
-def _judge_node(world: CalicoWorld, number: int, view: View) -> None:
-    node = view.nodes[f"node-{number}"]
-    site = Site(world.facts[number - 1], node, tuple(view.pools.values()), DEFAULTS, has_ipip=False)
-    assert world.felix_state(number) == NodeState(site).desired_state(view)
+def _judge_node(world: CalicoWorld, number: int, snapshot: Snapshot) -> None:
+    node = snapshot.nodes[f"node-{number}"]
+    site = Site(world.facts[number - 1], node, tuple(snapshot.pools.values()), DEFAULTS, has_ipip=False)
+    assert world.felix_state(number) == NodeState(site).desired_state(snapshot)
     assert ("tunl0" in world.daemons[number - 1].programs) == site.wants_ipip
     assert Results(world.root / node.name).containers() == {
         sandbox_id(uid) for uid, _ in world.pods_of(number)
@@ -61,12 +61,12 @@ def _judge_node(world: CalicoWorld, number: int, view: View) -> None:
     assert status.ready and status.message.count(";") == site.wants_ipip, status.message
 
 
-def _judge_ways(world: CalicoWorld, number: int, view: View) -> None:
+def _judge_ways(world: CalicoWorld, number: int, snapshot: Snapshot) -> None:
     """What goes to a pod of another node goes into that node's tunnel, borrowed addresses too."""
     for uid, (where, _) in world.pods.items():
         for address in world.held[uid] if where != number else ():
             way = max(_routes(world, number, address), key=lambda route: route.dst.prefixlen)
-            assert way.via == _vtep(view, where)
+            assert way.via == _vtep(snapshot, where)
 
 
 def _routes(world: CalicoWorld, number: int, address: IPv4Address) -> Iterator[Route]:
@@ -75,5 +75,5 @@ def _routes(world: CalicoWorld, number: int, address: IPv4Address) -> Iterator[R
             yield obj
 
 
-def _vtep(view: View, number: int) -> Any:
-    return view.nodes[f"node-{number}"].spec.ipv4_vxlan_tunnel_addr
+def _vtep(snapshot: Snapshot, number: int) -> Any:
+    return snapshot.nodes[f"node-{number}"].spec.ipv4_vxlan_tunnel_addr

@@ -1,4 +1,4 @@
-"""bird.conf of one node, from one moment of the datastore.
+"""A node's bird.cfg is rendered from a snapshot of the datastore.
 
 Most of the file follows from resources, which seldom change and are the same for all nodes: that is a
 `Layout`, which the nodes of a process share. A node adds its own blocks.
@@ -19,30 +19,30 @@ from calico.resources.bgp_peers import BGPPeer
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
-from calico.view import View
+from calico.syncer import Snapshot
 from fabric.bird.config import Config
 from fabric.netstate.objects import IPNetwork
 
 Secrets = Mapping[SecretRef, str]
 
 
-def bird_config(view: View, node: str, secrets: Secrets) -> Config | None:
-    """What the node's BIRD is to have; None where the node runs none.
+def bird_config(snapshot: Snapshot, node: str, secrets: Secrets) -> Config | None:
+    """Return the configuration of the node's BIRD; None where the node runs none.
 
-    A session whose password is not among the secrets, or that bird.conf has no words for, is left out, and a
+    A session whose password is not among the secrets, or that bird.cfg has no words for, is left out, and a
     comment in its place says why.
     """
-    own_blocks = _blocks_by_host(view.blocks).get(node, ())
-    return _layout(view).config(node, own_blocks, secrets)
+    own_blocks = _blocks_by_host(snapshot.blocks).get(node, ())
+    return _layout(snapshot).config(node, own_blocks, secrets)
 
 
-def wanted_secrets(view: View) -> frozenset[SecretRef]:
+def wanted_secrets(snapshot: Snapshot) -> frozenset[SecretRef]:
     """The passwords that some session of the cluster has."""
-    return _layout(view).secrets
+    return _layout(snapshot).secrets
 
 
-def _layout(view: View) -> Layout:
-    resources = view.resources
+def _layout(snapshot: Snapshot) -> Layout:
+    resources = snapshot.resources
     nouns = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
     return _made(*(resources.get(noun) for noun in nouns))
 

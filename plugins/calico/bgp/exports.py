@@ -1,4 +1,4 @@
-"""What a node tells its peers: its blocks, not the pods in them; of others' routes what lies in the pools.
+"""The export filters: a node announces its blocks, not the pods in them, and others' routes within the pools.
 
 A block goes out as a whole, from a static route that is a blackhole in the kernel: each pod's own route is
 longer and wins, and packets for nobody end here. What is inside an own block stays home. An address that lies
@@ -36,7 +36,7 @@ def services(configuration: BGPConfigurationSpec) -> tuple[IPNetwork, ...]:
 
 
 def static_routes(own_blocks: Iterable[IPNetwork], announced: Iterable[IPNetwork]) -> tuple[StaticRoute, ...]:
-    """Where the announced networks come from; a block of one address is its pod's own route."""
+    """The static routes to announce; a block of one address needs none: its pod's own route is announced."""
     blocks = (cidr for cidr in own_blocks if cidr.prefixlen < cidr.max_prefixlen)
     return tuple(StaticRoute(cidr) for cidr in (*sorted(blocks, key=_order), *announced))
 

@@ -1,7 +1,7 @@
 """Results kept by the identity of what they were computed from.
 
-A view's maps are replaced and never changed, so that the same object means the same content, and all nodes of
-a process share what one of them had computed.
+A snapshot's maps are replaced and never changed, so that the same object means the same content, and all
+nodes of a process share what one of them had computed.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ was refused, and BIRD does not try again by itself. It sees a device by a messag
 
 
 class BirdKeeper:
-    """Keeps one daemon; `run` is its only task, everything else just notes."""
+    """The keeper of one daemon; `run` is its only task, everything else just notes."""
 
     def __init__(self, context: NodeContext, *, client: Callable[[Daemon], BirdClient] | None = None) -> None:
         root = Path("/")
@@ -104,7 +104,7 @@ class BirdKeeper:
         await self._loop.run()
 
     async def _reconcile(self) -> float | None:
-        """One pass, not too soon after the one before; seconds until the next is due."""
+        """Do one pass, not too soon after the one before; return the seconds until the next is due."""
         if not self._is_told:
             return None
         loop = asyncio.get_running_loop()

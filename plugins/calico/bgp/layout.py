@@ -1,4 +1,4 @@
-"""All of bird.conf but a node's own blocks: what follows from resources and passwords, for every node.
+"""All of bird.cfg but a node's own blocks: what follows from resources and passwords, for every node.
 
 The order of the file is upstream's: functions and filters, kernel, device and direct, the static routes, the
 template, and the sessions: the mesh's, then those that BGPPeers ask for.
@@ -164,14 +164,14 @@ class Layout:
             me,
             roster.common,
             binds_strictly=self._peering.configuration(me.name).bind_mode == "NodeIP",
-            anywhere={peer.family for peer in chosen if not peer.wishes.binds_address},
+            anywhere={peer.family for peer in chosen if not peer.options.binds_address},
         )
 
 
 def _ways_to_peers(chosen: tuple[Peer, ...]) -> Iterator[StaticRoute]:
     """The routes that BGPPeers ask for by reachableBy."""
     for peer in chosen:
-        way = peer.wishes.reachable_by
+        way = peer.options.reachable_by
         if way is not None and way.version == peer.family:
             yield StaticRoute(ip_network(peer.address), way)
 

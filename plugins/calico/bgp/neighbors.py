@@ -1,4 +1,4 @@
-"""How many ARP entries the BGP sessions of a topology need, before anything else is done."""
+"""The number of ARP entries that the BGP sessions of a topology need, known before anything is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fabric.plugin.contract import NodeFacts
 
 
 def neighbors(settings: Settings, nodes: Sequence[NodeFacts]) -> int:
-    """One at each end of each IPv4 session on the node's own network; one for what goes to the gateway."""
+    """Count one at each end of an IPv4 session on the node's own network, and one for the gateway."""
     if not settings.runs_bird:
         return 0
     found = {facts.name: registered(facts, settings.rules) for facts in nodes}

@@ -1,4 +1,4 @@
-"""Which sessions each node has.
+"""The BGP sessions of each node, chosen from the mesh and from BGPPeers.
 
 The mesh: every node with every other, while it is on, and without the nodes that are route reflectors.
 BGPPeers: the nodes that one selects, with an address or with the nodes that its peer selector selects; and
@@ -19,12 +19,12 @@ from calico.bgp.peers import (
     Kind,
     Peer,
     SecretRef,
+    SessionOptions,
     Speaker,
-    Wishes,
     dials,
     restart_seconds,
+    session_options,
     speaker,
-    wishes,
 )
 from calico.bgp.peers import secret_ref as ref_of
 from calico.resources.bgp_configuration import DEFAULTS, BGPConfiguration, BGPConfigurationSpec
@@ -38,10 +38,10 @@ from fabric.netstate.objects import Family, IPAddress
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
-    """One BGPPeer with the nodes at its two ends."""
+    """A BGPPeer with the nodes at its two ends."""
 
     resource: BGPPeer
-    wishes: Wishes
+    options: SessionOptions
     local: Mapping[str, Speaker]
     remote: Mapping[str, Speaker]
     """Empty where the other end is no node."""
@@ -57,9 +57,9 @@ class _Selected:
         return self.resource.spec.reverse_peering != "Manual"
 
     @property
-    def wishes_there(self) -> Wishes:
-        """The wishes for the same sessions at their other end."""
-        return replace(self.wishes, local_as=None, reachable_by=None)
+    def options_there(self) -> SessionOptions:
+        """The options of the same sessions at their other end."""
+        return replace(self.options, local_as=None, reachable_by=None)
 
 
 class Peering:
@@ -77,7 +77,7 @@ class Peering:
         self._default = effective_bgp(configurations.get("default"))
 
     def configuration(self, node: str) -> BGPConfigurationSpec:
-        """What holds for a node: the cluster's, and its own over it."""
+        """The configuration in force on a node: the cluster's, with its own over it."""
         return effective_bgp(self._configurations.get("default"), self._configurations.get(f"node.{node}"))
 
     @cached_property
@@ -106,8 +106,8 @@ class Peering:
         return tuple(member for member in self.speakers.values() if not member.cluster_id)
 
     @cached_property
-    def mesh_wishes(self) -> Wishes:
-        return Wishes(
+    def mesh_options(self) -> SessionOptions:
+        return SessionOptions(
             password=ref_of(self._default.node_mesh_password),
             restart_seconds=restart_seconds(self._default.node_mesh_max_restart_time),
         )
@@ -120,13 +120,13 @@ class Peering:
         for member in self.mesh_members:
             address = member.address(family)
             if address is not None:
-                found[address] = (address, *_both(member, address, local_as, self.mesh_wishes))
+                found[address] = (address, *_both(member, address, local_as, self.mesh_options))
         return tuple(sorted(found.values(), key=lambda entry: str(entry[0])))
 
     @property
     def secrets(self) -> frozenset[SecretRef]:
         """Every password that some session has."""
-        refs = (self.mesh_wishes.password, *(it.wishes.password for it in self._selected))
+        refs = (self.mesh_options.password, *(it.options.password for it in self._selected))
         return frozenset(ref for ref in refs if ref is not None)
 
     @cached_property
@@ -150,7 +150,7 @@ class Peering:
             there = self._by_address.get(endpoint[0])
             if there and there.as_number == spec.as_number and endpoint[1] in (0, there.port):
                 remote = (there.name,)
-        return _Selected(peer, wishes(spec), self._named(local), self._named(remote), endpoint)
+        return _Selected(peer, session_options(spec), self._named(local), self._named(remote), endpoint)
 
     def _matching(self, selector: str) -> tuple[str, ...]:
         parsed = Selector.parse(selector)
@@ -169,11 +169,11 @@ class Peering:
                 yield from self._reverse(me, selected)
 
     def _forward(self, me: Speaker, selected: _Selected) -> Iterator[Peer]:
-        local_as = selected.wishes.local_as or me.as_number
+        local_as = selected.options.local_as or me.as_number
         if selected.endpoint is None:
             kind: Kind = "Global" if selected.is_global else "Node"
             for other in selected.remote.values():
-                yield from _between(me, local_as, other, other.as_number, kind, selected.wishes)
+                yield from _between(me, local_as, other, other.as_number, kind, selected.options)
             return
         address, port = selected.endpoint
         there = self._by_address.get(address)
@@ -187,19 +187,19 @@ class Peering:
                 port=_unusual(port) or (_unusual(there.port) if selected.remote and there else 0),
                 passive=there is not None and not dials(own, address),
                 cluster_id=there.cluster_id if there else "",
-                wishes=selected.wishes,
+                options=selected.options,
             )
 
     def _reverse(self, me: Speaker, selected: _Selected) -> Iterator[Peer]:
         for other in selected.local.values():
-            their_as = selected.wishes.local_as or other.as_number
-            for peer in _between(me, me.as_number, other, their_as, "Node", selected.wishes_there):
+            their_as = selected.options.local_as or other.as_number
+            for peer in _between(me, me.as_number, other, their_as, "Node", selected.options_there):
                 if selected.endpoint is None or peer.address.version == selected.endpoint[0].version:
                     yield peer
 
 
 def _between(
-    me: Speaker, local_as: int, other: Speaker, their_as: int, kind: Kind, asked: Wishes
+    me: Speaker, local_as: int, other: Speaker, their_as: int, kind: Kind, asked: SessionOptions
 ) -> Iterator[Peer]:
     """The sessions of two nodes, one in each family that both have."""
     for family in FAMILIES:
@@ -213,11 +213,11 @@ def _between(
                 port=_unusual(other.port),
                 passive=not dials(own, address),
                 cluster_id=other.cluster_id,
-                wishes=asked,
+                options=asked,
             )
 
 
-def _both(member: Speaker, address: IPAddress, local_as: int, asked: Wishes) -> tuple[Peer, Peer]:
+def _both(member: Speaker, address: IPAddress, local_as: int, asked: SessionOptions) -> tuple[Peer, Peer]:
     dialled, dialling = (
         Peer(
             kind="Mesh",
@@ -226,7 +226,7 @@ def _both(member: Speaker, address: IPAddress, local_as: int, asked: Wishes) -> 
             local_as=local_as,
             port=_unusual(member.port),
             passive=passive,
-            wishes=asked,
+            options=asked,
         )
         for passive in (False, True)
     )

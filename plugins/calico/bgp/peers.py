@@ -1,4 +1,4 @@
-"""One BGP session of one node, as data: who is at the other end, and what the user asked of the session."""
+"""A BGP session of a node as data: its peer, and the options that resources give it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class SecretRef(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What a BGPPeer, or the mesh's part of a BGPConfiguration, asks of its sessions."""
+class SessionOptions:
+    """The options that a BGPPeer, or the mesh's part of a BGPConfiguration, gives its sessions."""
 
     password: SecretRef | None = None
     binds_address: bool = True
@@ -81,7 +81,7 @@ class Peer:
     passive: bool = False
     cluster_id: str = ""
     """The peer's, where it is a node that reflects."""
-    wishes: Wishes = Wishes()
+    options: SessionOptions = SessionOptions()
 
     @property
     def name(self) -> str:
@@ -132,9 +132,9 @@ def dials(own: IPAddress, other: IPAddress) -> bool:
     return str(other) < str(own)
 
 
-def wishes(spec: BGPPeerSpec) -> Wishes:
-    """What a BGPPeer says about its sessions."""
-    return Wishes(
+def session_options(spec: BGPPeerSpec) -> SessionOptions:
+    """The options in a BGPPeer's spec."""
+    return SessionOptions(
         password=secret_ref(spec.password),
         binds_address=spec.source_address != "None",
         restart_seconds=restart_seconds(spec.max_restart_time),

@@ -1,4 +1,4 @@
-"""All sessions of a node as blocks of bird.conf, and the filters that they call.
+"""All sessions of a node as blocks of bird.cfg, and the filters that they call.
 
 The mesh is the same list in every node's file but for two things: a node is not its own peer, and which of
 two dials. Both forms of each block are kept in the order of `dials`, so that a node's mesh is two slices.
@@ -49,7 +49,7 @@ class Roster:
 
     def functions(self, peers: tuple[Peer, ...]) -> Iterator[Function]:
         """The filters that these sessions call, each once; of one that cannot be written, none."""
-        for name in sorted({name for peer in peers for name in peer.wishes.filters} & self._filters.keys()):
+        for name in sorted({name for peer in peers for name in peer.options.filters} & self._filters.keys()):
             try:
                 yield from tuple(filters.functions(self._filters[name]))
             except Unwritable:
@@ -59,7 +59,7 @@ class Roster:
         """The blocks of the mesh for one of its members, without those to whom it has a chosen session."""
         if me.cluster_id or not self._peering.mesh_members:
             return
-        password = self._peering.mesh_wishes.password
+        password = self._peering.mesh_options.password
         if password is not None and password not in self._passwords:
             yield left_out("The node-to-node mesh", _missing(password))
             return
@@ -96,7 +96,7 @@ class Roster:
         return mesh
 
     def _block(self, peer: Peer, own_as: int, cluster_id: str) -> Entry:
-        ref = peer.wishes.password
+        ref = peer.options.password
         if ref is not None and ref not in self._passwords:
             return left_out(peer.name, _missing(ref))
         password = self._passwords[ref] if ref is not None else ""
@@ -106,8 +106,8 @@ class Roster:
             return left_out(peer.name, str(error))
 
     def _calls(self, peer: Peer) -> Calls:
-        """What a session asks; Unwritable where one of its filters is."""
-        found = [self._filters[name] for name in peer.wishes.filters if name in self._filters]
+        """The filters that a session calls; Unwritable where one of them is."""
+        found = [self._filters[name] for name in peer.options.filters if name in self._filters]
         if not found:
             return self.common
         for filter_ in found:

@@ -1,4 +1,4 @@
-"""One BGP session as a block of bird.conf, and the templates that all of them share.
+"""A BGP session as a block of bird.cfg, and the templates that sessions share.
 
 The usual session, with a node of the same AS, says nothing but who the peer is: the rest is the template's.
 Blocks are kept, because the same peer stands in the file of every other node.
@@ -55,31 +55,31 @@ def session(
     """The block of one session of a node with this AS number and (where it reflects) cluster id.
 
     `calls` are what this session asks, `common` what its template says. Unwritable when the password cannot
-    stand in bird.conf.
+    stand in bird.cfg.
     """
-    wishes = peer.wishes
+    asked = peer.options
     reflects = _reflects(peer, cluster_id)
     options = BgpOptions(
         local_as=peer.local_as if peer.local_as != own_as else None,
-        multihop=wishes.ttl_hops,
-        ttl_security=True if wishes.ttl_hops else None,
+        multihop=asked.ttl_hops,
+        ttl_security=True if asked.ttl_hops else None,
         passive=True if peer.passive else None,
         password=password,
         rr_client=True if reflects else None,
         rr_cluster_id=reflects,
         # `graceful restart time 0` leaves the peer to a timer of a second, and to an error besides.
-        graceful_restart="aware" if wishes.restart_seconds == 0 else None,
-        graceful_restart_seconds=wishes.restart_seconds or None,
-        keepalive_seconds=wishes.keepalive_seconds,
-        hold_seconds=_hold_seconds(wishes.keepalive_seconds),
-        allow_local_as=wishes.allow_local_as or None,
+        graceful_restart="aware" if asked.restart_seconds == 0 else None,
+        graceful_restart_seconds=asked.restart_seconds or None,
+        keepalive_seconds=asked.keepalive_seconds,
+        hold_seconds=_hold_seconds(asked.keepalive_seconds),
+        allow_local_as=asked.allow_local_as or None,
     )
     found = Bgp(
         peer.name,
         peer.address,
         peer.as_number,
         peer.port or None,
-        template=_template_name(peer.family, bound=wishes.binds_address),
+        template=_template_name(peer.family, bound=asked.binds_address),
         options=options,
         channels=_channels(peer, calls, common),
     )
@@ -87,10 +87,10 @@ def session(
 
 
 def _channels(peer: Peer, calls: Calls, common: Calls) -> tuple[BgpChannel, ...]:
-    """What the channel says over its template's; nothing in the usual case."""
-    keeps = peer.wishes.next_hop == "keep" or (peer.wishes.keep_external_next_hop and not peer.is_internal)
+    """The session's own channel, where it differs from its template's."""
+    keeps = peer.options.next_hop == "keep" or (peer.options.keep_external_next_hop and not peer.is_internal)
     next_hop: Literal["self", "keep"] | None = "keep" if keeps else None
-    if peer.wishes.next_hop == "self":
+    if peer.options.next_hop == "self":
         next_hop = "self"
     import_ = _import(calls) if calls.on_import != common.on_import else None
     export = None

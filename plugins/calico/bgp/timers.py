@@ -1,4 +1,4 @@
-"""How fast sessions come up and go down: what Calico has, and what is set shorter, each with its reason."""
+"""The timers of BGP sessions, as Calico has them or shorter, each with its reason."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from calico.felix import nat, routes, tunnels
 from calico.felix.site import Site, node_address
 from calico.places import Place
 from calico.resources.nodes import Node
-from calico.view import View
+from calico.syncer import Snapshot
 from fabric.netstate.objects import IPAddress, IPNetwork, NetState
 
 K = TypeVar("K")
@@ -28,18 +28,18 @@ class NodeState:
         self._own = tunnels.own_state(site) | nat.desired_state(site)
         self._nodes: Mapping[str, Node] = {}
         self._places: Mapping[IPNetwork, Place] = {}
-        """Nodes and blocks of the last view; what is below was computed from them."""
+        """Nodes and blocks of the last snapshot; what is below was computed from them."""
         self._peers: dict[str, NetState] = {}
         self._blocks: dict[IPNetwork, NetState] = {}
         self._hosts: NetState = frozenset()
 
-    def desired_state(self, view: View) -> NetState:
-        """Return all that the node must have while the datastore is as in `view`."""
-        return frozenset().union(*self.parts(view).values())
+    def desired_state(self, snapshot: Snapshot) -> NetState:
+        """Return all that the node must have while the datastore is as in `snapshot`."""
+        return frozenset().union(*self.parts(snapshot).values())
 
-    def parts(self, view: View) -> Mapping[str, NetState]:
+    def parts(self, snapshot: Snapshot) -> Mapping[str, NetState]:
         """Return the same in parts: the node's own, one a peer, one a block; what stays is one object."""
-        nodes, places = view.nodes, view.blocks
+        nodes, places = snapshot.nodes, snapshot.blocks
         renewed = _changed(self._nodes, nodes)
         for name in renewed - {self.site.name}:
             _put(self._peers, name, tunnels.peer_state(self.site, nodes[name]) if name in nodes else None)
@@ -60,7 +60,7 @@ class NodeState:
 
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:
-        """The blocks that were this node's in the last view."""
+        """The blocks that were this node's in the last snapshot."""
         own = (cidr for cidr, place in self._places.items() if place.host == self.site.name)
         return tuple(sorted(own, key=lambda cidr: (cidr.version, int(cidr.network_address))))
 
@@ -87,6 +87,6 @@ def _put(table: dict[K, NetState], key: K, state: NetState | None) -> None:
         table.pop(key, None)
 
 
-def preview(site: Site, view: View) -> NetState:
+def preview(site: Site, snapshot: Snapshot) -> NetState:
     """The same for one moment, as `fabric plan` shows it."""
-    return NodeState(site).desired_state(view)
+    return NodeState(site).desired_state(snapshot)

@@ -1,4 +1,4 @@
-"""What on a node is Felix's: by protocol number, prefix and the names of the tunnels.
+"""Felix's objects on a node are known by protocol number, prefix and the names of the tunnels.
 
 The routes and veths of pods (`cali…`) are the kubelet's, which makes and repairs them; any other route over
 such a device is Felix's to remove (removeExternalRoutes). BIRD's routes are its own.
@@ -34,8 +34,8 @@ KERNEL, BIRD = 2, 12
 
 
 @dataclass(frozen=True)
-class Told:
-    """What Felix's own routes follow from beside their devices."""
+class RouteOwnership:
+    """The rules by which a route that is on no device of Felix's is Felix's all the same."""
 
     protocols: Callable[[], frozenset[int]] = lambda: frozenset({ROUTE_PROTOCOL})
     """Of routes over other devices than Felix's own."""
@@ -43,14 +43,14 @@ class Told:
     """True for a route over a pod's device that is to be removed."""
 
 
-def owner(told: Told | None = None) -> Owner:
+def owner(told: RouteOwnership | None = None) -> Owner:
     """The owner of everything that Felix makes on a node."""
     kinds = frozenset({Vxlan, Ipip, Tun, Address, Route, Neighbor, FdbEntry, IpSet, Chain, Jump})
-    asked = told or Told()
+    asked = told or RouteOwnership()
     return Owner("felix", kinds, lambda obj: _owns(obj, asked))
 
 
-def _owns(obj: NetObject, told: Told) -> bool:
+def _owns(obj: NetObject, told: RouteOwnership) -> bool:
     match obj:
         case Route():
             return _owns_route(obj, told)
@@ -67,7 +67,7 @@ def _owns(obj: NetObject, told: Told) -> bool:
     return False
 
 
-def _owns_route(route: Route, told: Told) -> bool:
+def _owns_route(route: Route, told: RouteOwnership) -> bool:
     device = route.dev or ""
     if device.startswith(INTERFACE_PREFIX):
         return route.proto not in (KERNEL, BIRD) and told.is_external(route)

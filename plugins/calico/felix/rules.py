@@ -21,7 +21,7 @@ _HASH_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class FelixRule:
-    """One rule: which packets, and what becomes of them (`MASQUERADE --random-fully`, or a chain's name)."""
+    """A rule: its matches, and its action (`MASQUERADE --random-fully`, or a chain's name)."""
 
     action: str
     matches: tuple[str, ...] = ()

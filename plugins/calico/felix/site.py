@@ -13,7 +13,7 @@ from fabric.plugin.contract import NodeFacts
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One node with one configuration; equal sites need equal states."""
+    """A node with its configuration; equal sites need equal states."""
 
     facts: NodeFacts
     node: Node
@@ -45,12 +45,12 @@ class Site:
         return vtep_address(self.node, family)
 
     def source(self, family: Family) -> IPAddress | None:
-        """What the node's own packets to pods come from (deviceRouteSourceAddress); None: Linux' choice."""
+        """The source of the node's own packets to pods (deviceRouteSourceAddress); None: Linux' choice."""
         felix = self.felix
         return felix.device_route_source_address if family == 4 else felix.device_route_source_address_v6
 
     def _wants(self, encapsulation: str, family: Family = 4) -> bool:
-        """As Felix is told by ipipEnabled and vxlanEnabled; where it is not, the pools say."""
+        """True where ipipEnabled or vxlanEnabled says so; unset, where a pool needs it."""
         told = self.felix.ipip_enabled if encapsulation == "ipip" else self.felix.vxlan_enabled
         if told is not None:
             return told

@@ -44,7 +44,7 @@ def mac_of(node: str) -> str:
 
 
 def vtep_mac(node: Node) -> str:
-    """As the node registered it; where that is no MAC, the one that follows from its name."""
+    """The MAC that the node registered; where that is none, the one that follows from its name."""
     given = node.spec.vxlan_tunnel_mac
     return given if _MAC.fullmatch(given) else mac_of(node.name)
 
@@ -55,7 +55,7 @@ def own_state(site: Site) -> NetState:
 
 
 def peer_state(site: Site, peer: Node) -> NetState:
-    """What VXLAN needs to know of one peer; nothing where either side runs none."""
+    """The entries of VXLAN for one peer; none where either side runs none."""
     return frozenset(obj for family in FAMILIES for obj in _peer(site, peer, family))
 
 

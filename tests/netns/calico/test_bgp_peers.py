@@ -198,16 +198,16 @@ async def test_communities_and_services_are_announced_and_services_get_no_route(
 
 
 async def test_with_one_password_at_both_ends_the_session_comes_up_and_with_another_it_does_not(edge: BgpLab):
-    view = mesh(2, peer("router", node="node-1", peerIP=ROUTER, asNumber=65000, password=PASSWORD))
-    edge.show(view)
+    snapshot = mesh(2, peer("router", node="node-1", peerIP=ROUTER, asNumber=65000, password=PASSWORD))
+    edge.show(snapshot)
     await have(edge, 1, 2)
     assert "# Node_192_168_0_1 is left out: there is no Secret bgp-secrets" in edge.config("node-1")
     await speak(edge, password="a secret")
-    edge.keepers["node-1"].want(bird_config(view, "node-1", {SECRET: "another"}))
+    edge.keepers["node-1"].want(bird_config(snapshot, "node-1", {SECRET: "another"}))
     await eventually(lambda: edge.keepers["node-1"].is_up)
     await eventually(lambda: wrong_signatures(edge) > 0)
     assert await heard(edge) == {}
-    edge.keepers["node-1"].want(bird_config(view, "node-1", {SECRET: "a secret"}))
+    edge.keepers["node-1"].want(bird_config(snapshot, "node-1", {SECRET: "a secret"}))
 
     async def told() -> bool:
         return "10.244.1.0/26" in await heard(edge)

@@ -54,7 +54,7 @@ def by_name(*names, spec):
 def test_bird_takes_the_file_of_whatever_calico_takes(
     tmp_path_factory, nodes, peers, filters, configurations, felix, pool, password
 ):
-    view = cluster(
+    snapshot = cluster(
         *taken(Node, {name: {"bgp": bgp} for name, bgp in nodes.items()}),
         *taken(BGPPeer, peers),
         *taken(BGPFilter, filters),
@@ -64,7 +64,7 @@ def test_bird_takes_the_file_of_whatever_calico_takes(
     )
     path = tmp_path_factory.mktemp("bird") / "bird.conf"
     for name in NODES:
-        config = bird_config(view, name, {SecretRef("known", "k"): password})
+        config = bird_config(snapshot, name, {SecretRef("known", "k"): password})
         if config is not None:
             path.write_text(str(config))
             said = subprocess.run(["bird", "-p", "-c", path], capture_output=True, text=True, check=False)

@@ -88,7 +88,7 @@ async def test_a_restarted_agent_leaves_labels_alone_until_it_knows_them(cluster
     revision = await cluster.store.revision()
     assert (await node(cluster)).labels["route-reflector"] == "true"
     cluster.plugin = CalicoPlugin()
-    async with running(cluster.plugin._book.run(cluster.store), cluster.agent(1).run()):
+    async with running(cluster.plugin._syncer.run(cluster.store), cluster.agent(1).run()):
         await asyncio.sleep(3)
         assert await cluster.store.revision() == revision, "the API is not there"
     async with running(cluster.shared(), cluster.agent(1).run()):

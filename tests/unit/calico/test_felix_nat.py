@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.calico_nodes import node, pool, site, view
+from support.calico_nodes import node, pool, site, snapshot
 
 from calico.felix.node_state import NodeState
 from calico.resources.felix import DEFAULTS, FelixConfiguration
@@ -30,7 +30,7 @@ def wanted(felix=DEFAULTS, nodes=2, **spec):
     members = [node(number) for number in range(1, nodes + 1)]
     pools = [pool(nat_outgoing=True, **spec)]
     here = replace(site(members[0], pools), felix=felix)
-    return NodeState(here).desired_state(view(members, pools))
+    return NodeState(here).desired_state(snapshot(members, pools))
 
 
 def saved(state):

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.calico_nodes import block, node, pool, site, view
+from support.calico_nodes import block, node, pool, site, snapshot
 
 from calico.felix import ownership
 from calico.felix.node_state import NodeState
@@ -31,7 +31,7 @@ def racks():
 
 def wanted(nodes, pools, blocks=None, felix=DEFAULTS, **place):
     here = replace(site(nodes[0], pools, **place), felix=felix)
-    return NodeState(here).desired_state(view(nodes, pools, blocks))
+    return NodeState(here).desired_state(snapshot(nodes, pools, blocks))
 
 
 WRITES_IPIP = replace(DEFAULTS, program_cluster_routes="Enabled")
@@ -221,13 +221,13 @@ def test_a_peer_whose_mac_is_no_mac_has_the_one_of_its_name():
 def test_all_routes_have_the_protocol_that_tells_them_felixs_whatever_is_configured():
     here = site(node(1), [pool(vxlan_mode="Always")])
     odd = replace(here, felix=replace(here.felix, device_route_protocol=3))
-    found = NodeState(odd).desired_state(view([node(1), node(2)], [pool(vxlan_mode="Always")]))
+    found = NodeState(odd).desired_state(snapshot([node(1), node(2)], [pool(vxlan_mode="Always")]))
     assert any(isinstance(it, Route) for it in found)
     assert all(ownership.owner().owns(it) for it in found)
 
 
 same_node, same_block = cache(node), cache(block)
-"""One object for one value, as in a view that a change did not touch."""
+"""One object for one value, as in a snapshot that a change did not touch."""
 
 MODES = [{}, {"ipip_mode": "Always"}, {"ipip_mode": "CrossSubnet"}, {"vxlan_mode": "Always"}]
 
@@ -253,14 +253,14 @@ def test_what_is_kept_from_one_moment_to_the_next_changes_nothing(mode, sequence
     pools = [pool(**mode)]
     state = NodeState(site(node(1, rack=1), pools))
     for nodes, blocks in sequence:
-        moment = view(nodes, pools, blocks)
+        moment = snapshot(nodes, pools, blocks)
         fresh = NodeState(state.site).desired_state(moment)
         assert state.desired_state(moment) == fresh
 
 
 def test_a_new_block_of_one_peer_is_one_route_on_every_node():
     nodes, pools = racks(), [pool(vxlan_mode="Always")]
-    before = view(nodes, pools)
+    before = snapshot(nodes, pools)
     state = NodeState(site(nodes[0], pools))
     had = state.desired_state(before)
     more = replace(

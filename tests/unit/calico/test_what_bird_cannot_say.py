@@ -16,8 +16,8 @@ from calico.resources.refusals import InvalidResource
 from calico.resources.table import NOUNS
 
 
-def text(view, name="node-1"):
-    return str(bird_config(view, name, {}))
+def text(snapshot, name="node-1"):
+    return str(bird_config(snapshot, name, {}))
 
 
 def rule(**spec):
@@ -66,15 +66,15 @@ def test_times_are_cut_to_what_bgp_can_say():
 def test_two_nodes_that_say_one_address_are_one_peer():
     """As while a node gets another name: the old Node is removed when the new one is there."""
     renamed = replace(node(2), metadata=replace(node(2).metadata, name="node-3"))
-    view = cluster(node(1), node(2), renamed)
-    assert re.findall(r"protocol bgp (\S+)", text(view)) == ["Mesh_192_168_0_12"]
-    assert re.findall(r"protocol bgp (\S+)", text(view, "node-3")) == ["Mesh_192_168_0_11"]
+    snapshot = cluster(node(1), node(2), renamed)
+    assert re.findall(r"protocol bgp (\S+)", text(snapshot)) == ["Mesh_192_168_0_12"]
+    assert re.findall(r"protocol bgp (\S+)", text(snapshot, "node-3")) == ["Mesh_192_168_0_11"]
 
 
 def test_a_link_local_address_of_a_node_is_none_that_others_dial():
-    view = cluster(*(_with_ipv6(number, f"fe80::{number}/64") for number in (1, 2)))
-    assert re.findall(r"protocol bgp (\S+)", text(view)) == ["Mesh_192_168_0_12"]
-    assert "fe80" not in text(view)
+    snapshot = cluster(*(_with_ipv6(number, f"fe80::{number}/64") for number in (1, 2)))
+    assert re.findall(r"protocol bgp (\S+)", text(snapshot)) == ["Mesh_192_168_0_12"]
+    assert "fe80" not in text(snapshot)
 
 
 def test_the_usual_port_is_no_other_session():

@@ -1,9 +1,8 @@
-"""What a process knows of Calico's datastore: resources and blocks as of one revision, and how it keeps up.
+"""The syncer keeps a snapshot of Calico's datastore, resources and blocks at one revision, for all agents.
 
-A snapshot first, then each change from the next revision on; when the store has forgotten that revision, a
-new snapshot. A `View` is replaced and never changed, so whoever reads one sees one moment. What did not
-change is the same object as before, maps and what is in them, also over a new snapshot: an identity test says
-what may be skipped. One `Book` serves all agents of a process.
+It lists first and then watches from the next revision on; when the store has forgotten that revision, it
+lists again. A `Snapshot` is replaced and never changed. A map or an object in it that did not change is the
+same object as before, also after a new list: an identity test says what may be skipped.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 R = TypeVar("R", bound=Resource)
 Row = type[Resource] | type[Place]
-"""A table of a view is named by what it holds."""
+"""A table of a snapshot is named by what it holds."""
 _NONE: Mapping[str, Resource] = MappingProxyType({})
 """One object, so that no resource of a kind is the same as before."""
 
@@ -46,8 +45,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One moment of the datastore."""
+class Snapshot:
+    """Calico's datastore at one revision."""
 
     revision: int = 0
     """All changes up to it are in here; 0: nothing was read yet."""
@@ -90,27 +89,27 @@ FOLLOWED: frozenset[type[Resource]] = frozenset(
 """Kinds that agents compute from; endpoints are each node's own business."""
 
 
-def changed(view: View, revision: int, entries: Iterable[tuple[KeyValue, bool]]) -> View:
-    """Return the view after these keys were put (True) or deleted."""
+def changed(snapshot: Snapshot, revision: int, entries: Iterable[tuple[KeyValue, bool]]) -> Snapshot:
+    """Return the snapshot after these keys were put (True) or deleted."""
     tables: dict[Row, dict[Any, Any]] = {}
     for kv, is_put in entries:
         if (place := _place_of(kv.key)) is not None:
             row, key = place
             if row not in tables:
-                tables[row] = dict(_table(view, row))
+                tables[row] = dict(_table(snapshot, row))
             _enter(tables[row], key, _read(row, kv) if is_put else None)
-    return _replaced(view, revision, tables)
+    return _replaced(snapshot, revision, tables)
 
 
-def relisted(view: View, found: RangeResult) -> View:
-    """Return the view of a new snapshot; what is equal in both is the old view's."""
+def relisted(snapshot: Snapshot, found: RangeResult) -> Snapshot:
+    """Return the snapshot of a new list; what is equal in both is the old snapshot's."""
     tables: dict[Row, dict[Any, Any]] = {row: {} for row in (*FOLLOWED, Place)}
     for kv in found.kvs:
         if (place := _place_of(kv.key)) is not None:
             row, key = place
-            value, before = _read(row, kv), _table(view, row).get(key)
+            value, before = _read(row, kv), _table(snapshot, row).get(key)
             _enter(tables[row], key, before if before == value else value)
-    return _replaced(view, found.revision, tables)
+    return _replaced(snapshot, found.revision, tables)
 
 
 def _place_of(key: str) -> tuple[Row, Hashable] | None:
@@ -123,8 +122,8 @@ def _place_of(key: str) -> tuple[Row, Hashable] | None:
     return (noun, found[1].name) if found and noun in FOLLOWED else None
 
 
-def _table(view: View, row: Row) -> Mapping[Any, Any]:
-    return view.of(row) if issubclass(row, Resource) else view.blocks
+def _table(snapshot: Snapshot, row: Row) -> Mapping[Any, Any]:
+    return snapshot.of(row) if issubclass(row, Resource) else snapshot.blocks
 
 
 def _enter(table: dict[Any, Any], key: Hashable, value: Resource | Place | None) -> None:
@@ -135,11 +134,13 @@ def _enter(table: dict[Any, Any], key: Hashable, value: Resource | Place | None)
         table[key] = value
 
 
-def _replaced(view: View, revision: int, tables: Mapping[Row, Mapping[Any, Any]]) -> View:
-    """The view with these tables in place of its own, as far as they differ."""
-    news = {row: table for row, table in tables.items() if not _is_same(table, _table(view, row))}
-    blocks = news.pop(Place, view.blocks)
-    return View(revision, {**view.resources, **cast(Any, news)} if news else view.resources, blocks)
+def _replaced(snapshot: Snapshot, revision: int, tables: Mapping[Row, Mapping[Any, Any]]) -> Snapshot:
+    """The snapshot with these tables in place of its own, as far as they differ."""
+    news = {row: table for row, table in tables.items() if not _is_same(table, _table(snapshot, row))}
+    blocks = news.pop(Place, snapshot.blocks)
+    return Snapshot(
+        revision, {**snapshot.resources, **cast(Any, news)} if news else snapshot.resources, blocks
+    )
 
 
 def _is_same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
@@ -147,7 +148,7 @@ def _is_same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
 
 
 def _read(row: Row, kv: KeyValue) -> Resource | Place | None:
-    """What the key holds; one that cannot be read is told and left out: it must not stop the others."""
+    """The key's value; one that cannot be read is logged and left out: it must not stop the others."""
     try:
         if issubclass(row, Resource):
             return decode(row, kv)
@@ -160,30 +161,30 @@ def _read(row: Row, kv: KeyValue) -> Resource | Place | None:
         return None
 
 
-class Book:
-    """The newest view, kept up to date by `run`; tells its followers of each change."""
+class Syncer:
+    """The newest snapshot, kept up to date by `run`; tells its followers of each change."""
 
     def __init__(self) -> None:
-        self.view = View()
+        self.snapshot = Snapshot()
         self.last_error = ""
         self._followers: dict[object, Callable[[], None]] = {}
 
     def follow(self, who: object, on_change: Callable[[], None]) -> None:
-        """Call `on_change` after each change of the view, until `leave(who)`."""
+        """Call `on_change` after each change of the snapshot, until `leave(who)`."""
         self._followers[who] = on_change
 
     def leave(self, who: object) -> None:
         self._followers.pop(who, None)
 
     async def run(self, store: Store) -> None:
-        """Follow the store for ever; an outage keeps the view as it is, and is retried from 100 ms to 5 s."""
+        """Follow the store for ever; in an outage the snapshot stays. It retries after 100 ms to 5 s."""
         delay = RETRY_SECONDS
         relist = True
         while True:
             try:
                 if relist:
                     result = await store.range(PREFIX)
-                    self._turn(relisted(self.view, result))
+                    self._turn(relisted(self.snapshot, result))
                     relist = False
                 else:
                     await store.revision()
@@ -199,14 +200,14 @@ class Book:
             delay = min(delay * 2, RETRY_SECONDS_MAX)
 
     async def _watch(self, store: Store) -> None:
-        async for batch in store.watch(PREFIX, from_revision=self.view.revision + 1):
+        async for batch in store.watch(PREFIX, from_revision=self.snapshot.revision + 1):
             if batch:
                 entries = ((event.kv, event.type == "put") for event in batch)
-                self._turn(changed(self.view, batch[-1].kv.mod_revision, entries))
+                self._turn(changed(self.snapshot, batch[-1].kv.mod_revision, entries))
 
-    def _turn(self, view: View) -> None:
-        same = view.blocks is self.view.blocks and view.resources is self.view.resources
-        self.view = view
+    def _turn(self, snapshot: Snapshot) -> None:
+        same = snapshot.blocks is self.snapshot.blocks and snapshot.resources is self.snapshot.resources
+        self.snapshot = snapshot
         if not same:
             for on_change in list(self._followers.values()):
                 on_change()

@@ -12,7 +12,7 @@ from support.flaky_store import FlakyStore
 from support.owned_task import running
 
 from calico.ipam import keys
-from calico.view import Book
+from calico.syncer import Syncer
 from fabric.store.port import Delete, Put
 
 NODES = "/calico/resources/v3/projectcalico.org/nodes/"
@@ -31,13 +31,13 @@ async def put_block(store, made):
 
 
 class Reader:
-    """A book, and how often it told of a change."""
+    """A syncer, and how often it told of a change."""
 
     def __init__(self, store):
-        self.book = Book()
+        self.syncer = Syncer()
         self.times = 0
-        self.running = running(self.book.run(store))
-        self.book.follow(self, self._told)
+        self.running = running(self.syncer.run(store))
+        self.syncer.follow(self, self._told)
 
     def _told(self):
         self.times += 1
@@ -47,23 +47,23 @@ async def test_a_pod_that_comes_or_goes_is_no_news_and_a_borrowed_address_is(sto
     reader = Reader(store)
     async with reader.running:
         await asyncio.sleep(1)
-        before, times = reader.book.view, reader.times
+        before, times = reader.syncer.snapshot, reader.times
         await put_block(store, block(1, holders={3: "node-1"}))
         await asyncio.sleep(1)
-        assert reader.times == times and reader.book.view.blocks is before.blocks
+        assert reader.times == times and reader.syncer.snapshot.blocks is before.blocks
         await put_block(store, block(1, holders={3: "node-2"}))
         await asyncio.sleep(1)
         assert reader.times == times + 1
-        (place,) = reader.book.view.blocks.values()
+        (place,) = reader.syncer.snapshot.blocks.values()
         assert [(str(address), holder) for address, holder in place.borrowed] == [("10.244.1.3/32", "node-2")]
-        assert reader.book.view.resources is before.resources
+        assert reader.syncer.snapshot.resources is before.resources
 
 
 async def test_a_forgotten_revision_costs_a_new_snapshot_in_which_only_what_changed_is_new(store):
     reader = Reader(store)
     async with reader.running:
         await asyncio.sleep(1)
-        before, times = reader.book.view, reader.times
+        before, times = reader.syncer.snapshot, reader.times
         store.down = True
         await asyncio.sleep(1)
         await put_resources(store.inner, node(3))
@@ -72,7 +72,7 @@ async def test_a_forgotten_revision_costs_a_new_snapshot_in_which_only_what_chan
         await store.inner.compact(await store.inner.revision())
         store.down = False
         await asyncio.sleep(10)
-        after = reader.book.view
+        after = reader.syncer.snapshot
         assert set(after.nodes) == {"node-1", "node-3", "node-4"}
         assert after.nodes["node-1"] is before.nodes["node-1"]
         assert after.pools is before.pools and after.blocks is before.blocks
@@ -83,13 +83,13 @@ async def test_while_the_store_is_away_the_view_stays_and_afterwards_nothing_is_
     reader = Reader(store)
     async with reader.running:
         await asyncio.sleep(1)
-        before = reader.book.view
+        before = reader.syncer.snapshot
         store.down = True
         await asyncio.sleep(30)
-        assert "away" in reader.book.last_error and reader.book.view is before
+        assert "away" in reader.syncer.last_error and reader.syncer.snapshot is before
         store.down = False
         await asyncio.sleep(10)
-        assert reader.book.last_error == "", "although nothing changed since"
+        assert reader.syncer.last_error == "", "although nothing changed since"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_a_node_that_somebody_wrote_by_hand_and_wrong_is_left_out(store, v
         await store.txn([], [Put(NODES + "node-9", value)])
         await put_resources(store, node(3))
         await asyncio.sleep(1)
-        assert set(reader.book.view.nodes) == {"node-1", "node-2", "node-3"}
+        assert set(reader.syncer.snapshot.nodes) == {"node-1", "node-2", "node-3"}
     assert NODES + "node-9 cannot be read" in caplog.text
 
 
@@ -141,7 +141,7 @@ async def test_a_block_of_nonsense_is_left_out_and_stops_nobody(store, change, c
     reader = Reader(store)
     async with reader.running:
         await asyncio.sleep(1)
-        assert set(reader.book.view.blocks) == {block(1).cidr}
+        assert set(reader.syncer.snapshot.blocks) == {block(1).cidr}
     assert "left out: /calico/ipam/v2/assignment/ipv4/block/10.244.2.0-26" in caplog.text
 
 
@@ -149,7 +149,7 @@ async def test_without_a_resource_of_a_kind_its_table_is_the_same_over_all_chang
     reader = Reader(store)
     async with reader.running:
         await asyncio.sleep(1)
-        before = reader.book.view.peers
+        before = reader.syncer.snapshot.peers
         await put_resources(store, node(3))
         await asyncio.sleep(1)
-        assert reader.book.view.peers is before
+        assert reader.syncer.snapshot.peers is before
