@@ -20,8 +20,10 @@ from fabric.plugin.contract import Program
 from fabric.runtime.client import RuntimeClient
 from fabric.runtime.client_exec import RemoteExec
 from fabric.runtime.contract import DaemonSpec, ExecSession, Runtime, SandboxSpec, SandboxStatus
+from fabric.runtime.wire import concerns_nodes
 
 CONNECT_SECONDS_MAX = 5.0
+RETRY_SECONDS = 0.1
 
 
 @asynccontextmanager
@@ -86,9 +88,6 @@ class Shells:
         return session.terminal
 
 
-LOOK_SECONDS, WAITING_SECONDS = 1.0, 0.03
-
-
 class NamespaceRuntime(RuntimeClient):
     """A RuntimeClient with `pids`; `run` and `follow` must be running."""
 
@@ -98,7 +97,6 @@ class NamespaceRuntime(RuntimeClient):
         self._seen: dict[str, int] = {}
         """The init that each node had last, also while it is off."""
         self._awaited: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._wake = asyncio.Event()
         self._renewed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def start_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
@@ -130,7 +128,6 @@ class NamespaceRuntime(RuntimeClient):
     async def powered_on(self, node: str) -> None:
         """Wait until the node's init runs."""
         if node not in self.pids:
-            self._wake.set()
             await self._awaited[node].wait()
 
     async def powered_on_again(self, node: str) -> None:
@@ -138,14 +135,17 @@ class NamespaceRuntime(RuntimeClient):
         await self._renewed[node].wait()
 
     async def follow(self) -> None:
-        """Ask for the nodes for ever, more often while somebody waits: others start and kill them."""
+        """Ask for the nodes whenever the runtime tells of one, for ever: others start and kill them."""
+        async for event in self.events():
+            if concerns_nodes(event):
+                await self._look()
+
+    async def _look(self) -> None:
         while True:
             with contextlib.suppress(FabricError):
                 await self.nodes()
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WAITING_SECONDS if self._awaited else LOOK_SECONDS):
-                    await self._wake.wait()
+                return
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 LOGS = Path("var/log/daemons")

@@ -6,7 +6,6 @@ when the file changes around it. Components follow the file: `changes` yields wh
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fabric.cluster.filechanges import following
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.underlay import spec as underlay_spec
 from fabric.cluster.underlay.spec import UnderlaySpec
@@ -206,9 +206,6 @@ def _taint(key: str, value: str, effect: str) -> dict[str, str]:
     return {"key": key, "effect": effect} | ({"value": value} if value else {})
 
 
-POLL_SECONDS = 0.3
-
-
 def current(paths: ClusterPaths) -> ClusterSpec:
     """The spec now; a component is never started before there is one."""
     spec = read(paths.spec)
@@ -220,12 +217,13 @@ def current(paths: ClusterPaths) -> ClusterSpec:
 async def changes(paths: ClusterPaths) -> AsyncIterator[ClusterSpec]:
     """Yield the spec, and again whenever the file was replaced by another one."""
     seen: tuple[int, int] | None = None
-    while True:
-        try:
-            stat = paths.spec.stat()
-        except FileNotFoundError:
-            stat = None
-        if stat is not None and (stat.st_mtime_ns, stat.st_ino) != seen:
-            seen = (stat.st_mtime_ns, stat.st_ino)
-            yield current(paths)
-        await asyncio.sleep(POLL_SECONDS)
+    with following(paths.spec) as file:
+        while True:
+            try:
+                stat = paths.spec.stat()
+            except FileNotFoundError:
+                stat = None
+            if stat is not None and (stat.st_mtime_ns, stat.st_ino) != seen:
+                seen = (stat.st_mtime_ns, stat.st_ino)
+                yield current(paths)
+            await file.wait()

@@ -51,7 +51,7 @@ def deadline_seconds(pod: Object, standing: Object, now: float) -> float | None:
 
 
 class PodKiller:
-    """Ends pods of one node."""
+    """A pod killer ends the pods of one node."""
 
     def __init__(
         self,

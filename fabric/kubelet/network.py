@@ -1,4 +1,4 @@
-"""The pods' network on one node: ADD and DEL at the plugin's agent, and the kernel result to what it says.
+"""The pods' network on one node: ADD and DEL at the plugin's agent, and the kernel brought to what it says.
 
 Only objects that an attachment names are read, replaced or added; what the plugin's agent owns is left to
 it. Drift is looked for here and repaired where pods are worked on, so that a repair never meets a deletion.
@@ -55,7 +55,7 @@ class PodNetwork:
         return tuple(str(ip.ip) for ip in attachment.ips) if attachment else ()
 
     def is_up(self, uid: str) -> bool:
-        """True once the kernel was result to the attachment, and no drift was seen since."""
+        """True once the kernel was brought to the attachment, and no drift was seen since."""
         return uid in self._attached and uid not in self._drifted
 
     async def attach(self, ref: PodRef, ports: Sequence[HostPort] = ()) -> None:

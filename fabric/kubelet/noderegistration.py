@@ -32,7 +32,7 @@ RETRY = Backoff(0.05, 2.0)
 
 
 class NodeRegistration:
-    """Keeps one Node and its Lease."""
+    """The registration of one node keeps its Node and its Lease."""
 
     def __init__(
         self, config: KubeletConfig, client: Client, pod_cache: PodCache, agent: NodeAgent, clock: Clock

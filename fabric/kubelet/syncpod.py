@@ -63,7 +63,7 @@ class SyncResult:
 
 
 class PodSyncer:
-    """Starts pods of one node."""
+    """A pod syncer starts the pods of one node."""
 
     def __init__(
         self,

@@ -239,6 +239,8 @@ class Runtime(Protocol):
     def events(self) -> AsyncIterator[str]:
         """Yield the sandbox id whenever a container or pause process of it ended; "" means: look at all.
 
+        An init of a node that was started or ended is told as `wire.node_event`.
+
         The first to come is always "". Any number may listen; a slow listener sees an id once, not twice.
         """
         ...

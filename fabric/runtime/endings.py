@@ -1,4 +1,4 @@
-"""Endings tell listeners which sandboxes something ended in; a listener holds the ids it has not seen yet.
+"""Endings tell listeners in which sandboxes and nodes something ended; a listener holds the unseen ids.
 
 An id waits once however often it was told, so a slow listener costs as many entries as there are
 sandboxes and no more.
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 EVERYTHING = ""
-"""The id that stands for all sandboxes: anything may have ended unseen."""
+"""The id that stands for all sandboxes and nodes: anything may have ended unseen."""
 
 
 class Endings:

@@ -29,6 +29,7 @@ from fabric.runtime.endings import Endings
 from fabric.runtime.fake_daemons import FakeDaemons
 from fabric.runtime.fake_program import FakeExec, Program, Script, well_known
 from fabric.runtime.processes import capabilities
+from fabric.runtime.wire import node_event
 
 
 @dataclass(slots=True)
@@ -48,12 +49,10 @@ class FakeRuntime:
         self.programs: dict[str, Program | Script] = dict(programs or {})
         self.down = False
         """True: every call raises FabricError, as while the runtime process restarts."""
+        # All that was ever asked for, in order: starts, signals by id, hostPaths by node, path and type.
         self.started: list[ContainerSpec] = []
-        """Every container ever started, in order."""
         self.signals: list[tuple[str, int]] = []
-        """Every signal ever sent to a living container: its id and the number."""
         self.host_paths: list[tuple[str, str, str]] = []
-        """Every hostPath ever asked for: node, path and type."""
         self.refused_host_paths: dict[tuple[str, str], str] = {}
         self._epoch = epoch
         self._last_pid = 1000
@@ -63,18 +62,19 @@ class FakeRuntime:
         self._containers: dict[str, _Container] = {}
         self._daemons = FakeDaemons(self._program, self._next_pid)
         self.started_daemons = self._daemons.started
-        """Node, name and words of every start of a daemon, in order."""
         self._endings = Endings()
 
     async def start_node(self, spec: NodeSpec) -> int:
         self._check_up()
         if spec.name not in self._nodes:
             self._nodes[spec.name] = self._next_pid()
+            self._endings.tell(node_event(spec.name))
         return self._nodes[spec.name]
 
     async def stop_node(self, name: str) -> None:
         self._check_up()
-        self._nodes.pop(name, None)
+        if self._nodes.pop(name, None) is not None:
+            self._endings.tell(node_event(name))
         self._daemons.stop_all_of(name)
         for sandbox in [s.id for s in self._sandboxes.values() if s.node == name]:
             self.kill_sandbox(sandbox)

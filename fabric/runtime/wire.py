@@ -1,7 +1,8 @@
 """The wire protocol between the runtime and its clients: frames of JSON behind four bytes of length.
 
 A request has `id` and `op`; its answer has the same `id` and `ok`, or `error` with a message and
-perhaps `code`. A message without an `id` is an event: `event` (a sandbox id) or `exit` (an exec's code).
+perhaps `code`. A message without an `id` is an event: `event` (a sandbox id, or a node) or `exit` (an exec's
+code).
 """
 
 from __future__ import annotations
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 FRAME_BYTES_MAX = 16 << 20
 """Room for the statuses of 20,000 containers in one answer."""
+_NODE = "node/"
+
+
+def node_event(name: str) -> str:
+    """Return the event of a node's init that was started or has ended: no sandbox has such an id."""
+    return _NODE + name
+
+
+def concerns_nodes(event: str) -> bool:
+    """True for an event after which the nodes are to be looked at again."""
+    return not event or event.startswith(_NODE)
 
 
 def pack(message: Message) -> bytes:

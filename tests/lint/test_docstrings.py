@@ -106,7 +106,6 @@ FLOORS_TO_COME = (
     "fabric/cluster/",
     "fabric/control/",
     "fabric/kernel/",
-    "fabric/kubelet/",
     "fabric/netstate/",
     "fabric/plugin/",
     "fabric/topology/",

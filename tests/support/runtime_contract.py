@@ -17,6 +17,7 @@ from fabric.runtime.contract import (
     RuntimeRefused,
     SandboxSpec,
 )
+from fabric.runtime.wire import concerns_nodes, node_event
 from support.eventually import eventually
 
 
@@ -50,6 +51,16 @@ class RuntimeContract:
         pid = await runtime.start_node(NodeSpec("node-1"))
         assert await runtime.start_node(NodeSpec("node-1")) == pid
         assert await runtime.nodes() == {"node-1": pid}
+
+    async def test_the_start_and_the_end_of_a_node_are_told(self, runtime: Runtime):
+        events = runtime.events()
+        assert concerns_nodes(await anext(events))
+        await runtime.start_node(NodeSpec("node-1"))
+        assert await asyncio.wait_for(anext(events), 10) == node_event("node-1")
+        assert list(await runtime.nodes()) == ["node-1"]
+        await runtime.stop_node("node-1")
+        assert await asyncio.wait_for(anext(events), 10) == node_event("node-1")
+        assert list(await runtime.nodes()) == []
 
     async def test_a_sandbox_needs_its_node(self, runtime: Runtime):
         with pytest.raises(FabricError, match="node node-1 does not run"):

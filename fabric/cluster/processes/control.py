@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
 from fabric.api import kinds
-from fabric.api.objects import Object, uid_of
+from fabric.api.objects import Key, Object, uid_of
 from fabric.cluster import spec as specs
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.processes import event_loop
 from fabric.cluster.validation import served_kinds
+from fabric.control.backoff import Backoff, jittered
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.http import HttpClient
 from fabric.control.informer import Informer
 from fabric.control.informers import Informers
+from fabric.control.loop import Loop
 from fabric.controllers.controllers import Controllers
-from fabric.errors import FabricError, NotFound
+from fabric.errors import NotFound
 from fabric.plugin import registry
 from fabric.scheduler.scheduler import Scheduler
 from fabric.store.remote import RemoteStore
 
-LOOK_SECONDS = 0.5
-
-_log = logging.getLogger(__name__)
+LOOK_SECONDS, FRESH_SECONDS = 0.5, 15.0
+RESYNC_SECONDS = 30.0
 
 
 def run(paths: ClusterPaths) -> None:
@@ -45,28 +45,51 @@ async def _run(paths: ClusterPaths) -> None:
     async with asyncio.TaskGroup() as tasks:
         for part in (informers, schedules, controls, scheduler, controllers):
             tasks.create_task(part.run(), name=type(part).__name__)
-        tasks.create_task(_remove_nodes_that_left(paths, client, informers.of(kinds.NODE)))
+        tasks.create_task(NodeRemoval(paths, client, informers.of(kinds.NODE)).run())
 
 
-async def _remove_nodes_that_left(paths: ClusterPaths, client: Client, nodes: Informer) -> None:
-    """Delete the Node objects that the spec no longer has, and what the plugin kept for them, for ever.
+class NodeRemoval:
+    """The removal of Node objects that the spec no longer has, and of what the plugin kept for them.
 
-    Again and again, because an agent that has not heard of its end yet may take its lease once more.
-    The controllers see to the pods.
+    An agent that has not heard of its end yet may take its lease once more: so they are looked for again and
+    again after each change of the spec, and then now and then. The controllers see to the pods.
     """
-    store = RemoteStore(paths.store_socket)
-    plugin = registry.load(specs.current(paths).network.plugin)
-    while True:
-        spec = specs.current(paths)
-        names = {node.name for node in spec.nodes}
-        try:
-            await plugin.retire(spec.network.config(), spec.all_facts(), store)
-            for node in nodes.items():
-                if node["metadata"]["name"] not in names:
-                    await _remove(client, node)
-        except FabricError as error:
-            _log.info("nodes that left: %s (again in %.1f s)", error, LOOK_SECONDS)
-        await asyncio.sleep(LOOK_SECONDS)
+
+    def __init__(self, paths: ClusterPaths, client: Client, nodes: Informer) -> None:
+        self._paths = paths
+        self._client = client
+        self._nodes = nodes
+        self._store = RemoteStore(paths.store_socket)
+        self._spec = specs.current(paths)
+        self._plugin = registry.load(self._spec.network.plugin)
+        self._loop = Loop("nodes that left", self._reconcile, backoff=Backoff(LOOK_SECONDS, LOOK_SECONDS))
+        self._changed_at = 0.0
+
+    async def run(self) -> None:
+        """Follow the spec and the Nodes, for ever."""
+        self._nodes.on_change(self._node_changed)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._loop.run())
+            async for spec in specs.changes(self._paths):
+                self._spec = spec
+                self._changed_at = asyncio.get_running_loop().time()
+                self._loop.poke()
+
+    def _node_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if new is not None and key.name not in self._names():
+            self._loop.poke()
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(node.name for node in self._spec.nodes)
+
+    async def _reconcile(self) -> float:
+        names, spec = self._names(), self._spec
+        await self._plugin.retire(spec.network.config(), spec.all_facts(), self._store)
+        for node in self._nodes.items():
+            if node["metadata"]["name"] not in names:
+                await _remove(self._client, node)
+        is_fresh = asyncio.get_running_loop().time() < self._changed_at + FRESH_SECONDS
+        return LOOK_SECONDS if is_fresh else jittered(RESYNC_SECONDS, 0.5)
 
 
 async def _remove(client: Client, node: Object) -> None:

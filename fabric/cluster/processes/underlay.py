@@ -18,14 +18,16 @@ from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay.hosts import Hosts
 from fabric.cluster.underlay.routers import Routers
 from fabric.cluster.underlay.state import Underlay
+from fabric.control.backoff import jittered
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.runtime.client import RuntimeClient
+from fabric.runtime.wire import concerns_nodes
 
-LOOK_SECONDS, RETRY_SECONDS = 1.0, 0.03
-"""How long a host may be dead before it is noticed; how soon a runtime that is away is asked again."""
-
+LOOK_SECONDS, RETRY_SECONDS = 30.0, 0.03
+"""How often all is looked at though nothing was told; how soon a runtime that is away is asked again."""
+DAEMON_SECONDS = 1.0
 WIRING_SECONDS, WIRING_TRIES = 0.005, 400
 
 _log = logging.getLogger(__name__)
@@ -56,18 +58,20 @@ class UnderlayProcess:
         self._said = ""
 
     async def run(self) -> None:
-        """Reconcile at every change of the spec, whenever a process of a host ended, and every second."""
+        """Reconcile at every change of the spec, and whenever a host was started or has ended."""
         async with asyncio.TaskGroup() as tasks:
             spec_of = Newest(self._paths)
             for runtime in self._runtimes:
                 tasks.create_task(runtime.run())
+                tasks.create_task(self._listen(runtime))
             tasks.create_task(spec_of.run(self._look))
             while True:
                 self._look.clear()
-                wait = LOOK_SECONDS
+                wait = jittered(LOOK_SECONDS, 0.25)
                 if spec_of.spec is not None:
                     try:
-                        await self._reconcile(spec_of.spec, tasks)
+                        if not await self._reconcile(spec_of.spec, tasks):
+                            wait = DAEMON_SECONDS
                     except* FabricError as errors:
                         self._say(f"hosts: {errors.exceptions[0]}")
                         wait = RETRY_SECONDS
@@ -77,13 +81,19 @@ class UnderlayProcess:
                     async with asyncio.timeout(wait):
                         await self._look.wait()
 
+    async def _listen(self, runtime: RuntimeClient) -> None:
+        async for event in runtime.events():
+            if concerns_nodes(event):
+                self._look.set()
+
     def _say(self, trouble: str) -> None:
         """Log a trouble once, however often it is met in a row."""
         if trouble != self._said:
             _log.info("%s (asking again every %.2f s)", trouble, RETRY_SECONDS)
             self._said = trouble
 
-    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
+    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> bool:
+        """Return False where a daemon waits to be started again before it can be told."""
         fresh = await self._hosts.reconcile(spec)
         if self._underlay is None or spec is not self._wired_for:
             self._underlay, self._wired_for = Underlay.of(spec), spec
@@ -97,7 +107,7 @@ class UnderlayProcess:
         self._want(underlay, underlay.hosts, tasks)
         for name in touched.intersection(underlay.hosts):
             self._loops[name][0].poke()
-        await self._routers.reconcile(underlay.birds, spec.underlay.workers)
+        return await self._routers.reconcile(underlay.birds, spec.underlay.workers)
 
     def _want(self, underlay: Underlay, names: Iterable[str], tasks: asyncio.TaskGroup) -> None:
         for name in names:

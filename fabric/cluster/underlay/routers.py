@@ -43,10 +43,13 @@ class Routers:
         self._told: dict[str, Config] = {}
         """What each daemon surely runs; empty at first, so that each is told once."""
 
-    async def reconcile(self, configs: Mapping[str, Config], workers: Mapping[str, int]) -> None:
-        """Start and tell every daemon; a FabricError of one holds up no other, and is raised at the end."""
+    async def reconcile(self, configs: Mapping[str, Config], workers: Mapping[str, int]) -> bool:
+        """Start and tell every daemon; return whether each was told, or is to be told once it runs.
+
+        A FabricError of one holds up no other, and is raised at the end.
+        """
         if not configs:
-            return
+            return True
         turns = asyncio.Semaphore(AT_ONCE)
         pids = {
             status.node: status.pid
@@ -64,6 +67,7 @@ class Routers:
         self._told = {router: it for router, it in self._told.items() if router in configs}
         for error in sorted(refused, key=lambda it: isinstance(it, FabricError)):
             raise error
+        return self._told.keys() == configs.keys()
 
     async def _see_to(self, router: str, config: Config, runtime: Runtime, pid: int | None) -> None:
         """`pid`: None where no daemon is kept, 0 where one waits to be started again."""

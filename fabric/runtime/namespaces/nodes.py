@@ -11,6 +11,7 @@ from fabric.runtime.processes.context import kill, living
 from fabric.runtime.processes.failure import Failure
 from fabric.runtime.processes.inventory import Entry
 from fabric.runtime.processes.pending import fork_pending
+from fabric.runtime.wire import node_event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Nodes:
                 return known.process.pid
             entry = await self._launch(name, spec)
             self._keep(entry)
+            self._context.tell(node_event(name))
             assert entry.process is not None
             return entry.process.pid
 
@@ -104,6 +106,7 @@ class Nodes:
                 for call in self.on_end:
                     call(name)
             entry.ended()
+            self._context.tell(node_event(name))
 
         self._context.watch(entry, ended)
 

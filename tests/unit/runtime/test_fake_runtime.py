@@ -77,10 +77,10 @@ async def test_a_listener_hears_everything_first_and_each_ending_once():
     events = runtime.events()
     assert await anext(events) == ""
     await pod(runtime, "job")
-    assert await anext(events) == "pod-1"
+    assert [await anext(events), await anext(events)] == ["node/node-1", "pod-1"]
     await runtime.stop_node("node-1")
     runtime.restart()
-    assert [await anext(events), await anext(events)] == ["pod-1", ""]
+    assert [await anext(events) for _ in range(3)] == ["node/node-1", "pod-1", ""]
 
 
 async def test_an_exec_of_a_missing_program_is_a_start_error():
