@@ -24,16 +24,27 @@ async def read(request: web.BaseRequest) -> bytes:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, the most that is taken") from error
+        raise _too_large() from error
     except web.RequestPayloadError as error:
         raise BadRequest(f"the body cannot be read: {error}") from error
 
 
 async def read_object(request: web.BaseRequest) -> Object:
     """The body as an object, whatever its kind."""
-    obj = negotiation.decode_object(await read(request), content_type(request))
+    return object_in(await read(request), content_type(request))
+
+
+def object_in(body: bytes, content_type: str) -> Object:
+    """The object that a body holds; BadRequest when its metadata cannot be any object's."""
+    obj = negotiation.decode_object(body, content_type)
     _check_metadata(obj)
     return obj
+
+
+def check_size(body: bytes) -> None:
+    """TooLarge beyond the limit."""
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large()
 
 
 async def read_optional(request: web.BaseRequest) -> Object:
@@ -55,3 +66,7 @@ def _check_metadata(obj: Object) -> None:
     for field in _TEXTS:
         if not isinstance(meta.get(field, ""), str | None):
             raise BadRequest(f"metadata.{field}: {meta[field]!r} is not a string")
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, the most that is taken")

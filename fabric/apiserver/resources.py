@@ -21,7 +21,7 @@ from fabric.apiserver.negotiation import MediaType
 from fabric.apiserver.options import ListPage
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.routes import Target
-from fabric.apiserver.subresources import subresource_of
+from fabric.apiserver.subresources import verbs_of
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, MethodNotAllowed
 
@@ -56,7 +56,7 @@ class Resources:
         verb, handler = table.get(request.method, ("", None))
         if request.method == "OPTIONS":
             return web.Response(headers={"Allow": _methods(table, target)})
-        if handler is None or verb not in _verbs(target):
+        if handler is None or verb not in verbs_of(target):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return await handler(request, target)
 
@@ -151,7 +151,7 @@ class Resources:
     async def _write(self, request: web.BaseRequest, write: Coroutine[Any, Any, Any]) -> Any:
         """Run a write that outlives its client."""
         what = f"{request.method} {request.path}"
-        outcome = await asyncio.shield(self._writes.create_task(_outcome(what, write)))
+        outcome = await asyncio.shield(self._writes.create_task(status.outcome_of(what, write)))
         if isinstance(outcome, FabricError):
             raise outcome
         return outcome
@@ -168,27 +168,8 @@ class Resources:
         return _response(request, body, media, 200)
 
 
-async def _outcome(what: str, write: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a write, or its error as a value, as perhaps nobody waits for it any more."""
-    try:
-        return await write
-    except FabricError as error:
-        return error
-    except Exception as bug:
-        return status.unexpected(what, bug)
-
-
-def _verbs(target: Target) -> tuple[str, ...]:
-    if target.subresource:
-        return subresource_of(target.kind, target.subresource).verbs
-    if target.is_collection:
-        across_namespaces = target.kind.namespaced and not target.namespace
-        return tuple(verb for verb in target.kind.verbs if verb == "list" or not across_namespaces)
-    return tuple(verb for verb in target.kind.verbs if verb != "create")
-
-
 def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:
-    verbs = _verbs(target)
+    verbs = verbs_of(target)
     return ", ".join(sorted({"OPTIONS", *(method for method, (verb, _) in table.items() if verb in verbs)}))
 
 

@@ -1,8 +1,8 @@
 """The API server's HTTP side: it listens, finds out who asks and for what, and answers.
 
-A unix socket speaks plain HTTP to whoever may open it; every other listener speaks TLS. There is no
-routing table and no middleware: a request goes straight from its path to the registry. A refusal is
-answered as a Status. No request ends the server: an unexpected exception is logged and answered with 500.
+A unix socket speaks plain HTTP to whoever may open it, another one frames; every other listener speaks TLS.
+There is no routing table and no middleware: a request goes straight from its path to the registry. A refusal
+is answered as a Status. No request ends the server: an unexpected exception is logged and answered with 500.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from aiohttp import web
 from fabric.apiserver import negotiation, status
 from fabric.apiserver.authentication import OPEN_PATHS, authenticate, refuse_impersonation
 from fabric.apiserver.certificates import Pki
+from fabric.apiserver.component_listener import ComponentListener
+from fabric.apiserver.component_requests import ComponentRequests
 from fabric.apiserver.documents import Documents
 from fabric.apiserver.listeners import Listener, tls_socket, unix_socket
 from fabric.apiserver.registry import Registry
@@ -36,7 +38,9 @@ class ServerConfig:
     """The configuration of an API server: its listeners, its PKI and its tokens."""
 
     socket_path: Path | None = None
-    """A unix socket for processes of the cluster; made anew, 0600."""
+    """A unix socket that speaks HTTP; made anew, 0600."""
+    components_path: Path | None = None
+    """A unix socket for the cluster's own components, which speaks in frames; made anew, 0600."""
     tls: Sequence[tuple[str, int] | socket.socket] = ()
     """Addresses to bind (port 0: any), or stream sockets that are bound already."""
     pki: Pki | None = None
@@ -70,6 +74,10 @@ class ApiServer:
             self._resources = Resources(self._registry, self._config.clock, writes)
             for listener in self._listeners():
                 await stack.enter_async_context(listener)
+            if self._config.components_path is not None:
+                requests = ComponentRequests(self._registry)
+                components = ComponentListener(self._config.components_path, requests, writes)
+                await stack.enter_async_context(components)
             self._listening.set()
             try:
                 await asyncio.Event().wait()

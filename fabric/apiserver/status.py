@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
+from typing import Any
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
@@ -51,3 +53,13 @@ def unexpected(what: str, bug: Exception) -> ApiError:
     """The 500 for an exception that is a fault of ours; its traceback goes to the log."""
     _log.error("%s: %s: %s", what, type(bug).__name__, bug, exc_info=bug)
     return ApiError(f"Internal error occurred: {what}: {type(bug).__name__}: {bug}")
+
+
+async def outcome_of(what: str, write: Awaitable[Any]) -> Any:
+    """The result of a write, or its error as a value, as perhaps nobody waits for it any more."""
+    try:
+        return await write
+    except FabricError as error:
+        return error
+    except Exception as bug:
+        return unexpected(what, bug)

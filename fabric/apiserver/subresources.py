@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fabric.api.kinds import Kind
+from fabric.apiserver.routes import Target
 
 _READ_WRITE = ("get", "patch", "update")
 
@@ -42,3 +43,13 @@ def subresource_of(kind: Kind, name: str) -> Subresource:
     if found.kind:
         return found
     return Subresource(found.verbs, kind.kind, kind.group, kind.version)
+
+
+def verbs_of(target: Target) -> tuple[str, ...]:
+    """Return the verbs that the target of a request has: a collection, an object, or a subresource."""
+    if target.subresource:
+        return subresource_of(target.kind, target.subresource).verbs
+    if target.is_collection:
+        across_namespaces = target.kind.namespaced and not target.namespace
+        return tuple(verb for verb in target.kind.verbs if verb == "list" or not across_namespaces)
+    return tuple(verb for verb in target.kind.verbs if verb != "create")

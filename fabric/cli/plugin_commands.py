@@ -21,7 +21,7 @@ from fabric.cli.choice import CLUSTER_VARIABLE, choose, need_root
 from fabric.cluster import spec as specs
 from fabric.cluster.paths import ClusterPaths
 from fabric.control.clock import LoopClock
-from fabric.control.http import HttpClient
+from fabric.control.framed import FramedClient
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.plugin import commands
 from fabric.plugin.commands import Cluster, CommandContext
@@ -107,7 +107,7 @@ def _opened(paths: ClusterPaths) -> Cluster:
         plugin=network.plugin,
         config=network.config(),
         store=RemoteStore(paths.store_socket),
-        client=HttpClient.unix(paths.api_socket),
+        client=FramedClient(paths.components_socket),
         folders=paths.node,
     )
 

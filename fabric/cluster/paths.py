@@ -56,6 +56,11 @@ class ClusterPaths:
         return self.run / "api.sock"
 
     @property
+    def components_socket(self) -> Path:
+        """The API server's socket for components, in frames."""
+        return self.run / "components.sock"
+
+    @property
     def store_socket(self) -> Path:
         return self.run / "store.sock"
 

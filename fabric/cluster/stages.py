@@ -25,7 +25,7 @@ from fabric.cluster.underlay.hosts import wanted_hosts
 from fabric.cluster.underlay.routes import FabricRoutes
 from fabric.cluster.validation import served_kinds
 from fabric.control.client import Client
-from fabric.control.http import HttpClient
+from fabric.control.framed import FramedClient
 from fabric.errors import AlreadyExists, FabricError, NotFound, StoreUnavailable
 from fabric.store.remote import RemoteStore
 from fabric.topology.model import Manifest
@@ -82,7 +82,7 @@ class Settling:
         self._seconds_max = seconds_max
         self._table = served_kinds(spec)
         self._names = frozenset(node.name for node in spec.nodes)
-        self.client: Client = HttpClient.unix(paths.api_socket)
+        self.client: Client = FramedClient(paths.components_socket)
 
     async def run(self) -> Settled:
         """Go through all stages; FabricError says which of them does not end."""

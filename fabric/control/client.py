@@ -95,3 +95,13 @@ class Client(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def delete_options(grace_period_seconds: int | None, propagation: str, uid: str) -> Object:
+    """Return the DeleteOptions of a client's `delete`."""
+    options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+    if grace_period_seconds is not None:
+        options["gracePeriodSeconds"] = grace_period_seconds
+    if uid:
+        options["preconditions"] = {"uid": uid}
+    return options

@@ -22,7 +22,7 @@ from yarl import URL
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, key_of
-from fabric.control.client import MERGE, Client, ObjectList, PatchType, WatchEvent
+from fabric.control.client import MERGE, Client, ObjectList, PatchType, WatchEvent, delete_options
 from fabric.control.jsonlines import json_lines
 from fabric.control.refusals import refusal, refusal_of_answer
 from fabric.errors import ServerUnavailable
@@ -138,11 +138,7 @@ class HttpClient(Client):
         propagation: str = "Background",
         uid: str = "",
     ) -> None:
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if grace_period_seconds is not None:
-            options["gracePeriodSeconds"] = grace_period_seconds
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        options = delete_options(grace_period_seconds, propagation, uid)
         await self._object("DELETE", kind.path(namespace, quote(name)), options)
 
     async def watch(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from fabric.errors import Compacted, StoreUnavailable
+from fabric.frames import BadFrame, Frames
 from fabric.store import wire
 
 STREAM_FRAMES_MAX = 256
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._frames = wire.Frames()
+        self._frames = Frames()
         self._streams: dict[int, Stream] = {}
         self._last_id = 0
         self._transport: asyncio.Transport | None = None
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
         try:
             for body in self._frames.feed(data):
                 self._dispatch(wire.reply_of(body))
-        except wire.BadFrame as error:
+        except BadFrame as error:
             if self._transport is not None:
                 self._transport.abort()
             self._end(StoreUnavailable(f"the store at {self._name} sent {error}"))

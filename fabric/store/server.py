@@ -13,6 +13,7 @@ import socket
 from pathlib import Path
 
 from fabric.errors import FabricError
+from fabric.frames import BadFrame, Frames
 from fabric.store import wire
 from fabric.store.port import Compare, Delete, ModRevision, NoneNewer, Put, RangeResult, Store
 
@@ -65,7 +66,7 @@ class _Connection:
                 await self._read_requests(group)
                 for task in tuple(self._watches.values()):
                     task.cancel()
-        except* (OSError, wire.BadFrame):
+        except* (OSError, BadFrame):
             pass
         except* Exception:
             _log.exception("a connection to the store ends")
@@ -73,12 +74,12 @@ class _Connection:
             self._writer.close()
 
     async def _read_requests(self, group: asyncio.TaskGroup) -> None:
-        frames = wire.Frames()
+        frames = Frames()
         while data := await self._reader.read(READ_BYTES):
             for body in frames.feed(data):
                 request = wire.request_of(body)
                 if request.id in self._watches and not isinstance(request, wire.Cancel):
-                    raise wire.BadFrame(f"id {request.id} is that of a watch")
+                    raise BadFrame(f"id {request.id} is that of a watch")
                 if isinstance(request, wire.Cancel):
                     if watch := self._watches.pop(request.id, None):
                         watch.cancel()

@@ -6,21 +6,14 @@ several parts, a watch in parts without end; `last` closes the request, and so d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from fabric import frames
 from fabric.errors import Compacted, FabricError, StoreUnavailable
+from fabric.frames import BadFrame
 from fabric.store.port import LeaseNotFound
-
-FRAME_BYTES_MAX = 64 << 20
-HEADER_BYTES = 4
-T = TypeVar("T")
-
-
-class BadFrame(Exception):
-    """The peer does not speak this protocol: the connection ends."""
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
@@ -115,8 +108,7 @@ def error_of(failed: Failure) -> Exception:
 
 
 def frame(message: Request | Answer | Failure) -> bytes:
-    body = _encoder.encode(message)
-    return len(body).to_bytes(HEADER_BYTES, "big") + body
+    return frames.frame(_encoder.encode(message))
 
 
 def request_of(body: bytes) -> AnyRequest:
@@ -133,24 +125,3 @@ def reply_of(body: bytes) -> Answer | Failure:
     except msgspec.DecodeError as error:
         raise BadFrame(f"no answer: {error}") from error
     return reply
-
-
-class Frames:
-    """The frames of a stream, cut out of its bytes without I/O."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The frames that are complete now. BadFrame when one is too large."""
-        self._buffer += data
-        while len(self._buffer) >= HEADER_BYTES:
-            size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-            if size > FRAME_BYTES_MAX:
-                raise BadFrame(f"a frame of {size} bytes (at most {FRAME_BYTES_MAX})")
-            end = HEADER_BYTES + size
-            if len(self._buffer) < end:
-                return
-            body = bytes(self._buffer[HEADER_BYTES:end])
-            del self._buffer[:end]
-            yield body

@@ -1,4 +1,4 @@
-"""A whole API server for one test: registry, memory store, unix socket and TLS on loopback."""
+"""A whole API server for one test: registry, memory store, unix sockets and TLS on loopback."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Running:
     store: Store
     pki: Pki
     socket_path: Path
+    components_path: Path
 
     @property
     def url(self) -> str:
@@ -50,6 +51,7 @@ async def api_server(directory: Path, kinds: tuple[Kind, ...] = BUILT_IN) -> Asy
     pki = Pki.load_or_create(directory / "pki")
     config = ServerConfig(
         socket_path=directory / "api.sock",
+        components_path=directory / "components.sock",
         tls=[("127.0.0.1", 0)],
         pki=pki,
         tokens={TOKEN: "tester"},
@@ -60,7 +62,8 @@ async def api_server(directory: Path, kinds: tuple[Kind, ...] = BUILT_IN) -> Asy
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(registry.run()), group.create_task(server.run())]
             await server.started()
-            yield Running(server, registry, store, pki, directory / "api.sock")
+            paths = directory / "api.sock", directory / "components.sock"
+            yield Running(server, registry, store, pki, *paths)
             for task in tasks:
                 task.cancel()
     finally:

@@ -1,7 +1,8 @@
 """The API process: the store, and the API server on it.
 
-Three doors: a unix socket for the cluster's own processes, TLS on the host's loopback for kubectl, and TLS
-on the control plane's address inside the fabric for pods. The store has a socket of its own for plugins.
+Its listeners: a unix socket that speaks in frames, for components; one that speaks HTTP; TLS on the host's
+loopback for kubectl; and TLS on the control plane's address inside the fabric for pods. The store has a
+socket of its own for plugins.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ async def _run(paths: ClusterPaths) -> None:
     registry = Registry(store, served_kinds(spec), clock)
     await registry.start()
     host = ServerConfig(
-        socket_path=paths.api_socket, tls=[("127.0.0.1", spec.api_port)], pki=pki, clock=clock
+        socket_path=paths.api_socket,
+        components_path=paths.components_socket,
+        tls=[("127.0.0.1", spec.api_port)],
+        pki=pki,
+        clock=clock,
     )
     server = ApiServer(registry, host)
     async with asyncio.TaskGroup() as tasks:

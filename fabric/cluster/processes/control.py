@@ -15,7 +15,7 @@ from fabric.control.backoff import Backoff, jittered
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
-from fabric.control.http import HttpClient
+from fabric.control.framed import FramedClient
 from fabric.control.informer import Informer
 from fabric.control.informers import Informers
 from fabric.control.loop import Loop
@@ -34,7 +34,7 @@ def run(paths: ClusterPaths) -> None:
 
 
 async def _run(paths: ClusterPaths) -> None:
-    client = HttpClient.unix(paths.api_socket)
+    client = FramedClient(paths.components_socket)
     clock = LoopClock()
     informers = Informers(client)
     schedules = EventRecorder(client, clock, "default-scheduler")

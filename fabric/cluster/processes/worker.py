@@ -22,6 +22,7 @@ from fabric.cluster.runtimes import NamespaceRuntime, NodeDaemons
 from fabric.cluster.spec import ClusterNode, ClusterSpec, ImageSpec
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
+from fabric.control.framed import FramedClient
 from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
@@ -62,7 +63,7 @@ class WorkerProcess:
         self._spec = specs.current(paths)
         self._runtime = NamespaceRuntime(paths.runtime_socket(index))
         self._kernel = LinuxKernel(self._runtime.pids)
-        self._client = HttpClient.unix(paths.api_socket)
+        self._client = FramedClient(paths.components_socket)
         self._store = RemoteStore(paths.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
         self._caches = SharedCaches(self._client, self._runtime)
