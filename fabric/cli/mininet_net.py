@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,12 +17,12 @@ from mininet.log import error, output
 from mininet.net import Mininet
 
 from fabric.api import kinds
-from fabric.api.objects import Object, condition_is, key_of, uid_of
+from fabric.api.objects import Key, Object, condition_is, key_of, uid_of
 from fabric.cli.mininet_nodes import Cable, Host, Pod, Port, Router, Shelled, Switch
 from fabric.cluster import lookup
 from fabric.cluster.lookup import container_id, container_name
 from fabric.cluster.paths import ClusterPaths
-from fabric.cluster.runtimes import Shells
+from fabric.cluster.runtimes import Shell, Shells
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay import links
 from fabric.cluster.underlay.hosts import wanted_hosts
@@ -146,13 +146,16 @@ class Net:
 
     def _pod(self, pod: Object) -> Pod:
         key = key_of(pod)
-        container = container_id(pod, container_name(pod, None))
-        start = partial(self._shells.in_container, self._workers[pod["spec"]["nodeName"]], container)
-        node = Pod(
-            key.name if key.namespace == "default" else str(key), self._pids.get(uid_of(pod), 0), start
-        )
+        name = key.name if key.namespace == "default" else str(key)
+        node = Pod(name, self._pids.get(uid_of(pod), 0), partial(self._shell_in, key))
         node.add("eth0", pod["status"]["podIP"])
         return node
+
+    def _shell_in(self, key: Key, argv: Sequence[str]) -> Shell:
+        """Start a shell in a pod's first container, whichever that is by now."""
+        pod = lookup.need_pod(self._paths, key.name, key.namespace)
+        container = container_id(pod, container_name(pod, None))
+        return self._shells.in_container(self._workers[pod["spec"]["nodeName"]], container, argv)
 
 
 def _rates(said: str) -> tuple[str, list[str]]:

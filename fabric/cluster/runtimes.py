@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -58,34 +60,63 @@ async def sandbox_pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
     return {sandbox.id: sandbox.pid for sandboxes in found for sandbox in sandboxes if sandbox.alive}
 
 
+END_SECONDS_MAX = 1.0
+KILLED = 128 + signal.SIGKILL
+
+
+class Shell:
+    """A program at a terminal, for a caller without an event loop."""
+
+    def __init__(self, session: RemoteExec, terminal: int) -> None:
+        self.terminal = terminal
+        """The master end."""
+        self._session = session
+
+    def end(self) -> int:
+        """Return its exit code; one that still runs after a second is killed."""
+        try:
+            return asyncio.run(asyncio.wait_for(self._session.wait(), END_SECONDS_MAX))
+        except (FabricError, TimeoutError):
+            return KILLED
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of it, which kills it."""
+        self._session.close()
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+
+
 class Shells:
     """Keeps one connection for each shell: its end is the shell's end."""
 
     def __init__(self, paths: ClusterPaths) -> None:
         self._paths = paths
-        self._sessions: list[RemoteExec] = []
+        self._shells: list[Shell] = []
 
-    def on_host(self, worker: int, host: str, argv: Sequence[str]) -> int:
-        """Start a program in all namespaces of a host; return the master end of its terminal."""
+    def on_host(self, worker: int, host: str, argv: Sequence[str]) -> Shell:
+        """Start a program in all namespaces of a host."""
         runtime = RuntimeClient(self._paths.runtime_socket(worker))
         return self._kept(asyncio.run(runtime.exec_node(host, argv, tty=True)))
 
-    def in_container(self, worker: int, container: str, argv: Sequence[str]) -> int:
-        """Start a program beside a container's; return the master end of its terminal."""
+    def in_container(self, worker: int, container: str, argv: Sequence[str]) -> Shell:
+        """Start a program beside a container's."""
         runtime = RuntimeClient(self._paths.runtime_socket(worker))
         return self._kept(asyncio.run(runtime.exec(container, argv, tty=True)))
 
     def close(self) -> None:
         """End all shells."""
-        for session in self._sessions:
-            session.close()
-        self._sessions.clear()
+        for shell in self._shells:
+            shell.close()
+        self._shells.clear()
 
-    def _kept(self, session: ExecSession) -> int:
+    def _kept(self, session: ExecSession) -> Shell:
         assert isinstance(session, RemoteExec), "runtimes are processes of their own"
         assert session.terminal is not None, "a program that asked for a terminal has one"
-        self._sessions.append(session)
-        return session.terminal
+        self._shells.append(Shell(session, session.terminal))
+        return self._shells[-1]
 
 
 class NamespaceRuntime(RuntimeClient):

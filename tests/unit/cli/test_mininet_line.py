@@ -31,18 +31,29 @@ class Network(dict):
         raise KeyError("pod-9")
 
 
+class LocalShell:
+    """A shell of this machine."""
+
+    def __init__(self, argv):
+        self.terminal, slave = pty.openpty()
+        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+
+    def end(self):
+        os.close(self.terminal)
+        return self.process.wait(5)
+
+
 def shell(argv):
-    master, slave = pty.openpty()
-    shells.append(subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True))
-    os.close(slave)
-    return master
+    shells.append(LocalShell(argv))
+    return shells[-1]
 
 
 def no_shell(_argv):
     raise FabricError("node-2 is off")
 
 
-shells: list[subprocess.Popen] = []
+shells: list[LocalShell] = []
 
 
 @pytest.fixture
@@ -57,8 +68,8 @@ def typed(capsys, monkeypatch):
 
     yield take
     for each in shells:
-        each.kill()
-        each.wait()
+        each.process.kill()
+        each.process.wait()
     shells.clear()
 
 
@@ -105,3 +116,55 @@ def test_a_file_of_commands_may_have_comments_and_ends_with_exit(typed, tmp_path
     printed, _ = typed(f"source {file}", "pod-1 echo two")
     assert "one" in printed and "two" in printed
     assert "Unknown command: fly" in printed and "available nodes" not in printed
+
+
+@pytest.mark.parametrize(
+    "line, says, content",
+    [
+        ("pod-1 exit", "", True),
+        ("pod-1 exit 3", "*** pod-1: its shell has ended with 3; the next command starts another", False),
+        ("pod-1 exec true", "", True),
+        (
+            "pod-1 kill -9 $$",
+            "*** pod-1: its shell has ended with -9; the next command starts another",
+            False,
+        ),
+        ("pod-1 echo last words; exit 1", "last words", False),
+    ],
+)
+def test_a_shell_that_ends_is_told_and_the_next_command_has_another(typed, line, says, content):
+    printed, fine = typed(line)
+    assert (says in printed, fine) == (True, content), printed
+    printed, fine = typed(line, "pod-1 echo here I am")
+    assert "here I am" in printed and fine
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("pod-1 cat", ""),
+        ("pod-1 read x; echo got $x.", "got ."),
+        ("pod-1 bash", ""),
+        ("pod-1 python3", ""),
+        ("pod-1 echo 'open", "unexpected EOF"),
+        ("pod-1 for x in a b", "syntax error"),
+        ("pod-1 cat <<END", ""),
+        ("pod-1 cat \\", ""),
+        ("sh cat", ""),
+        (f"pod-1 echo {'x' * 5000}", "a terminal's line has 3900"),
+        ("pod-1 sleep 1000 &", ""),
+        ("pod-1 printf 'no newline'", "no newline"),
+        ("pod-1 head -c 300000 /dev/urandom", ""),
+        ("pod-1 printf '\\177\\177'", ""),
+        ("pod-1 env; set; ps axe -o args", "bash --norc"),
+    ],
+)
+def test_nothing_that_a_command_asks_for_or_says_is_waited_for(typed, line, says):
+    printed, fine = typed(line, "pod-1 echo here I am")
+    before, said, after = printed.partition("here I am")
+    assert says in before and said and fine and not after.strip(), printed[-1000:]
+
+
+def test_a_directory_and_variables_stay_from_one_command_to_the_next(typed):
+    printed, _ = typed("pod-1 cd /tmp", "pod-1 X=5", "pod-1 echo $PWD $X", "pod-1 false", "pod-1 echo $?")
+    assert [line.strip() for line in printed.splitlines()] == ["/tmp 5", "1"]

@@ -1,0 +1,122 @@
+"""Mininet's command line at a terminal: what is typed, Ctrl-C, Ctrl-D; pods that end; a closed output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from support.clusters import TOP, fabric
+
+ARGV = [sys.executable, "-P", "-m", "fabric", "cli"]
+CTRL_C, CTRL_D = "\x03", "\x04"
+
+
+class Terminal:
+    """A user at a terminal."""
+
+    def __init__(self, *argv: str) -> None:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(TOP)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.execv(argv[0], argv)
+        self._said = ""
+
+    def sees(self, text: str, seconds_max: float = 20) -> None:
+        """Wait until that is there, and forget all up to it."""
+        deadline = time.monotonic() + seconds_max
+        while text not in self._said:
+            assert time.monotonic() < deadline, f"no {text!r} in {self._said!r}"
+            if select.select([self._master], [], [], 0.1)[0]:
+                self._said += os.read(self._master, 4096).decode(errors="replace")
+        self._said = self._said.partition(text)[2]
+
+    def types(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def end(self) -> int:
+        """Read to the end, and return the exit code."""
+        with contextlib.suppress(OSError):
+            while os.read(self._master, 4096):
+                continue
+        os.close(self._master)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def terminal(vxlan) -> Iterator[Terminal]:
+    opened = Terminal(*ARGV, vxlan.name)
+    opened.sees("fabric> ")
+    yield opened
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(opened.pid, signal.SIGKILL)
+        opened.end()
+
+
+def test_keys_reach_the_program_and_ctrl_d_is_its_end_of_file(terminal):
+    terminal.types("pod-1 echo rea''dy; read x; echo got $x.\n")
+    terminal.sees("ready")
+    terminal.types("seven\n")
+    terminal.sees("got seven.")
+    terminal.sees("fabric> ")
+    terminal.types("pod-1 echo rea''dy; wc -c\n")
+    terminal.sees("ready")
+    terminal.types(f"1234\n{CTRL_D}")
+    terminal.sees("5")
+    terminal.sees("fabric> ")
+    terminal.types(CTRL_D)
+    assert terminal.end() == 0
+
+
+def test_ctrl_c_ends_the_command_and_the_third_a_shell_that_does_not_mind(terminal):
+    terminal.types("pod-1 echo rea''dy; sleep 1000\n")
+    terminal.sees("ready")
+    terminal.types(CTRL_C)
+    terminal.sees("fabric> ")
+    terminal.types("pod-1 bash -c 'trap \"echo no''tyet\" INT; echo rea''dy; while true; do sleep 1; done'\n")
+    terminal.sees("ready")
+    for _ in range(2):
+        terminal.types(CTRL_C)
+        terminal.sees("notyet")
+    terminal.types(CTRL_C)
+    terminal.sees("pod-1: its shell was ended; the next command starts another")
+    terminal.sees("fabric> ")
+    terminal.types("pod-1 exit\n")
+    terminal.sees("fabric> ")
+    terminal.types("pod-1 echo $((20 + 3))\n")
+    terminal.sees("\n23")
+    terminal.types("exit\n")
+    assert terminal.end() == 0
+
+
+def test_an_interrupt_ends_lines_that_nobody_types(vxlan):
+    terminal = Terminal(*ARGV, vxlan.name, "-c", "pod-1 echo ready; sleep 1000", "-c", "nodes")
+    terminal.sees("ready")
+    terminal.types(CTRL_C)
+    assert terminal.end() == 130
+
+
+def test_a_closed_output_ends_it_without_a_word(vxlan):
+    argv = [*ARGV, vxlan.name, "-c", "pod-1 yes"]
+    with subprocess.Popen(
+        argv, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout.readline() == "y\n"
+        started.stdout.close()
+        assert started.stderr.read() == ""
+        assert started.wait(10) == 1
+
+
+def test_a_pod_that_ends_under_a_command_is_told_and_answers_again_when_it_is_back(vxlan):
+    lines = ["-c", "pod-3 kill 1; sleep 5", "-c", "pod-1 sleep 4", "-c", "pod-3 echo back again"]
+    done = fabric("cli", vxlan.name, *lines)
+    assert "pod-3: its shell has ended with" in done.stdout, done.stdout + done.stderr
+    assert "back again" in done.stdout, done.stdout + done.stderr
