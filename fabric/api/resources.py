@@ -18,6 +18,7 @@ from fabric.api.quantity import parse_quantity
 Amounts = dict[str, int]
 
 CPU, MEMORY, PODS = "cpu", "memory", "pods"
+HUGE_PAGES = "hugepages-"
 ASSUMED = {CPU: 100, MEMORY: 200 * 1024 * 1024}
 """What the scores take a container for that asks for nothing: 100m and 200 MiB, as kube-scheduler."""
 
@@ -52,6 +53,7 @@ def requests_of(spec: Object, assumed: Mapping[str, int] | None = None) -> Amoun
             _raise_to(start, _sum(sidecars, asked))
     _add(running, sidecars)
     _raise_to(running, start)
+    running |= _of_the_pod(spec)
     _add(running, readable_amounts(spec.get("overhead")))
     return running
 
@@ -60,6 +62,17 @@ def requests_of(spec: Object, assumed: Mapping[str, int] | None = None) -> Amoun
 def _amount(name: str, quantity: str) -> int:
     value = parse_quantity(quantity)
     return math.ceil(value * 1000 if name == CPU else value)
+
+
+def _of_the_pod(spec: Object) -> Amounts:
+    """The requests of the pod as a whole, which count in place of its containers'."""
+    asked = amounts((spec.get("resources") or {}).get("requests"))
+    return {name: amount for name, amount in asked.items() if is_pod_level(name)}
+
+
+def is_pod_level(name: str) -> bool:
+    """True for a resource that a pod can ask for as a whole."""
+    return name in (CPU, MEMORY) or name.startswith(HUGE_PAGES)
 
 
 def _requests(container: Object, assumed: Mapping[str, int] | None) -> Amounts:

@@ -30,6 +30,8 @@ _SPEC = {
 }
 _ALIVE_SECONDS = 300
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+"""The PriorityClasses that every cluster has, and their values."""
 _QOS_RESOURCES = ("cpu", "memory")
 _MODED_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
 
@@ -43,7 +45,7 @@ def admitted(pod: Object) -> Object:
     extra = {
         "serviceAccountName": account,
         "serviceAccount": account,
-        "priority": spec.get("priority", 0),
+        "priority": SYSTEM_PRIORITIES.get(spec.get("priorityClassName", ""), spec.get("priority", 0)),
         "preemptionPolicy": spec.get("preemptionPolicy", "PreemptLowerPriority"),
         "tolerations": _tolerations(spec.get("tolerations") or []),
     }
@@ -73,7 +75,22 @@ def defaulted(pod: Object) -> Object:
     for field in ("containers", "initContainers", "ephemeralContainers"):
         full = _with_each(full, field, lambda c: _container(c, host_network=host_network))
     full = _with_each(full, "volumes", _volume)
+    full = _pod_requests(full)
     return pod if full is spec else {**pod, "spec": full}
+
+
+def _pod_requests(spec: Object) -> Object:
+    """The spec with the pod's own limits as requests, where neither it nor a container asks for anything."""
+    resources = spec.get("resources")
+    if not isinstance(resources, dict):
+        return spec
+    resources = quantities(resources)
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    asked = {name for each in containers for name in each["resources"].get("requests") or ()}
+    limits = {name: amount for name, amount in (resources.get("limits") or {}).items() if name not in asked}
+    if limits:
+        resources = {**resources, "requests": {**limits, **(resources.get("requests") or {})}}
+    return _replaced(spec, "resources", resources)
 
 
 def status_defaulted(pod: Object) -> Object:

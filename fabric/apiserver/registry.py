@@ -107,7 +107,7 @@ class Registry:
             if self._cacher.of(kind).get(key) is not None:
                 return None
             admitted = await rules_of(kind).admit(self._store, obj, None)
-            warn(kind, obj, options.warn)
+            warn(kind, obj, None, options.warn)
             return admitted if options.dry_run else await self._writer.put(kind, key, admitted, expected=0)
 
     async def _act(
@@ -179,7 +179,7 @@ class Registry:
                 new = change(item.obj)
                 if new is not item.obj:
                     given, new = new, await rules_of(kind).admit(self._store, new, item.obj)
-                    warn(kind, given, options.warn)
+                    warn(kind, given, item.obj, options.warn)
                 if new is item.obj or options.dry_run:
                     return new
                 if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):

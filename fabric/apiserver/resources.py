@@ -25,6 +25,8 @@ from fabric.apiserver.subresources import verbs_of
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, MethodNotAllowed
 
+WARNINGS_SIZE_MAX = 4096
+"""Characters of the warnings of one answer, as upstream: clients read a bounded number of headers."""
 Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
 
 
@@ -190,7 +192,11 @@ def _response(request: web.BaseRequest, obj: Object, media: MediaType, code: int
 
 def _warned(response: web.Response, warnings: Sequence[str]) -> web.Response:
     """Clients print each `Warning` header; 299 is "miscellaneous, persistent"."""
-    for warning in warnings:
+    size = 0
+    for warning in dict.fromkeys(warnings):
+        size += len(warning)
+        if size > WARNINGS_SIZE_MAX:
+            break
         printable = "".join(char if char.isprintable() else " " for char in warning)
         quoted = printable.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{quoted}"')

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import configs, namespaces, nodes, pod_defaults
+from fabric.apiserver import configs, namespaces, nodes, pod_defaults, without_effect
 from fabric.apiserver.refusals import Cause
 from fabric.apiserver.validation import pod_updates, pods
 from fabric.plugin.served import NoRules, Rules, ServedKind
@@ -118,8 +118,8 @@ def rules_of(kind: Kind) -> Rules:
     return kind.rules if isinstance(kind, ServedKind) else _NO_RULES
 
 
-def warn(kind: Kind, obj: Object, tell: Callable[[str], None]) -> None:
-    """Tell what a plugin has to say of an object, as the client gave it, that is stored all the same."""
-    if isinstance(kind, ServedKind):
-        for text in kind.warnings(obj):
-            tell(text)
+def warn(kind: Kind, obj: Object, old: Object | None, tell: Callable[[str], None]) -> None:
+    """Tell what an object, as the client gave it, asks for in place of `old` and does not get."""
+    found = kind.warnings(obj) if isinstance(kind, ServedKind) else without_effect.warnings(kind, obj, old)
+    for text in found:
+        tell(text)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fabric.api.kinds import BUILT_IN, KindTable
@@ -26,6 +27,7 @@ from fabric.store.memory import MemoryStore
 from fabric.topology import wires
 from fabric.topology.model import Manifest, Topology
 
+_INDEX = re.compile(r"\[\d+\]")
 _UNKNOWN = re.compile(r'unknown field "([^"]*)"')
 
 
@@ -70,13 +72,13 @@ def _repeated(manifests: Sequence[Manifest], table: KindTable) -> Iterator[Probl
 
 
 async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem], list[Problem]]:
-    """Apply all manifests to a registry of their own, and return its refusals and its warnings."""
+    """Apply all manifests to a registry of their own; return its refusals, and its warnings once per kind."""
     store = MemoryStore()
     registry = Registry(store, table, LoopClock())
     await registry.start()
     running = asyncio.ensure_future(registry.run())
     told: list[str] = []
-    warnings: list[Problem] = []
+    warnings: dict[tuple[str, str], list[Problem]] = {}
     client = LocalClient(registry, field_validation="Strict", warn=told.append)
     problems: dict[int, list[Problem]] = {id(manifest): [] for manifest in topology.manifests}
     try:
@@ -91,12 +93,20 @@ async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem],
                 await apply_one(client, kind, manifest)
             except ApiError as error:
                 problems[id(manifest)] += _problems(manifest, name, error)
-            warnings += [Problem(manifest.line_of(_field(it)), f"{name}: {it}") for it in told]
+            for text in told:
+                alike = warnings.setdefault((kind.kind, _INDEX.sub("[]", text)), [])
+                alike.append(Problem(manifest.line_of(_field(text)), f"{name}: {text}"))
     finally:
         running.cancel()
         await asyncio.wait([running])
         await store.close()
-    return [problem for found in problems.values() for problem in found], warnings
+    return [problem for found in problems.values() for problem in found], list(map(_once, warnings.values()))
+
+
+def _once(alike: Sequence[Problem]) -> Problem:
+    """The first of warnings of one kind that say the same, and how many more there are."""
+    first, others = alike[0], len(alike) - 1
+    return replace(first, what=f"{first.what} (and in {others} more places)") if others else first
 
 
 def _images(topology: Topology) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from fabric.apiserver import schema
 from fabric.apiserver.refusals import Cause, duplicate, forbidden_field, invalid_value, required
 from fabric.apiserver.validation import containers, selectors
 from fabric.apiserver.validation import volumes as volume_rules
-from fabric.apiserver.validation.resources import amounts
+from fabric.apiserver.validation.resources import amounts, pod_resources
 from fabric.apiserver.validation.rules import (
     INT32_MAX,
     Rules,
@@ -221,6 +221,7 @@ _TABLE: Table = {
             "schedulingGates": _gates,
             "ephemeralContainers": _none_at_creation,
             "overhead": amounts,
+            "resources": pod_resources,
         },
         whole=(_pod,),
     ),

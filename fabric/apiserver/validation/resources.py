@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from fabric.api.names import qualified_name_faults
 from fabric.api.objects import Object
 from fabric.api.quantity import parse_quantity
-from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
+from fabric.api.resources import CPU, HUGE_PAGES, MEMORY, is_pod_level
+from fabric.apiserver.refusals import Cause, forbidden_field, invalid_value, not_supported, required
 
-HUGE_PAGES = "hugepages-"
+Check = Callable[[str, Object], Iterable[Cause]]
 STANDARD = ("cpu", "memory", "ephemeral-storage")
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _NO_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -62,12 +63,30 @@ def _is_whole(text: Any) -> bool:
 
 def container_resources(path: str, resources: Object) -> Iterator[Cause]:
     """Requests and limits of a container: each amount by itself, then requests against limits."""
+    yield from _resources(path, resources, _container_amounts)
+
+
+def pod_resources(path: str, resources: Object) -> Iterator[Cause]:
+    """Requests and limits of a pod as a whole."""
+    yield from _resources(path, resources, _pod_amounts)
+    if resources.get("claims"):
+        yield forbidden_field(f"{path}.claims", "claims may not be set for pod resources")
+
+
+def _pod_amounts(path: str, value: Object) -> Iterator[Cause]:
+    yield from amounts(path, value)
+    for name in value:
+        if not is_pod_level(name):
+            yield not_supported(f"{path}[{name}]", name, (CPU, HUGE_PAGES, MEMORY))
+
+
+def _resources(path: str, resources: Object, check: Check) -> Iterator[Cause]:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     # A request that was taken over from the limit has the limit's faults, and they are told once.
     own = {name: text for name, text in requests.items() if limits.get(name) != text}
     faults = [
-        *_container_amounts(f"{path}.limits", limits),
-        *_container_amounts(f"{path}.requests", own),
+        *check(f"{path}.limits", limits),
+        *check(f"{path}.requests", own),
     ]
     yield from faults
     if faults:

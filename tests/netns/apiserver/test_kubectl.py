@@ -83,6 +83,20 @@ async def test_a_field_that_does_not_exist_is_named(kubectl):
     assert (by_client if kubectl.version == "1.20" else by_server) in answer.err
 
 
+async def test_fields_without_effect_are_printed_as_warnings(kubectl):
+    probed = POD + "    livenessProbe: {tcpSocket: {port: 80}}\n    tty: true\n"
+    answer = await kubectl.attempt("apply", "-f", "-", stdin=probed)
+    assert answer.code == 0
+    told = [line for line in answer.err.splitlines() if line.startswith("Warning: ")]
+    assert [line.split(": ")[1] for line in told] == [
+        "spec.containers[0].livenessProbe",
+        "spec.containers[0].tty",
+    ]
+    many = POD + "".join(f"  - {{name: c{i}, image: nginx, stdin: true}}\n" for i in range(200))
+    answer = await kubectl.attempt("apply", "-f", "-", stdin=many.replace("pod-1", "pod-2"))
+    assert answer.code == 0 and 20 < answer.err.count("Warning: ") < 60
+
+
 async def test_the_server_names_the_field_that_is_wrong(kubectl):
     answer = await kubectl.attempt(
         "apply", "--validate=false", "-f", "-", stdin=POD.replace("pod-1", "Pod_1")

@@ -135,6 +135,31 @@ async def test_limits_alone_are_requests_and_make_a_pod_guaranteed(client):
     assert made["status"]["qosClass"] == "Guaranteed"
 
 
+async def test_a_pods_own_limits_are_its_requests_where_no_container_asks(client):
+    asking = {"name": "main", "image": "nginx", "resources": {"requests": {"cpu": "1"}}}
+    own = {"limits": {"cpu": 2, "memory": "1Gi"}}
+    made = await client.create(POD, pod(containers=[asking], resources=own), namespace="default")
+    assert made["spec"]["resources"] == {
+        "limits": {"cpu": "2", "memory": "1Gi"},
+        "requests": {"memory": "1Gi"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("resources", "field"),
+    [
+        ({"requests": {"cpu": "x"}}, "spec.resources.requests[cpu]"),
+        ({"requests": {"example.com/nic": "1"}}, "spec.resources.requests[example.com/nic]"),
+        ({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}, "spec.resources.requests"),
+        ({"claims": [{"name": "a"}]}, "spec.resources.claims"),
+    ],
+)
+async def test_a_pods_own_resources_are_checked(client, resources, field):
+    with pytest.raises(Invalid) as refusal:
+        await client.create(POD, pod(resources=resources), namespace="default")
+    assert field in [cause["field"] for cause in refusal.value.details["causes"]]
+
+
 async def test_an_own_toleration_of_a_nodes_absence_is_respected(client):
     body = pod(tolerations=[{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}])
     tolerations = (await client.create(POD, body, namespace="default"))["spec"]["tolerations"]

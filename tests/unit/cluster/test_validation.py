@@ -134,3 +134,13 @@ def test_an_image_that_is_not_there_is_warned_of_at_its_line():
 def test_a_pod_without_an_image_is_refused_once():
     (refusal,) = refused(POD.replace("            image: echo\n", ""))
     assert "image: Required value" in refusal
+
+
+def test_what_many_pods_ask_for_without_effect_is_told_once_for_their_kind():
+    pods = "".join(
+        POD.replace("pod-1", name) + "            stdin: true\n" for name in ("pod-1", "pod-2", "pod-3")
+    )
+    topology = loads(HEAD.format(plugin="flannel") + pods, Path("t.yaml"))
+    (warning,) = map(str, validation.check_manifests(topology))
+    assert warning.startswith("t.yaml:15: Pod default/pod-1: spec.containers[0].stdin: it changes nothing")
+    assert warning.endswith("(and in 2 more places)")
