@@ -25,6 +25,8 @@ class Index:
     def replace(self, key: Key, old: Object | None, new: Object | None) -> None:
         """Note that the object of the key was `old` and is `new`; None is absence."""
         before, after = self._values(key, old), self._values(key, new)
+        if before == after:
+            return
         for value in before - after:
             keys = self._keys[value]
             del keys[key]

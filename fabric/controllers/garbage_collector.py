@@ -26,7 +26,15 @@ from fabric.controllers.gc_actions import (
     Unfinalize,
     next_action,
 )
-from fabric.controllers.owner_graph import Coordinates, OwnerGraph, OwnerRef, Vertex, owner_refs, vertex_of
+from fabric.controllers.owner_graph import (
+    Coordinates,
+    OwnerGraph,
+    OwnerRef,
+    Vertex,
+    owner_refs,
+    same_for_owners,
+    vertex_of,
+)
 from fabric.errors import Conflict, NotFound
 
 ABSENT_MAX = 1024
@@ -73,6 +81,8 @@ class GarbageCollector:
         await self._carry_out(found, vertex)
 
     def _note(self, kind: Kind, key: Key, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and same_for_owners(old, new):
+            return
         if new is not None:
             touched = self._graph.put(vertex_of(kind, new))
         else:

@@ -1,7 +1,7 @@
 """The namespace controller empties a namespace that is being deleted, and only then finalizes it.
 
 The namespace keeps its finalizer until a list of every namespaced kind shows nothing; conditions say
-what is still there. What holds on (grace periods, finalizers) is looked at again when an object of
+what is still there. What holds on (grace periods, finalizers) is looked at again when the last object of
 the namespace goes, and every few seconds.
 """
 
@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fabric.api.kinds import NAMESPACE, Kind, KindTable
-from fabric.api.objects import Key, Object, condition, is_deleting, resource_version_of, timestamp, uid_of
+from fabric.api.objects import (
+    Key,
+    Object,
+    condition,
+    is_deleting,
+    key_of,
+    resource_version_of,
+    timestamp,
+    uid_of,
+)
 from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.informers import Informers
 from fabric.errors import Conflict, MethodNotAllowed, NotFound
 
+BY_NAMESPACE = "objects by namespace, for the controllers"
 FINALIZER = "kubernetes"
 RECHECK_SECONDS = 2.0
 DELETES_AT_ONCE = 32
@@ -36,8 +46,10 @@ class NamespaceController:
         self._namespaces = informers.of(NAMESPACE)
         self._controller: Controller[str] = Controller("namespaces", self.reconcile, workers=4)
         self._namespaces.on_change(lambda key, old, new: self._controller.queue.add(key.name))
-        for kind in self._kinds:
-            informers.of(kind).on_change(self._note_departure)
+        self._contents = [informers.of(kind) for kind in self._kinds]
+        for informer in self._contents:
+            informer.add_index(BY_NAMESPACE, _namespaces)
+            informer.on_change(self._note_departure)
 
     async def run(self) -> None:
         await self._controller.run()
@@ -59,7 +71,11 @@ class NamespaceController:
             await self._finalize(namespace, rest)
 
     def _note_departure(self, key: Key, old: Object | None, new: Object | None) -> None:
-        if new is None:
+        """The last object that goes calls for a look; the others are seen at the next one."""
+        namespace = self._namespaces.get(Key("", key.namespace)) if new is None else None
+        if namespace is None or not is_deleting(namespace):
+            return
+        if not any(informer.count(BY_NAMESPACE, key.namespace) for informer in self._contents):
             self._controller.queue.add(key.namespace)
 
     async def _content(self, name: str) -> Content:
@@ -123,6 +139,11 @@ class NamespaceController:
             await self._client.update(NAMESPACE, body, subresource="finalize")
         except NotFound:
             return
+
+
+def _namespaces(obj: Object) -> Iterable[str]:
+    """The index function: the object's namespace."""
+    return (key_of(obj).namespace,)
 
 
 def remaining_conditions(content: Content) -> dict[str, tuple[str, str]]:

@@ -8,7 +8,7 @@ it is taken back. Before a node is declared silent its lease is read from the se
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,11 +19,12 @@ from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.controllers.pods import PODS_BY_NODE, node_name, node_names, patch_pod_status
+from fabric.controllers.pods import node_name, patch_pod_status
 from fabric.controllers.taints import desired_taints, same_taints, taints_of
 from fabric.errors import NotFound, ServerUnavailable
 
 LEASE_NAMESPACE = "kube-node-lease"
+READY_PODS = "ready pods by node, for the controllers"
 _POSTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _STOPPED = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
 _NEVER = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
@@ -57,7 +58,7 @@ class NodeLifecycleController:
         self._nodes = informers.of(NODE)
         self._leases = informers.of(LEASE)
         self._pods = informers.of(POD)
-        self._pods.add_index(PODS_BY_NODE, node_names)
+        self._pods.add_index(READY_PODS, _nodes_of_ready_pods)
         self._controller: Controller[str] = Controller("nodes", self.reconcile, workers=8)
         self._nodes.on_change(lambda key, old, new: self._controller.queue.add(key.name))
         self._leases.on_change(self._note_lease)
@@ -82,7 +83,10 @@ class NodeLifecycleController:
             self._controller.queue.add(key.name)
 
     def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
-        if new is not None and condition_is(new, "Ready") and not condition_is(old or {}, "Ready"):
+        if new is None or not condition_is(new, "Ready") or condition_is(old or {}, "Ready"):
+            return
+        node = self._nodes.get(Key("", node_name(new)))
+        if node is not None and condition_is(node, "Ready", "Unknown"):
             self._controller.queue.add(node_name(new))
 
     async def _is_overdue(self, node: Object) -> bool:
@@ -137,9 +141,7 @@ class NodeLifecycleController:
 
     async def _mark_pods(self, name: str) -> None:
         """Say of each pod of a silent node that it is not ready; nobody else there can."""
-        for pod in self._pods.by_index(PODS_BY_NODE, name):
-            if not condition_is(pod, "Ready"):
-                continue
+        for pod in self._pods.by_index(READY_PODS, name):
             unready = {
                 "type": "Ready",
                 "status": "False",
@@ -151,6 +153,11 @@ class NodeLifecycleController:
             except NotFound:
                 continue
             self._recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+
+def _nodes_of_ready_pods(pod: Object) -> Iterable[str]:
+    """The index function: the node of a ready pod."""
+    return (node_name(pod),) if condition_is(pod, "Ready") else ()
 
 
 def _unknown(node: Object, type_: str, now: str) -> Object | None:

@@ -15,6 +15,7 @@ from fabric.api.objects import Key, Object, is_deleting, key_of, uid_of
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+_FIELDS = ("uid", "ownerReferences", "finalizers", "deletionTimestamp")
 
 Coordinates = tuple[str, str, str, str, str]
 """Namespace of the dependent; uid, API version, kind and name of the owner."""
@@ -67,6 +68,12 @@ def vertex_of(kind: Kind, obj: Object) -> Vertex:
         deleting and FOREGROUND in finalizers,
         deleting and ORPHAN in finalizers,
     )
+
+
+def same_for_owners(old: Object, new: Object) -> bool:
+    """True when the objects have the same vertex, which most changes leave as it is."""
+    before, after = old["metadata"], new["metadata"]
+    return all(before.get(field) == after.get(field) for field in _FIELDS)
 
 
 def owner_refs(obj: Object) -> tuple[OwnerRef, ...]:

@@ -69,9 +69,18 @@ class PodGCController:
             await remove_pod(self._client, pod)
 
     def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
-        self._controller.queue.add(key)
-        if old is not None and not self._pods.by_index(PODS_BY_NODE, node_name(old)):
-            self._missing_since.pop(node_name(old), None)
+        if new is not None and self._is_lost(new):
+            self._controller.queue.add(key)
+        before = node_name(old) if old is not None else ""
+        if before in self._missing_since and not self._pods.count(PODS_BY_NODE, before):
+            del self._missing_since[before]
+
+    def _is_lost(self, pod: Object) -> bool:
+        """True when the pod's own state calls for a look; a node's change names all of its pods."""
+        node = self._nodes.get(Key("", node_name(pod)))
+        if not node_name(pod) or node is not None:
+            return is_deleting(pod) and (node is None or _is_out_of_service(node))
+        return True
 
     def _note_node(self, key: Key, old: Object | None, new: Object | None) -> None:
         if new is not None:
@@ -126,7 +135,7 @@ class TerminatedPodController:
             await remove_pod(self._client, pod)
 
     def _note(self, key: Key, old: Object | None, new: Object | None) -> None:
-        if new is not None and is_terminated(new) and len(self._pods.by_index(_INDEX, _ALL)) > self._kept_max:
+        if new is not None and is_terminated(new) and self._pods.count(_INDEX, _ALL) > self._kept_max:
             self._controller.queue.add(_ALL)
 
 

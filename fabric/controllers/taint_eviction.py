@@ -29,7 +29,7 @@ class TaintEvictionController:
         self._pods = informers.of(POD)
         self._pods.add_index(PODS_BY_NODE, node_names)
         self._controller: Controller[Key] = Controller("evictions", self.reconcile, workers=8)
-        self._pods.on_change(lambda key, old, new: self._controller.queue.add(key))
+        self._pods.on_change(self._note_pod)
         self._nodes.on_change(self._note_node)
 
     async def run(self) -> None:
@@ -50,6 +50,12 @@ class TaintEvictionController:
             self._controller.queue.add_after(key, (leaves_at - now).total_seconds())
             return
         await self._evict(pod)
+
+    def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
+        """A pod is looked at when its node has such taints; a change of these names all pods of the node."""
+        node = self._nodes.get(Key("", node_name(new))) if new is not None else None
+        if node is not None and any(taint.get("effect") == "NoExecute" for taint in taints_of(node)):
+            self._controller.queue.add(key)
 
     def _note_node(self, key: Key, old: Object | None, new: Object | None) -> None:
         if same_taints(taints_of(old or {}), taints_of(new or {})):
