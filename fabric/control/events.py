@@ -90,10 +90,22 @@ class EventRecorder:
 
     def at(self, host: str) -> Events:
         """The same recorder, speaking from this host."""
-        return _At(self, host)
+        return _At(self, host, self._component)
+
+    def of(self, component: str) -> Events:
+        """The same recorder, speaking for this component of its process."""
+        return _At(self, self._host, component)
 
     def event(
-        self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "", host: str = ""
+        self,
+        obj: Object,
+        type: str,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        host: str = "",
+        component: str = "",
     ) -> None:
         """Say something about `obj`: type Normal or Warning, a reason in CamelCase, and a sentence.
 
@@ -114,7 +126,8 @@ class EventRecorder:
         if not self._allowances.take(said[:4], now):
             self.dropped += 1
             return
-        series = self._repeat(said, now) or self._begin(said, obj, now, host or self._host)
+        source = component or self._component, host or self._host
+        series = self._repeat(said, now) or self._begin(said, obj, now, *source)
         self._pending[said] = series
         if len(self._pending) > PENDING_MAX:
             self._pending.popitem(last=False)
@@ -145,15 +158,15 @@ class EventRecorder:
         series.last = now
         return series
 
-    def _begin(self, said: _Said, obj: Object, now: datetime, host: str) -> _Series:
-        series = self._series[said] = _Series(self._body(said, obj, now, host), now, now)
+    def _begin(self, said: _Said, obj: Object, now: datetime, component: str, host: str) -> _Series:
+        series = self._series[said] = _Series(self._body(said, obj, now, component, host), now, now)
         self._series.move_to_end(said)
         if len(self._series) > SERIES_MAX:
             self._series.popitem(last=False)
         return series
 
-    def _body(self, said: _Said, obj: Object, now: datetime, host: str) -> Object:
-        source = {"component": self._component} | ({"host": host} if host else {})
+    def _body(self, said: _Said, obj: Object, now: datetime, component: str, host: str) -> Object:
+        source = {"component": component} | ({"host": host} if host else {})
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
@@ -174,7 +187,7 @@ class EventRecorder:
             "reason": said.reason,
             "message": said.message,
             "source": source,
-            "reportingComponent": self._component,
+            "reportingComponent": component,
             "reportingInstance": host,
         }
 
@@ -219,10 +232,12 @@ class EventRecorder:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """A recorder that many hosts share, as one of them has it."""
+    """A recorder that many hosts or components share, as one of them has it."""
 
     recorder: EventRecorder
     host: str
+    component: str
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
-        self.recorder.event(obj, type, reason, message, field_path=field_path, host=self.host)
+        source = {"host": self.host, "component": self.component}
+        self.recorder.event(obj, type, reason, message, field_path=field_path, **source)

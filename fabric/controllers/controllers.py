@@ -52,8 +52,8 @@ class Controllers:
         self._controllers = (
             NamespaceController(client, informers, clock, kinds),
             ServiceAccountController(client, informers),
-            NodeLifecycleController(client, informers, recorder, clock, grace),
-            TaintEvictionController(client, informers, recorder, clock),
+            NodeLifecycleController(client, informers, recorder.of("node-controller"), clock, grace),
+            TaintEvictionController(client, informers, recorder.of("taint-eviction-controller"), clock),
             PodGCController(client, informers, clock, quarantine_seconds=quarantine),
             TerminatedPodController(client, informers, kept_max=settings.terminated_pods_max),
             GarbageCollector(client, informers, kinds),

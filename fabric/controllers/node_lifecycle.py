@@ -17,7 +17,7 @@ from fabric.api.objects import Key, Object, condition, condition_is, resource_ve
 from fabric.control.client import MERGE, STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
-from fabric.control.events import EventRecorder
+from fabric.control.events import Events
 from fabric.control.informers import Informers
 from fabric.controllers.pods import node_name, patch_pod_status
 from fabric.controllers.taints import desired_taints, same_taints, taints_of
@@ -46,7 +46,7 @@ class NodeLifecycleController:
         self,
         client: Client,
         informers: Informers,
-        recorder: EventRecorder,
+        recorder: Events,
         clock: Clock,
         grace: GracePeriods,
     ) -> None:
@@ -55,6 +55,8 @@ class NodeLifecycleController:
         self._clock = clock
         self._grace = grace
         self._heartbeats = Heartbeats()
+        self._known: dict[str, Object] = {}
+        """The nodes that were told of as registered, as events name them."""
         self._nodes = informers.of(NODE)
         self._leases = informers.of(LEASE)
         self._pods = informers.of(POD)
@@ -69,6 +71,7 @@ class NodeLifecycleController:
 
     async def reconcile(self, name: str) -> None:
         node = self._nodes.get(Key("", name))
+        self._tell_of_node(name, node)
         if node is None:
             self._heartbeats.forget(name)
             return
@@ -77,6 +80,17 @@ class NodeLifecycleController:
         await self._keep_taints(node)
         if condition_is(node, "Ready", "Unknown"):
             await self._mark_pods(name)
+
+    def _tell_of_node(self, name: str, node: Object | None) -> None:
+        """Say when a node comes and when it goes, as kube-controller-manager does: once for each run."""
+        if node is not None and name not in self._known:
+            meta = {"name": name, "uid": uid_of(node)}
+            ref = self._known[name] = {"apiVersion": "v1", "kind": NODE.kind, "metadata": meta}
+            what = f"Node {name} event: Registered Node {name} in Controller"
+            self._recorder.event(ref, "Normal", "RegisteredNode", what)
+        elif node is None and name in self._known:
+            what = f"Node {name} event: Removing Node {name} from Controller"
+            self._recorder.event(self._known.pop(name), "Normal", "RemovingNode", what)
 
     def _note_lease(self, key: Key, old: Object | None, new: Object | None) -> None:
         if key.namespace == LEASE_NAMESPACE:
@@ -127,8 +141,9 @@ class NodeLifecycleController:
             subresource="status",
             patch_type=STRATEGIC,
         )
-        name = node["metadata"]["name"]
-        self._recorder.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+        if condition_is(node, "Ready"):
+            name = node["metadata"]["name"]
+            self._recorder.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
         return patched
 
     async def _keep_taints(self, node: Object) -> None:

@@ -11,7 +11,7 @@ from fabric.api.objects import Key, Object, condition, is_deleting, key_of, uid_
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
-from fabric.control.events import EventRecorder
+from fabric.control.events import Events
 from fabric.control.informers import Informers
 from fabric.controllers.pods import PODS_BY_NODE, disruption, node_name, node_names, patch_pod_status
 from fabric.controllers.taints import eviction_time, same_taints, taints_of
@@ -21,7 +21,7 @@ from fabric.errors import Conflict, NotFound
 class TaintEvictionController:
     """A controller of evictions, keyed by the pod."""
 
-    def __init__(self, client: Client, informers: Informers, recorder: EventRecorder, clock: Clock) -> None:
+    def __init__(self, client: Client, informers: Informers, recorder: Events, clock: Clock) -> None:
         self._client = client
         self._recorder = recorder
         self._clock = clock

@@ -28,7 +28,6 @@ class KubeletConfig:
     """Taints that the Node is created with; an existing Node keeps its own."""
     capacity: Mapping[str, str] = field(default_factory=dict)
     """Overrides of DEFAULT_CAPACITY, by resource name."""
-    pod_cidrs: tuple[str, ...] = ()
     ipv6: bool = False
     """True leaves IPv6 on in pods."""
     cluster_dns: tuple[str, ...] = ()

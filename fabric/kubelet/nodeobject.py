@@ -57,9 +57,6 @@ def new_node(config: KubeletConfig) -> Object:
     spec: Object = {}
     if config.taints:
         spec["taints"] = [dict(taint) for taint in config.taints]
-    if config.pod_cidrs:
-        spec["podCIDR"] = config.pod_cidrs[0]
-        spec["podCIDRs"] = list(config.pod_cidrs)
     metadata = {"name": config.node_name, "labels": node_labels(config)}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 

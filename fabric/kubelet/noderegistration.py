@@ -7,7 +7,6 @@ A Node or Lease that somebody deleted is made again. While the node is not ready
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 
 from fabric.api.kinds import LEASE, NAMESPACE, NODE
@@ -20,7 +19,7 @@ from fabric.errors import AlreadyExists, NotFound
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands, status_patch
 from fabric.kubelet.podcache import PodCache
-from fabric.plugin.contract import NodeAgent
+from fabric.plugin.contract import AgentStatus, NodeAgent
 
 LEASES = "kube-node-lease"
 DETAILS = "network.fabric.dev/"
@@ -65,7 +64,7 @@ class NodeRegistration:
         if self._node is None or self._lease_is_due():
             self._node = await self._registered()
         await self._write_status(self._node, health)
-        await self._write_details(self._node, network.details)
+        await self._write_details(self._node, network)
         await self._renew_lease(self._node)
         if health.ready:
             self._poll = POLL_SECONDS
@@ -102,13 +101,16 @@ class NodeRegistration:
         )
         self._written_at = now
 
-    async def _write_details(self, node: Object, details: Mapping[str, str]) -> None:
-        """Annotate the Node with what the network's agent says of itself."""
-        wanted = {DETAILS + key: value for key, value in details.items()}
+    async def _write_details(self, node: Object, network: AgentStatus) -> None:
+        """Tell in the Node what the network's agent says of itself; podCIDRs once set stay as they are."""
+        wanted = {DETAILS + key: value for key, value in network.details.items()}
         have = {key: value for key, value in annotations_of(node).items() if key.startswith(DETAILS)}
+        patch: Object = {}
         if wanted != have:
-            change: dict[str, str | None] = {**dict.fromkeys(have), **wanted}
-            patch = {"metadata": {"annotations": change}}
+            patch["metadata"] = {"annotations": {**dict.fromkeys(have), **wanted}}
+        if network.pod_cidrs and not (node.get("spec") or {}).get("podCIDR"):
+            patch["spec"] = {"podCIDR": network.pod_cidrs[0], "podCIDRs": list(network.pod_cidrs)}
+        if patch:
             self._node = await self._client.patch(NODE, self._config.node_name, patch)
 
     def _lease_is_due(self) -> bool:

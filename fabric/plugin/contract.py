@@ -146,6 +146,8 @@ class AgentStatus:
     message: str
     details: Mapping[str, str] = field(default_factory=dict)
     """Shown by `fabric status`: subnet, VTEP, carrier …"""
+    pod_cidrs: tuple[str, ...] = ()
+    """The node's own subnets of pods, where the plugin gives it any; become the Node's podCIDRs."""
 
 
 class NodeAgent(Protocol):

@@ -102,7 +102,8 @@ class CanalAgent:
         if late:
             return replace(late[0], reason="CanalIsNotUp")
         message = "; ".join((network.message, endpoints.message))
-        return AgentStatus(True, network.reason, message, {**endpoints.details, **network.details})
+        details = {**endpoints.details, **network.details}
+        return AgentStatus(True, network.reason, message, details, network.pod_cidrs)
 
     def powered_on(self) -> None:
         self._network.powered_on()

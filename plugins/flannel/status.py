@@ -33,4 +33,5 @@ def up(state: NodeState, troubles: Iterable[str]) -> AgentStatus:
     }
     details["trouble"] = "; ".join(told)
     message = "; ".join(("Flannel is running on this node", *told))
-    return AgentStatus(True, "FlannelIsUp", message, {key: value for key, value in details.items() if value})
+    told_details = {key: value for key, value in details.items() if value}
+    return AgentStatus(True, "FlannelIsUp", message, told_details, tuple(map(str, lease.subnets)))

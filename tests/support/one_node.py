@@ -47,6 +47,7 @@ class FakeAgent:
 
     def __init__(self) -> None:
         self.ready = True
+        self.pod_cidrs: tuple[str, ...] = ()
         self.attachments: dict[str, Attachment] = {}
         self.collected: list[frozenset[str]] = []
         self._last = 1
@@ -55,7 +56,8 @@ class FakeAgent:
         await asyncio.Event().wait()
 
     def status(self) -> AgentStatus:
-        return AgentStatus(self.ready, "FakeIsUp" if self.ready else "FakeIsDown", "fake network")
+        reason = "FakeIsUp" if self.ready else "FakeIsDown"
+        return AgentStatus(self.ready, reason, "fake network", {}, self.pod_cidrs)
 
     async def add(self, pod: PodRef) -> Attachment:
         if not self.ready:

@@ -121,6 +121,19 @@ def test_a_node_has_one_route_one_neighbour_and_one_fdb_entry_for_the_other_leas
 
 
 @pytest.mark.parametrize("node", NODES)
+def test_the_nodes_pod_cidr_is_its_lease(vxlan, leases, node):
+    spec = vxlan.get(f"/api/v1/nodes/{node}")["spec"]
+    assert spec == {"podCIDR": leases[node].subnet, "podCIDRs": [leases[node].subnet]}
+
+
+def test_events_tell_of_the_nodes_that_the_controller_knows(vxlan):
+    events = vxlan.get("/api/v1/events?fieldSelector=reason=RegisteredNode")["items"]
+    assert {(e["involvedObject"]["name"], e["source"]["component"]) for e in events} == {
+        (node, "node-controller") for node in NODES
+    }
+
+
+@pytest.mark.parametrize("node", NODES)
 def test_subnet_env_lies_in_the_nodes_own_run(spaces, leases, node):
     assert spaces[node].file("/run/flannel/subnet.env").read_text() == (
         "FLANNEL_NETWORK=10.244.0.0/16\n"

@@ -60,7 +60,36 @@ async def test_a_node_that_falls_silent_is_unknown_after_the_grace():
         assert ready["lastTransitionTime"] == "2026-01-01T00:00:40Z"
         assert await taints(plane) == UNREACHABLE
         events = (await plane.client.list(EVENT)).items
-        assert [event["message"] for event in events] == ["Node node-1 status is now: NodeNotReady"]
+        assert [event["message"] for event in events] == [
+            "Node node-1 event: Registered Node node-1 in Controller",
+            "Node node-1 status is now: NodeNotReady",
+        ]
+        assert {event["source"]["component"] for event in events} == {"node-controller"}
+
+
+async def node_events(plane):
+    listed = (await plane.client.list(EVENT)).items
+    return [event["reason"] for event in listed if event["involvedObject"]["name"] == "node-1"]
+
+
+async def test_a_node_that_goes_and_comes_again_is_told_of():
+    async with control_plane() as plane:
+        await plane.add_node("node-1")
+        await asyncio.sleep(1)
+        await plane.client.delete(NODE, "node-1")
+        await asyncio.sleep(1)
+        await plane.add_node("node-1")
+        await asyncio.sleep(1)
+        assert await node_events(plane) == ["RegisteredNode", "RemovingNode", "RegisteredNode"]
+
+
+async def test_a_node_that_was_not_ready_when_it_fell_silent_is_not_told_of_again():
+    async with control_plane() as plane:
+        await plane.add_node("node-1")
+        await plane.beat("node-1", ready="False")
+        await asyncio.sleep(50)
+        assert condition_is(await plane.client.get(NODE, "node-1"), "Ready", "Unknown")
+        assert await node_events(plane) == ["RegisteredNode"]
 
 
 async def test_the_grace_can_be_set():

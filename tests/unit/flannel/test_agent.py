@@ -46,6 +46,7 @@ async def test_each_node_reaches_each_other_after_the_start(cluster):
     status = cluster.agents[0].status()
     assert (status.reason, status.message) == ("FlannelIsUp", "Flannel is running on this node")
     assert status.details["peers"] == "2" and status.details["mtu"] == "1450"
+    assert ", ".join(status.pod_cidrs) == status.details["subnet"]
 
 
 async def test_a_node_that_joins_later_is_added_everywhere(cluster):

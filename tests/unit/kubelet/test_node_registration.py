@@ -44,6 +44,17 @@ async def test_the_node_is_ready_soon_after_its_network(node):
         assert condition(node.node(), "NetworkUnavailable")["reason"] == "FakeIsUp"
 
 
+async def test_the_networks_subnet_is_the_nodes_pod_cidr_and_stays(node):
+    async with node.kubelet():
+        await after(1)
+        assert "podCIDR" not in node.node()["spec"]
+        for cidrs in (("10.244.1.0/24", "fd00:1::/64"), ("10.244.2.0/24",)):
+            node.agent.pod_cidrs = cidrs
+            await after(15)
+            assert node.node()["spec"]["podCIDR"] == "10.244.1.0/24"
+            assert node.node()["spec"]["podCIDRs"] == ["10.244.1.0/24", "fd00:1::/64"]
+
+
 async def test_the_node_is_not_ready_while_the_runtime_is_away(node):
     async with node.kubelet():
         await after(1)
