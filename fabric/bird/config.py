@@ -180,6 +180,11 @@ class Config:
         """The number of its BGP sessions, without those of dynamic neighbours."""
         return sum(isinstance(block, Bgp | WrittenBgp) for block in self.blocks)
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The names of the protocols that write into the kernel's tables."""
+        return tuple(block.name for block in self.blocks if isinstance(block, Kernel))
+
     def sends_through(self, device: str) -> bool:
         """True where a filter sends routes through the device."""
         return any(isinstance(block, Filter) and device in block.devices for block in self.blocks)

@@ -12,6 +12,7 @@ its configuration has been read: it is up when that socket answers.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,13 +45,13 @@ class Daemon:
     """Where the daemon finds the same folder, if it has a file system of its own."""
 
     config_at: Path | None = None
-    """Where this process finds the configuration, if it is not `bird.conf` in the folder."""
+    """Where this process finds the configuration; without it `bird.conf` in the folder, else a link to it."""
     config_seen_as: Path | None = None
     """Where the daemon finds it."""
 
     @property
     def config(self) -> Path:
-        return self.config_at or self.folder / "bird.conf"
+        return self.config_at or self._in_folder
 
     @property
     def control_socket(self) -> Path:
@@ -87,6 +88,23 @@ class Daemon:
 
     def client(self, name: str = "") -> BirdClient:
         return BirdClient(self.control_socket, name=name)
+
+    def make_folders(self) -> None:
+        """Make what is missing of its folders, and the link to a configuration that has a place of its own.
+
+        By the name in the folder a BIRD is found, also one that never ran.
+        """
+        for folder in (self.folder, self.config.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        link, target = self._in_folder, Path(os.path.relpath(self.config, self.folder))
+        if self.config != link and not (link.is_symlink() and link.readlink() == target):
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+    def remove_files(self) -> None:
+        """Remove the configuration of a daemon that ended, and what it is found by."""
+        for path in (self.config, self._in_folder, self.control_socket):
+            path.unlink(missing_ok=True)
 
     def write(self, config: Config) -> None:
         """Put the configuration in its place, for a daemon that is yet to start."""
@@ -127,6 +145,10 @@ class Daemon:
     @property
     def _beside(self) -> Path:
         return _new(self.config)
+
+    @property
+    def _in_folder(self) -> Path:
+        return self.folder / "bird.conf"
 
     @property
     def _config_inside(self) -> Path:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from fabric.bird.protocols import Protocol
 
+NO_SOCKET = "No listening socket"
+"""The error with which BIRD disables a session for good where another program has the port."""
 _WAITING = {"Connect", "Active", "Passive", "OpenSent"}
 
 

@@ -12,10 +12,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from calico import encapsulation, endpoints
+from calico import encapsulation, endpoints, node_files
 from calico.addresses import FileAddresses, IpamAddresses
 from calico.bgp.config import bird_config, wanted_secrets
-from calico.bgp.keeper import BirdKeeper
 from calico.bgp.secrets import Secrets
 from calico.carrier import CarrierKeeper
 from calico.cni import Cni
@@ -38,6 +37,7 @@ from fabric.control.clock import LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.netstate.objects import Route
+from fabric.plugin.bird_keeper import BirdKeeper
 from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 
 SETTLE_SECONDS = 0.02
@@ -76,10 +76,10 @@ class CalicoAgent:
         )
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
         owner = ownership.owner(ownership.RouteOwnership(lambda: self._protocols, self._is_external))
-        host = TunnelWatch(context.host, lambda: self._bird.reload_kernel())
+        host = TunnelWatch(context.host, lambda: self._bird.device_came(encapsulation.TUNL0))
         self._loop = NetLoop(host, owner)
         self._secrets = Secrets(context.client, self._changed_now)
-        self._bird = BirdKeeper(context)
+        self._bird = BirdKeeper(node_files.bird(context.root), context.daemons, facts.name)
         self._carrier = CarrierKeeper(context.daemons)
         self._state: NodeState | None = None
         self._was_up = False

@@ -3,6 +3,8 @@
 /etc/cni/net.d/10-calico.conflist   what a container runtime reads first (Canal: 10-canal.conflist)
 /etc/cni/net.d/calico-kubeconfig    how the CNI plugin finds the API server
 /var/lib/calico/nodename, mtu       what calico-node tells the CNI plugin
+
+BIRD reads /etc/calico/confd/config/bird.cfg, where confd writes it, and has its socket in /run/calico.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from fabric.bird.daemon import Daemon
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPNetwork
 
@@ -57,6 +60,12 @@ def conflist(node: str, mtu: int, *, own_addresses: bool) -> str:
     portmap = {"type": "portmap", "snat": True, "capabilities": {"portMappings": True}}
     doc = {"name": NETWORK, "cniVersion": CNI_VERSION, "plugins": [calico, portmap]}
     return json.dumps(doc, indent=2) + "\n"
+
+
+def bird(root: Path) -> Daemon:
+    """The files of a node's BIRD; `root`: the node's private files."""
+    top, folder, config = Path("/"), Path("run/calico"), Path("etc/calico/confd/config/bird.cfg")
+    return Daemon(root / folder, top / folder, root / config, top / config)
 
 
 class NodeFiles:

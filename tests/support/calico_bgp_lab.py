@@ -15,22 +15,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from calico.bgp.config import bird_config
-from calico.bgp.keeper import BirdKeeper
 from calico.bgp.peers import SecretRef
+from calico.node_files import bird
 from calico.syncer import Snapshot
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.config import Config
 from fabric.bird.protocols import Protocol
 from fabric.cluster.runtimes import NodeDaemons
 from fabric.netstate.objects import Family
-from fabric.plugin.contract import NodeContext
+from fabric.plugin.bird_keeper import BirdKeeper
 from fabric.runtime.client import RuntimeClient
 from fabric.runtime.contract import Mount, NodeSpec
-from fabric.store.memory import MemoryStore
-from support.calico_nodes import config, facts
-from support.dict_host import DictHost
+from support.calico_nodes import facts
 from support.eventually import eventually
-from support.memory_api import MemoryApi
 from support.namespaces import run_inside
 from support.runtime_process import running
 
@@ -85,16 +82,7 @@ class BgpLab:
         """A keeper, in the place of the one that was: as after a restart of the worker."""
         if name in self._running:
             self._running[name].cancel()
-        context = NodeContext(
-            facts(1) if not name.startswith("node-") else facts(int(name[5:])),
-            config("bird"),
-            DictHost(),
-            self._folder / name,
-            MemoryStore(),
-            MemoryApi(),
-            self._daemons[name],
-        )
-        keeper = self.keepers[name] = BirdKeeper(context)
+        keeper = self.keepers[name] = BirdKeeper(bird(self._folder / name), self._daemons[name], name)
         self._running[name] = self._tasks.create_task(keeper.run())
         return keeper
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fabric.bird.client import BirdAway, BirdClient, BirdRefused
 from fabric.bird.daemon import Daemon
+from fabric.bird.protocols import Protocol
+from fabric.bird.reasons import NO_SOCKET
 from fabric.bird.status import Status
 from support.fake_daemons import FakeDaemons
 
@@ -30,6 +32,10 @@ class FakeBird(BirdClient):
         self.refuses = re.compile("(?!)")
         """Configurations in which this is found are refused."""
         self.is_stuck = False
+        self.port_is_taken = False
+        """True while another program has the BGP port: sessions that begin are disabled."""
+        self.deaf: set[str] = set()
+        """The sessions that BIRD disabled because of it."""
         self._read_at = datetime.min
 
     async def status(self) -> Status:
@@ -46,6 +52,21 @@ class FakeBird(BirdClient):
             self._take(text)
         return "Reconfigured"
 
+    async def protocols(self, pattern: str = "", *, details: bool = True) -> tuple[Protocol, ...]:
+        self._answer("protocols")
+        return tuple(
+            Protocol(name, "BGP", "---", "down", "12:00:00", f"Error: {NO_SOCKET}")
+            for name in sorted(self.deaf)
+        )
+
+    async def enable(self, protocol: str) -> None:
+        self._answer(f"enable {protocol}")
+        if not self.port_is_taken:
+            self.deaf.discard(protocol)
+
+    async def disable(self, protocol: str) -> None:
+        self._answer(f"disable {protocol}")
+
     async def reload(self, protocol: str = "all", direction: str = "") -> None:
         self._answer(f"reload {direction} {protocol}")
 
@@ -61,3 +82,5 @@ class FakeBird(BirdClient):
         """Later than the file was written, by more than clocks may differ: no real time passes here."""
         self.has, self._read_at = text, datetime.now() + timedelta(seconds=1)
         self._control_socket.touch()
+        if self.port_is_taken:
+            self.deaf.add("Mesh_1")

@@ -27,7 +27,6 @@ from fabric.runtime.wire import concerns_nodes
 
 LOOK_SECONDS, RETRY_SECONDS = 30.0, 0.03
 """How often all is looked at though nothing was told; how soon a runtime that is away is asked again."""
-DAEMON_SECONDS = 1.0
 WIRING_SECONDS, WIRING_TRIES = 0.005, 400
 
 _log = logging.getLogger(__name__)
@@ -70,8 +69,7 @@ class UnderlayProcess:
                 wait = jittered(LOOK_SECONDS, 0.25)
                 if spec_of.spec is not None:
                     try:
-                        if not await self._reconcile(spec_of.spec, tasks):
-                            wait = DAEMON_SECONDS
+                        await self._reconcile(spec_of.spec, tasks)
                     except* FabricError as errors:
                         self._say(f"hosts: {errors.exceptions[0]}")
                         wait = RETRY_SECONDS
@@ -92,8 +90,7 @@ class UnderlayProcess:
             _log.info("%s (asking again every %.2f s)", trouble, RETRY_SECONDS)
             self._said = trouble
 
-    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> bool:
-        """Return False where a daemon waits to be started again before it can be told."""
+    async def _reconcile(self, spec: ClusterSpec, tasks: asyncio.TaskGroup) -> None:
         fresh = await self._hosts.reconcile(spec)
         if self._underlay is None or spec is not self._wired_for:
             self._underlay, self._wired_for = Underlay.of(spec), spec
@@ -107,7 +104,8 @@ class UnderlayProcess:
         self._want(underlay, underlay.hosts, tasks)
         for name in touched.intersection(underlay.hosts):
             self._loops[name][0].poke()
-        return await self._routers.reconcile(underlay.birds, spec.underlay.workers)
+        self._routers.want(underlay.birds, spec.underlay.workers, tasks)
+        self._routers.powered_on(fresh)
 
     def _want(self, underlay: Underlay, names: Iterable[str], tasks: asyncio.TaskGroup) -> None:
         for name in names:

@@ -1,88 +1,54 @@
-"""The BGP daemons of the underlay: one BIRD on every router, kept by the runtime that started the router.
-
-Level-triggered: what each daemon shall read follows from the spec, which daemons run the runtimes say. One
-that runs is told of a new configuration and keeps its sessions; one that ended was started again by its
-runtime with the file as it stands, and keeps the kernel's routes until its neighbours have sent theirs.
-"""
+"""The BGP daemons of the underlay: a BIRD on every router, kept by the runtime that started the router."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import NodeDaemons
-from fabric.errors import FabricError
-from fabric.plugin.contract import Program
+from fabric.plugin.bird_keeper import BirdKeeper
 from fabric.runtime.contract import Runtime
 
-BIRD = "bird"
 INSIDE = Path("/run/bird")
 """Where the daemon's files are on the router, private as all of its /run."""
 BIRD_LOG = INSIDE / "bird.log"
-AT_ONCE = 8
-
-_log = logging.getLogger(__name__)
-
-
-def files(paths: ClusterPaths, router: str) -> Daemon:
-    """Return the files of a router's daemon."""
-    return Daemon(paths.node(router) / str(INSIDE).lstrip("/"), seen_as=INSIDE)
 
 
 class Routers:
-    """Keeps one BIRD per router."""
+    """The keepers of the routers' daemons, each with its task; a daemon ends with its router."""
 
     def __init__(self, paths: ClusterPaths, runtimes: Sequence[Runtime]) -> None:
         self._paths = paths
         self._runtimes = runtimes
-        self._told: dict[str, Config] = {}
-        """What each daemon surely runs; empty at first, so that each is told once."""
+        self._keepers: dict[tuple[str, int], tuple[BirdKeeper, asyncio.Task[None]]] = {}
+        """By the router and the worker that has it."""
 
-    async def reconcile(self, configs: Mapping[str, Config], workers: Mapping[str, int]) -> bool:
-        """Start and tell every daemon; return whether each was told, or is to be told once it runs.
+    def want(
+        self, configs: Mapping[str, Config], workers: Mapping[str, int], tasks: asyncio.TaskGroup
+    ) -> None:
+        """Have a daemon on each of these routers with its configuration; none of them waits for another."""
+        wanted = {(router, workers[router]): config for router, config in configs.items()}
+        for key in self._keepers.keys() - wanted.keys():
+            self._keepers.pop(key)[1].cancel()
+        for key, config in wanted.items():
+            if key not in self._keepers:
+                keeper = self._keeper(*key)
+                self._keepers[key] = (keeper, tasks.create_task(keeper.run(), name=f"bird of {key[0]}"))
+            self._keepers[key][0].want(config)
 
-        A FabricError of one holds up no other, and is raised at the end.
-        """
-        if not configs:
-            return True
-        turns = asyncio.Semaphore(AT_ONCE)
-        pids = {
-            status.node: status.pid
-            for runtime in self._runtimes
-            for status in await runtime.daemons()
-            if status.name == BIRD
-        }
+    def powered_on(self, routers: Iterable[str]) -> None:
+        """Start the daemons of these: their processes are new ones."""
+        fresh = frozenset(routers)
+        for (router, _), (keeper, _) in self._keepers.items():
+            if router in fresh:
+                keeper.poke()
 
-        async def see_to(router: str, config: Config) -> None:
-            async with turns:
-                await self._see_to(router, config, self._runtimes[workers[router]], pids.get(router))
-
-        work = (see_to(router, config) for router, config in configs.items())
-        refused = [it for it in await asyncio.gather(*work, return_exceptions=True) if it is not None]
-        self._told = {router: it for router, it in self._told.items() if router in configs}
-        for error in sorted(refused, key=lambda it: isinstance(it, FabricError)):
-            raise error
-        return self._told.keys() == configs.keys()
-
-    async def _see_to(self, router: str, config: Config, runtime: Runtime, pid: int | None) -> None:
-        """`pid`: None where no daemon is kept, 0 where one waits to be started again."""
-        daemon = files(self._paths, router)
-        if pid is None:
-            daemon.folder.mkdir(parents=True, exist_ok=True)
-            daemon.write(config)
-            daemons = NodeDaemons(runtime, router, self._paths.node(router))
-            pid = await daemons.keep(Program(BIRD, daemon.argv, daemon.restart_argv))
-            _log.info("bird on %s has pid %d", router, pid)
-        elif pid and self._told.get(router) != config:
-            await daemon.reconfigure(daemon.client(router), config)
-        elif not pid:
-            # It may have read the old file before this one takes its place: so it is told once it runs.
-            self._told.pop(router, None)
-            daemon.write(config)
-            return
-        self._told[router] = config
+    def _keeper(self, router: str, worker: int) -> BirdKeeper:
+        root = self._paths.node(router)
+        daemon = Daemon(root / INSIDE.relative_to("/"), seen_as=INSIDE)
+        daemons = NodeDaemons(self._runtimes[worker], router, root)
+        return BirdKeeper(daemon, daemons, router, first_quiet_seconds=0.0)

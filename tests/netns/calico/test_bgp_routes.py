@@ -66,7 +66,7 @@ async def test_where_bird_routes_ipip_its_routes_go_through_tunl0_whenever_that_
     through = {"10.244.2.0/26": "via 192.168.0.12 dev tunl0"}
     for _ in range(2):
         two.shell("node-1", "ip tuntap add tunl0 mode tun; ip link set tunl0 up")
-        two.keepers["node-1"].reload_kernel()
+        two.keepers["node-1"].device_came("tunl0")
         await eventually(lambda: two.routes("node-1") == bare(1) | through)
         two.shell("node-1", "ip link del tunl0")
         await eventually(lambda: two.routes("node-1") == bare(1))

@@ -9,21 +9,17 @@ from pathlib import Path
 
 import pytest
 from support.calico_bgp import classic, mesh
-from support.calico_nodes import config as network
-from support.calico_nodes import facts
-from support.dict_host import DictHost
 from support.fake_bird import FakeBird
 from support.fake_daemons import FakeDaemons
-from support.memory_api import MemoryApi
 from support.owned_task import running
 
+from calico import node_files
 from calico.bgp.config import bird_config
-from calico.bgp.keeper import BirdKeeper
 from fabric.bird.config import Config
-from fabric.bird.daemon import NUDGES_SECONDS, Daemon
+from fabric.bird.daemon import NUDGES_SECONDS
 from fabric.bird.language import Text
-from fabric.plugin.contract import NodeContext, Program
-from fabric.store.memory import MemoryStore
+from fabric.plugin.bird_keeper import BirdKeeper
+from fabric.plugin.contract import Program
 
 START = 1.0
 """Seconds in which a daemon has surely been started."""
@@ -39,22 +35,15 @@ class Node:
     def __init__(self, root: Path) -> None:
         self.daemons = FakeDaemons()
         self.root = root
+        self._files = node_files.bird(root)
+        self.file = self._files.config
+        self.bird = FakeBird(self.daemons, self._files)
         self.keeper = self.new_keeper()
 
     def new_keeper(self) -> BirdKeeper:
         """As after the worker was killed: the daemon and its files are what they were."""
-        place = facts(1)
-        context = NodeContext(
-            place, network("bird"), DictHost(), self.root, MemoryStore(), MemoryApi(), self.daemons
-        )
-        self.keeper = BirdKeeper(context, client=self._client)
+        self.keeper = BirdKeeper(self._files, self.daemons, "node-1", client=self.bird)
         return self.keeper
-
-    def _client(self, daemon: Daemon) -> FakeBird:
-        self.file = daemon.config
-        if not hasattr(self, "bird"):
-            self.bird = FakeBird(self.daemons, daemon)
-        return self.bird
 
     def configures(self) -> int:
         return self.bird.calls.count("configure")
@@ -128,7 +117,7 @@ async def test_when_nothing_changes_bird_is_looked_at_and_left_alone(node: Node)
         await asyncio.sleep(RESYNC * 3)
         node.keeper.want(conf(1))
         await asyncio.sleep(START)
-    assert node.bird.calls == ["status"] * 3
+    assert node.bird.calls == ["status", "protocols"] * 3
 
 
 async def test_bird_is_asked_when_its_sessions_come_up_so_that_it_goes_on(node: Node):
@@ -137,7 +126,7 @@ async def test_bird_is_asked_when_its_sessions_come_up_so_that_it_goes_on(node: 
         await asyncio.sleep(START)
         assert node.bird.calls == ["status"]
         await asyncio.sleep(SETTLED - START)
-        assert node.bird.calls == ["status"] * (1 + len(NUDGES_SECONDS))
+        assert node.bird.calls == ["status"] * len(NUDGES_SECONDS) + ["protocols"]
 
 
 async def test_a_new_keeper_leaves_a_daemon_alone_that_has_what_is_wanted(node: Node):
@@ -223,6 +212,31 @@ async def test_a_bird_that_ended_behind_the_keeper_s_back_runs_again(node: Node)
         assert node.keeper.is_up and "bird" in node.daemons.programs
 
 
+async def test_a_bird_that_could_not_listen_tells_it_and_listens_as_soon_as_it_can(node: Node):
+    """BIRD itself disables such sessions, and never tries again."""
+    node.bird.port_is_taken = True
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(SETTLED)
+        assert node.keeper.is_up, "pods need no session to be attached"
+        assert "another program on this host has the BGP port" in node.keeper.last_error
+        node.bird.port_is_taken = False
+        await asyncio.sleep(RESYNC)
+        assert node.bird.deaf == set() and node.keeper.last_error == ""
+        node.bird.calls.clear()
+        await asyncio.sleep(RESYNC)
+        assert node.bird.calls == ["status", "protocols"], "and then it has no more to do"
+
+
+async def test_a_session_that_a_user_disabled_stays_so(node: Node):
+    async with running(node.keeper.run()):
+        node.keeper.want(conf(1))
+        await asyncio.sleep(SETTLED)
+        await node.bird.disable("Mesh_1")
+        await asyncio.sleep(RESYNC)
+    assert "enable Mesh_1" not in node.bird.calls
+
+
 async def test_a_node_without_bgp_has_no_bird(node: Node):
     async with running(node.keeper.run()):
         node.keeper.want(conf(1))
@@ -238,7 +252,7 @@ async def test_a_new_device_has_the_kernel_s_routes_offered_again(node: Node):
     async with running(node.keeper.run()):
         node.keeper.want(bird_config(classic(), "node-1", {}))
         await asyncio.sleep(START)
-        node.keeper.reload_kernel()
+        node.keeper.device_came("tunl0")
         await asyncio.sleep(60)
         assert node.bird.calls.count("reload out kernel1") == 3
         assert node.configures() == 0
@@ -246,7 +260,7 @@ async def test_a_new_device_has_the_kernel_s_routes_offered_again(node: Node):
 
 async def test_a_device_that_comes_before_bird_is_offered_the_routes_too(node: Node):
     async with running(node.keeper.run()):
-        node.keeper.reload_kernel()
+        node.keeper.device_came("tunl0")
         await asyncio.sleep(10)
         assert not node.bird.calls
         node.keeper.want(bird_config(classic(), "node-1", {}))
@@ -267,7 +281,7 @@ def test_a_configuration_tells_its_sessions_and_devices_whatever_its_comments_sa
 async def test_where_no_route_goes_through_a_tunnel_none_is_offered_again(node: Node):
     async with running(node.keeper.run()):
         node.keeper.want(conf(1))
-        node.keeper.reload_kernel()
+        node.keeper.device_came("tunl0")
         await asyncio.sleep(30)
         assert "reload out kernel1" not in node.bird.calls
 
