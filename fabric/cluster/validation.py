@@ -23,6 +23,7 @@ from fabric.cluster.spec import ClusterSpec
 from fabric.control.clock import LoopClock
 from fabric.errors import ApiError, BadInput, FabricError, Invalid, Problem
 from fabric.plugin import registry as plugins
+from fabric.plugin.served import ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology import wires
 from fabric.topology.model import Manifest, Topology
@@ -35,19 +36,30 @@ def check_manifests(topology: Topology) -> list[Problem]:
     """Refuse manifests that the cluster's API server would refuse; BadInput names every fault.
 
     Returned are the server's warnings, such as those of fields that have no effect, and one for each image
-    that no container can be made of.
+    that no container can be made of. Objects that the network section spells out are warned of too.
     """
-    if not topology.manifests:
-        return []
     table = served_kinds_of(topology)
+    warnings = [*_network_warnings(topology, table)]
+    if not topology.manifests:
+        return warnings
     problems = [*_unserved(topology.manifests, table), *_repeated(topology.manifests, table)]
-    warnings: list[Problem] = []
     if not problems:
-        problems, warnings = asyncio.run(_answers(topology, table))
+        problems, told = asyncio.run(_answers(topology, table))
+        warnings += told
         warnings += [] if problems else _images(topology)
     if problems:
         raise BadInput(*problems)
     return warnings
+
+
+def _network_warnings(topology: Topology, table: KindTable) -> Iterator[Problem]:
+    """Yield the server's warnings of the objects that the network section spells out, each at its line."""
+    config = specs.choose(topology, None, api_port=0, workers=1).network.config()
+    for path, obj in plugins.load(topology.network.plugin).resources(config).items():
+        kind = table.by_kind(obj["apiVersion"], obj["kind"])
+        for text in kind.warnings(obj) if isinstance(kind, ServedKind) else ():
+            where = topology.where("spec", "network", *_steps(path), *_steps(_field(text)))
+            yield Problem(where, f"{obj['kind']} {obj['metadata']['name']}: {text}")
 
 
 def _unserved(manifests: Sequence[Manifest], table: KindTable) -> Iterator[Problem]:

@@ -71,6 +71,13 @@ class BGPPeer(Resource):
 
     def _remote(self) -> Iterator[Refusal]:
         spec = self.spec
+        if spec.rest.get("localWorkloadSelector"):
+            reason = "{} field must be empty when LocalWorkloadSelector is specified"
+            if spec.peer_ip:
+                yield Refusal("spec.peerIP", reason.format("PeerIP"), spec.peer_ip)
+            if spec.peer_selector:
+                yield Refusal("spec.peerSelector", reason.format("PeerSelector"), spec.peer_selector)
+            return
         if spec.peer_selector:
             reason = "{} field must be empty when PeerSelector is specified"
             if spec.peer_ip:

@@ -1,6 +1,6 @@
-"""The fields of FelixConfiguration that are taken and kept and change nothing here, each with its reason.
+"""The fields that are taken and kept and change nothing here, by kind, each with its reason.
 
-Whoever sets one to another value than Calico's default is warned, by kubectl and by calicoctl.
+Whoever sets one to another value than Calico's default is warned. docs/fidelity.md lists them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 
 from calico.resources import crds
 from calico.resources.envelope import Resource
-from calico.resources.felix import FelixConfiguration, FelixConfigurationSpec
+from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
 
 POLICIES = "policies are not enforced yet"
+_PRIORITIES = "a route's priority is 1024, or what a BGPFilter sets"
 _REASONS: Mapping[str, str] = {
     POLICIES: """
         allowIPIPPacketsFromWorkloads allowVXLANPacketsFromWorkloads defaultEndpointToHostAction
@@ -32,11 +33,9 @@ _REASONS: Mapping[str, str] = {
     "pods' devices are called cali…": "interfacePrefix",
     "floating IPs are not supported": "floatingIPs",
     "routes follow the blocks of the IPAM": "routeSource routeSyncDisabled routeTableRange routeTableRanges",
-    "there is no eBPF data plane": "",
-    "there is no nftables data plane": "",
-    "there is no WireGuard": "",
-    "there are no flow logs": "",
-    "there are no metrics of Prometheus": "",
+    _PRIORITIES: """
+        ipv4NormalRoutePriority ipv4ElevatedRoutePriority ipv6NormalRoutePriority ipv6ElevatedRoutePriority
+    """,
 }
 _BY_PREFIX = {
     "bpf": "there is no eBPF data plane",
@@ -46,8 +45,10 @@ _BY_PREFIX = {
     "flowLogs": "there are no flow logs",
     "prometheus": "there are no metrics of Prometheus",
 }
+_READ = [it for it in fields(FelixConfigurationSpec) if "json" in it.metadata]
 OTHERS = "fabric's Felix has nothing that it would change"
 _HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    **{it.metadata["json"]: (getattr(DEFAULTS, it.name),) for it in _READ},
     "bpfConnectTimeLoadBalancing": ("TCP",),
     "bpfHostNetworkedNATWithoutCTLB": ("Enabled",),
     "floatingIPs": ("Disabled",),
@@ -58,32 +59,48 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "nftablesMode": ("Disabled", "Auto"),
     "reportingInterval": ("0s",),
     "routeSource": ("CalicoIPAM",),
+    "serviceLoadBalancerAggregation": ("Enabled",),
     "serviceLoopPrevention": ("Drop",),
 }
 
 
-_READ = {it.metadata["json"] for it in fields(FelixConfigurationSpec) if "json" in it.metadata}
-_UNREAD = crds.fields_of("FelixConfiguration").keys() - _READ
-
-
-def _table() -> Mapping[str, str]:
+def _felix() -> Mapping[str, str]:
+    """The fields of FelixConfiguration that the noun does not read, and those of `_REASONS`."""
     found = {name: reason for reason, names in _REASONS.items() for name in names.split()}
     found["logSeverityScreen"] = OTHERS
-    for name in _UNREAD:
+    unread = crds.fields_of("FelixConfiguration").keys() - {it.metadata["json"] for it in _READ}
+    for name in unread:
         reason = next((why for prefix, why in _BY_PREFIX.items() if name.startswith(prefix)), OTHERS)
         found.setdefault(name, reason)
     return found
 
 
-TABLE: Mapping[str, str] = _table()
-"""By the field's name in the spec."""
+_WORKLOADS = "there are no BGP sessions with pods"
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "FelixConfiguration": _felix(),
+    "BGPConfiguration": {
+        "ipv4NormalRoutePriority": _PRIORITIES,
+        "ipv4ElevatedRoutePriority": _PRIORITIES,
+        "ipv6NormalRoutePriority": _PRIORITIES,
+        "ipv6ElevatedRoutePriority": _PRIORITIES,
+        "localWorkloadPeeringIPV4": _WORKLOADS,
+        "localWorkloadPeeringIPV6": _WORKLOADS,
+        "programClusterRoutes": "FelixConfiguration's decides for both",
+        "serviceLoadBalancerAggregation": "every node announces the ranges of services as a whole",
+    },
+    "BGPPeer": {"localWorkloadSelector": _WORKLOADS},
+    "Node": {
+        "interfaces": "fabric's nodes have one underlay device, eth0",
+        "wireguard": "there is no WireGuard",
+    },
+}
+"""By the kind, and the field's name in its spec."""
 
 
 def warnings(resource: Resource) -> Iterator[str]:
     """The warnings for a client that writes this resource."""
-    if not isinstance(resource, FelixConfiguration):
-        return
+    table = TABLES.get(resource.KIND, {})
     for name, value in (resource.to_object().get("spec") or {}).items():
         harmless = value in _HARMLESS.get(name, ()) or value in (False, "", None)
-        if name in TABLE and not harmless:
-            yield f"spec.{name}: it changes nothing: {TABLE[name]}"
+        if name in table and not harmless:
+            yield f"spec.{name}: it changes nothing: {table[name]}"

@@ -1,39 +1,80 @@
-"""No field of FelixConfiguration is taken and silently ignored."""
-
-from __future__ import annotations
+"""No field of Calico's resources is taken and silently ignored."""
 
 import ast
-from dataclasses import fields
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 import calico
-from calico.resources import crds
-from calico.resources.felix import FelixConfiguration, FelixConfigurationSpec
-from calico.resources.without_effect import TABLE, warnings
+from calico.resources import bgp_configuration, bgp_filters, carried, crds, nodes
+from calico.resources.table import NOUNS
+from calico.resources.without_effect import TABLES, warnings
 
 PLUGIN = Path(calico.__file__).parent
-NAMES = {it.metadata["json"]: it.name for it in fields(FelixConfigurationSpec) if "json" in it.metadata}
+FIDELITY = PLUGIN.parents[1] / "docs/fidelity.md"
+KINDS = ("FelixConfiguration", "BGPConfiguration", "BGPPeer", "BGPFilter", "IPPool", "IPReservation", "Node")
+ELSEWHERE_TOO = {
+    "logSeverityScreen": "BGPConfiguration's is read, FelixConfiguration's is not",
+    "programClusterRoutes": "FelixConfiguration's is read, BGPConfiguration's is not",
+}
+CALICO_READS_NO_MORE = {"orchestrator", "nodeName"}
+"""The parts of an OrchRef, which calico-node writes for tools."""
 
 
-def attributes_read():
-    """The attributes that some module reads, but for the one that defines them."""
+def attributes_read() -> set[str]:
+    """The attributes that some module reads, but for those that define them."""
     sources = [path for path in PLUGIN.rglob("*.py") if path.parent.name != "resources"]
     trees = (ast.parse(path.read_text()) for path in sources)
     return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
 
-def test_every_field_is_read_or_in_the_table_and_none_is_both():
-    read = {name for name, attribute in NAMES.items() if attribute in attributes_read()}
-    known = NAMES.keys() | crds.fields_of("FelixConfiguration").keys()
-    shared = {"logSeverityScreen"}  # BGPConfiguration has one too, which is read.
-    assert read - shared | TABLE.keys() == known
-    assert not (read - shared) & TABLE.keys()
+def names_of(noun: type) -> dict[str, str]:
+    """The attribute of each field by its name in JSON."""
+    return {it.metadata["json"]: it.name for it in fields(noun) if "json" in it.metadata}
 
 
-def told(**spec):
-    return list(warnings(FelixConfiguration.from_object({"metadata": {"name": "default"}, "spec": spec})))
+def nested_nouns() -> Iterator[type]:
+    for module in (bgp_configuration, bgp_filters, nodes):
+        for noun in vars(module).values():
+            if is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == module.__name__:
+                yield noun
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_the_published_schema_is_read_or_in_the_table_and_none_is_both(kind):
+    names, seen = names_of(NOUNS[kind].SPEC), attributes_read()
+    read = {name for name, attribute in names.items() if attribute in seen}
+    table = TABLES.get(kind, {}).keys()
+    carried_too = carried.NODE.keys() if kind == "Node" else set()
+    assert read | table == names.keys() | crds.fields_of(kind).keys() | carried_too
+    assert read & table <= ELSEWHERE_TOO.keys()
+
+
+def test_every_field_of_a_part_of_a_resource_is_read():
+    seen = attributes_read()
+    unread = {name for noun in nested_nouns() for name, it in names_of(noun).items() if it not in seen}
+    assert unread == CALICO_READS_NO_MORE
+
+
+def test_the_page_on_fidelity_lists_the_table():
+    listed = {kind: dict[str, str]() for kind in TABLES}
+    for kind, names, reason in re.findall(r"^\| (\w+) \| (`.*`) \| (.*) \|$", FIDELITY.read_text(), re.M):
+        if kind in TABLES:
+            listed[kind] |= dict.fromkeys(re.findall(r"`([^`]*)`", names), reason)
+    for kind, table in TABLES.items():
+        prefixes = {name[:-1]: why for name, why in listed[kind].items() if name.endswith("…")}
+        for name, reason in table.items():
+            by_prefix = (why for prefix, why in prefixes.items() if name.startswith(prefix))
+            assert listed[kind].get(name) or next(by_prefix, None) == reason, (kind, name)
+        gone = {name for name in listed[kind] if not name.endswith("…")} - table.keys()
+        assert not gone, kind
+
+
+def told(kind: str = "FelixConfiguration", **spec):
+    return list(warnings(NOUNS[kind].from_object({"metadata": {"name": "default"}, "spec": spec})))
 
 
 @pytest.mark.parametrize(
@@ -44,10 +85,30 @@ def told(**spec):
         ({"healthPort": 9099}, "spec.healthPort: it changes nothing: fabric's Felix has nothing that"),
         ({"floatingIPs": "Enabled"}, "spec.floatingIPs: it changes nothing: floating IPs"),
         ({"routeSource": "WorkloadIPs"}, "spec.routeSource: it changes nothing: routes follow the blocks"),
+        ({"iptablesRefreshInterval": "30s"}, "spec.iptablesRefreshInterval: it changes nothing: the kernel"),
     ],
 )
-def test_a_field_without_effect_is_told(spec, text):
+def test_a_field_of_felix_without_effect_is_told(spec, text):
     (said,) = told(**spec)
+    assert said.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "text"),
+    [
+        ("BGPConfiguration", {"ipv4NormalRoutePriority": 100}, "spec.ipv4NormalRoutePriority: it changes"),
+        (
+            "BGPConfiguration",
+            {"serviceLoadBalancerAggregation": "Disabled"},
+            "spec.serviceLoadBalancerAggreg",
+        ),
+        ("BGPConfiguration", {"programClusterRoutes": "Enabled"}, "spec.programClusterRoutes: it changes"),
+        ("BGPPeer", {"asNumber": 1, "localWorkloadSelector": "all()"}, "spec.localWorkloadSelector: it"),
+        ("Node", {"wireguard": {"interfaceIPv4Address": "10.0.0.1"}}, "spec.wireguard: it changes nothing"),
+    ],
+)
+def test_a_field_of_another_kind_without_effect_is_told(kind, spec, text):
+    (said,) = told(kind, **spec)
     assert said.startswith(text)
 
 
@@ -58,7 +119,10 @@ def test_what_calico_itself_writes_and_what_works_is_not_told():
         "floatingIPs": "Disabled",
         "logSeverityScreen": "Info",
         "reportingInterval": "0s",
+        "iptablesRefreshInterval": "180s",
+        "defaultEndpointToHostAction": "Drop",
     }
     assert (
         told(**default, bpfEnabled=False, vxlanMTU=1400, natPortRange="1:2", chainInsertMode="Append") == []
     )
+    assert told("BGPConfiguration", asNumber=65001, serviceLoadBalancerAggregation="Enabled") == []

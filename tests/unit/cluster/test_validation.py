@@ -120,6 +120,28 @@ def test_what_the_server_warns_of_is_told_at_its_line():
     assert warning.startswith("t.yaml:12: FelixConfiguration default: spec.bpfEnabled: it changes nothing")
 
 
+def test_a_resource_of_the_network_section_is_warned_of_at_its_line():
+    network = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {name: t}
+spec:
+  nodes: 2
+  network:
+    plugin: calico
+    options:
+      resources:
+        - apiVersion: projectcalico.org/v3
+          kind: FelixConfiguration
+          metadata: {name: default}
+          spec:
+            natPortRange: 1000:2000
+            bpfEnabled: true
+"""
+    (warning,) = map(str, validation.check_manifests(loads(network, Path("t.yaml"))))
+    assert warning.startswith("t.yaml:15: FelixConfiguration default: spec.bpfEnabled: it changes nothing")
+
+
 def test_an_image_that_is_not_there_is_warned_of_at_its_line():
     unknown = POD.replace("image: echo", "image: registry.example/redis:7")
     added = "  images: {redis: {command: [sh]}}\n"
