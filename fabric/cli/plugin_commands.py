@@ -12,7 +12,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -30,7 +29,6 @@ from fabric.store.remote import RemoteStore
 LAUNCHER_FOLDER = Path("/usr/local/bin")
 _MARK = "# Written by fabric: "
 
-Words = Annotated[list[str] | None, typer.Argument(help="What the command is told.")]
 _UNPARSED = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 
 
@@ -43,7 +41,13 @@ def register(app: typer.Typer, name: str) -> None:
     """Hang the plugin's command below the root."""
     command = commands.load(name)
 
-    def run(arguments: Words = None) -> None:
+    def offered(context: typer.Context, incomplete: str) -> list[str]:
+        words = _cluster_option(tuple(context.params.get("arguments") or ()))[1]
+        return [word for word in command.complete(words, incomplete) if word.startswith(incomplete)]
+
+    words = typer.Argument(None, help="What the command is told.", autocompletion=offered)
+
+    def run(arguments: list[str] | None = words) -> None:
         _run(name, command, tuple(arguments or ()))
 
     app.command(name, help=_help(name, command), context_settings=_UNPARSED, add_help_option=False)(run)

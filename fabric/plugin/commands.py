@@ -6,7 +6,7 @@ Only fabric's command line prints and exits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -61,6 +61,10 @@ class Command(Protocol):
     @property
     def example(self) -> str:
         """What may stand behind the command's name: `get nodes -o wide`."""
+        ...
+
+    def complete(self, words: Sequence[str], incomplete: str) -> Sequence[str]:
+        """The words that a shell may offer behind these for what is typed so far; needs no cluster."""
         ...
 
     async def run(self, context: CommandContext) -> int:

@@ -11,14 +11,14 @@ from typing import Any
 import jsonpatch
 
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.manifests import NAMESPACE, namespace_of, noun_named
+from calico.calicoctl.manifests import NAMESPACE, Unsupported, namespace_of, noun_named
 from calico.calicoctl.resource_client import RETRY_SECONDS, UPDATE_TRIES_MAX, ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.resources.envelope import Resource
 from fabric.api.mergepatch import merge_patched
 from fabric.api.names import label_value_faults, qualified_name_faults
 from fabric.api.objects import Object
-from fabric.errors import Conflict, FabricError
+from fabric.errors import Conflict, FabricError, NotFound
 
 PATCH_TYPES = ("strategic", "merge", "json")
 _OF_THE_STORE = ("name", "namespace", "uid", "creationTimestamp", "resourceVersion")
@@ -74,21 +74,33 @@ def patched(obj: Object, patch: Any, type_: str) -> Object:
     Lists of Calico's resources have no merge keys: strategic is merge, with directives replace and delete.
     """
     if type_ == "json":
-        return _json_patched(obj, patch)
-    if not isinstance(patch, dict):
+        result = _json_patched(obj, patch)
+    elif isinstance(patch, dict):
+        result = merge_patched(obj, patch) if type_ == "merge" else _merged(obj, patch)
+    else:
         raise Refused("a patch of this type is a JSON object")
-    result: Object = merge_patched(obj, patch) if type_ == "merge" else _merged(obj, patch)
+    if not isinstance(result, dict) or not isinstance(result.get("metadata") or {}, dict):
+        raise Refused("the patch leaves no resource: metadata must be an object")
     return result
 
 
-def _json_patched(obj: Object, patch: Any) -> Object:
-    try:
-        result = jsonpatch.JsonPatch(patch).apply(obj)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
-        raise Refused(f"the JSON patch cannot be applied: {error}") from None
-    if not isinstance(result, dict) or not isinstance(result.get("metadata", {}), dict):
-        raise Refused("the JSON patch leaves no resource")
-    return result
+def _json_patched(obj: Any, patch: Any) -> Any:
+    if not isinstance(patch, list):
+        raise Refused("a patch of type json is a list of operations")
+    for index, operation in enumerate(patch):
+        try:
+            obj = jsonpatch.JsonPatch([operation]).apply(obj)
+        except jsonpatch.JsonPatchTestFailed:
+            raise _inapplicable(index, operation, "the value is another one") from None
+        except (jsonpatch.JsonPatchConflict, jsonpatch.JsonPointerException, TypeError, LookupError):
+            raise _inapplicable(index, operation, "there is no such place") from None
+        except jsonpatch.JsonPatchException as error:
+            raise _inapplicable(index, operation, str(error)) from None
+    return obj
+
+
+def _inapplicable(index: int, operation: Any, why: str) -> Refused:
+    return Refused(f"operation {index + 1} of the JSON patch, {json.dumps(operation)}: {why}")
 
 
 def _merged(target: Any, patch: Any) -> Any:
@@ -111,7 +123,10 @@ def _merged(target: Any, patch: Any) -> Any:
 
 async def _label(session: Session, arguments: Arguments) -> None:
     kind, name, label = arguments.words
-    noun = noun_named(kind)
+    try:
+        noun = noun_named(kind)
+    except Unsupported as error:
+        raise Refused(f"failed to get {kind} {name}, error {error}") from None
     removes, overwrites = arguments.flag("remove"), arguments.flag("overwrite")
     key, equals, value = label.partition("=")
     if removes and overwrites:
@@ -122,7 +137,10 @@ async def _label(session: Session, arguments: Arguments) -> None:
         raise Refused(f"invalid label {label}: {'; '.join(faults)}")
     namespace = namespace_of(noun, "", arguments.value("namespace"))
     client = await session.resources()
-    old = await client.get(noun, name, namespace)
+    try:
+        old = await client.get(noun, name, namespace)
+    except NotFound:
+        raise Refused(f"{kind} {name} not found") from None
     client.refuse_read_only("label", noun, name)
     labels = dict(old.labels)
     if removes and key not in labels:

@@ -21,6 +21,7 @@ from calico.calicoctl import (
     writing,
 )
 from calico.calicoctl.arguments import UNIVERSAL, Arguments, BadUsage, Option, Usage, parse
+from calico.calicoctl.completion import complete
 from calico.calicoctl.ipam_report import cluster_information
 from calico.calicoctl.session import Session, Subcommand
 from calico.version import VERSION, git_commit
@@ -38,6 +39,10 @@ class Calicoctl:
     @property
     def example(self) -> str:
         return "get ippools -o wide"
+
+    def complete(self, words: Sequence[str], incomplete: str) -> Sequence[str]:
+        """Subcommands, then what the subcommand takes: options, kinds, forms of output."""
+        return complete(SUBCOMMANDS, words, incomplete)
 
     async def run(self, context: CommandContext) -> int:
         """Do what the words say; the exit code is 0 or 1."""

@@ -10,7 +10,7 @@ from calico.calicoctl.arguments import Arguments, Option, Usage
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.ipam.configuration import read_configuration
 from calico.ipam.show import Usage as Numbers
-from calico.ipam.show import borrowed, orphans, usage
+from calico.ipam.show import borrowed, orphans, unclassified, usage
 from calico.ipam.snapshot import Snapshot, read_snapshot
 from calico.resources.datastore import listed
 from calico.resources.pools import IPPool
@@ -35,6 +35,11 @@ async def _show(session: Session, arguments: Arguments) -> None:
             for it in borrowed(snapshot)
         )
         session.write(printing.boxed(_BORROWED, rows))
+        if count := unclassified(snapshot):
+            session.say(
+                f"\nNote: found {count} IP allocations without an explicit node association. "
+                "Unable to determine if they are borrowed."
+            )
     else:
         blocks = arguments.flag("show-blocks")
         session.write(printing.boxed(_USAGE, await _usage(store, snapshot, blocks)))

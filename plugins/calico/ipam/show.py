@@ -41,6 +41,7 @@ class Borrowed:
     type: str
     """`pod`, or the attribute: ipipTunnelAddress …"""
     allocated_to: str
+    """The pod; nothing for a tunnel, which is the borrowing node's."""
 
 
 def usage(snapshot: Snapshot, pools: Iterable[IPPool]) -> tuple[Usage, ...]:
@@ -60,10 +61,17 @@ def borrowed(snapshot: Snapshot) -> Iterator[Borrowed]:
         for ordinal, owner in block.allocated():
             node = owner.attributes.get("node", "")
             if node and node != block.host:
+                is_pod = "pod" in owner.attributes
                 pod = "/".join(owner.attributes.get(key, "") for key in ("namespace", "pod"))
-                type_ = owner.attributes.get("type") or "pod"
-                whom = pod if "pod" in owner.attributes else owner.handle or ""
-                yield Borrowed(block.address(ordinal), node, cidr, block.host, type_, whom)
+                type_ = "pod" if is_pod else owner.attributes.get("type", "")
+                yield Borrowed(block.address(ordinal), node, cidr, block.host, type_, pod if is_pod else "")
+
+
+def unclassified(snapshot: Snapshot) -> int:
+    """The number of addresses whose owner names no node, so that nobody can say whether they are borrowed."""
+    return sum(
+        "node" not in owner.attributes for it in snapshot.blocks.values() for _, owner in it.allocated()
+    )
 
 
 def _pool_usage(snapshot: Snapshot, pool: IPPool) -> Usage:

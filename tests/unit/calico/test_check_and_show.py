@@ -9,13 +9,13 @@ from support.calico_ipam import NOON, WatchedStore, noon_clock, owner, pool, put
 
 from calico.ipam import check as findings
 from calico.ipam.allocator import Ipam
-from calico.ipam.blocks import Block
+from calico.ipam.blocks import Block, Owner
 from calico.ipam.candidates import Wish
 from calico.ipam.check import Use, check
 from calico.ipam.garbage import Collector
 from calico.ipam.handles import Handle, count_up
 from calico.ipam.keys import AffinityName
-from calico.ipam.show import borrowed, orphans, usage
+from calico.ipam.show import borrowed, orphans, unclassified, usage
 from calico.ipam.snapshot import Snapshot, read_snapshot
 
 CIDR, NEXT = ip_network("10.244.0.0/28"), ip_network("10.244.0.16/28")
@@ -90,6 +90,14 @@ def test_show_names_what_is_borrowed():
     (found,) = borrowed(changed(blocks={CIDR: block}))
     assert (str(found.address), found.borrower, found.block_owner) == ("10.244.0.2", "node-2", "node-1")
     assert (found.type, found.allocated_to) == ("pod", "default/pod-2")
+
+
+def test_show_names_a_tunnel_that_borrows_and_counts_whose_node_nobody_knows():
+    tunnel = Owner("vxlan-tunnel-addr-node-2", {"node": "node-2", "type": "vxlanTunnelAddress"})
+    snapshot = changed(blocks={CIDR: BLOCK.taken([2], tunnel).taken([3], Owner("old"))})
+    (found,) = borrowed(snapshot)
+    assert (found.borrower, found.type, found.allocated_to) == ("node-2", "vxlanTunnelAddress", "")
+    assert (unclassified(FINE), unclassified(snapshot)) == (0, 1)
 
 
 async def test_the_collector_releases_a_leak_after_its_grace_and_spares_the_living():

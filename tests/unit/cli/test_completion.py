@@ -61,6 +61,10 @@ def offered(tmp_path):
         ("fabric exec --node spine-", ["spine-1", "spine-2"]),
         ("fabric bgp rack", ["racks"]),
         ("fabric routes --cluster nowhere no", []),
+        ("fabric calicoctl ip", ["ipam"]),
+        ("fabric calicoctl ipam s", ["show", "split"]),
+        ("fabric calicoctl --cluster racks get bgpp", ["bgppeers"]),
+        ("fabric calicoctl get ippools -o cu", ["custom-columns="]),
     ],
 )
 def test_names_of_the_cluster_that_is_meant_are_offered(offered, line, names):

@@ -21,6 +21,9 @@ class Echo:
     summary = "Say it again."
     example = "hello"
 
+    def complete(self, words, incomplete):
+        return [f"behind-{len(words)}", "other"]
+
     async def run(self, context):
         context.stdout.write(f"{context.argv}\n")
         if "cluster" in context.argv:
