@@ -84,6 +84,18 @@ class Cluster:
         self.file = folder / f"{self.name}.yaml"
         self.write(**spec)
 
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path, **spec: Any) -> Iterator[Cluster]:
+        """A cluster that is up while the body runs, and of which nothing is left afterwards."""
+        cluster = cls(folder, **spec)
+        try:
+            cluster.up()
+            yield cluster
+        finally:
+            cluster.close()
+        assert cluster.leftovers() == []
+
     def write(
         self, *, nodes: Any = 2, backend: str = "vxlan", pods: Any = (), underlay: Any = None, **spec: Any
     ) -> None:

@@ -1,6 +1,5 @@
 """A whole cluster in a guest: a delay that the topology gives to a wire is in the pods' round trips."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -19,16 +18,8 @@ PODS = [pod("pod-1", "node-1"), pod("pod-2", "node-1"), pod("pod-3", "node-2")]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), pods=PODS)
-    topology = json.loads(cluster.file.read_text())
-    topology["spec"]["underlay"] = UNDERLAY
-    cluster.file.write_text(json.dumps(topology))
-    try:
-        cluster.up()
+    with Cluster.running(tmp_path_factory.mktemp("cluster"), pods=PODS, underlay=UNDERLAY) as cluster:
         yield cluster
-    finally:
-        cluster.close()
-    assert cluster.leftovers() == []
 
 
 def least_round_trip_ms(cluster: Cluster, other: str) -> float:

@@ -114,7 +114,8 @@ async def test_a_peer_is_edited_patched_and_labelled(running, kubectl, tmp_path)
     found = await kubectl.json("get", "bgppeer", "tor")
     assert found["spec"]["asNumber"] == 65002 and "ttlSecurity" not in found["spec"]
     assert found["metadata"]["labels"] == {"rack": "1"}
-    assert [row[0] for row in rows(await kubectl("get", "bgpp", "-l", "rack=1"))] == ["NAME", "tor"]
+    table = rows(await kubectl("get", "bgpp", "-l", "rack=1"))
+    assert table == [["NAME", "CREATED", "AT"], ["tor", found["metadata"]["creationTimestamp"]]]
 
 
 async def test_a_watch_sees_what_calicoctl_does(running, kubectl):

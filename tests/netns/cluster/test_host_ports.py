@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -15,24 +14,17 @@ PORTS = [
     {"containerPort": 9000, "hostPort": 19000, "protocol": "UDP"},
 ]
 POD = pod("pod-1", "node-1", containers=[{"name": "main", "image": "echo", "ports": PORTS}])
-NETWORK = {
-    "flannel": ("cbr0", {"plugin": "flannel"}),
-    "calico": ("k8s-pod-network", {"plugin": "calico"}),
-}
+NETWORK = {"flannel": "cbr0", "calico": "k8s-pod-network"}
+"""The name of the CNI network, by plugin."""
 
 
 @pytest.fixture(scope="module", params=NETWORK)
 def cluster(request, tmp_path_factory):
     """Two nodes; pod-1 on node-1 has host ports, pod-2 on node-2 has none."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), pods=[POD, pod("pod-2", "node-2")])
-    topology = json.loads(cluster.file.read_text())
-    cluster.network, topology["spec"]["network"] = NETWORK[request.param]
-    cluster.file.write_text(json.dumps(topology))
-    try:
-        cluster.up()
+    folder, pods = tmp_path_factory.mktemp("cluster"), [POD, pod("pod-2", "node-2")]
+    with Cluster.running(folder, network={"plugin": request.param}, pods=pods) as cluster:
+        cluster.network = NETWORK[request.param]
         yield cluster
-    finally:
-        cluster.close()
 
 
 def http(cluster, where, address):
