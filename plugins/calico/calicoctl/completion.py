@@ -1,4 +1,4 @@
-"""What a shell may offer for a half-typed calicoctl command: subcommands, kinds, options and their values.
+"""Completion offers a shell the words behind half of a calicoctl command: subcommands, kinds, options, values.
 
 calicoctl ip<TAB> → ipam    calicoctl ipam s<TAB> → show, split    calicoctl get ipp<TAB> → ippools
 calicoctl get ippools -o <TAB> → ps, wide, yaml, json, custom-columns=
