@@ -1,4 +1,4 @@
-"""Completion offers a shell the words behind half of a calicoctl command: subcommands, kinds, options, values.
+"""Completion offers a shell the words behind half of a calicoctl command: subcommands, kinds, options.
 
 calicoctl ip<TAB> → ipam    calicoctl ipam s<TAB> → show, split    calicoctl get ipp<TAB> → ippools
 calicoctl get ippools -o <TAB> → ps, wide, yaml, json, custom-columns=
