@@ -13,7 +13,7 @@ from calico.calicoctl.session import Subcommand
 from calico.resources.table import KINDS
 
 _VALUES = {
-    "output": ("ps", "wide", "yaml", "json", "custom-columns="),
+    "output": ("ps", "wide", "yaml", "json", "custom-columns=", "go-template=", "go-template-file="),
     "type": ("strategic", "merge", "json"),
     "strictaffinity": ("true", "false"),
 }

@@ -161,7 +161,10 @@ def _scan_structure(telling: _Telling, handles: int, by: Mapping[str, Sequence[F
     )
     telling.scan(
         "IPs with missing handle",
-        [f"{it.subject} has a handle that doesn't exist: {it.detail}" for it in by[findings.MISSING_HANDLE]],
+        [
+            f"{handle} is in use in a block but doesn't exist."
+            for handle in sorted({it.detail for it in by[findings.MISSING_HANDLE]})
+        ],
         "handles mentioned in blocks with no matching handle resource.",
     )
     telling.scan_more(

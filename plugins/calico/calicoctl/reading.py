@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from calico.calicoctl import printing
+from calico.calicoctl import printing, template
 from calico.calicoctl.arguments import Arguments, Option, Usage
 from calico.calicoctl.manifests import FILE_OPTIONS, NAMESPACE, Unsupported
 from calico.calicoctl.resource_client import ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.calicoctl.targets import Target, targets
+from calico.calicoctl.template_values import resource
 from calico.columns import COLUMNS
 from calico.resources.bgp_configuration import BGPConfiguration, effective
 from calico.resources.envelope import API_VERSION
@@ -66,7 +68,7 @@ async def _as_shown(client: ResourceClient, obj: Object, arguments: Arguments) -
     spec = obj.get("spec") or {}
     if obj["kind"] != Node.KIND or not spec.get("bgp") or "asNumber" in spec["bgp"]:
         return obj
-    if arguments.value("output", "ps") in ("yaml", "yml", "json"):
+    if arguments.value("output", "ps").startswith(("yaml", "yml", "json", "go-template")):
         return obj
     try:
         default = await client.get(BGPConfiguration, "default")
@@ -87,13 +89,26 @@ def _printer(arguments: Arguments) -> Print:
         return lambda found: "".join(_table(obj, output == "wide", shows_namespace) for obj in found)
     name, _, value = output.partition("=")
     if name in ("go-template", "go-template-file"):
-        raise Refused(f"output format '{name}' needs Go; use -o json with a program such as jq")
+        return _by_template(name, value)
     if name != "custom-columns":
         raise Refused(f"unrecognized output format '{output}'")
     if not value:
         raise Refused("need to specify at least one column")
     headings = tuple(heading.strip() for heading in value.split(","))
     return lambda found: "".join(_columns(obj, headings) for obj in found)
+
+
+def _by_template(name: str, value: str) -> Print:
+    if not value:
+        raise Refused(f"need to specify a template{' file' if name.endswith('file') else ''}")
+    if name == "go-template-file":
+        try:
+            value = Path(value).read_text()
+        except OSError as error:
+            raise Refused(f"open {value}: {(error.strerror or '').lower()}") from None
+        except ValueError:
+            raise Refused(f"{value}: not text in UTF-8") from None
+    return lambda found: template.render(value, [resource(obj) for obj in found])
 
 
 def _alone(found: Sequence[Object]) -> Any:
@@ -127,13 +142,21 @@ SUBCOMMANDS: Sequence[Subcommand] = (
             "Show resources by kind and name, or by file.",
             "Without names, all resources of the kind are shown. Several names, or a file, give a table\n"
             "for each.\n\n"
-            "  ps               columns\n"
-            "  wide             more columns\n"
-            "  custom-columns   the columns that are named: custom-columns=NAME,CIDR\n"
-            "  yaml, json       the resources, as all commands take them",
+            "  ps                 columns\n"
+            "  wide               more columns\n"
+            "  custom-columns     the columns that are named: custom-columns=NAME,CIDR\n"
+            "  go-template        what a Go template says: go-template={{range .}}{{.Name}}{{end}}\n"
+            "  go-template-file   the same from a file\n"
+            "  yaml, json         the resources, as all commands take them",
             (
                 *FILE_OPTIONS,
-                Option("output", "ps, wide, custom-columns=..., yaml or json [default: ps].", "o", "OUTPUT"),
+                Option(
+                    "output",
+                    "ps, wide, custom-columns=..., go-template=...,\n"
+                    "go-template-file=..., yaml or json [default: ps].",
+                    "o",
+                    "OUTPUT",
+                ),
                 NAMESPACE,
                 Option("all-namespaces", "Of all namespaces.", "A"),
                 Option("export", "Leave out what only this cluster gives it.\nFor named resources."),

@@ -90,7 +90,7 @@ def _handles(snapshot: Snapshot) -> Iterator[Finding]:
         for ordinal, owner in block.allocated():
             counted = snapshot.handles.get(owner.handle or "")
             if owner.handle is not None and (counted is None or block.cidr not in counted.counts):
-                yield Finding(MISSING_HANDLE, str(block.address(ordinal)), f"handle {owner.handle}")
+                yield Finding(MISSING_HANDLE, str(block.address(ordinal)), owner.handle)
 
 
 def _affinities(snapshot: Snapshot, nodes: frozenset[str]) -> Iterator[Finding]:

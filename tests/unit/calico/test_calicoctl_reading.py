@@ -68,7 +68,6 @@ async def test_columns_can_be_chosen(ctl):
         await ctl.refuses("get", "ippool", "-o", "custom-columns=") == "need to specify at least one column"
     )
     assert await ctl.refuses("get", "ippool", "-o", "xml") == "unrecognized output format 'xml'"
-    assert "needs Go" in await ctl.refuses("get", "ippool", "-o", "go-template={{.}}")
 
 
 async def test_a_nodes_as_number_is_its_own_or_the_clusters_in_brackets(ctl):
