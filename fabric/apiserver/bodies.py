@@ -6,23 +6,29 @@ an object's metadata is an object whose names are text.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from fabric.api.objects import Object
 from fabric.apiserver import negotiation
-from fabric.errors import BadRequest, TooLarge
+from fabric.errors import BadRequest, Timeout, TooLarge
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
+BODY_SECONDS_MAX = 60.0
+"""As long as kube-apiserver gives a request that is no watch."""
 
 _TEXTS = ("name", "generateName", "namespace", "resourceVersion", "uid", "selfLink")
 
 
 async def read(request: web.BaseRequest) -> bytes:
-    """The whole body; TooLarge beyond the limit."""
+    """The whole body; TooLarge beyond the limit, Timeout when it does not come."""
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            return await request.read()
+    except TimeoutError as error:
+        raise Timeout("Timeout: request did not complete within the allotted timeout") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise _too_large() from error
     except web.RequestPayloadError as error:

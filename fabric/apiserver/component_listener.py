@@ -19,7 +19,8 @@ import orjson
 
 from fabric.apiserver import status
 from fabric.apiserver.component_requests import ComponentRequests
-from fabric.apiserver.listeners import BACKLOG, unix_socket
+from fabric.apiserver.connections import BACKLOG
+from fabric.apiserver.listeners import unix_socket
 from fabric.control import wire
 from fabric.errors import ApiError, FabricError
 from fabric.frames import BadFrame, Frames

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +19,8 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from fabric.apiserver.bodies import BODY_BYTES_MAX
+from fabric.apiserver.connections import BACKLOG, Handler, Limits, Server
+from fabric.apiserver.tls_acceptor import TlsAcceptor
 from fabric.errors import ServerUnavailable
 
 
@@ -31,10 +33,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 _log = logging.getLogger(__name__)
 _log.addFilter(_is_ours)
 
-BACKLOG = 1024
 CLOSE_SECONDS_MAX = 1.0
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Listener:
@@ -43,32 +42,41 @@ class Listener:
     A handler is cancelled when its client hangs up, so that a watch does not outlive its watcher.
     """
 
-    def __init__(self, sock: socket.socket, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, handler: Handler, limits: Limits, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._socket = sock
         self._handler = handler
+        self._limits = limits
         self._tls = tls
 
     async def __aenter__(self) -> Listener:
-        loop = asyncio.get_running_loop()
-        self._http = web.Server(
+        self._http = Server(
             self._handler,
+            self._limits,
             request_factory=_request,
             handler_cancellation=True,
             access_log=None,
             logger=_log,
         )
-        if self._socket.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(self._http, sock=self._socket, backlog=BACKLOG)
+        self._closing = AsyncExitStack()
+        if self._tls is None:
+            await self._serve_unix()
         else:
-            self._server = await loop.create_server(
-                self._http, sock=self._socket, ssl=self._tls, backlog=BACKLOG
+            await self._closing.enter_async_context(
+                TlsAcceptor(self._socket, self._http, self._limits, self._tls)
             )
         return self
+
+    async def _serve_unix(self) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(self._http, sock=self._socket, backlog=BACKLOG)
+        self._closing.callback(server.close)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        await self._closing.aclose()
         self._http.pre_shutdown()
         await self._http.shutdown(CLOSE_SECONDS_MAX)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from fabric.apiserver.authentication import OPEN_PATHS, authenticate, refuse_imp
 from fabric.apiserver.certificates import Pki
 from fabric.apiserver.component_listener import ComponentListener
 from fabric.apiserver.component_requests import ComponentRequests
+from fabric.apiserver.connections import Handler, Limits
 from fabric.apiserver.documents import Documents
 from fabric.apiserver.listeners import Listener, tls_socket, unix_socket
 from fabric.apiserver.registry import Registry
@@ -29,8 +30,6 @@ from fabric.apiserver.resources import Resources
 from fabric.apiserver.routes import target_of, unknown_path
 from fabric.control.clock import Clock, LoopClock
 from fabric.errors import ApiError, FabricError, NotAcceptable
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class ServerConfig:
     """Bearer tokens and the users that they stand for."""
     clock: Clock = field(default_factory=LoopClock)
     """The clock that ages are computed by."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class ApiServer:
@@ -88,14 +88,14 @@ class ApiServer:
         config = self._config
         found = []
         if config.socket_path is not None:
-            found.append(Listener(unix_socket(config.socket_path), self._trusted))
+            found.append(Listener(unix_socket(config.socket_path), self._trusted, config.limits))
         if config.tls:
             if config.pki is None:
                 raise ValueError("TLS listeners need a PKI")
             context = config.pki.server_context()
             sockets = [tls_socket(place) for place in config.tls]
             self.addresses = tuple(sock.getsockname()[:2] for sock in sockets)
-            found += [Listener(sock, self._authenticated, context) for sock in sockets]
+            found += [Listener(sock, self._authenticated, config.limits, context) for sock in sockets]
         return found
 
     async def _trusted(self, request: web.BaseRequest) -> web.StreamResponse:

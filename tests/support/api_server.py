@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fabric.api.kinds import BUILT_IN, Kind, KindTable
 from fabric.apiserver.certificates import Pki
+from fabric.apiserver.connections import Limits
 from fabric.apiserver.kubeconfig import kubeconfig
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.server import ApiServer, ServerConfig
@@ -17,6 +18,7 @@ from fabric.control.clock import LoopClock
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Store
 
+DEFAULT_LIMITS = Limits()
 TOKEN = "token-of-the-test"
 
 
@@ -42,7 +44,9 @@ class Running:
 
 
 @asynccontextmanager
-async def api_server(directory: Path, kinds: tuple[Kind, ...] = BUILT_IN) -> AsyncIterator[Running]:
+async def api_server(
+    directory: Path, kinds: tuple[Kind, ...] = BUILT_IN, *, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[Running]:
     """Serve from an empty store until the block ends; files go to `directory`."""
     clock = LoopClock()
     store = MemoryStore()
@@ -56,6 +60,7 @@ async def api_server(directory: Path, kinds: tuple[Kind, ...] = BUILT_IN) -> Asy
         pki=pki,
         tokens={TOKEN: "tester"},
         clock=clock,
+        limits=limits,
     )
     server = ApiServer(registry, config)
     try:
