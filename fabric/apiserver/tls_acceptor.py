@@ -78,6 +78,9 @@ class TlsAcceptor:
         except OSError:
             # The client has hung up, spoke no TLS, or took too long: it is told by the close.
             sock.close()
+        except Exception:
+            _log.exception("a connection ended")
+            sock.close()
 
     def _has_room(self) -> bool:
         """Whether one connection more can be held, after the longest idle one made room for it."""

@@ -1,9 +1,15 @@
 """A server and a kubectl for each test; nothing here leaves loopback."""
 
 import pytest
+import uvloop
 from support.api_server import api_server
 from support.kubectl import SUITES, Kubectl, kubectl_of
 from support.raw_http import raw_http
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """The event loop that a cluster's processes run on: its transports are not asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
