@@ -137,7 +137,7 @@ class Connection(RequestHandler):
             self._start_stall_timer()
 
     def _unread_bytes(self) -> int:
-        """How much waits for the client; none when TLS closes, for which the event loop has a time-out."""
+        """The bytes that wait for the client; none when TLS closes: the event loop has a limit there."""
         is_closing_tls = self._is_tls and self._wire.is_closing()
         return 0 if is_closing_tls else self._wire.get_write_buffer_size()
 

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 
 from fabric.api.objects import Object
-from fabric.apiserver import negotiation, protobuf_codec, queries, status, tables
+from fabric.apiserver import negotiation, protobuf_codec, queries, status, tables, watching
 from fabric.apiserver.negotiation import MediaType
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.routes import Target
@@ -39,14 +39,16 @@ async def serve_watch(
     media = negotiation.choose(request.headers.get("Accept", ""), offers)
     shown = Shown(target, media, query.get("includeObject", "Metadata"), clock)
     seconds = min(queries.whole_number(query, "timeoutSeconds") or WATCH_SECONDS_MAX, WATCH_SECONDS_MAX)
+    options = queries.list_options(query)
+    watching.check_options(options)
     events = registry.watch(
         target.kind,
         target.namespace,
-        resource_version=query.get("resourceVersion", ""),
-        label_selector=queries.label_selector(query),
-        field_selector=queries.field_selector(query),
+        resource_version=options.resource_version,
+        label_selector=options.label_selector,
+        field_selector=options.field_selector,
         bookmarks=queries.truth(query, "allowWatchBookmarks"),
-        send_initial_events=queries.truth(query, "sendInitialEvents"),
+        send_initial_events=bool(options.send_initial_events),
     )
     form = media.name + ";stream=watch" * (media.name == negotiation.PROTOBUF)
     response = web.StreamResponse(headers={"Content-Type": form, "Cache-Control": "no-cache"})

@@ -19,7 +19,14 @@ from fabric.api.objects import Object, labels_of
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.options import ListOptions, ListPage
-from fabric.apiserver.refusals import continue_expired, shown
+from fabric.apiserver.refusals import (
+    Cause,
+    continue_expired,
+    forbidden_field,
+    invalid_list_options,
+    not_supported,
+    shown,
+)
 from fabric.apiserver.storage_keys import layout_of
 from fabric.apiserver.strategies import strategy_of
 from fabric.apiserver.watch_cache import Item
@@ -155,18 +162,29 @@ async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> Asy
 
 
 def _check_freshness(options: ListOptions) -> None:
-    match, version = options.resource_version_match, options.resource_version
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise BadRequest(f"resourceVersionMatch: Unsupported value: {match!r}")
-    if match and options.continue_:
-        raise BadRequest("resourceVersionMatch is forbidden when continue is provided")
-    if match and not version:
-        raise BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
-    if match == "Exact" and version == "0":
-        raise BadRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+    if causes := version_faults(options):
+        raise invalid_list_options(causes)
+    version = options.resource_version
     if version and options.continue_ and version != "0":
         raise BadRequest("specifying resource version is not allowed when using continue")
     parse_version(version)
+
+
+def version_faults(options: ListOptions) -> list[Cause]:
+    """Faults of a list's resourceVersionMatch and sendInitialEvents, as apimachinery words them."""
+    match, path = options.resource_version_match, "resourceVersionMatch"
+    causes = []
+    if match and not options.resource_version:
+        causes.append(forbidden_field(path, f"{path} is forbidden unless resourceVersion is provided"))
+    if match and options.continue_:
+        causes.append(forbidden_field(path, f"{path} is forbidden when continue is provided"))
+    if match not in ("", "Exact", "NotOlderThan"):
+        causes.append(not_supported(path, match, ("Exact", "NotOlderThan", "")))
+    if match == "Exact" and options.resource_version == "0":
+        causes.append(forbidden_field(path, f'{path} "exact" is forbidden for resourceVersion "0"'))
+    if options.send_initial_events is not None:
+        causes.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    return causes
 
 
 def parse_version(text: str) -> int:

@@ -19,6 +19,8 @@ class ListOptions:
     continue_: str = ""
     resource_version: str = ""
     resource_version_match: str = ""
+    send_initial_events: bool | None = None
+    """Whether a watch sends the present first; None when the client does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 
 
 def list_options(query: Query) -> ListOptions:
-    """Selectors, paging and the resource version of a list."""
+    """Selectors, paging and the resource version of a list or watch."""
     if not query:
         return ListOptions()
     return ListOptions(
@@ -32,6 +32,7 @@ def list_options(query: Query) -> ListOptions:
         continue_=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
+        send_initial_events=truth(query, "sendInitialEvents") if "sendInitialEvents" in query else None,
     )
 
 

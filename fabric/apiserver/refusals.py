@@ -100,10 +100,19 @@ def forbidden(kind: Kind, name: str, why: str, *causes: Cause) -> Forbidden:
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
     """All faults of an object at once."""
+    return _invalid(kind.group, kind.kind, name, causes)
+
+
+def invalid_list_options(causes: Sequence[Cause]) -> Invalid:
+    """All faults of a list's or watch's parameters at once."""
+    return _invalid("meta.k8s.io", "ListOptions", "", causes)
+
+
+def _invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Invalid:
     faults = ", ".join(map(str, causes))
-    group_kind = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    group_kind = f"{kind}.{group}" if group else kind
     listed = faults if len(causes) == 1 else f"[{faults}]"
-    details: Details = {"name": name, "group": kind.group, "kind": kind.kind}
+    details: Details = {"name": name, "group": group, "kind": kind}
     details = {key: value for key, value in details.items() if value != ""}
     details["causes"] = [cause.as_object() for cause in causes]
     return Invalid(f'{group_kind} "{name}" is invalid: {listed}', details=details)

@@ -251,7 +251,7 @@ class Registry:
             after,
             bookmarks=bookmarks,
             initial=send_initial_events or after == 0,
-            end_of_initial=send_initial_events,
+            end_of_initial=send_initial_events and bookmarks,
         )
 
     def _item(self, kind: Kind, namespace: str, name: str) -> Item:

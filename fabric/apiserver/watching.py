@@ -16,7 +16,8 @@ from fabric.api.objects import Object
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.listing import selects
-from fabric.apiserver.refusals import too_old
+from fabric.apiserver.options import ListOptions
+from fabric.apiserver.refusals import forbidden_field, invalid_list_options, not_supported, too_old
 from fabric.apiserver.watch_cache import CacheWatcher, Change, Item, WatchCache
 from fabric.control.client import WatchEvent
 
@@ -48,6 +49,25 @@ class WatchFilter:
         if now and change.new is not None:
             return change.new.event("MODIFIED" if was else "ADDED")
         return change.last.event("DELETED") if was else None
+
+
+def check_options(options: ListOptions) -> None:
+    """Invalid for a watch whose resourceVersionMatch and sendInitialEvents do not go together."""
+    match, path = options.resource_version_match, "resourceVersionMatch"
+    is_initial = options.send_initial_events is not None
+    causes = []
+    if is_initial and match != "NotOlderThan":
+        causes.append(forbidden_field(path, f"sendInitialEvents requires setting {path} to NotOlderThan"))
+    if match and not is_initial:
+        causes.append(
+            forbidden_field(path, f"{path} is forbidden for watch unless sendInitialEvents is provided")
+        )
+    if match not in ("", "NotOlderThan"):
+        causes.append(not_supported(path, match, ("NotOlderThan",)))
+    if match and options.continue_:
+        causes.append(forbidden_field(path, f"{path} is forbidden when continue is provided"))
+    if causes:
+        raise invalid_list_options(causes)
 
 
 async def follow(

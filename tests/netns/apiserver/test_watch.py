@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import orjson
+import pytest
 from support.eventually import eventually
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -86,3 +87,65 @@ async def test_a_watcher_that_leaves_takes_its_handler_along(http, running):
     async with watch(http, f"resourceVersion={await version_now(http)}"):
         await eventually(lambda: len(asyncio.all_tasks()) > before)
     await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("resourceVersionMatch=Exact", "is forbidden unless resourceVersion is provided"),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+        ),
+        (
+            "resourceVersionMatch=Newer&resourceVersion=1",
+            'Unsupported value: "Newer": supported values: "Exact", "NotOlderThan", ""',
+        ),
+        ("sendInitialEvents=false", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+        (
+            "watch=true&sendInitialEvents=true",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ),
+        (
+            "watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1",
+            "is forbidden for watch unless sendInitialEvents is provided",
+        ),
+        (
+            "watch=true&sendInitialEvents=true&resourceVersionMatch=Exact",
+            'Unsupported value: "Exact": supported values: "NotOlderThan"',
+        ),
+    ],
+)
+async def test_list_options_that_do_not_go_together_are_invalid(http, query, fault):
+    refused = await http.json("GET", f"{CONFIG_MAPS}?{query}")
+    assert (refused["code"], refused["reason"]) == (422, "Invalid")
+    assert refused["message"].startswith('ListOptions.meta.k8s.io "" is invalid: ')
+    assert fault in refused["message"]
+
+
+async def test_the_end_of_initial_events_is_told_only_to_a_watch_that_takes_bookmarks(http):
+    await http("POST", CONFIG_MAPS, SETTINGS)
+    query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
+    async with watch(http, query) as following:
+        events = []
+        while event := await following():
+            events.append(event["type"])
+    assert events == ["ADDED"]
+
+
+async def test_a_watch_from_the_future_waits_for_what_is_after_it(http):
+    """As upstream: the answer begins at once, and what happens up to that revision is passed over."""
+    future = int(await version_now(http)) + 2
+    async with watch(http, f"resourceVersion={future}") as following:
+        for name in ("first", "second", "third"):
+            await http("POST", CONFIG_MAPS, SETTINGS | {"metadata": {"name": name}})
+        assert (await following())["object"]["metadata"]["name"] == "third"
+
+
+async def test_initial_events_of_the_future_are_a_timeout_event(http):
+    query = "sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+    async with watch(http, f"{query}&resourceVersion=999999") as following:
+        event = await following()
+        assert await following() is None
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 504)
+    assert event["object"]["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
