@@ -51,14 +51,7 @@ class Listener:
         self._tls = tls
 
     async def __aenter__(self) -> Listener:
-        self._http = Server(
-            self._handler,
-            self._limits,
-            request_factory=_request,
-            handler_cancellation=True,
-            access_log=None,
-            logger=_log,
-        )
+        self._http = http_server(self._handler, self._limits)
         self._closing = AsyncExitStack()
         if self._tls is None:
             await self._serve_unix()
@@ -79,6 +72,18 @@ class Listener:
         await self._closing.aclose()
         self._http.pre_shutdown()
         await self._http.shutdown(CLOSE_SECONDS_MAX)
+
+
+def http_server(handler: Handler, limits: Limits) -> Server:
+    """Return a maker of HTTP connections that `handler` answers."""
+    return Server(
+        handler,
+        limits,
+        request_factory=_request,
+        handler_cancellation=True,
+        access_log=None,
+        logger=_log,
+    )
 
 
 def unix_socket(path: Path) -> socket.socket:

@@ -8,7 +8,17 @@ from typing import Any
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
-from fabric.errors import ApiError, BadInput, BadRequest, Compacted, FabricError, Gone, ServerUnavailable
+from fabric.errors import (
+    ApiError,
+    BadInput,
+    BadRequest,
+    Compacted,
+    FabricError,
+    Gone,
+    OutOfResources,
+    ServerUnavailable,
+    refusal_in,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +56,15 @@ def api_error(error: FabricError) -> ApiError:
         return Gone(str(error) or "the resource version is too old: list again")
     if isinstance(error, BadInput):
         return BadRequest(str(error))
+    if isinstance(error, OutOfResources):
+        return ApiError(f"Internal error occurred: {error}")
     return ServerUnavailable(str(error))
 
 
 def unexpected(what: str, bug: Exception) -> ApiError:
-    """The 500 for an exception that is a fault of ours; its traceback goes to the log."""
+    """The 500 for an exception that is a fault of ours, whose traceback goes to the log, or the machine's."""
+    if (refusal := refusal_in(bug)) is not None:
+        return api_error(refusal)
     _log.error("%s: %s: %s", what, type(bug).__name__, bug, exc_info=bug)
     return ApiError(f"Internal error occurred: {what}: {type(bug).__name__}: {bug}")
 

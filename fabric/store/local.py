@@ -33,7 +33,7 @@ class Log(Protocol):
     """The write-ahead log, in which changes become durable."""
 
     def append(self, changes: Sequence[Change]) -> None:
-        """Write all or none, and sync; blocks. Raises StoreUnavailable when the disk says no."""
+        """Write all or none, and sync; blocks. OutOfResources for a full disk, else StoreUnavailable."""
         ...
 
     def close(self) -> None: ...
@@ -189,7 +189,10 @@ class LocalStore:
             if self._log is None:
                 self._publish(change)
             elif change.ended:
-                self._queue.append((change, loop.create_future()))
+                done: asyncio.Future[None] = loop.create_future()
+                # Nobody waits for it: the timer tries again until the log takes it.
+                done.add_done_callback(asyncio.Future.exception)
+                self._queue.append((change, done))
         self._write_group()
         self._set_timer(EXPIRY_RETRY_SECONDS if self._log else 0.0)
 

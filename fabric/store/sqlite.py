@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from fabric.errors import FabricError, StoreUnavailable
+from fabric.errors import FabricError, OutOfResources, StoreUnavailable
 from fabric.store.history import EVENTS_MAX
 from fabric.store.leases import Lease
 from fabric.store.local import LocalStore
@@ -49,6 +49,8 @@ class SqliteLog:
             self._prepare_schema()
             self.snapshot = self._read()
         except sqlite3.Error as error:
+            if _is_disk_full(error):
+                raise _disk_full(path) from error
             raise FabricError(
                 f"store {path}: {error}; is another process using it, or is it damaged?"
             ) from error
@@ -72,6 +74,8 @@ class SqliteLog:
                 revision = (changes[-1].revision,)
                 self._db.execute("UPDATE meta SET value = ? WHERE name = 'revision'", revision)
         except sqlite3.Error as error:
+            if _is_disk_full(error):
+                raise _disk_full(self._path) from error
             raise StoreUnavailable(f"store {self._path}: the write failed: {error}") from error
 
     def close(self) -> None:
@@ -105,6 +109,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def _is_disk_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def _disk_full(path: Path) -> OutOfResources:
+    return OutOfResources(f"store {path}: no write can be kept, as the disk is full: free some of it")
 
 
 def _row(kv: KeyValue) -> tuple[str, bytes, int, int, int, int]:

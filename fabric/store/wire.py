@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fabric import frames
-from fabric.errors import Compacted, FabricError, StoreUnavailable
+from fabric.errors import Compacted, FabricError, OutOfResources, StoreUnavailable
 from fabric.frames import BadFrame
 from fabric.store.port import LeaseNotFound
 
@@ -87,7 +87,8 @@ class Failure(msgspec.Struct, array_like=True, frozen=True, tag=True):
 
 
 ERRORS: dict[str, type[Exception]] = {
-    error.__name__: error for error in (Compacted, FabricError, LeaseNotFound, StoreUnavailable, ValueError)
+    error.__name__: error
+    for error in (Compacted, FabricError, LeaseNotFound, OutOfResources, StoreUnavailable, ValueError)
 }
 
 _encoder = msgspec.msgpack.Encoder()

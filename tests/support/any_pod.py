@@ -136,6 +136,15 @@ def any_pods(draw: st.DrawFn) -> Object:
     return pod
 
 
+@st.composite
+def changed(draw: st.DrawFn, shape: Shape, obj: Object) -> Object:
+    """A copy of the object, changed in one to three places below its top."""
+    root = {"": deepcopy(obj)}
+    for _ in range(draw(st.integers(1, 3))):
+        _change(draw, shape, root, "")
+    return root[""] if isinstance(root[""], dict) else obj
+
+
 def _change(draw: st.DrawFn, at: Shape, parent: Any, step: Any) -> None:
     """Go down at random, and there replace, double or add."""
     here = parent[step]

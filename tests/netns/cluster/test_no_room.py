@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -17,6 +16,8 @@ import pytest
 from support.clusters import TOP, Cluster, pod
 from support.eventually import eventually
 from support.pids_group import pids_group
+from support.small_disk import SmallDisk
+from support.small_disk import small_disk as make_small_disk
 
 
 @pytest.fixture(scope="module")
@@ -67,51 +68,16 @@ async def test_without_descriptors_components_are_tried_again_until_there_are_so
     assert running.status()["troubles"] == []
 
 
-class SmallDisk:
-    """A mount namespace in which clusters have a disk of their own, and little of it."""
-
-    def __init__(self, folder: Path, pid: int) -> None:
-        self._enter = ["nsenter", f"--mount=/proc/{pid}/ns/mnt"]
-        self._environment = {"FABRIC_RUN_DIR": f"{folder}/run", "FABRIC_STATE_DIR": f"{folder}/state"}
-        self._filler = Path(f"/proc/{pid}/root{folder}/filler")
-
-    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._enter, *argv],
-            cwd=TOP,
-            env=os.environ | self._environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def fabric(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-P", "-m", "fabric", *arguments)
-
-    def fill(self) -> None:
-        with contextlib.suppress(OSError), self._filler.open("wb", 0) as file:
-            while file.write(bytes(1 << 16)):
-                continue
-
-    def free(self) -> None:
-        self._filler.unlink()
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with subprocess.Popen(["unshare", "-m", "sh", "-c", "echo; exec sleep 1000"], stdout=-1) as holder:
-        try:
-            assert holder.stdout is not None
-            holder.stdout.readline()
-            folder = tmp_path / "disk"
-            disk = SmallDisk(folder, holder.pid)
-            made = disk.run("sh", "-ec", f"mkdir {folder}; mount -t tmpfs -o size=48m none {folder}")
-            assert made.returncode == 0, made.stderr
-            yield disk
-        finally:
-            holder.kill()
+    folder = tmp_path / "disk"
+    places = {"FABRIC_RUN_DIR": f"{folder}/run", "FABRIC_STATE_DIR": f"{folder}/state"}
+    with make_small_disk(folder, "48m", places) as disk:
+        yield disk
+
+
+def fabric(disk: SmallDisk, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return disk.run(sys.executable, "-P", "-m", "fabric", *arguments, cwd=TOP)
 
 
 async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_there_is_room(
@@ -123,7 +89,7 @@ async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_th
     head = {"apiVersion": "fabric.dev/v1", "kind": "Topology", "metadata": {"name": name}}
     file.write_text(json.dumps(head | {"spec": spec}))
     try:
-        up = small_disk.fabric("up", str(file))
+        up = fabric(small_disk, "up", str(file))
         assert up.returncode == 0, up.stderr
         before = status(small_disk, name)
         small_disk.fill()
@@ -136,22 +102,22 @@ async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_th
         )
         told = status(small_disk, name)["troubles"]
         assert [it for it in told if it.startswith("the disk of ") and it.endswith(" is full")]
-        again = small_disk.fabric("up", str(file), "--timeout", "2")
+        again = fabric(small_disk, "up", str(file), "--timeout", "2")
         assert again.returncode in (0, 1)
         assert "Traceback" not in again.stderr
         small_disk.free()
-        up = small_disk.fabric("up", str(file))
+        up = fabric(small_disk, "up", str(file))
         assert up.returncode == 0, up.stderr
         now = status(small_disk, name)
         assert now["troubles"] == []
         assert now["processes"]["supervisor"] == supervisor
     finally:
-        down = small_disk.fabric("down", name)
+        down = fabric(small_disk, "down", name)
     assert down.returncode == 0, down.stderr
 
 
 def status(disk: SmallDisk, name: str) -> dict:
-    found = json.loads(disk.fabric("status", name, "-o", "json").stdout)
+    found = json.loads(fabric(disk, "status", name, "-o", "json").stdout)
     return found | {"processes": {it["name"]: it["pid"] for it in found["processes"]}}
 
 
@@ -163,10 +129,10 @@ def children(pid: int) -> set[str]:
 
 def test_up_on_a_full_disk_is_refused_in_one_line_and_leaves_nothing(small_disk: SmallDisk, tmp_path: Path):
     small_disk.fill()
-    done = small_disk.fabric("up", str(TOP / "topologies/two-nodes.yaml"))
+    done = fabric(small_disk, "up", str(TOP / "topologies/two-nodes.yaml"))
     try:
         assert done.returncode == 1
         assert "the disk is full: free some of it" in done.stderr
         assert "Traceback" not in done.stderr
     finally:
-        assert small_disk.fabric("down", "two-nodes").returncode == 0
+        assert fabric(small_disk, "down", "two-nodes").returncode == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
+from support.eventually import eventually
 from support.store_contract import keys, put
 
 from fabric.errors import StoreUnavailable
@@ -78,3 +80,22 @@ async def test_closing_finishes_what_is_queued() -> None:
     assert await asyncio.gather(*writes) == [2, 3, 4, 5, 6]
     with pytest.raises(StoreUnavailable):
         await put(store, "/late")
+
+
+async def test_a_lease_that_ends_on_a_full_disk_ends_when_there_is_room(caplog) -> None:
+    disk = FullDisk()
+    store = LocalStore(Snapshot(), disk)
+    lease = await store.grant(1)
+    await store.txn([], [Put("/a", b"1", lease)])
+    disk.full = True
+    await asyncio.sleep(2.5)
+    assert await keys(store, "/") == ["/a"]
+    disk.full = False
+
+    async def is_empty() -> bool:
+        return not await keys(store, "/")
+
+    await eventually(is_empty)
+    await store.close()
+    gc.collect()
+    assert not caplog.records

@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import uvloop
@@ -14,7 +15,7 @@ from support.eventually import eventually
 from support.store_contract import *  # noqa: F403
 from support.store_contract import keys, put, take, told
 
-from fabric.errors import Compacted, StoreUnavailable
+from fabric.errors import Compacted, OutOfResources, StoreUnavailable
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Put, Store
 from fabric.store.remote import RemoteStore
@@ -147,3 +148,15 @@ async def _works(store: Store) -> bool:
         return await store.revision() > 0
     except StoreUnavailable:
         return False
+
+
+async def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
+    class FullStore(MemoryStore):
+        async def txn(self, compares: object, success: object) -> NoReturn:
+            raise OutOfResources("the disk is full: free some of it")
+
+    async with served(FullStore(), tmp_path / "store.sock"):
+        remote = RemoteStore(tmp_path / "store.sock")
+        with pytest.raises(OutOfResources, match="free some of it"):
+            await put(remote, "/a")
+        await remote.close()
