@@ -13,7 +13,7 @@ from aiohttp import web
 
 from fabric.api.objects import Object
 from fabric.apiserver import negotiation
-from fabric.errors import BadRequest, Timeout, TooLarge
+from fabric.errors import BadRequest, Timeout, TooLarge, UnsupportedMediaType
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 BODY_SECONDS_MAX = 60.0
@@ -24,6 +24,7 @@ _TEXTS = ("name", "generateName", "namespace", "resourceVersion", "uid", "selfLi
 
 async def read(request: web.BaseRequest) -> bytes:
     """The whole body; TooLarge beyond the limit, Timeout when it does not come."""
+    await _agree(request)
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             return await request.read()
@@ -33,6 +34,21 @@ async def read(request: web.BaseRequest) -> bytes:
         raise _too_large() from error
     except web.RequestPayloadError as error:
         raise BadRequest(f"the body cannot be read: {error}") from error
+
+
+async def _agree(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send the body; refuse one that comes compressed."""
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType(
+            f"a body with the Content-Encoding {encoding!r} is not taken: send it without"
+        )
+    expected = request.headers.get("Expect", "")
+    if expected.lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    elif expected:
+        raise BadRequest(f"Expect: {expected!r} cannot be met; only 100-continue can")
 
 
 async def read_object(request: web.BaseRequest) -> Object:

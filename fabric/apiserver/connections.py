@@ -1,8 +1,8 @@
 """Connections of HTTP clients, with limits on how long a client may hold one without using it.
 
-A header must be complete 32 s after the connection was accepted, or after the first byte of a later header; a
-connection without a request is closed after 90 s (both are kube-apiserver's numbers). A client that takes
-nothing of its answer for 30 s is hung up, be the answer a list or a watch: nobody waits for it for ever.
+A header has 1 MiB at most, and must be complete 32 s after the connection was accepted, or after the first
+byte of a later header; a connection without a request is closed after 90 s, as at kube-apiserver.
+A client that takes nothing of its answer, list or watch, for 30 s is hung up: nobody waits for it for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from aiohttp.web_protocol import RequestHandler
 
 BACKLOG = 1024
 """Connections that wait to be accepted; Linux cuts it to net.core.somaxconn."""
+
+HEADER_BYTES_MAX = 1 << 20
+"""MaxHeaderBytes."""
+HEADERS_MAX = 1024
+_HEADER_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -53,13 +60,31 @@ class Server(web.Server):
 class Connection(RequestHandler):
     """A client's connection, from its acceptance to its end."""
 
-    __slots__ = ("_header_timer", "_is_tls", "_limits", "_stall_timer", "_unread", "_wire", "used_at")
+    __slots__ = (
+        "_header_bytes",
+        "_header_timer",
+        "_is_tls",
+        "_limits",
+        "_stall_timer",
+        "_unread",
+        "_wire",
+        "used_at",
+    )
 
     def __init__(self, server: web.Server, limits: Limits, **options: Any) -> None:
-        super().__init__(server, keepalive_timeout=limits.idle_seconds, **options)
+        super().__init__(
+            server,
+            keepalive_timeout=limits.idle_seconds,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+            auto_decompress=False,
+            **options,
+        )
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
         self._unread = 0
         self._wire: asyncio.Transport
         self.used_at = self._loop.time()
@@ -88,8 +113,9 @@ class Connection(RequestHandler):
         super().data_received(data)
         if self._request_count != requests:
             self._stop_header_timer()
-        elif self._header_timer is None and self.is_idle:
-            self._start_header_timer()
+            self._header_bytes = 0
+        elif self.is_idle:
+            self._take_header(len(data))
 
     async def start(self) -> None:
         """Answer requests until the connection ends, and see that the last answer is taken."""
@@ -110,6 +136,14 @@ class Connection(RequestHandler):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_stall_timer()
+
+    def _take_header(self, count: int) -> None:
+        self._header_bytes += count
+        if self._header_timer is None:
+            self._start_header_timer()
+        if self._header_bytes > HEADER_BYTES_MAX:
+            self._wire.write(_HEADER_TOO_LARGE)
+            self.force_close()
 
     def _start_header_timer(self) -> None:
         self._header_timer = self._loop.call_later(self._limits.header_seconds, self._end_header)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import stat
 
 import orjson
@@ -212,3 +214,22 @@ async def test_null_means_not_given_everywhere(http):
 
 async def test_the_socket_is_for_its_owner_only(running):
     assert stat.S_IMODE(running.socket_path.stat().st_mode) == 0o600
+
+
+async def test_a_client_that_waits_to_be_told_sends_its_body_then(running):
+    reader, writer = await asyncio.open_unix_connection(str(running.socket_path))
+    body = orjson.dumps({"metadata": {"name": "settings"}})
+    head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: {len(body)}"
+    writer.write(f"{head}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+    writer.close()
+
+
+async def test_a_compressed_body_and_an_unknown_expectation_are_refused(http):
+    body = gzip.compress(orjson.dumps({"metadata": {"name": "settings"}}))
+    for headers, code in (({"Content_Encoding": "gzip"}, 415), ({"Expect": "patience"}, 400)):
+        refused = await http.json("POST", CONFIG_MAPS, body, **headers)
+        assert (refused["kind"], refused["code"]) == ("Status", code)

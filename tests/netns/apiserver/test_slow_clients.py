@@ -127,6 +127,21 @@ async def test_a_request_that_takes_long_is_no_idle_connection(running, http):
             await reader.readuntil(b'"late"')
 
 
+async def test_a_header_that_grows_beyond_a_mebibyte_is_refused(running):
+    async with connection(running) as (reader, writer):
+        writer.write(REQUEST[:-2])
+        for n in range(18):
+            writer.write(f"X-{n}: {'x' * 60_000}\r\n".encode())
+            await asyncio.sleep(0.005)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431")
+        assert await seconds_to_the_end(reader) < 1.0
+
+
+async def test_a_selector_of_many_names_is_no_header_too_long(http):
+    names = ",".join(f"name-{n}" for n in range(5000))
+    assert (await http("GET", f"{CONFIG_MAPS}?labelSelector=app+in+({names})"))[0] == 200
+
+
 @pytest.mark.parametrize("over", ["unix", "tls"])
 async def test_a_body_above_three_mebibytes_is_told_to_be_too_large(running, over):
     async with connection(running, over) as (reader, writer):
