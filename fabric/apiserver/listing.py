@@ -23,7 +23,7 @@ from fabric.apiserver.refusals import (
     Cause,
     continue_expired,
     forbidden_field,
-    invalid_list_options,
+    invalid_options,
     not_supported,
     shown,
 )
@@ -163,7 +163,7 @@ async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> Asy
 
 def _check_freshness(options: ListOptions) -> None:
     if causes := version_faults(options):
-        raise invalid_list_options(causes)
+        raise invalid_options("ListOptions", causes)
     version = options.resource_version
     if version and options.continue_ and version != "0":
         raise BadRequest("specifying resource version is not allowed when using continue")

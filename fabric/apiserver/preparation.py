@@ -29,7 +29,7 @@ def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None
 
     What it shares with `known`, an object of the server's own, is not looked at again.
     """
-    if not isinstance(obj, dict) or not isinstance(obj.get("metadata", {}), dict):
+    if not isinstance(obj, dict) or not isinstance(obj.get("metadata") or {}, dict):
         raise BadRequest(f"the body is not an object of kind {kind.kind}")
     _check_type(kind, obj)
     unknown: list[str] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.options import DeleteOptions, ListOptions, WriteOptions
+from fabric.apiserver.refusals import invalid_options, invalid_value
 from fabric.errors import BadRequest
 
 Query = Mapping[str, str]
@@ -55,20 +56,19 @@ def field_selector(query: Query) -> FieldSelector:
 def write_options(query: Query, warn: Callable[[str], None]) -> WriteOptions:
     """The options of a create, update or patch; `warn` is told each warning for the answer."""
     if not query:
-        return WriteOptions(warn=warn)
+        return WriteOptions(field_validation="Warn", warn=warn)
     return WriteOptions(
         dry_run=_dry_run(query.get("dryRun", "")),
         field_manager=query.get("fieldManager", ""),
-        field_validation=_one_of("fieldValidation", query.get("fieldValidation", "Ignore"), _VALIDATIONS),
+        field_validation=_one_of("fieldValidation", query.get("fieldValidation") or "Warn", _VALIDATIONS),
         warn=warn,
     )
 
 
 def delete_options(query: Query, body: Mapping[str, Any]) -> DeleteOptions:
     """The DeleteOptions of body and query; the body wins."""
+    _check_delete_options(body)
     preconditions = body.get("preconditions") or {}
-    if not isinstance(preconditions, dict):
-        raise BadRequest("preconditions: must be an object")
     return DeleteOptions(
         grace_period_seconds=_grace(query, body),
         propagation=_propagation(query, body),
@@ -76,6 +76,29 @@ def delete_options(query: Query, body: Mapping[str, Any]) -> DeleteOptions:
         resource_version=_text(preconditions, "resourceVersion"),
         dry_run=_dry_run(query.get("dryRun", "")) or body.get("dryRun") == ["All"] or _no_dry_run(body),
     )
+
+
+def _check_delete_options(body: Mapping[str, Any]) -> None:
+    """BadRequest for a body that is not of the kind, or has a field of another type."""
+    if body.get("kind") not in (None, "", "DeleteOptions"):
+        raise BadRequest("decoded object cannot be converted to DeleteOptions")
+    for name, (type_, word) in _DELETE_FIELDS.items():
+        value = body.get(name)
+        if value is not None and type(value) is not type_:
+            raise BadRequest(f"DeleteOptions: {name}: {value!r} is not {word}")
+    if body.get("orphanDependents") is not None and body.get("propagationPolicy") is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        cause = invalid_value("propagationPolicy", body["propagationPolicy"], why)
+        raise invalid_options("DeleteOptions", [cause])
+
+
+_DELETE_FIELDS = {
+    "gracePeriodSeconds": (int, "a number of seconds"),
+    "orphanDependents": (bool, "true or false"),
+    "propagationPolicy": (str, "a string"),
+    "preconditions": (dict, "an object"),
+    "dryRun": (list, "a list of strings"),
+}
 
 
 def _no_dry_run(body: Mapping[str, Any]) -> bool:
@@ -95,13 +118,13 @@ def _grace(query: Query, body: Mapping[str, Any]) -> int | None:
     given = body.get("gracePeriodSeconds")
     if given is None:
         return whole_number(query, "gracePeriodSeconds")
-    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+    if given < 0:
         raise BadRequest(f"gracePeriodSeconds: {given!r} is not a number of seconds")
-    return given
+    return int(given)
 
 
 def _propagation(query: Query, body: Mapping[str, Any]) -> str:
-    if body.get("orphanDependents"):
+    if body.get("orphanDependents") or (not body and truth(query, "orphanDependents")):
         return "Orphan"
     asked = body.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
     return _one_of("propagationPolicy", asked, _PROPAGATIONS)
@@ -118,8 +141,8 @@ def whole_number(query: Query, name: str) -> int | None:
 
 
 def truth(query: Query, name: str) -> bool:
-    """A boolean parameter, as Go reads it: absent is false, empty is true."""
-    return query.get(name, "false").lower() in ("", "1", "t", "true")
+    """A boolean parameter, as apimachinery reads it: all but absence, `false` and `0` is true."""
+    return query.get(name, "false").lower() not in ("false", "0")
 
 
 def _dry_run(text: str) -> bool:

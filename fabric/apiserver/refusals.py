@@ -103,9 +103,9 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
     return _invalid(kind.group, kind.kind, name, causes)
 
 
-def invalid_list_options(causes: Sequence[Cause]) -> Invalid:
-    """All faults of a list's or watch's parameters at once."""
-    return _invalid("meta.k8s.io", "ListOptions", "", causes)
+def invalid_options(kind: str, causes: Sequence[Cause]) -> Invalid:
+    """All faults of the options of a request at once; `kind` is ListOptions or DeleteOptions."""
+    return _invalid("meta.k8s.io", kind, "", causes)
 
 
 def _invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Invalid:

@@ -17,7 +17,7 @@ from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.listing import selects
 from fabric.apiserver.options import ListOptions
-from fabric.apiserver.refusals import forbidden_field, invalid_list_options, not_supported, too_old
+from fabric.apiserver.refusals import forbidden_field, invalid_options, not_supported, too_old
 from fabric.apiserver.watch_cache import CacheWatcher, Change, Item, WatchCache
 from fabric.control.client import WatchEvent
 
@@ -67,7 +67,7 @@ def check_options(options: ListOptions) -> None:
     if match and options.continue_:
         causes.append(forbidden_field(path, f"{path} is forbidden when continue is provided"))
     if causes:
-        raise invalid_list_options(causes)
+        raise invalid_options("ListOptions", causes)
 
 
 async def follow(
