@@ -12,7 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from fabric.api.objects import Object
-from fabric.apiserver import negotiation
+from fabric.apiserver import duplicates, negotiation
+from fabric.apiserver.options import WriteOptions
 from fabric.errors import BadRequest, Timeout, TooLarge, UnsupportedMediaType
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -51,9 +52,20 @@ async def _agree(request: web.BaseRequest) -> None:
         raise BadRequest(f"Expect: {expected!r} cannot be met; only 100-continue can")
 
 
-async def read_object(request: web.BaseRequest) -> Object:
-    """The body as an object, whatever its kind."""
-    return object_in(await read(request), content_type(request))
+async def read_object(request: web.BaseRequest, options: WriteOptions) -> Object:
+    """The body as an object, whatever its kind; duplicate keys are told as the options ask."""
+    body, form = await read(request), content_type(request)
+    obj = object_in(body, form)
+    duplicates.tell(body, form, options)
+    return obj
+
+
+async def read_patch(request: web.BaseRequest, patch_type: str, options: WriteOptions) -> Any:
+    """The body as a patch; duplicate keys are told as the options ask."""
+    body = await read(request)
+    patch = negotiation.decode(body, patch_type)
+    duplicates.tell(body, patch_type, options)
+    return patch
 
 
 def object_in(body: bytes, content_type: str) -> Object:

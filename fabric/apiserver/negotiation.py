@@ -25,7 +25,7 @@ YAML = "application/yaml"
 DEPTH_MAX = 100
 """How deep a body may be nested. Nothing of Kubernetes is half as deep; encoders end at 254."""
 
-_YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
+YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
 _WILDCARDS = ("*/*", "application/*")
 
 
@@ -105,13 +105,18 @@ def encode(obj: Any, media: MediaType = PLAIN, *, pretty: bool = False) -> bytes
     return orjson.dumps(obj)
 
 
+def media_name(content_type: str) -> str:
+    """The media type of a `Content-Type`, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def decode(body: bytes, content_type: str) -> Any:
     """The body as JSON data; no content type means JSON.
 
     BadRequest when it cannot be read, UnsupportedMediaType for what is none of the server's formats.
     """
-    name = content_type.partition(";")[0].strip().lower()
-    if name in _YAML_TYPES:
+    name = media_name(content_type)
+    if name in YAML_TYPES:
         return yaml_codec.decode(body, DEPTH_MAX)
     if not name or name == JSON or name.endswith("+json"):
         return _decode_json(body)

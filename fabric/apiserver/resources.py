@@ -82,15 +82,16 @@ class Resources:
         return self._page(request, target.kind, page)
 
     async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = await bodies.read_object(request)
         warnings: list[str] = []
+        options = queries.write_options(request.query, warnings.append)
+        obj = await bodies.read_object(request, options)
         created = await self._write(
             request,
             self._registry.create(
                 target.kind,
                 target.namespace,
                 obj,
-                queries.write_options(request.query, warnings.append),
+                options,
                 name=target.name,
                 subresource=target.subresource,
             ),
@@ -98,8 +99,9 @@ class Resources:
         return _warned(self._object(request, target.kind, created, code=201), warnings)
 
     async def _update(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        obj = await bodies.read_object(request)
         warnings: list[str] = []
+        options = queries.write_options(request.query, warnings.append)
+        obj = await bodies.read_object(request, options)
         updated = await self._write(
             request,
             self._registry.update(
@@ -107,25 +109,27 @@ class Resources:
                 target.namespace,
                 target.name,
                 obj,
-                queries.write_options(request.query, warnings.append),
+                options,
                 subresource=target.subresource,
             ),
         )
         return _warned(self._object(request, target.kind, updated), warnings)
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        patch_type = bodies.content_type(request).partition(";")[0].strip().lower()
+        patch_type = negotiation.media_name(bodies.content_type(request))
         patches.check_type(patch_type)
         warnings: list[str] = []
+        options = queries.write_options(request.query, warnings.append)
+        patch = await bodies.read_patch(request, patch_type, options)
         patched = await self._write(
             request,
             self._registry.patch(
                 target.kind,
                 target.namespace,
                 target.name,
-                negotiation.decode(await bodies.read(request), patch_type),
+                patch,
                 patch_type,
-                queries.write_options(request.query, warnings.append),
+                options,
                 subresource=target.subresource,
             ),
         )

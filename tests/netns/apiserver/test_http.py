@@ -7,6 +7,7 @@ import gzip
 import stat
 
 import orjson
+import pytest
 import yaml
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -233,3 +234,52 @@ async def test_a_compressed_body_and_an_unknown_expectation_are_refused(http):
     for headers, code in (({"Content_Encoding": "gzip"}, 415), ({"Expect": "patience"}, 400)):
         refused = await http.json("POST", CONFIG_MAPS, body, **headers)
         assert (refused["kind"], refused["code"]) == ("Status", code)
+
+
+WARNED = (
+    (b'{"metadata":{"name":"a"},"data":{"x":"1","x":"2"}}', "", 'duplicate field "data.x"'),
+    (b'{"metadata":{"name":"b","name":"a"}}', "", 'duplicate field "metadata.name"'),
+    (
+        b"metadata: {name: a}\ndata:\n  x: a\n  x: b\n",
+        "application/yaml",
+        'line 4: key "x" already set in map',
+    ),
+    (b'{"metadata":{"name":"a"},"datta":{}}', "", 'unknown field "datta"'),
+)
+
+
+@pytest.mark.parametrize(("body", "form", "fault"), WARNED)
+async def test_fields_that_are_unknown_or_come_twice_are_told_as_the_client_asks(http, body, form, fault):
+    code, headers, _ = await http("POST", CONFIG_MAPS, body, Content_Type=form)
+    quoted = fault.replace('"', '\\"')
+    assert (code, headers["Warning"]) == (201, f'299 - "{quoted}"')
+    strict = f"{CONFIG_MAPS}?fieldValidation=Strict"
+    refused = await http.json("POST", strict, body, Content_Type=form)
+    assert (refused["code"], refused["message"]) == (400, f"strict decoding error: {fault}")
+    code, headers, _ = await http(
+        "POST", f"{CONFIG_MAPS}?fieldValidation=Ignore&dryRun=All", body, Content_Type=form
+    )
+    assert code == 409 and "Warning" not in headers
+
+
+async def test_a_patch_with_a_duplicate_key_is_told(http):
+    await http("POST", CONFIG_MAPS, SETTINGS)
+    patch = b'{"data":{"b":"1","b":"2"}}'
+    code, headers, _ = await http(
+        "PATCH", f"{CONFIG_MAPS}/settings", patch, Content_Type="application/merge-patch+json"
+    )
+    assert (code, headers["Warning"]) == (200, '299 - "duplicate field \\"data.b\\""')
+
+
+async def test_an_object_without_metadata_lacks_a_name(http):
+    for body in ({}, {"metadata": None}, {"metadata": {}}):
+        refused = await http.json("POST", CONFIG_MAPS, body)
+        assert (refused["code"], refused["reason"]) == (422, "Invalid")
+        assert "name or generateName is required" in refused["message"]
+
+
+async def test_a_deletion_takes_no_other_kinds_object_for_its_options(http):
+    await http("POST", CONFIG_MAPS, SETTINGS)
+    refused = await http.json("DELETE", f"{CONFIG_MAPS}/settings", SETTINGS)
+    assert (refused["code"], refused["reason"]) == (400, "BadRequest")
+    assert (await http("GET", f"{CONFIG_MAPS}/settings"))[0] == 200

@@ -4,7 +4,7 @@ import pytest
 
 from fabric.apiserver import queries
 from fabric.apiserver.options import DeleteOptions, ListOptions
-from fabric.errors import BadRequest
+from fabric.errors import BadRequest, Invalid
 
 
 def test_no_parameters_mean_the_defaults():
@@ -53,6 +53,10 @@ def test_a_number_that_is_none_is_refused(text):
         ({}, {"preconditions": 5}),
         ({}, {"preconditions": {"uid": 5}}),
         ({}, {"propagationPolicy": {"a": 1}}),
+        ({}, {"orphanDependents": "x"}),
+        ({}, {"dryRun": "All"}),
+        ({}, {"gracePeriodSeconds": True}),
+        ({}, {"kind": "ConfigMap", "apiVersion": "v1"}),
     ],
 )
 def test_delete_options_that_make_no_sense_are_refused(query, body):
@@ -60,12 +64,20 @@ def test_delete_options_that_make_no_sense_are_refused(query, body):
         queries.delete_options(query, body)
 
 
+def test_orphans_are_asked_for_in_either_way_but_not_in_both():
+    assert queries.delete_options({}, {"orphanDependents": True}).propagation == "Orphan"
+    assert queries.delete_options({"orphanDependents": "true"}, {}).propagation == "Orphan"
+    with pytest.raises(Invalid) as refused:
+        queries.delete_options({}, {"orphanDependents": True, "propagationPolicy": "Foreground"})
+    assert refused.value.message == (
+        'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "Foreground": '
+        "orphanDependents and deletionPropagation cannot be both set"
+    )
+
+
 def test_booleans_are_read_as_go_reads_them():
-    assert [queries.truth({"watch": text}, "watch") for text in ("true", "1", "", "false", "0")] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
+    for text in ("true", "1", "", "T", "yes", "x"):
+        assert queries.truth({"watch": text}, "watch")
+    for text in ("false", "0", "False"):
+        assert not queries.truth({"watch": text}, "watch")
     assert not queries.truth({}, "watch")
