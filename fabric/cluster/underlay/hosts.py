@@ -20,7 +20,15 @@ from fabric.topology.underlay import CONTROL_PLANE
 AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
-_PRIVATE = ("run", "var/lib/cni", "var/lib/kubelet", "var/log/pods", "etc/cni/net.d", "etc/calico")
+_PRIVATE = (
+    "run",
+    "var/lib/cni",
+    "var/lib/kubelet",
+    "var/log/pods",
+    "var/lib/calico",
+    "etc/cni/net.d",
+    "etc/calico",
+)
 """What a node has of its own on disk, below `ClusterPaths.node`."""
 
 
