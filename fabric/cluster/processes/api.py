@@ -19,17 +19,16 @@ from fabric.apiserver.server import ApiServer, ServerConfig
 from fabric.cluster import spec as specs
 from fabric.cluster.paths import FABRIC_PORT, ClusterPaths
 from fabric.cluster.processes import event_loop
+from fabric.cluster.runtimes import NamespaceRuntime
 from fabric.cluster.validation import served_kinds
 from fabric.control.clock import LoopClock
-from fabric.errors import FabricError
 from fabric.kernel.namespaces import inside
-from fabric.runtime.client import RuntimeClient
 from fabric.store.server import StoreServer
 from fabric.store.sqlite import SqliteStore
 from fabric.topology.underlay import CONTROL_PLANE
 
-LOOK_SECONDS, START_SECONDS = 1.0, 0.03
-"""How often the control plane's host is looked at: while the server listens there, and before."""
+RETRY_SECONDS = 1.0
+"""A control plane that ended while its namespace was entered is looked at again after so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,30 +64,21 @@ async def _run(paths: ClusterPaths) -> None:
 
 async def _serve_inside(paths: ClusterPaths, registry: Registry, pki: Pki) -> None:
     """Listen in the control plane's namespace, and again whenever that host was started anew."""
-    runtime = RuntimeClient(paths.runtime_socket(0))
-    listening_in, task = 0, None
+    runtime = NamespaceRuntime(paths.runtime_socket(0))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runtime.run())
+        tasks.create_task(runtime.follow())
         while True:
-            pid = await _control_plane_pid(runtime)
-            if pid and pid != listening_in:
-                if task is not None:
-                    task.cancel()
-                try:
-                    config = ServerConfig(tls=[_socket_inside(pid)], pki=pki)
-                except OSError as error:
-                    _log.info("cannot listen in the control plane: %s (again in %.0f s)", error, LOOK_SECONDS)
-                else:
-                    task = tasks.create_task(ApiServer(registry, config).run())
-                    listening_in = pid
-            await asyncio.sleep(LOOK_SECONDS if listening_in else START_SECONDS)
-
-
-async def _control_plane_pid(runtime: RuntimeClient) -> int:
-    try:
-        return (await runtime.nodes()).get(CONTROL_PLANE, 0)
-    except FabricError:
-        return 0
+            await runtime.powered_on(CONTROL_PLANE)
+            try:
+                config = ServerConfig(tls=[_socket_inside(runtime.pids[CONTROL_PLANE])], pki=pki)
+            except OSError as error:
+                _log.info("cannot listen in the control plane: %s (again in %.0f s)", error, RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            serving = tasks.create_task(ApiServer(registry, config).run())
+            await runtime.powered_on_again(CONTROL_PLANE)
+            serving.cancel()
 
 
 def _socket_inside(pid: int) -> socket.socket:

@@ -77,3 +77,16 @@ def init_of(cluster, node):
 def test_a_node_that_is_powered_off_comes_back_with_its_pods(running):
     os.kill(init_of(running, "node-2"), signal.SIGKILL)
     assert running.up()["reachability"]["reached"] == 12
+
+
+async def test_the_api_server_listens_again_in_a_control_plane_that_was_off(running):
+    url = "https://192.168.0.2:6443/healthz"
+
+    def healthy():
+        return running.exec("pod-1", "curl", "-sk", "--max-time", "2", url).stdout == "ok"
+
+    await eventually(healthy, seconds_max=20)
+    before = init_of(running, "control-plane")
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: init_of(running, "control-plane") != before, seconds_max=10)
+    await eventually(healthy, seconds_max=20)
