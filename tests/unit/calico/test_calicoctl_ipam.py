@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_interface, ip_network
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 from support.calico_ipam import owner, pool, put_resources
@@ -18,7 +19,7 @@ from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_name
 from calico.resources.nodes import Node, NodeBGP
 from calico.resources.pools import IPPool
-from fabric.store.port import Put
+from fabric.store.port import Delete, Put
 
 TUNNELS = NodeBGP(ipv4_address=ip_interface("192.168.0.11/24"), ipv4_ipip_tunnel_addr="10.244.0.13")
 
@@ -173,6 +174,21 @@ async def test_everything_that_does_not_fit_has_its_sentence(ctl):
         "Found 1 blocks with an invalid affinity.",
     ]
     assert out.endswith("Check complete; found 6 problems.\n")
+
+
+async def test_a_handle_that_blocks_name_and_nobody_kept_is_told_once_however_many_addresses_it_has(ctl):
+    who = owner("pod-1", "node-1")
+    await Ipam(ctl.store, ctl.clock, "node-1").assign(ip_address("10.244.0.5"), replace(who, handle="h"))
+    await Ipam(ctl.store, ctl.clock, "node-1").assign(ip_address("10.244.0.6"), replace(who, handle="h2"))
+    block = (await read_snapshot(ctl.store)).blocks[ip_network("10.244.0.0/28")]
+    both = block.released([5, 6]).taken([5, 6], replace(who, handle="h"))
+    gone = [Delete(keys.handle("h")), Delete(keys.handle("h2"))]
+    await ctl.store.txn([], [Put(keys.block(block.cidr), both.to_json()), *gone])
+    out = await ctl.does("ipam", "check", "--show-problem-ips")
+    assert (
+        "Scanning for IPs with missing handle...\n  h is in use in a block but doesn't exist.\nFound 1 "
+        in out
+    )
 
 
 async def test_pods_of_a_disabled_pool_are_no_problem(ctl):
