@@ -10,7 +10,7 @@ from calico.calicoctl import files
 from calico.calicoctl.arguments import Arguments, BadUsage, Option
 from calico.calicoctl.files import BadFile
 from calico.resources.envelope import API_VERSION, Resource
-from calico.resources.table import NOUNS, kind_named, kind_of
+from calico.resources.table import NOUNS, kind_named, kind_of, why_missing
 from fabric.api.objects import Object
 from fabric.errors import FabricError
 
@@ -37,7 +37,7 @@ def noun_named(name: str) -> type[Resource]:
     """The kind that a user means by `ippool`, `pools` …; Unsupported."""
     kind = kind_named(name)
     if kind is None:
-        raise Unsupported(f"resource type '{name}' is not supported")
+        raise Unsupported(f"resource type '{name}' is not supported{_because(name)}")
     return NOUNS[kind.kind]
 
 
@@ -67,8 +67,14 @@ def noun_of(obj: Object) -> type[Resource]:
     kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
     noun = NOUNS.get(kind) if isinstance(kind, str) else None
     if noun is None or version != API_VERSION:
-        raise BadFile(f"unknown resource type ({kind}) and/or version ({version})")
+        why = _because(str(kind)) if version == API_VERSION else ""
+        raise BadFile(f"unknown resource type ({kind}) and/or version ({version}){why}")
     return noun
+
+
+def _because(name: str) -> str:
+    why = why_missing(name)
+    return f": fabric does not serve it, since {why}" if why else ""
 
 
 def settled(resource: Resource, arguments: Arguments) -> Resource:

@@ -49,6 +49,35 @@ _BY_NOUN: dict[type[Resource], Kind] = dict(_ROWS)
 _BY_NAME = {name: kind for kind in KINDS for name in (kind.singular, kind.plural, *kind.short_names)}
 
 
+_POLICIES = "policies are not enforced yet"
+_OTHERS = "nothing here would follow it"
+_MISSING = {
+    "NetworkPolicy": (_POLICIES, "networkpolicies", "policy", "policies", "np", "nps"),
+    "GlobalNetworkPolicy": (_POLICIES, "globalnetworkpolicies", "gnp", "gnps"),
+    "StagedNetworkPolicy": (_POLICIES, "stagednetworkpolicies", "snp"),
+    "StagedGlobalNetworkPolicy": (_POLICIES, "stagedglobalnetworkpolicies", "sgnp"),
+    "StagedKubernetesNetworkPolicy": (_POLICIES, "stagedkubernetesnetworkpolicies", "sknp"),
+    "NetworkSet": (_POLICIES, "networksets", "netset", "netsets"),
+    "GlobalNetworkSet": (_POLICIES, "globalnetworksets"),
+    "Tier": (_POLICIES, "tiers"),
+    "HostEndpoint": (_POLICIES, "hostendpoints", "hep", "heps"),
+    "KubeControllersConfiguration": (_OTHERS, "kubecontrollersconfigurations", "kcconfig"),
+    "CalicoNodeStatus": (
+        "fabric bgp and calicoctl node status tell it",
+        "caliconodestatuses",
+        "caliconodestatus",
+    ),
+}
+"""Calico's kinds that are not served, with the reason and calicoctl's names."""
+
+
+def why_missing(name: str) -> str:
+    """The reason why a kind of Calico's is not served, by a name of it; empty for any other word."""
+    folded = name.lower()
+    found = (why for kind, (why, *names) in _MISSING.items() if folded in (kind.lower(), *names))
+    return next(found, "")
+
+
 def kind_of(noun: type[Resource]) -> Kind:
     return _BY_NOUN[noun]
 
