@@ -5,8 +5,10 @@ Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -43,6 +45,7 @@ def root(
 
 def main() -> NoReturn:
     """Run one command and exit with its code."""
+    _open_standard_files()
     # Where it is ignored, Linux reaps children itself, and nobody learns how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     commands.register(app, sys.argv[1:])
@@ -61,6 +64,18 @@ def main() -> NoReturn:
             raise
         _fail(1, f"error: {refusal}")
     sys.exit(0)
+
+
+def _open_standard_files() -> None:
+    """Open /dev/null where the caller closed 0, 1 or 2; else the next file to be opened would stand there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def _fail(code: int, *lines: str) -> NoReturn:

@@ -6,11 +6,12 @@ the IPAM. Node is Kubernetes' here, and WorkloadEndpoints are the agents' busine
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+import orjson
 
 from calico import admission
 from calico.columns import PRINTER_COLUMNS
@@ -62,7 +63,7 @@ class ResourceLayout:
         return tail or None
 
     def decode(self, value: bytes, tail: str) -> Object | None:
-        resource = _readable(lambda: self.noun.from_object(json.loads(value)))
+        resource = _readable(lambda: self.noun.from_object(orjson.loads(value)))
         if resource is None:
             return None
         key = (resource.metadata.namespace, resource.name)

@@ -161,6 +161,8 @@ class ResourceClient:
     async def _read(self, noun: type[Resource], name: str, namespace: str) -> Resource | None:
         try:
             return await datastore.get(self._store, noun, name, namespace)
+        except UnicodeEncodeError:  # A name that is no text is nobody's.
+            return None
         except (ValueError, AttributeError) as error:
             key = store_key(kind_of(noun), name, namespace)
             raise FabricError(f"{key} cannot be read ({error}): repair or delete the key") from None

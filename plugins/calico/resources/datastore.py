@@ -10,6 +10,8 @@ import uuid
 from dataclasses import replace
 from typing import TypeVar
 
+import orjson
+
 from calico.resources.envelope import Resource
 from calico.resources.refusals import InvalidResource
 from calico.resources.table import kind_of, prefix, store_key
@@ -134,7 +136,7 @@ def _readable(noun: type[R], kv: KeyValue) -> R | None:
 
 
 def _object(value: bytes) -> Object:
-    obj = json.loads(value)
+    obj = orjson.loads(value)
     if not isinstance(obj, dict):
         raise ValueError("not an object")
     return obj

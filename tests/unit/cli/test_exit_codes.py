@@ -111,3 +111,11 @@ def test_a_closed_standard_output_is_told_in_one_line():
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", ">&- <&- 2>&-"])
+def test_standard_files_that_the_caller_closed_are_as_if_they_were_empty(closed):
+    """A file that is opened later must not be taken for standard output."""
+    command = f"{sys.executable} -P -m fabric calicoctl version --client {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
