@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from calico.resources import carried
+from calico.resources import carried, storable
 from calico.resources.fields import document, key, read, rest, unknown, unknown_fields, unread_refusals
 from calico.resources.readers import document_of, mapping, object_name, subdomain, text
 from calico.resources.refusals import InvalidResource, Refusal
@@ -16,7 +15,8 @@ from fabric.api.objects import Object
 
 GROUP, VERSION = "projectcalico.org", "v3"
 API_VERSION = f"{GROUP}/{VERSION}"
-_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
+ANNOTATIONS_BYTES_MAX = 256 * 1024
+"""Kubernetes' limit, of names and values together."""
 _KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -83,7 +83,7 @@ class Resource:
         there `before` the change.
         """
         found: list[Refusal] = []
-        if unwritable := tuple(_unwritable(obj, "")):
+        if unwritable := tuple(storable.refusals(obj)):
             raise InvalidResource(cls.KIND, "", unwritable)
         try:
             resource = cls.from_object(obj)
@@ -130,6 +130,9 @@ def _label_faults(metadata: Any, before: Any) -> Iterator[Refusal]:
             yield from (Refusal(path, fault, label) for fault in (faults(label) if label not in old else ()))
             if name == "labels" and old.get(label) != value:
                 yield from (Refusal(path, fault, value) for fault in label_value_faults(value))
+    size = sum(len(text.encode()) for pair in _texts(metadata, "annotations").items() for text in pair)
+    if size > ANNOTATIONS_BYTES_MAX:
+        yield Refusal("metadata.annotations", f"may not be more than {ANNOTATIONS_BYTES_MAX} bytes", size)
 
 
 def _annotation_faults(key: str) -> list[str]:
@@ -141,31 +144,3 @@ def _texts(metadata: Any, name: str) -> Mapping[str, str]:
     found = metadata.get(name) if isinstance(metadata, Mapping) else None
     pairs = found.items() if isinstance(found, Mapping) else ()
     return {label: value for label, value in pairs if isinstance(label, str) and isinstance(value, str)}
-
-
-def _unwritable(value: Any, path: str) -> Iterator[Refusal]:
-    """Yield what JSON and its readers cannot carry: half a character, an integer beyond 64 bits, no number.
-
-    Once stored, it would make every answer with this object in it fail, for all clients.
-    """
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            where = f"{path}.{name}".lstrip(".")
-            yield from (Refusal(path, it.reason, ascii(name)) for it in _unwritable(name, path))
-            yield from _unwritable(item, where)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _unwritable(item, f"{path}[{index}]")
-    elif isinstance(value, str) and not _is_unicode(value):
-        yield Refusal(path, "must be text in Unicode", ascii(value))
-    elif isinstance(value, int) and not _INTEGER_MIN <= value <= _INTEGER_MAX:
-        yield Refusal(path, "must be an integer of 64 bits", f"{len(str(abs(value)))} digits")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield Refusal(path, "must be a number", str(value))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        return bool(text.encode()) or True
-    except UnicodeEncodeError:
-        return False

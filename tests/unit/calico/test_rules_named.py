@@ -12,12 +12,10 @@ from support.registry import new_registry
 from calico import served
 from calico.plugin import CalicoPlugin
 from calico.resources.envelope import API_VERSION
-from fabric.apiserver.local import LocalClient
 from fabric.apiserver.options import WriteOptions
 from fabric.errors import Invalid
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 from fabric.store.memory import MemoryStore
-from fabric.store.port import Put
 
 KINDS = {kind.kind: kind for kind in served.kinds(CONFIG)}
 NAME = "a qualified name must consist of alphanumeric characters"
@@ -181,45 +179,3 @@ def test_a_pod_cidr_that_does_not_do_is_named_at_its_own_line(cidr, options, wor
 def test_the_smallest_pod_cidr_that_does_is_taken():
     for cidr, options in (("10.244.0.0/29", {}), ("10.244.0.0/30", {"vxlanMode": "Never"})):
         assert not CalicoPlugin().problems(NetworkConfig((ip_network(cidr),), (), options=options), NODES)
-
-
-@pytest.mark.parametrize(
-    ("spec", "meta", "path", "rule"),
-    [
-        ("{healthPort: %s}" % 10**30, "{}", "spec.healthPort", "must be an integer of 64 bits"),
-        ("{}", r'{annotations: {a: "\ud800"}}', "metadata.annotations.a", "must be text in Unicode"),
-        ("{}", r'{annotations: {"\ud800": a}}', "metadata.annotations", "must be text in Unicode"),
-        (r'{logFilePath: "\ud800"}', "{}", "spec.logFilePath", "must be text in Unicode"),
-    ],
-)
-async def test_what_would_spoil_every_answer_is_refused_before_it_is_stored(spec, meta, path, rule):
-    """Not even its own reader could read it again, and the API server would answer all clients with 500."""
-    ctl = await Ctl().began()
-    text = f"apiVersion: {API_VERSION}\nkind: FelixConfiguration\nspec: {spec}\nmetadata: "
-    text += meta.replace("{", "{name: default, ", 1).replace(", }", "}")
-    said = await ctl.refuses("create", "-f", "-", stdin=text)
-    assert f"FelixConfiguration.{path} = " in said and rule in said
-    assert (await ctl.does("get", "felixconfigurations")).split() == ["NAME"]
-
-
-async def test_a_patch_that_json_has_no_word_for_is_refused():
-    ctl = await Ctl().began()
-    await ctl.does("create", "-f", "-", stdin=yaml.safe_dump(pool("{cidr: 10.244.0.0/24}", "{}")))
-    for patch in (r'{"metadata":{"annotations":{"a":"\ud800"}}}', '{"spec":{"blockSize":NaN}}'):
-        assert "IPPool." in await ctl.refuses("patch", "ippool", "pool-1", "-p", patch)
-    assert await ctl.refuses("get", "ippool", "\udcff") == (
-        "resource does not exist: IPPool(\udcff) with error: <nil>"
-    )
-
-
-async def test_a_key_that_somebody_spoilt_so_is_passed_over():
-    store = MemoryStore()
-    ctl = await Ctl(store).began()
-    metadata = rb'{"name":"bad","annotations":{"a":"\ud800"}}'
-    bad = b'{"kind":"IPPool","metadata":%s,"spec":{"cidr":"10.244.0.0/24"}}' % metadata
-    await store.txn([], [Put("/calico/resources/v3/projectcalico.org/ippools/bad", bad)])
-    await ctl.does("create", "-f", "-", stdin=yaml.safe_dump(pool("{cidr: 10.244.1.0/24}", "{}")))
-    assert "bad" not in await ctl.does("get", "ippools")
-    async with new_registry(store, *KINDS.values()) as registry:
-        found = await LocalClient(registry).list(KINDS["IPPool"])
-        assert [it["metadata"]["name"] for it in found.items] == ["pool-1"]
