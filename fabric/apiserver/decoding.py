@@ -1,5 +1,7 @@
 """Decoding makes a client's JSON an object that can be stored: known fields only, no nulls, the right types.
 
+A null for a field means that it is not given; in a list, or as a value of a map, it is a zero value.
+
 Nothing is copied that need not change: what comes out shares every clean subtree with what went in.
 """
 
@@ -16,9 +18,10 @@ import jsonschema_rs
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object, parse_timestamp
-from fabric.apiserver import schema
+from fabric.apiserver import schema, zero_values
 from fabric.apiserver.refusals import Cause, invalid_value, not_supported, required
 from fabric.apiserver.schema import TIME, Shape
+from fabric.plugin.served import ServedKind
 
 BASE64 = "byte"
 """The format of Go's []byte."""
@@ -38,6 +41,8 @@ def pruned(kind: Kind, obj: Object, unknown: Report, known: Object | None = None
     suspects = {name: value for name, value in obj.items() if name not in known or known[name] is not value}
     if _is_clean(at, suspects):
         return obj
+    if not isinstance(kind, ServedKind):
+        suspects = zero_values.for_nulls(at, suspects)
     clean = _pruned_value(at, suspects, "", unknown)
     return {
         name: clean.get(name, value) for name, value in obj.items() if name in clean or name not in suspects
@@ -48,7 +53,9 @@ def _is_clean(at: Shape, value: Any) -> bool:
     """Whether pruning would change nothing: the common case, found out without making anything."""
     if isinstance(value, list):
         items = at.items
-        return items is None or all(_is_clean(items, item) for item in value if type(item) in _NESTED)
+        return items is None or all(
+            item is not None and (type(item) not in _NESTED or _is_clean(items, item)) for item in value
+        )
     fields, values = at.fields, at.values
     if fields is None:
         return values is None or all(

@@ -52,9 +52,9 @@ def _refuse_types(kind: Kind, obj: Object, faults: Sequence[TypeFault]) -> None:
 
     A plugin's kind has a schema in upstream's server and no Go type: there all of it is Invalid.
     """
-    wrong = next((fault for fault in faults if not fault.is_missing), None)
-    if wrong is not None and not isinstance(kind, ServedKind):
-        raise unmarshalling.Undecodable(kind, unmarshalling.reason(kind, wrong.path, wrong.value))
+    wrong = [(fault.path, fault.value) for fault in faults if not fault.is_missing]
+    if wrong and not isinstance(kind, ServedKind):
+        raise unmarshalling.Undecodable(kind, wrong)
     name = str(obj.get("metadata", {}).get("name", ""))
     _raise(kind, name, [fault.cause for fault in faults if not _is_zero_value(fault.cause)])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,12 +33,23 @@ _GO_NAMES = {
 }
 
 
-class Undecodable(BadRequest):
-    """A body has a value that its field cannot hold."""
+class Misfit(NamedTuple):
+    """A value that its field cannot hold: its path, and what the field takes."""
 
-    def __init__(self, kind: Kind, why: str) -> None:
-        self.why = why
-        super().__init__(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+    path: Sequence[str | int]
+    value: Any
+    allowed: str
+    """`text`, `true or false`, `a whole number`, …"""
+
+
+class Undecodable(BadRequest):
+    """A body has values that their fields cannot hold; Go's decoder speaks of the first."""
+
+    def __init__(self, kind: Kind, wrong: Sequence[tuple[Sequence[str | int], Any]]) -> None:
+        self.why = reason(kind, *wrong[0])
+        self.misfits = tuple(Misfit(path, value, _allowed(kind, path)) for path, value in wrong)
+        what = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+        super().__init__(f"{what}: {self.why}")
 
 
 def refused_patch(patch: Any, error: Undecodable) -> Invalid:
@@ -62,6 +73,29 @@ def reason(kind: Kind, path: Sequence[str | int], value: Any) -> str:
         f"json: cannot unmarshal {_word(value, type_)} into Go struct field {struct}.{names} "
         f"of type {_go_type(field, is_item=is_item)}"
     )
+
+
+def _allowed(kind: Kind, path: Sequence[str | int]) -> str:
+    """The values that the field at that path takes, in a word."""
+    _, field, is_item = _place(kind, path)
+    if field is None:
+        return "what its kind declares"
+    if field.shape in ("[]", "map") and not is_item:
+        return "a list" if field.shape == "[]" else "a mapping"
+    return _ALLOWED.get(field.type, "a mapping")
+
+
+_ALLOWED = {
+    "string": "text",
+    "bool": "true or false",
+    "int32": "a whole number of 32 bits",
+    "int64": "a whole number of 64 bits",
+    "[]byte": "text in base64",
+    "Time": "a time such as 2026-01-31T12:00:00Z",
+    "MicroTime": "a time such as 2026-01-31T12:00:00.000000Z",
+    "Quantity": "a quantity such as 100m or 1Gi",
+    "IntOrString": "a whole number or text",
+}
 
 
 def _time_reason(text: str) -> str:

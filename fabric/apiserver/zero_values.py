@@ -34,3 +34,24 @@ def _filled(at: Shape, value: Any, steps: Sequence[str]) -> Any:
         return {**value, step: _filled(at.child(step), value[step], rest)} if step in value else value
     zero = at.child(step).zero
     return value if zero is None else {**value, step: zero}
+
+
+def for_nulls(at: Shape, value: Any) -> Any:
+    """The value with the zero value for each null in a list or map, as Go's decoder leaves it there."""
+    if isinstance(value, list) and at.items is not None:
+        below = at.items
+        return [_zero(below) if item is None else for_nulls(below, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if at.fields is not None:
+        return {name: for_nulls(at.child(name), child) for name, child in value.items()}
+    if at.values is not None:
+        below = at.values
+        return {
+            name: _zero(below) if child is None else for_nulls(below, child) for name, child in value.items()
+        }
+    return value
+
+
+def _zero(at: Shape) -> Any:
+    return "0" if at.name == "Quantity" else at.zero

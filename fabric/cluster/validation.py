@@ -17,6 +17,7 @@ from typing import Any
 from fabric.api.kinds import BUILT_IN, KindTable
 from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
+from fabric.apiserver.unmarshalling import Undecodable
 from fabric.cluster import spec as specs
 from fabric.cluster.manifests import apply_one, in_order, key_in
 from fabric.cluster.spec import ClusterSpec
@@ -26,6 +27,7 @@ from fabric.plugin import registry as plugins
 from fabric.plugin.served import ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology import wires
+from fabric.topology.complaints import dotted, not_allowed
 from fabric.topology.model import Manifest, Topology
 
 _INDEX = re.compile(r"\[\d+\]")
@@ -147,6 +149,11 @@ def _problems(manifest: Manifest, name: str, error: ApiError) -> Iterator[Proble
     if isinstance(causes, list) and causes:
         for cause in causes:
             yield Problem(manifest.line_of(cause["field"]), f"{name}: {cause['field']}: {cause['message']}")
+        return
+    if isinstance(error, Undecodable):
+        for misfit in error.misfits:
+            fault = not_allowed(misfit.value, misfit.allowed, is_text=misfit.allowed == "text")
+            yield Problem(manifest.line_at(*misfit.path), f"{name}: {dotted(tuple(misfit.path))} {fault}")
         return
     unknown = _UNKNOWN.findall(error.message)
     for field in unknown:

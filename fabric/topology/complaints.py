@@ -32,6 +32,13 @@ def show(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
 
 
+def not_allowed(value: Any, allowed: str, *, is_text: bool) -> str:
+    """The sentence's end on a value of another type; a text that YAML read as `true` or 8 has its remedy."""
+    is_plain = value is None or isinstance(value, bool | int | float)
+    remedy = "; YAML reads no text here: put it into quotes" if is_text and is_plain else ""
+    return f"is {show(value)}; allowed: {allowed}{remedy}"
+
+
 def dotted(path: Path) -> str:
     """`spec.nodes[0].name`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
@@ -63,7 +70,7 @@ def _sentences(path: Path, keyword: str, rule: Mapping[str, Any], value: Any) ->
         missing = [name for name in rule["required"] if name not in value]
         yield path, f"{where} lacks {', '.join(map(repr, missing))}"
     else:
-        yield path, f"{where} is {show(value)}; allowed: {_allowed(rule)}{_quoting(rule, value)}"
+        yield path, f"{where} {not_allowed(value, _allowed(rule), is_text=rule.get('type') == 'string')}"
 
 
 def _closest(name: str, allowed: Sequence[str]) -> str | None:
@@ -87,14 +94,6 @@ def _allowed(rule: Mapping[str, Any]) -> str:
         "not empty" if rule.get("minLength") else "",
     ]
     return " or ".join(names) + "".join(f", {limit}" for limit in limits if limit)
-
-
-def _quoting(rule: Mapping[str, Any], value: Any) -> str:
-    """Return the remedy for a text that YAML read as something else: `yes`, `1.20`, `~`."""
-    is_plain = value is None or isinstance(value, bool | int | float)
-    if rule.get("type") != "string" or not is_plain:
-        return ""
-    return "; YAML reads no text here: put it into quotes"
 
 
 def _at(value: Any, path: Sequence[str | int]) -> Any:

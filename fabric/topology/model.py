@@ -83,11 +83,15 @@ class Manifest:
     def line_of(self, name: str) -> str:
         """`file:line` of a field such as `spec.containers[0].image`, or of the nearest one above it."""
         steps = re.findall(r"\[([^\]]*)\]|([^.\[\]]+)", name)
-        path = [*self.at, *(int(index) if index.isdigit() else index or key for index, key in steps)]
+        return self.line_at(*(int(index) if index.isdigit() else index or key for index, key in steps))
+
+    def line_at(self, *steps: str | int) -> str:
+        """`file:line` of the field at a path, or of the nearest one above it."""
+        path = (*self.at, *steps)
         file = self.where.rpartition(":")[0]
         for end in range(len(path), len(self.at), -1):
-            if tuple(path[:end]) in self.lines:
-                return f"{file}:{self.lines[tuple(path[:end])]}"
+            if path[:end] in self.lines:
+                return f"{file}:{self.lines[path[:end]]}"
         return self.where
 
 

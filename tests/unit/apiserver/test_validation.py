@@ -48,6 +48,26 @@ async def test_nulls_are_as_good_as_absent(registry):
     assert made["metadata"]["creationTimestamp"]
 
 
+async def test_nulls_in_lists_and_maps_are_zero_values_as_for_gos_decoder(registry):
+    body = pod(
+        containers=[
+            {"name": "a", "image": "echo", "args": [None, "x"], "env": [{"name": "A", "value": None}]}
+        ]
+    )
+    body["spec"]["containers"][0]["resources"] = {"limits": {"cpu": None}}
+    body["metadata"]["annotations"] = {"a": None}
+    made = await registry.create(POD, "default", body, STRICT)
+    (container,) = made["spec"]["containers"]
+    assert container["args"] == ["", "x"]
+    assert container["env"] == [{"name": "A"}]
+    assert container["resources"]["limits"] == {"cpu": "0"}
+    assert made["metadata"]["annotations"] == {"a": ""}
+    settings = {"metadata": {"name": "settings"}, "data": {"a": None}}
+    assert (await registry.create(CONFIG_MAP, "default", settings, STRICT))["data"] == {"a": ""}
+    with pytest.raises(Invalid, match=r"spec.containers\[0\].name: Required value"):
+        await registry.create(POD, "default", pod(containers=[None]), STRICT)
+
+
 FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
 
 
@@ -63,7 +83,6 @@ FIELD = "json: cannot unmarshal {} into Go struct field {} of type {}"
             FIELD.format("number 9223372036854775808", "PodSpec.spec.terminationGracePeriodSeconds", "int64"),
         ),
         ({"containers": {}}, FIELD.format("object", "PodSpec.spec.containers", "[]v1.Container")),
-        ({"containers": [None]}, FIELD.format("null", "PodSpec.spec.containers", "v1.Container")),
         (
             {"containers": [{"name": "a", "ports": [{"containerPort": 1.5}]}]},
             FIELD.format("number 1.5", "ContainerPort.spec.containers.ports.containerPort", "int32"),

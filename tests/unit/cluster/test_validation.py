@@ -166,3 +166,42 @@ def test_what_many_pods_ask_for_without_effect_is_told_once_for_their_kind():
     (warning,) = map(str, validation.check_manifests(topology))
     assert warning.startswith("t.yaml:15: Pod default/pod-1: spec.containers[0].stdin: it changes nothing")
     assert warning.endswith("(and in 2 more places)")
+
+
+QUOTED = "; allowed: text; YAML reads no text here: put it into quotes"
+
+
+def test_a_text_that_yaml_reads_as_something_else_is_named_at_its_own_line():
+    surprises = """\
+    - apiVersion: v1
+      kind: Pod
+      metadata:
+        name: pod-1
+        labels:
+          a.b/on: yes
+          off: no
+          octal: 010
+          minutes: 1:30
+          date: 2026-01-31
+          none: ~
+      spec:
+        containers:
+          - {name: main, image: echo, command: [sleep, 100], ports: [{containerPort: "80"}]}
+    - apiVersion: v1
+      kind: ConfigMap
+      metadata: {name: settings}
+      data:
+        version: 1.20
+      immutable: "yes"
+"""
+    assert refused(surprises) == [
+        f"t.yaml:13: Pod default/pod-1: metadata.labels.a.b/on is true{QUOTED}",
+        f"t.yaml:14: Pod default/pod-1: metadata.labels.off is false{QUOTED}",
+        f"t.yaml:15: Pod default/pod-1: metadata.labels.octal is 8{QUOTED}",
+        f"t.yaml:16: Pod default/pod-1: metadata.labels.minutes is 90{QUOTED}",
+        f"t.yaml:21: Pod default/pod-1: spec.containers[0].command[1] is 100{QUOTED}",
+        't.yaml:21: Pod default/pod-1: spec.containers[0].ports[0].containerPort is "80"; '
+        "allowed: a whole number of 32 bits",
+        f"t.yaml:26: ConfigMap default/settings: data.version is 1.2{QUOTED}",
+        't.yaml:27: ConfigMap default/settings: immutable is "yes"; allowed: true or false',
+    ]
