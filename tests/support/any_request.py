@@ -81,7 +81,7 @@ def any_requests(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> bytes:
     kind = draw(st.sampled_from(kinds))
     subresource = draw(st.sampled_from(["", "", "", *kind.subresources]))
     method = draw(st.sampled_from(["GET", "POST", "POST", "PUT", "PUT", "PATCH", "PATCH", "PATCH", "DELETE"]))
-    path = _path(kind)
+    path = path_of(kind)
     if subresource or method in ("PUT", "PATCH") or draw(st.booleans()):
         path += f"/{_name(kind)}" if method != "POST" or subresource else ""
     path += f"/{subresource}" if subresource else ""
@@ -99,10 +99,13 @@ def any_requests(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> bytes:
 def create(kind: Kind) -> bytes:
     """The request that creates the seed."""
     body = json.dumps(seed(kind)).encode()
-    return f"POST {_path(kind)} HTTP/1.1\r\nHost: api\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return (
+        f"POST {path_of(kind)} HTTP/1.1\r\nHost: api\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
 
 
-def _path(kind: Kind) -> str:
+def path_of(kind: Kind) -> str:
+    """The path of the kind's collection."""
     root = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
     return root + ("/namespaces/default" if kind.namespaced else "") + f"/{kind.plural}"
 

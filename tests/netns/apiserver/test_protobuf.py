@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from support import any_request
+
+from fabric.api.kinds import BUILT_IN
 from fabric.apiserver import protobuf_codec
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SETTINGS = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+CONTAINER = {"name": "web", "image": "nginx"}
 TABLE = "as=Table;v=v1;g=meta.k8s.io"
 METADATA = "as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 
@@ -75,3 +80,39 @@ async def test_a_watch_is_a_stream_of_frames_with_envelopes_in_them(http):
 async def test_a_body_that_is_none_is_a_bad_request(http):
     code, _, _ = await http("POST", CONFIG_MAPS, b"{}", Content_Type=PROTOBUF)
     assert code == 400
+
+
+@pytest.mark.parametrize("kind", BUILT_IN, ids=lambda kind: kind.plural)
+async def test_every_kind_is_created_changed_listed_and_patched_in_protobuf(http, kind):
+    """What is read as protobuf is what is read as JSON, whichever of the two it was written in."""
+    name = any_request.seed(kind)["metadata"]["name"]
+    path = any_request.path_of(kind)
+    code, form, made = await sent(http, "POST", path, any_request.seed(kind))
+    assert (code, form) == (201, PROTOBUF), made
+    assert made == await http.json("GET", f"{path}/{name}")
+    made["metadata"]["labels"] = {"app": "other"}
+    code, _, changed = await sent(http, "PUT", f"{path}/{name}", made)
+    assert (code, changed["metadata"]["labels"]["app"]) == (200, "other"), changed
+    patch = b'{"metadata":{"annotations":{"a":"c"}}}'
+    code, headers, body = await http(
+        "PATCH", f"{path}/{name}", patch, Content_Type="application/merge-patch+json", Accept=PROTOBUF
+    )
+    assert (code, headers["Content-Type"]) == (200, PROTOBUF)
+    assert protobuf_codec.decode(body) == await http.json("GET", f"{path}/{name}")
+    _, _, listed = await http("GET", path, Accept=PROTOBUF)
+    assert f"{kind.kind}List".encode() in listed and b"other" in listed
+
+
+async def test_a_pod_is_bound_and_evicted_in_protobuf(http):
+    pods = "/api/v1/namespaces/default/pods"
+    await http("POST", "/api/v1/nodes", {"metadata": {"name": "node-1"}})
+    await http("POST", pods, {"metadata": {"name": "pod-1"}, "spec": {"containers": [CONTAINER]}})
+    head = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "pod-1"}}
+    binding = head | {"target": {"kind": "Node", "name": "node-1"}}
+    code, _, done = await sent(http, "POST", f"{pods}/pod-1/binding", binding)
+    assert (code, done["kind"], done["status"]) == (201, "Status", "Success")
+    assert (await http.json("GET", f"{pods}/pod-1"))["spec"]["nodeName"] == "node-1"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "pod-1"}}
+    code, _, done = await sent(http, "POST", f"{pods}/pod-1/eviction", eviction)
+    assert (code, done["status"]) == (201, "Success")
+    assert "deletionTimestamp" in (await http.json("GET", f"{pods}/pod-1"))["metadata"]
