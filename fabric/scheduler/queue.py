@@ -51,10 +51,13 @@ class SchedulingQueue:
         waiting.pod = pod
         self._activate(waiting)
 
-    def remove(self, key: Key) -> None:
-        """The pod is gone, or bound."""
-        waiting = self._pods.pop(key, None)
-        if waiting is not None and waiting.timer:
+    def remove(self, key: Key, uid: str = "") -> None:
+        """Take out a pod that is gone or bound; with a UID, no later one of its name."""
+        waiting = self._pods.get(key)
+        if waiting is None or uid not in ("", waiting.pod.uid):
+            return
+        del self._pods[key]
+        if waiting.timer:
             waiting.timer.cancel()
 
     async def get(self) -> PodInfo:

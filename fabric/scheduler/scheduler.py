@@ -13,12 +13,13 @@ import logging
 from collections.abc import Coroutine
 
 from fabric.api.kinds import NAMESPACE, NODE, POD
-from fabric.api.objects import Key, Object, condition, is_deleting, labels_of, timestamp
+from fabric.api.objects import Key, Object, condition, is_deleting, labels_of, timestamp, uid_of
+from fabric.control.backoff import Backoff
 from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.errors import FabricError
+from fabric.errors import FabricError, NotFound
 from fabric.scheduler.framework import ClusterState
 from fabric.scheduler.placement import place
 from fabric.scheduler.podinfo import PodInfo, pod_info
@@ -27,6 +28,7 @@ from fabric.scheduler.queue import SchedulingQueue
 NAME = "default-scheduler"
 WRITES_MAX = 32
 """Bindings and status writes in flight."""
+LOOKS = Backoff(0.1, 10.0)
 TERMINAL = ("Succeeded", "Failed")
 
 log = logging.getLogger(__name__)
@@ -88,13 +90,35 @@ class Scheduler:
         try:
             await self._client.create(POD, binding, namespace=namespace, subresource="binding")
         except FabricError as error:
+            if await self._is_bound(pod, node):
+                self._tell_bound(pod, node)
+                return
             log.info("binding of %s to %s: %s", pod.key, node, error)
             self._cluster.forget(pod)
             self._queue.retry(pod)
             self._say(pod, "Warning", "FailedScheduling", f"binding rejected: {error}")
         else:
-            self._queue.remove(pod.key)
-            self._say(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
+            self._tell_bound(pod, node)
+
+    async def _is_bound(self, pod: PodInfo, node: str) -> bool:
+        """Ask until the server answers: a binding whose answer was lost may stand. The pod counts till then."""
+        namespace, name = pod.key
+        failures = 0
+        while True:
+            try:
+                found = await self._client.get(POD, name, namespace)
+            except NotFound:
+                return False
+            except FabricError as error:
+                failures += 1
+                log.info("is %s bound to %s? %s", pod.key, node, error)
+                await asyncio.sleep(LOOKS.seconds(failures))
+            else:
+                return uid_of(found) == pod.uid and found["spec"].get("nodeName") == node
+
+    def _tell_bound(self, pod: PodInfo, node: str) -> None:
+        self._queue.remove(pod.key, pod.uid)
+        self._say(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
 
     async def _say_unschedulable(self, pod: PodInfo, message: str) -> None:
         self._say(pod, "Warning", "FailedScheduling", message)

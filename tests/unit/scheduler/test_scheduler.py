@@ -19,7 +19,7 @@ from fabric.apiserver.registry import Registry
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
-from fabric.errors import Conflict
+from fabric.errors import Conflict, ServerUnavailable
 from fabric.scheduler.scheduler import Scheduler
 
 
@@ -29,11 +29,24 @@ class Api(LocalClient):
     def __init__(self, registry: Registry) -> None:
         super().__init__(registry)
         self.refusals: list[Exception] = []
+        self.answers_to_lose = 0
+        """So many bindings are made, and their answers lost."""
+        self.is_away = False
+        """Reads of pods are not answered."""
 
     async def create(self, kind: Kind, obj: Object, *, namespace: str = "", subresource: str = "") -> Object:
         if subresource == "binding" and self.refusals:
             raise self.refusals.pop()
-        return await super().create(kind, obj, namespace=namespace, subresource=subresource)
+        answer = await super().create(kind, obj, namespace=namespace, subresource=subresource)
+        if subresource == "binding" and self.answers_to_lose:
+            self.answers_to_lose -= 1
+            raise ServerUnavailable("the answer is lost")
+        return answer
+
+    async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
+        if self.is_away and kind == POD:
+            raise ServerUnavailable("the server is away")
+        return await super().get(kind, name, namespace)
 
     async def add_node(self, name: str, cpu: str = "4") -> None:
         await self.create(NODE, {"metadata": {"name": name}})
@@ -112,6 +125,31 @@ async def test_a_refused_binding_is_tried_again_after_its_backoff() -> None:
         await api.add_pod("pod-1")
         await eventually(lambda: api.node_of("pod-1"))
         assert 3.0 <= loop.time() - start < 3.1
+
+
+async def test_a_binding_whose_answer_is_lost_counts() -> None:
+    async with scheduling() as api:
+        await api.add_node("node-1")
+        api.answers_to_lose = 1
+        await api.add_pod("first", cpu="3")
+        await api.add_pod("second", cpu="3")
+        assert await eventually(lambda: api.messages("Scheduled")) == [
+            "Successfully assigned default/first to node-1"
+        ]
+        await asyncio.sleep(30)
+        assert await api.node_of("second") == ""
+
+
+async def test_while_nobody_knows_whether_a_pod_is_bound_it_counts() -> None:
+    async with scheduling() as api:
+        await api.add_node("node-1")
+        api.answers_to_lose, api.is_away = 1, True
+        await api.add_pod("first", cpu="3")
+        await asyncio.sleep(5)
+        await api.delete(POD, "first", "default", grace_period_seconds=0)
+        api.is_away = False
+        await api.add_pod("second", cpu="3")
+        assert await eventually(lambda: api.node_of("second")) == "node-1"
 
 
 async def test_a_pod_of_another_scheduler_or_behind_a_gate_is_left_alone() -> None:
