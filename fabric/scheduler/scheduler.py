@@ -101,7 +101,7 @@ class Scheduler:
             self._tell_bound(pod, node)
 
     async def _is_bound(self, pod: PodInfo, node: str) -> bool:
-        """Ask until the server answers: a binding whose answer was lost may stand. The pod counts till then."""
+        """Ask until the server answers; the pod counts till then, as only the answer may have been lost."""
         namespace, name = pod.key
         failures = 0
         while True:
