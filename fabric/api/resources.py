@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,8 @@ from fabric.api.quantity import parse_quantity
 
 Amounts = dict[str, int]
 
+QUANTITY_MAX = Decimal(2**63 - 1)
+"""Larger quantities count as this one, as in Go."""
 CPU, MEMORY, PODS = "cpu", "memory", "pods"
 HUGE_PAGES = "hugepages-"
 ASSUMED = {CPU: 100, MEMORY: 200 * 1024 * 1024}
@@ -60,7 +63,7 @@ def requests_of(spec: Object, assumed: Mapping[str, int] | None = None) -> Amoun
 
 @lru_cache(maxsize=4096)
 def _amount(name: str, quantity: str) -> int:
-    value = parse_quantity(quantity)
+    value = max(-QUANTITY_MAX, min(parse_quantity(quantity), QUANTITY_MAX))
     return math.ceil(value * 1000 if name == CPU else value)
 
 

@@ -121,6 +121,8 @@ def _container(container: Object, *, host_network: bool) -> Object:
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if isinstance(full.get(probe), dict):
             full = _replaced(full, probe, _probe(full[probe]))
+    if isinstance(full.get("lifecycle"), dict):
+        full = _replaced(full, "lifecycle", _lifecycle(full["lifecycle"]))
     resources = quantities(full["resources"])
     full = _replaced(full, "resources", resources)
     limits, requests = resources.get("limits"), resources.get("requests") or {}
@@ -163,11 +165,24 @@ def _port(port: Object, *, host_network: bool) -> Object:
 
 def _probe(probe: Object) -> Object:
     full = _filled(probe, _PROBE)
-    if isinstance(full.get("httpGet"), dict):
-        full = _replaced(full, "httpGet", _filled(full["httpGet"], {"path": "/", "scheme": "HTTP"}))
+    full = _handler(full)
     if isinstance(full.get("grpc"), dict):
         full = _replaced(full, "grpc", _filled(full["grpc"], {"service": ""}))
     return full
+
+
+def _lifecycle(hooks: Object) -> Object:
+    for hook in ("postStart", "preStop"):
+        if isinstance(hooks.get(hook), dict):
+            hooks = _replaced(hooks, hook, _handler(hooks[hook]))
+    return hooks
+
+
+def _handler(handler: Object) -> Object:
+    """A probe or hook, of which a GET goes to the root by HTTP."""
+    if not isinstance(handler.get("httpGet"), dict):
+        return handler
+    return _replaced(handler, "httpGet", _filled(handler["httpGet"], {"path": "/", "scheme": "HTTP"}))
 
 
 def _env(variable: Object) -> Object:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fabric.api.objects import Key
+from fabric.control import parking
 from fabric.scheduler.podinfo import PodInfo
 
 BACKOFF_SECONDS = 1.0
@@ -27,8 +28,13 @@ class _Waiting:
     refusals: int = 0
     place: int = 0
     refused_until: float = 0.0
-    unschedulable: bool = False
+    parkings: int = 0
     timer: asyncio.TimerHandle | None = None
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class SchedulingQueue:
@@ -36,6 +42,7 @@ class SchedulingQueue:
 
     def __init__(self) -> None:
         self._pods: dict[Key, _Waiting] = {}
+        self._unschedulable: dict[Key, _Waiting] = {}
         self._heap: list[tuple[int, int, int, Key]] = []
         self._wake = asyncio.Event()
         self._count = 0
@@ -57,8 +64,8 @@ class SchedulingQueue:
         if waiting is None or uid not in ("", waiting.pod.uid):
             return
         del self._pods[key]
-        if waiting.timer:
-            waiting.timer.cancel()
+        self._unschedulable.pop(key, None)
+        waiting.stop_timer()
 
     async def get(self) -> PodInfo:
         """The next pod to try; it stays in the queue until it is removed."""
@@ -80,37 +87,49 @@ class SchedulingQueue:
         delay = min(BACKOFF_SECONDS * 2**waiting.refusals, BACKOFF_SECONDS_MAX)
         waiting.refusals = min(waiting.refusals + 1, 10)
         waiting.refused_until = asyncio.get_running_loop().time() + delay
-        waiting.unschedulable = True
+        self._unschedulable[pod.key] = waiting
 
     def retry(self, pod: PodInfo) -> None:
         """The pod's binding failed: try again after its back-off."""
         self.add_unschedulable(pod)
-        waiting = self._pods.get(pod.key)
-        if waiting is not None and waiting.unschedulable:
+        waiting = self._unschedulable.get(pod.key)
+        if waiting is not None:
             self._release(waiting)
+
+    def park(self, pod: PodInfo) -> float:
+        """Set the pod aside until it changes; return the seconds after which it is tried all the same."""
+        waiting = self._pods.get(pod.key)
+        if waiting is None or waiting.pod.uid != pod.uid:
+            return 0.0
+        waiting.parkings += 1
+        self._unschedulable.pop(pod.key, None)
+        seconds = parking.BACKOFF.seconds(waiting.parkings)
+        self._activate_at(waiting, asyncio.get_running_loop().time() + seconds)
+        return seconds
 
     def cluster_changed(self, concerns: Callable[[PodInfo], bool] = lambda _: True) -> None:
         """Unschedulable pods that the change concerns are tried when their back-off is over."""
-        for waiting in tuple(self._pods.values()):
-            if waiting.unschedulable and concerns(waiting.pod):
+        for waiting in tuple(self._unschedulable.values()):
+            if concerns(waiting.pod):
                 self._release(waiting)
 
     def __len__(self) -> int:
         return len(self._pods)
 
     def _release(self, waiting: _Waiting) -> None:
-        loop = asyncio.get_running_loop()
-        waiting.unschedulable = False
-        if waiting.refused_until <= loop.time():
+        self._unschedulable.pop(waiting.pod.key, None)
+        if waiting.refused_until <= asyncio.get_running_loop().time():
             self._activate(waiting)
         else:
-            waiting.timer = loop.call_at(waiting.refused_until, self._activate, waiting)
+            self._activate_at(waiting, waiting.refused_until)
+
+    def _activate_at(self, waiting: _Waiting, when: float) -> None:
+        waiting.stop_timer()
+        waiting.timer = asyncio.get_running_loop().call_at(when, self._activate, waiting)
 
     def _activate(self, waiting: _Waiting) -> None:
-        if waiting.timer:
-            waiting.timer.cancel()
-            waiting.timer = None
-        waiting.unschedulable = False
+        waiting.stop_timer()
+        self._unschedulable.pop(waiting.pod.key, None)
         waiting.place = self._next()
         heapq.heappush(self._heap, (-waiting.pod.priority, waiting.number, waiting.place, waiting.pod.key))
         self._wake.set()

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 
 from fabric.api.kinds import NAMESPACE, NODE, POD
 from fabric.api.objects import Key, Object, condition, is_deleting, labels_of, timestamp, uid_of
+from fabric.control import parking
 from fabric.control.backoff import Backoff
 from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
@@ -57,7 +59,9 @@ class Scheduler:
             await informer.synced()
         async with asyncio.TaskGroup() as writes:
             while True:
-                await self._schedule(await self._queue.get(), writes)
+                pod = await self._queue.get()
+                with self._parked_after_a_bug(pod):
+                    await self._schedule(pod, writes)
 
     async def _schedule(self, pod: PodInfo, writes: asyncio.TaskGroup) -> None:
         if self._cluster.pod(pod.key) is not None:
@@ -65,19 +69,36 @@ class Scheduler:
         placement = place(pod, self._cluster)
         if placement.node:
             self._cluster.assume(pod, placement.node)
-            await self._start(writes, self._bind(pod, placement.node))
+            await self._start(writes, pod, self._bind(pod, placement.node))
         else:
             self._queue.add_unschedulable(pod)
-            await self._start(writes, self._say_unschedulable(pod, placement.message))
+            await self._start(writes, pod, self._say_unschedulable(pod, placement.message))
 
-    async def _start(self, writes: asyncio.TaskGroup, write: Coroutine[None, None, None]) -> None:
+    async def _start(
+        self, writes: asyncio.TaskGroup, pod: PodInfo, write: Coroutine[None, None, None]
+    ) -> None:
         """Run it in the background once there is room."""
         try:
             await self._room.acquire()
         except asyncio.CancelledError:
             write.close()
             raise
-        writes.create_task(write).add_done_callback(lambda _: self._room.release())
+        writes.create_task(self._guarded(pod, write)).add_done_callback(lambda _: self._room.release())
+
+    async def _guarded(self, pod: PodInfo, write: Coroutine[None, None, None]) -> None:
+        with self._parked_after_a_bug(pod):
+            await write
+
+    @contextmanager
+    def _parked_after_a_bug(self, pod: PodInfo) -> Iterator[None]:
+        """Set the pod aside, until it changes or for long, when it brings about an unexpected exception."""
+        try:
+            yield
+        except Exception as bug:
+            seconds = self._queue.park(pod)
+            parking.park(log, "scheduler", pod.key, bug, seconds)
+            self._cluster.forget(pod)
+            self._say(pod, "Warning", "FailedScheduling", f"an unexpected exception: {bug!r}")
 
     async def _bind(self, pod: PodInfo, node: str) -> None:
         namespace, name = pod.key

@@ -37,11 +37,15 @@ def full_pod() -> Object:
         "metadata": {"name": "pod-1", "labels": {"app": "web"}, "annotations": {"a": "b"}},
         "spec": {
             "containers": [_container("main"), {"name": "side", "image": "busybox", "envFrom": [_all()]}],
-            "initContainers": [{"name": "first", "image": "busybox", "command": ["true"]}],
+            "initContainers": [
+                {"name": "first", "image": "busybox", "command": ["true"]},
+                {**_container("sidecar"), "restartPolicy": "Always", "ports": [{"containerPort": 81}]},
+            ],
             "volumes": _volumes(),
             "affinity": _affinity(),
             "tolerations": [
-                {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3}
+                {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3},
+                {"key": "b", "value": "c"},
             ],
             "topologySpreadConstraints": [
                 {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", **_SELECTOR}
@@ -59,6 +63,12 @@ def full_pod() -> Object:
             "securityContext": {"runAsUser": 0, "sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}]},
             "activeDeadlineSeconds": 100,
             "priority": 7,
+            "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "3", "memory": "2Gi"}},
+            "overhead": {"cpu": "10m"},
+            "readinessGates": [{"conditionType": "example.com/open"}],
+            "terminationGracePeriodSeconds": 7,
+            "shareProcessNamespace": True,
+            "imagePullSecrets": [{"name": "registry"}],
         },
     }
 
@@ -72,13 +82,18 @@ def _affinity() -> Object:
     term = {**_SELECTOR, "topologyKey": "zone"}
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
     zone = {"key": "zone", "operator": "Exists"}
+    many = {"key": "cores", "operator": "Gt", "values": ["3"]}
+    name = {"key": "metadata.name", "operator": "In", "values": ["node-1"]}
     return {
         "nodeAffinity": {
-            _REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [here]}]},
+            _REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [here, many], "matchFields": [name]}]},
             _PREFERRED: [{"weight": 1, "preference": {"matchExpressions": [zone]}}],
         },
         "podAffinity": {_PREFERRED: [{"weight": 5, "podAffinityTerm": term}]},
-        "podAntiAffinity": {_REQUIRED: [{**term, "namespaces": ["b"]}]},
+        "podAntiAffinity": {
+            _REQUIRED: [{**term, "namespaces": ["b"], "matchLabelKeys": ["tier"]}],
+            _PREFERRED: [{"weight": 1, "podAffinityTerm": {**term, "namespaceSelector": {}}}],
+        },
     }
 
 
@@ -108,8 +123,16 @@ def _container(name: str) -> Object:
         ],
         "livenessProbe": {"httpGet": {"port": 80}, "periodSeconds": 5},
         "readinessProbe": {"exec": {"command": ["true"]}},
-        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
-        "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}},
+        "startupProbe": {"tcpSocket": {"port": "http"}},
+        "lifecycle": {
+            "preStop": {"sleep": {"seconds": 1}},
+            "postStart": {"httpGet": {"port": 80, "httpHeaders": [{"name": "a", "value": "b"}]}},
+        },
+        "securityContext": {
+            "runAsUser": 0,
+            "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
+            "seccompProfile": {"type": "Localhost", "localhostProfile": "a"},
+        },
     }
 
 

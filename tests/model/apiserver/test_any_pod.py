@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from hypothesis import HealthCheck, example, given, settings
 from support import scheduling
 from support.any_pod import any_pods, full_pod
 
+from fabric.api.hostports import host_ports
 from fabric.api.kinds import CONFIG_MAP, POD, SECRET
-from fabric.api.objects import Object, timestamp
-from fabric.apiserver import columns, preparation
+from fabric.api.objects import Object, timestamp, uid_of
+from fabric.apiserver import columns, preparation, without_effect
 from fabric.apiserver.options import WriteOptions
 from fabric.controllers.owner_graph import vertex_of
 from fabric.controllers.taints import eviction_time
 from fabric.errors import FabricError
+from fabric.kubelet.admission import Admission
 from fabric.kubelet.backoff import BackOff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.containers import container_spec
@@ -32,6 +35,7 @@ from fabric.kubelet.mounts import container_mounts, set_up_volumes
 from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podspec import app_containers, grace_seconds, hostname, init_containers
 from fabric.kubelet.podstatus import Observed, pod_status
+from fabric.kubelet.portmap import PortMap, portmap_state
 from fabric.kubelet.records import PodView
 from fabric.kubelet.volumes import volume_references
 from fabric.scheduler.placement import place, scores
@@ -104,6 +108,38 @@ def _containers(pod: Object, root: Path) -> None:
             container_spec(pod, container, 0, Image("busybox", cmd=("sh",)), env, mounts, log, "node-1")
 
 
+def admitted(pod: Object) -> None:
+    room = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "1Gi"}
+    for node in (TAINTED, scheduling.node("node-1")):
+        admission = Admission(room, lambda node=node: node)
+        admission.admit(pod)
+        admission.admit({**OTHER, "spec": pod["spec"]})
+        admission.admit_all([pod])
+        admission.release(uid_of(pod))
+
+
+def mapped(pod: Object) -> None:
+    """Host ports become rules, for pods of one and of two families."""
+    for ips in (("10.244.1.2/24",), ("10.244.1.2/24", "fd00::2/64")):
+        maps = PortMap("0" * 64, host_ports(pod["spec"]), tuple(map(ip_interface, ips)))
+        for obj in portmap_state("cbr0", [maps]):
+            str(obj)
+
+
+def warned_of(pod: Object) -> None:
+    for text in without_effect.warnings(POD, pod):
+        assert text.startswith("spec.")
+
+
+def updated(pod: Object) -> None:
+    """An update is judged beside what it would change, and itself changes nothing."""
+    same = preparation.changed_object(POD, pod, orjson.loads(orjson.dumps(pod)), "", WriteOptions())
+    assert same is pod
+    for spec in ({**pod["spec"], "activeDeadlineSeconds": 5}, {**pod["spec"], "tolerations": []}):
+        with suppress(FabricError):
+            preparation.changed_object(POD, pod, {**pod, "spec": spec}, "", WriteOptions())
+
+
 def controlled(pod: Object) -> None:
     vertex_of(POD, pod)
     eviction_time(pod, TAINTED, NOON)
@@ -114,7 +150,16 @@ def printed(pod: Object) -> None:
         column.of(pod, NOON)
 
 
-COMPONENTS: tuple[Callable[[Object], None], ...] = (scheduled, run_by_a_kubelet, controlled, printed)
+COMPONENTS: tuple[Callable[[Object], None], ...] = (
+    scheduled,
+    admitted,
+    run_by_a_kubelet,
+    mapped,
+    controlled,
+    printed,
+    warned_of,
+    updated,
+)
 
 
 def test_the_good_pod_is_accepted():
@@ -130,6 +175,7 @@ def _with(**spec: Any) -> Object:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(any_pods())
 @example(_with(dnsConfig={"options": [{"value": "1"}]}))
+@example(_with(overhead={"cpu": "1e999"}, resources={"limits": {"memory": "1e999"}}))
 @example(_with(hostAliases=[{"ip": "10.0.0.1"}], terminationGracePeriodSeconds=2**63 - 1))
 def test_no_component_stumbles_over_an_accepted_pod(body):
     pod = accepted(body)

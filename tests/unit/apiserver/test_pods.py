@@ -160,6 +160,15 @@ async def test_a_pods_own_resources_are_checked(client, resources, field):
     assert field in [cause["field"] for cause in refusal.value.details["causes"]]
 
 
+async def test_hooks_by_http_have_the_defaults_of_probes(client):
+    hook = {"httpGet": {"port": 80}}
+    hooked = {"name": "main", "image": "nginx", "lifecycle": {"postStart": hook}, "livenessProbe": hook}
+    made = await client.create(POD, pod(containers=[hooked]), namespace="default")
+    (container,) = made["spec"]["containers"]
+    for handler in (container["lifecycle"]["postStart"], container["livenessProbe"]):
+        assert handler["httpGet"] == {"port": 80, "path": "/", "scheme": "HTTP"}
+
+
 async def test_an_own_toleration_of_a_nodes_absence_is_respected(client):
     body = pod(tolerations=[{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}])
     tolerations = (await client.create(POD, body, namespace="default"))["spec"]["tolerations"]

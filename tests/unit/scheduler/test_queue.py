@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from support.scheduling import info
 
@@ -64,3 +65,25 @@ async def test_a_removed_pod_is_not_given_out() -> None:
         queue.put(info(name))
     queue.remove(info("a").key)
     assert await names(queue, 1) == ["b"] and len(queue) == 1
+
+
+async def test_a_parked_pod_comes_back_when_it_changes_or_after_a_minute_or_more() -> None:
+    queue, loop = SchedulingQueue(), asyncio.get_running_loop()
+    queue.put(info("a"))
+    parked = [queue.park(await queue.get()) for _ in range(3)]
+    assert 60 <= parked[0] < 90 and 120 <= parked[1] < 180
+    assert loop.time() == sum(parked[:2])
+    queue.cluster_changed()
+    queue.put(info("a", labels={"new": "label"}))
+    assert (await queue.get()).labels == {"new": "label"}
+    assert loop.time() == sum(parked[:2])
+
+
+async def test_a_pod_of_another_uid_is_neither_removed_nor_parked() -> None:
+    queue = SchedulingQueue()
+    queue.put(info("a"))
+    earlier = replace(info("a"), uid="earlier")
+    queue.remove(earlier.key, earlier.uid)
+    assert queue.park(earlier) == 0.0
+    queue.add_unschedulable(earlier)
+    assert await names(queue, 1) == ["a"] and len(queue) == 1

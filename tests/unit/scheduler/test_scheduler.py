@@ -16,10 +16,14 @@ from fabric.api.kinds import EVENT, NODE, POD, Kind
 from fabric.api.objects import Object, condition
 from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
+from fabric.control import parking
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.control.informers import Informers
 from fabric.errors import Conflict, ServerUnavailable
+from fabric.scheduler.framework import ClusterState
+from fabric.scheduler.placement import Placement, place
+from fabric.scheduler.podinfo import PodInfo
 from fabric.scheduler.scheduler import Scheduler
 
 
@@ -190,3 +194,30 @@ async def test_a_scheduler_that_starts_later_counts_what_runs() -> None:
         async with running(informers.run(), recorder.run(), scheduler.run()):
             await eventually(lambda: api.messages("FailedScheduling"))
             assert await api.node_of("new") == ""
+
+
+async def test_a_pod_that_meets_a_bug_is_parked_and_the_others_are_scheduled(monkeypatch) -> None:
+    def place_or_stumble(pod: PodInfo, state: ClusterState) -> Placement:
+        if pod.key.name == "poison":
+            raise OverflowError("too large")
+        return place(pod, state)
+
+    monkeypatch.setattr("fabric.scheduler.scheduler.place", place_or_stumble)
+    monkeypatch.setattr(parking, "_is_on", True)
+    async with scheduling() as api:
+        await api.add_node("node-1")
+        for name in ("poison", "pod-1"):
+            await api.add_pod(name)
+        assert await eventually(lambda: api.node_of("pod-1")) == "node-1"
+        assert "OverflowError" in (await eventually(lambda: api.messages("FailedScheduling")))[0]
+        assert await api.node_of("poison") == ""
+
+
+async def test_a_request_beyond_all_measure_counts_as_the_largest() -> None:
+    async with scheduling() as api:
+        await api.add_node("node-1")
+        await api.add_node("node-2")
+        await api.add_pod("huge", cpu="1e999", nodeName="node-1")
+        for name in ("pod-1", "pod-2"):
+            await api.add_pod(name, cpu="1")
+            assert await eventually(lambda name=name: api.node_of(name)) == "node-2"
