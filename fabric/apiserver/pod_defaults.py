@@ -10,8 +10,9 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from fabric.api.objects import Object
+from fabric.api.objects import Object, labels_of
 from fabric.api.quantity import parse_quantity
+from fabric.apiserver import label_keys
 
 MODE = 0o644
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
@@ -37,7 +38,7 @@ _MODED_VOLUMES = ("configMap", "secret", "downwardAPI", "projected")
 
 
 def admitted(pod: Object) -> Object:
-    """Return the pod with what admission adds: service account, priority, default tolerations."""
+    """Return the pod with what admission adds: service account, priority, tolerations, label keys."""
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod
@@ -49,7 +50,7 @@ def admitted(pod: Object) -> Object:
         "preemptionPolicy": spec.get("preemptionPolicy", "PreemptLowerPriority"),
         "tolerations": _tolerations(spec.get("tolerations") or []),
     }
-    return {**pod, "spec": {**spec, **extra}}
+    return {**pod, "spec": label_keys.merged({**spec, **extra}, labels_of(pod))}
 
 
 def _tolerations(tolerations: list[Object]) -> list[Object]:

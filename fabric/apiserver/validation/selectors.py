@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from fabric.api.names import label_value_faults
@@ -99,17 +100,17 @@ def _spread(path: str, value: Object) -> Iterator[Cause]:
 
 
 def _label_keys(path: str, value: Object, fields: tuple[str, ...]) -> Iterator[Cause]:
-    """Keys whose values come from the pod itself; they complete a selector and may not stand in it."""
+    """Keys whose values come from the pod itself: they complete a selector, where they stand once by then."""
     selector = value.get("labelSelector")
-    selected = {each.get("key") for each in (selector or {}).get("matchExpressions") or ()}
-    selected |= (selector or {}).get("matchLabels", {}).keys()
+    expressions = [each.get("key") for each in (selector or {}).get("matchExpressions") or ()]
+    selected = Counter([*expressions, *((selector or {}).get("matchLabels") or {})])
     for name in fields:
         keys = value.get(name) or []
         if keys and selector is None:
             yield forbidden_field(f"{path}.{name}", "must not be specified when labelSelector is not set")
         for i, key in enumerate(keys):
             yield from qualified_name(f"{path}.{name}[{i}]", key)
-            if name == "matchLabelKeys" and key in selected:
+            if name == "matchLabelKeys" and selected[key] > 1:
                 yield invalid_value(
                     f"{path}.{name}[{i}]", key, "exists in both matchLabelKeys and labelSelector"
                 )

@@ -169,6 +169,46 @@ async def test_hooks_by_http_have_the_defaults_of_probes(client):
         assert handler["httpGet"] == {"port": 80, "path": "/", "scheme": "HTTP"}
 
 
+async def test_label_keys_become_expressions_with_the_pods_own_labels(client):
+    selector = {"matchLabels": {"app": "web"}}
+    term = {"topologyKey": "zone", "labelSelector": selector, "mismatchLabelKeys": ["tenant", "none"]}
+    constraint = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+    body = pod(
+        affinity={
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [term],
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}],
+            }
+        },
+        topologySpreadConstraints=[
+            {**constraint, "labelSelector": selector, "matchLabelKeys": ["version"]},
+        ],
+    )
+    body["metadata"]["labels"] = {"app": "web", "version": "2", "tenant": "red"}
+    spec = (await client.create(POD, body, namespace="default"))["spec"]
+    (spread,) = spec["topologySpreadConstraints"]
+    version = {"key": "version", "operator": "In", "values": ["2"]}
+    assert spread["labelSelector"] == selector | {"matchExpressions": [version]}
+    required, preferred = spec["affinity"]["podAntiAffinity"].values()
+    tenant = {"key": "tenant", "operator": "NotIn", "values": ["red"]}
+    for found in (required[0], preferred[0]["podAffinityTerm"]):
+        assert found == term | {"labelSelector": selector | {"matchExpressions": [tenant]}}
+
+
+async def test_a_label_key_that_the_selector_has_already_is_refused(client):
+    term = {
+        "topologyKey": "zone",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+        "matchLabelKeys": ["app"],
+    }
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    body = pod(affinity=affinity)
+    await client.create(POD, body, namespace="default")
+    body["metadata"] = {"name": "pod-2", "labels": {"app": "web"}}
+    with pytest.raises(Invalid, match="exists in both matchLabelKeys and labelSelector"):
+        await client.create(POD, body, namespace="default")
+
+
 async def test_an_own_toleration_of_a_nodes_absence_is_respected(client):
     body = pod(tolerations=[{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}])
     tolerations = (await client.create(POD, body, namespace="default"))["spec"]["tolerations"]
