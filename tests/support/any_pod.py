@@ -51,15 +51,7 @@ def full_pod() -> Object:
                 {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", **_SELECTOR}
             ],
             "nodeSelector": {"zone": "a"},
-            "dnsPolicy": "None",
-            "dnsConfig": {
-                "nameservers": ["10.0.0.1"],
-                "searches": ["example.com"],
-                "options": [{"name": "ndots", "value": "2"}],
-            },
-            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "b"]}],
-            "hostname": "host",
-            "subdomain": "sub",
+            **_names(),
             "securityContext": {"runAsUser": 0, "sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}]},
             "activeDeadlineSeconds": 100,
             "priority": 7,
@@ -70,6 +62,20 @@ def full_pod() -> Object:
             "shareProcessNamespace": True,
             "imagePullSecrets": [{"name": "registry"}],
         },
+    }
+
+
+def _names() -> Object:
+    return {
+        "dnsPolicy": "None",
+        "dnsConfig": {
+            "nameservers": ["10.0.0.1"],
+            "searches": ["example.com"],
+            "options": [{"name": "ndots", "value": "2"}],
+        },
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "b"]}],
+        "hostname": "host",
+        "subdomain": "sub",
     }
 
 
