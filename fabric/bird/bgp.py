@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from fabric.bird.language import ALL, NONE, Unwritable, block, name, string
@@ -179,6 +179,32 @@ class Bgp:
         head = f"protocol bgp {name(self.name)}" + (f" from {name(self.template)}" if self.template else "")
         neighbor = _words("neighbor", self.neighbor, self.neighbor_port, self.neighbor_as)
         return block(head, (neighbor, *self.options.lines(), *map(str, self.channels)))
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicBgp:
+    """Sessions with whatever neighbours of a range call: a router dials none of them.
+
+    BIRD makes an instance for each (`<prefix>1`, `<prefix>2`, …), and forgets it when its session ends.
+    """
+
+    name: str
+    range: IPv4Network | IPv6Network
+    kind: Literal["internal", "external"]
+    """Of our own AS, or of any other."""
+    prefix: str
+    """Of the names of instances."""
+    options: BgpOptions
+    channels: tuple[BgpChannel, ...]
+
+    def __str__(self) -> str:
+        lines = (
+            f"neighbor range {self.range} {self.kind};",
+            f"dynamic name {string(self.prefix, 'name')};",
+            *self.options.lines(),
+            *map(str, self.channels),
+        )
+        return block(f"protocol bgp {name(self.name)}", lines)
 
 
 @dataclass(frozen=True, slots=True)

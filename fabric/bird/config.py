@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
-from fabric.bird.bgp import Bgp, BgpTemplate, WrittenBgp
-from fabric.bird.dynamic import DynamicBgp
+from fabric.bird.bgp import Bgp, BgpTemplate, DynamicBgp, WrittenBgp
 from fabric.bird.language import ALL, NONE, Filter, Function, Text, block, name, string
 
 LogClass = Literal["debug", "trace", "info", "remote", "warning", "error", "auth", "fatal", "bug"]

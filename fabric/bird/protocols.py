@@ -14,7 +14,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fabric.bird.control import Answer, BadAnswer, Line
-from fabric.bird.timestamps import TIMESTAMP, moment
+from fabric.bird.status import TIMESTAMP, moment
 
 ROW, DETAIL = 1002, 1006
 
@@ -109,7 +109,7 @@ class Protocol:
     state: str
     """down, start, up, stop, or flush."""
     since: str
-    """When it came into this state: see `fabric.bird.timestamps`."""
+    """When it came into this state: see `fabric.bird.status`."""
     info: str = ""
     description: str = ""
     channels: tuple[Channel, ...] = ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fabric.bird.control import Answer, BadAnswer, Line
-from fabric.bird.timestamps import TIMESTAMP
+from fabric.bird.status import TIMESTAMP
 
 ROUTE, TYPE, ATTRIBUTE = 1007, 1008, 1012
 

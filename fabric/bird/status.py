@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 from fabric.bird.control import Answer, BadAnswer
-from fabric.bird.timestamps import moment
 
 VERSION, STATUS, MEMORY = 1000, 1011, 1018
 UP_AND_RUNNING, RECONFIGURING, SHUTTING_DOWN, RECOVERING = 13, 22, 23, 24
@@ -27,6 +26,11 @@ _STATUS_WORDS = (
 )
 _UNITS = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}
 _MEMORY_ROW = re.compile(r"(.+):\s+([\d.]+) +(\w+)(?:\s+([\d.]+) +(\w+))?")
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(?:\.\d+)?")
+"""BIRD's times are the daemon's local ones: `iso long` prints `2026-11-23 06:29:02.995`; else BIRD prints
+`06:29:02.995` for what is younger than 20 hours, and `2026-11-21` for the rest. All are naive here: subtract
+them from the daemon's own clock (`Status.now`), never from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +89,17 @@ def read_memory(answer: Answer) -> Mapping[str, MemoryUse]:
 
 def _bytes(number: str | None, unit: str | None) -> int:
     return round(float(number) * _UNITS.get(unit or "B", 1)) if number else 0
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time that `text` means to a daemon whose clock says `now`; ValueError for anything else."""
+    if "-" in text:
+        return datetime.fromisoformat(_padded(text))
+    today = datetime.fromisoformat(_padded(f"{now.date()} {text}"))
+    return today if today <= now else today - timedelta(days=1)
+
+
+def _padded(text: str) -> str:
+    """Milliseconds as microseconds: Python reads 3 or 6 digits, BIRD may print any number of them."""
+    whole, dot, fraction = text.partition(".")
+    return f"{whole}{dot}{fraction[:6]:0<6}" if dot else whole

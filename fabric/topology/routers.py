@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
-from fabric.bird.bgp import Bgp, BgpChannel, BgpOptions, BgpTemplate
+from fabric.bird.bgp import Bgp, BgpChannel, BgpOptions, BgpTemplate, DynamicBgp
 from fabric.bird.config import Block, Channel, Config, Device, Direct, Kernel, Log
-from fabric.bird.dynamic import DynamicBgp
 from fabric.bird.language import Filter, by_filter
 from fabric.netstate.objects import IPNetwork
 from fabric.topology.addressing import Ranges

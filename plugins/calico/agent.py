@@ -16,12 +16,11 @@ from calico import encapsulation, endpoints, node_files
 from calico.addresses import FileAddresses, IpamAddresses
 from calico.bgp.config import bird_config, wanted_secrets
 from calico.bgp.secrets import Secrets
-from calico.carrier import CarrierKeeper
+from calico.carrier import CarrierKeeper, TunnelWatch
 from calico.cni import Cni
 from calico.felix import ownership, routes
 from calico.felix.node_state import NodeState
 from calico.felix.site import Site
-from calico.felix.tunnel_watch import TunnelWatch
 from calico.ipam.allocator import Ipam
 from calico.kube_annotations import KubeAnnotations
 from calico.kube_labels import KubeLabels

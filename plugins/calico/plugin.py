@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from calico import bootstrap, served, topology_check
 from calico.agent import CalicoAgent
-from calico.bgp.neighbors import neighbors
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
 from calico.preview import guessed
@@ -49,7 +48,7 @@ class CalicoPlugin:
         return frozenset(needed | {"iptables", "ipset"} | ({"bird"} if found.runs_bird else set()))
 
     def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return neighbors(_settings(config), nodes)
+        return topology_check.neighbors(_settings(config), nodes)
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))

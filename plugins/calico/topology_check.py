@@ -1,4 +1,4 @@
-"""The check of a topology's `network` section: what Calico can tell to be wrong before anything runs."""
+"""The check of a topology's `network` section: what Calico can tell of it before anything runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from calico import encapsulation
+from calico.bgp.peering import Peering
+from calico.bgp.peers import Speaker
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
@@ -16,6 +18,7 @@ from calico.resources.nodes import Node, NodeBGP
 from calico.resources.refusals import Refusal
 from calico.settings import Finding, NodeRule, Settings, finding, settings
 from fabric.errors import plural
+from fabric.netstate.objects import IPAddress
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 
 MTU_MIN = {4: 576, 6: 1280}
@@ -135,3 +138,29 @@ def _mtu(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> 
         yield "mtu", f"the pools' encapsulation leaves pods an MTU of {most}; at least {least} is needed"
     elif nodes and config.mtu and not least <= config.mtu <= most:
         yield "mtu", f"{config.mtu} does not fit: from {least} to {most} with the pools' encapsulation"
+
+
+def neighbors(settings: Settings, nodes: Sequence[NodeFacts]) -> int:
+    """Count one at each end of an IPv4 session on the node's own network, and one for the gateway."""
+    if not settings.runs_bird:
+        return 0
+    found = {facts.name: registered(facts, settings.rules) for facts in nodes}
+    peers = {it.name: it for it in settings.resources if isinstance(it, BGPPeer)}
+    configurations = {it.name: it for it in settings.resources if isinstance(it, BGPConfiguration)}
+    peering = Peering(found, peers, configurations)
+    return sum(_of_node(me, peering) for me in peering.speakers.values())
+
+
+def _of_node(me: Speaker, peering: Peering) -> int:
+    if me.ipv4 is None:
+        return 0
+    ends = frozenset(it for it in _ends(me, peering) if it != me.ipv4.ip)
+    near = sum(it in me.ipv4.network for it in ends)
+    return near + (near < len(ends))
+
+
+def _ends(me: Speaker, peering: Peering) -> Iterator[IPAddress]:
+    """The IPv4 addresses of a node's peers."""
+    yield from (peer.address for peer in peering.chosen(me) if peer.family == 4)
+    if not me.cluster_id:
+        yield from (it.ipv4.ip for it in peering.mesh_members if it.ipv4 is not None)

@@ -1,5 +1,5 @@
-"""confd's part of calico-node: it renders a node's bird.cfg from Calico's datastore, and keeps its BIRD.
+"""confd's part of calico-node: it renders a node's bird.cfg from Calico's datastore.
 
-`config` is the pure function; `peering`, `filters`, `exports` and `kernel` are its chapters, `session` prints
-one BGP session, `timers` has the constants. `keeper` and `secrets` act.
+`config` is the pure function; `peering`, `filters`, `exports` and `kernel` are its chapters, `peers` has a
+session as data with the timers, `session` prints it. `secrets` reads passwords.
 """

@@ -6,10 +6,11 @@ Most of the file follows from resources, which seldom change and are the same fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Mapping
+from operator import is_
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from calico.bgp.identity import KeptByIdentity
 from calico.bgp.layout import Layout
 from calico.bgp.peers import SecretRef
 from calico.places import Place
@@ -24,6 +25,31 @@ from fabric.bird.config import Config
 from fabric.netstate.objects import IPNetwork
 
 Secrets = Mapping[SecretRef, str]
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+
+KEPT = 4
+"""Snapshots that are in use at once: the newest, and one or two that agents still compute from."""
+
+
+class KeptByIdentity(Generic[*Ts, R]):
+    """A function of immutable arguments that remembers its last results by the identity of these.
+
+    A snapshot's maps are replaced and never changed: the same object means the same content, and all nodes of
+    a process share what one of them had computed.
+    """
+
+    def __init__(self, compute: Callable[[*Ts], R]) -> None:
+        self._compute = compute
+        self._kept: deque[tuple[tuple[object, ...], R]] = deque(maxlen=KEPT)
+
+    def __call__(self, *args: *Ts) -> R:
+        for known, result in self._kept:
+            if all(map(is_, known, args)):
+                return result
+        result = self._compute(*args)
+        self._kept.appendleft((args, result))
+        return result
 
 
 def bird_config(snapshot: Snapshot, node: str, secrets: Secrets) -> Config | None:

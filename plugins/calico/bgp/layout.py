@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_network
 
-from calico.bgp import exports, kernel, priorities, session, timers
+from calico.bgp import exports, kernel, peers, priorities, session
 from calico.bgp.peering import Peering
 from calico.bgp.peers import FAMILIES, Peer, SecretRef, Speaker
 from calico.bgp.roster import Passwords, Roster
@@ -106,7 +106,7 @@ class Layout:
             hostname=me.name,
             logs=(Log(classes=classes),),
             debug=debug,
-            graceful_restart_wait_seconds=timers.RESTART_WAIT_SECONDS,
+            graceful_restart_wait_seconds=peers.RESTART_WAIT_SECONDS,
             blocks=blocks,
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from calico.bgp import timers
 from calico.resources.bgp_peers import BGPPeerSpec
 from calico.resources.nodes import Node
 from calico.resources.notation import seconds_of
@@ -22,6 +21,29 @@ Kind = Literal["Mesh", "Global", "Node"]
 
 SECRETS_NAMESPACE = "kube-system"
 """The namespace of calico-node, which is the one it reads Secrets of."""
+
+CONNECT_DELAY_SECONDS = 1
+"""From a session's start to its first call. BIRD takes no less than 1; Calico has 2."""
+
+CONNECT_RETRY_SECONDS = 1
+"""Between two calls that nobody answers. Birds of a cluster start one after another, and whoever dials one
+that is not there yet waits this long; Calico has 5, for networks where a call costs something."""
+
+ERROR_WAIT_SECONDS = (1, 5)
+"""After a session failed, doubling from the first to the second. A peer hangs up on whom its configuration
+does not know yet, which lasts no longer than a node is new; Calico has (5, 30)."""
+
+RESTART_WAIT_SECONDS = 20
+"""How long a BIRD that was started again waits for its peers' routes before it announces its own and cleans
+the kernel's table. One dead peer makes it wait this long, and the others keep its routes for 120 s only, so
+that BIRD's own 240 s would cut it off."""
+
+HOLD_PER_KEEPALIVE = 3
+"""Keepalives that may be lost before a peer is taken for dead (RFC 4271, 10)."""
+
+HOLD_SECONDS_MAX = 65535
+RESTART_SECONDS_MAX = 4095
+"""What the fields of BGP's messages hold (RFC 4271, 4.2, and RFC 4724, 3): 16 bits, and 12."""
 
 
 class SecretRef(NamedTuple):
@@ -161,12 +183,12 @@ def secret_ref(password: Mapping[str, Any] | None) -> SecretRef | None:
 @lru_cache(maxsize=256)
 def restart_seconds(duration: str | None) -> int | None:
     """Seconds, halves rounded up; no more than BGP can say."""
-    return None if duration is None else min(_rounded(duration), timers.RESTART_SECONDS_MAX)
+    return None if duration is None else min(_rounded(duration), RESTART_SECONDS_MAX)
 
 
 @lru_cache(maxsize=256)
 def _keepalive_seconds(duration: str | None) -> int | None:
-    most = timers.HOLD_SECONDS_MAX // timers.HOLD_PER_KEEPALIVE
+    most = HOLD_SECONDS_MAX // HOLD_PER_KEEPALIVE
     return min(max(1, _rounded(duration)), most) if duration else None
 
 

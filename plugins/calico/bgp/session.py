@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Literal
 
-from calico.bgp import exports, timers
+from calico.bgp import exports, peers
 from calico.bgp.peers import FAMILIES, Peer, Speaker
 from fabric.bird.bgp import PORT, Address, Bgp, BgpChannel, BgpOptions, BgpTemplate, WrittenBgp
 from fabric.bird.language import statements
@@ -112,9 +112,9 @@ def _template(
         multihop=True,
         graceful_restart=True,
         long_lived_graceful_restart="aware",
-        connect_delay_seconds=timers.CONNECT_DELAY_SECONDS,
-        connect_retry_seconds=timers.CONNECT_RETRY_SECONDS,
-        error_wait_seconds=timers.ERROR_WAIT_SECONDS,
+        connect_delay_seconds=peers.CONNECT_DELAY_SECONDS,
+        connect_retry_seconds=peers.CONNECT_RETRY_SECONDS,
+        error_wait_seconds=peers.ERROR_WAIT_SECONDS,
         extra=("strict bind on",) if binds_strictly else (),
     )
     channel = BgpChannel(
@@ -147,7 +147,7 @@ def _reflects(peer: Peer, cluster_id: str) -> IPv4Address | None:
 
 
 def _hold_seconds(keepalive: int | None) -> int | None:
-    return None if keepalive is None else timers.HOLD_PER_KEEPALIVE * keepalive
+    return None if keepalive is None else peers.HOLD_PER_KEEPALIVE * keepalive
 
 
 def _template_name(family: Family, *, bound: bool) -> str:

@@ -22,7 +22,7 @@ from fabric.api.kinds import NODE
 from fabric.api.objects import condition, condition_is
 from fabric.bird.client import BirdAway, BirdClient
 from fabric.bird.protocols import Protocol
-from fabric.bird.timestamps import moment
+from fabric.bird.status import moment
 from fabric.errors import FabricError, NotFound
 from fabric.plugin.commands import Cluster
 

@@ -9,8 +9,7 @@ from support.bird_transcripts import answer
 from fabric.bird.control import Answer, BadAnswer, Line
 from fabric.bird.protocols import Updates, read_protocols
 from fabric.bird.routes import NextHop, read_routes
-from fabric.bird.status import read_memory, read_status
-from fabric.bird.timestamps import moment
+from fabric.bird.status import moment, read_memory, read_status
 
 ROUTES = read_routes(answer("established", "show route all"))
 PROTOCOLS = {p.name: p for p in read_protocols(answer("established", "show protocols all"))}
