@@ -8,7 +8,7 @@ from datetime import datetime
 
 
 class Allowances:
-    """One bucket a key; the buckets of the `keys_max` keys seen last are remembered."""
+    """The buckets of the `keys_max` keys seen last, one for each."""
 
     def __init__(self, burst: int, refill_seconds: float, keys_max: int) -> None:
         self._burst = burst

@@ -1,4 +1,4 @@
-"""What time it is: the wall clock where a process started, and loop time from there on.
+"""The clock of a process: the wall clock where it started, and loop time from there on.
 
 Every wait and every time stamp of fabric thus follows one clock, which tests let jump.
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A clock tells the time."""
 
     def now(self) -> datetime:
         """The present, aware, in UTC. Never goes backwards."""

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Controller(Generic[K]):
-    """Takes keys off its queue and reconciles them, never one key twice at once.
+    """A controller takes keys off its queue and reconciles them, never one key twice at once.
 
     `queue` is open from the start: informers' handlers add to it, and reconcile may ask for a
     later pass with `queue.add_after`.

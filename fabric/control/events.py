@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class _Said(NamedTuple):
-    """What makes two events repeats of each other."""
+    """The identity of an Event: two with the same are repeats of each other."""
 
     kind: str
     namespace: str
@@ -55,7 +55,7 @@ class _Said(NamedTuple):
 
 @dataclass(slots=True)
 class _Series:
-    """One Event and how often it was said."""
+    """A series is an Event and how often it was told."""
 
     body: Object
     first: datetime
@@ -65,13 +65,13 @@ class _Series:
 
 
 class Events(Protocol):
-    """Where a component says things: `EventRecorder.event`'s contract."""
+    """The contract of `EventRecorder.event`, by which a component writes Events."""
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None: ...
 
 
 class EventRecorder:
-    """Writes the events of one component."""
+    """The recorder writes the Events of one component."""
 
     def __init__(self, client: Client, clock: Clock, component: str, host: str = "") -> None:
         self._client = client
@@ -192,7 +192,7 @@ class EventRecorder:
         }
 
     def _name(self, said: _Said, now: datetime) -> str:
-        """As client-go's, the object's name and nanoseconds in hex: a list by name is in order of time."""
+        """Return a name as client-go's: the object's and nanoseconds in hex, so that names sort by time."""
         moment = int(now.timestamp() * 1e6) * 1000 + self._salt
         self._moment = max(moment, self._moment + 1000)
         return f"{said.name[:OBJECT_NAME_MAX].rstrip('-.')}.{self._moment:016x}"

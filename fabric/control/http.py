@@ -44,7 +44,7 @@ KEPT_SECONDS = 60.0
 
 
 class HttpClient(Client):
-    """Speaks to one API server; make it with `unix` or `tls`, use it in one event loop, close it."""
+    """The client of one API server; make it with `unix` or `tls`, use it in one event loop, close it."""
 
     def __init__(
         self, base: str, connect: _Connect, *, token: str = "", seconds_max: float = REQUEST_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""Which keys of a cache have a certain value: kept in step with the cache, one object at a time."""
+"""An index finds the keys of a cache by a value; it is kept in step with the cache, object by object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Index:
-    """From a value to the keys of the objects that `of` gives it for."""
+    """A map from each value to the keys of the objects that `of` gives it for."""
 
     def __init__(self, of: Callable[[Object], Iterable[Hashable]]) -> None:
         self.of = of

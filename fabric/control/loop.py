@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Calls `reconcile` whenever there is a reason to; `run` is its only task."""
+    """A loop calls `reconcile` whenever there is a reason to; `run` is its only task."""
 
     def __init__(
         self,

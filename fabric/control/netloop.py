@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class NetLoop:
-    """Keeps what `owner` has in one namespace equal to the union of what is wanted there."""
+    """The loop keeps what `owner` has in one namespace equal to the union of what is wanted there."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class NetLoop:
 
     @property
     def last_error(self) -> str:
-        """What the last pass was refused, or what two parts want differently; or empty."""
+        """The refusal of the last pass, or an object that two parts want differently; else empty."""
         return self._loop.last_error or "; ".join(self._tracker.parts.conflicts()[:1])
 
     async def run(self) -> None:

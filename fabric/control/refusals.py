@@ -1,4 +1,4 @@
-"""From the server's Status to the `ApiError` that it names: by its reason, else by its code."""
+"""The API server's Status as the `ApiError` that it names: by its reason, else by its code."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class FakeKernel(Kernel):
 
 
 class FakeHost(Host):
-    """One namespace of the fake."""
+    """A namespace of the fake kernel."""
 
     def __init__(self, name: str, spaces: Mapping[str, FakeNamespace]) -> None:
         self._name = name

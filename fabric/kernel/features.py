@@ -1,4 +1,4 @@
-"""What this machine's kernel can do for a pod network, found out by trying.
+"""Features are what this machine's kernel can do for a pod network, found out by trying.
 
 Every trial runs in a child process with a network namespace (and, without root, a user namespace) of its own,
 which ends with it: nothing of the host's is changed. A feature that is missing says what that costs and what
@@ -22,7 +22,7 @@ PROBE_SECONDS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One thing that the kernel, or a tool, can or cannot do here."""
+    """A feature is something that the kernel, or a tool, can or cannot do here."""
 
     name: str
     present: bool

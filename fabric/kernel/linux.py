@@ -86,7 +86,7 @@ class LinuxKernel(Kernel):
 
 
 class LinuxHost(Host):
-    """One network namespace of this machine."""
+    """A network namespace of this machine."""
 
     def __init__(self, kernel: LinuxKernel, name: str) -> None:
         self._kernel = kernel

@@ -26,7 +26,7 @@ _NO_CHAIN = "No chain"
 
 
 class Netfilter:
-    """Carries out the steps of one namespace; not to be shared by threads."""
+    """The rules and sets of one namespace, read and written; not to be shared by threads."""
 
     def __init__(
         self, namespace: str, run: Callable[[Sequence[str], str], str], flavour: Callable[[], str]

@@ -48,7 +48,7 @@ class NetlinkError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One message without its sequence number."""
+    """A netlink message without its sequence number."""
 
     type: int
     flags: int

@@ -1,4 +1,4 @@
-"""Which namespace holds the far end of a veth: the kernel's numbers for it, turned into our names.
+"""Namespace ids (nsid) as names: a veth's far end is in a namespace that the kernel tells by a number.
 
 A namespace numbers the others that it knows of (RTM_GETNSID). The number of a living namespace does not
 change, so an answer holds for as long as the same processes stand behind both names: that of the numbered

@@ -1,4 +1,4 @@
-"""What a namespace holds, read by netlink in netstate's words; only kinds asked for are asked of Linux."""
+"""The reader dumps a namespace by netlink into netstate's objects, and only the kinds asked for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RAISED_BY_THEMSELVES = _KINDS_OF_DEVICES.keys() - {"veth"}
 
 
 class Reader:
-    """Reads one namespace."""
+    """The reader of one namespace."""
 
     def __init__(self, namespace: str, ids: NamespaceIds) -> None:
         self._namespace = namespace

@@ -68,7 +68,7 @@ def read(
 
 
 def main_table(pid: int) -> tuple[Route, ...]:
-    """What `ip route` shows in the network namespace of that process; OSError when it is gone."""
+    """Return the routes that `ip route` shows in the namespace of that process; OSError when it is gone."""
     with inside(pid):
         socket = netlink.Socket()
     try:

@@ -1,4 +1,4 @@
-"""What Linux would refuse: one function a kind, as pure questions about the objects of a namespace.
+"""The strictness of Linux: the steps that it would refuse, as one pure function for each kind of object.
 
 Each raises OSError with the errno that Linux gives. The fake kernel asks before it takes a step, so that
 a plan in a wrong order fails in a unit test as it would on a node.

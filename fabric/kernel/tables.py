@@ -22,7 +22,7 @@ _EDITED_MAX = 200
 
 @dataclass
 class Saved:
-    """What iptables printed of one family: all of it, or some chains."""
+    """The output of iptables-save for one family: all of it, or some chains."""
 
     chains: dict[tuple[Table, str], list[str]] = field(default_factory=dict)
     """Rules of every chain, without `-A CHAIN`."""

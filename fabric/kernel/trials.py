@@ -1,4 +1,4 @@
-"""One trial a feature: each does the thing in the calling process, and raises what Linux says.
+"""Trials of kernel features: each does the thing in the calling process, and raises what Linux says.
 
 Only to be called in a process that has entered namespaces of its own (`enter`) and ends afterwards. Devices
 and queues that fabric makes are tried as it will make them; VLANs as pyroute2 makes them, which takes a

@@ -46,7 +46,7 @@ def refusal(namespace: str, step: object, error: OSError, value: str = "") -> Ke
 
 
 class Writer:
-    """Carries out the netlink steps of one plan in one namespace."""
+    """A writer carries out the netlink steps of one plan in one namespace."""
 
     def __init__(
         self,

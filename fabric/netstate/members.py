@@ -23,7 +23,7 @@ class _History:
 
 
 class Members(Set[str]):
-    """One version; it is a set, equal to any set with the same members, and never changes."""
+    """A version of a set: equal to any set with the same members, and never changed."""
 
     __slots__ = ("_history", "_length", "_version")
 

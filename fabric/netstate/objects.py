@@ -66,7 +66,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """One leg of a multipath route."""
+    """A next hop is one leg of a multipath route."""
 
     via: IPAddress | None
     dev: str

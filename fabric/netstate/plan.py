@@ -60,7 +60,7 @@ Verb = Literal["add", "replace", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do to Linux."""
+    """A step is one change to Linux."""
 
     verb: Verb
     obj: NetObject
@@ -164,7 +164,7 @@ def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
 
 @dataclass(frozen=True, slots=True)
 class _Losses:
-    """What the steps of a plan take with them although it is desired.
+    """Losses are the objects that a plan's steps take with them although they are desired.
 
     A device takes all that hangs on it. One that is lowered, or loses an address, may lose its other
     addresses, routes and neighbours; one with a new MAC its neighbours. Routes from an address go with it.
@@ -251,7 +251,7 @@ def _rank(step: Step) -> tuple[int, int, str]:
 
 
 def _sort_text(obj: NetObject) -> str:
-    """What puts steps of one rank in order; a large set or chain is not written out for it."""
+    """Return the text by which steps of one rank are sorted; large sets and chains are not written out."""
     return str(obj.key) if isinstance(obj, IpSet | Chain) else str(obj)
 
 

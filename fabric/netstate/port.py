@@ -45,7 +45,7 @@ _MEDIA: Mapping[type, Medium] = {Sysctl: "sysctl", IpSet: "sets", Chain: "rules"
 
 @dataclass(frozen=True)
 class Owner:
-    """Who may delete what in a namespace."""
+    """An owner says which objects of a namespace may be deleted, and by whom."""
 
     name: str
     kinds: frozenset[type]
@@ -59,7 +59,7 @@ class Owner:
 
 
 class Host(Protocol):
-    """One network namespace."""
+    """A host is one network namespace, which can be read and changed."""
 
     @property
     def name(self) -> str:

@@ -47,7 +47,7 @@ class IpSet:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a chain: which packets it takes, what becomes of them, and which object asked for it.
+    """A rule of a chain: which packets it takes, what becomes of them, and which object asked for it.
 
     Match and action together are the rule as `iptables-save` prints it, without `-A CHAIN`. The origin names
     the object that made the rule (a policy's rule, a service's port, a plugin); Linux knows nothing of it.

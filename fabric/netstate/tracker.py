@@ -120,7 +120,7 @@ class Tracker:
         return drifted
 
     def _kept(self) -> Iterable[NetObject]:
-        """What is wanted and there, and nothing is to be done for."""
+        """Return what is wanted and there, and needs no step."""
         return (obj for key, obj in self._actual.items() if key not in self._dirty and self.parts.get(key))
 
     def _is_of(self, key: Hashable, media: frozenset[Medium]) -> bool:

@@ -37,7 +37,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What a command may use."""
+    """The context of a command: all that it may use."""
 
     argv: tuple[str, ...]
     """The words behind the command's name."""
@@ -51,7 +51,7 @@ class CommandContext:
 
 
 class Command(Protocol):
-    """One command."""
+    """A command that a plugin brings."""
 
     @property
     def summary(self) -> str:
@@ -60,7 +60,7 @@ class Command(Protocol):
 
     @property
     def example(self) -> str:
-        """What may stand behind the command's name: `get nodes -o wide`."""
+        """Words that may stand behind the command's name: `get nodes -o wide`."""
         ...
 
     def complete(self, words: Sequence[str], incomplete: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What a network plugin promises, and what it is given.
+"""The contract of network plugins: what each promises, and what it is given.
 
 A plugin computes; fabric carries out. ADD returns an `Attachment`: the state that the pod's and
 the node's namespaces must have, which the kubelet applies and repairs. The node agent (flanneld, Felix) is
@@ -45,7 +45,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What fabric knows of a node before any plugin ran."""
+    """The facts of a node that are known before any plugin ran."""
 
     name: str
     addresses: tuple[IPInterface, ...]
@@ -125,7 +125,7 @@ class PodRef:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """How one pod hangs on its node."""
+    """The attachment of a pod to its node's network, as CNI ADD returns it."""
 
     ips: tuple[IPInterface, ...]
     """The pod's addresses, one per family, primary first."""
@@ -139,7 +139,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """What the agent says of itself; becomes the node's NetworkUnavailable condition."""
+    """The agent's word on itself; it becomes the node's NetworkUnavailable condition."""
 
     ready: bool
     reason: str
@@ -158,7 +158,7 @@ class NodeAgent(Protocol):
         ...
 
     def status(self) -> AgentStatus:
-        """What it says of itself now. Asked often; never raises."""
+        """Return its word on itself now. Asked often; never raises."""
         ...
 
     def powered_on(self) -> None:
@@ -231,7 +231,7 @@ class NetworkPlugin(Protocol):
     def agent(self, context: NodeContext) -> NodeAgent: ...
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
-        """What each node's namespace would have, for `fabric plan`: allocation is guessed in order."""
+        """Return what each node's namespace would have, for `fabric plan`: allocation is guessed in order."""
         ...
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:

@@ -135,7 +135,7 @@ class HostLocal:
 
 
 def _overwrite(path: Path, text: str) -> None:
-    """Without O_TRUNC: ext4 writes a file that was emptied and filled to the disk when it is closed."""
+    """Write without O_TRUNC: ext4 flushes a file that was emptied and filled when it is closed."""
     fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         os.ftruncate(fd, os.pwrite(fd, text.encode(), 0))

@@ -22,7 +22,7 @@ READ_ONLY = ("get", "list", "watch")
 
 
 class StorageLayout(Protocol):
-    """Where the objects of one kind stand in the store, and as what."""
+    """The layout of one kind in the store: the keys of its objects, and their form."""
 
     @property
     def prefix(self) -> str:
@@ -45,7 +45,7 @@ class StorageLayout(Protocol):
         ...
 
     def encode(self, obj: Object) -> bytes:
-        """What is stored for an object; its resource version is the key's own, and not in it."""
+        """Return the bytes to store for an object; its resource version is the key's own, and not in them."""
         ...
 
 
@@ -74,7 +74,7 @@ class JsonLayout:
 
 
 class Rules(Protocol):
-    """What the plugin has to say of a write through the API. Writes of one kind are judged one at a time."""
+    """The plugin's rules for a write through the API. Writes of one kind are judged one at a time."""
 
     async def admit(self, store: Store, new: Object, old: Object | None) -> Object:
         """The object as it shall be stored, defaults filled in; `old` is None for one that is created.
@@ -103,7 +103,7 @@ class NoRules:
 
 @dataclass(frozen=True, slots=True)
 class PrinterColumn:
-    """One column of `kubectl get`, between the name and the age."""
+    """A column of `kubectl get`, between the name and the age."""
 
     name: str
     cell: Callable[[Object], Any]
@@ -115,7 +115,7 @@ class PrinterColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedKind(Kind):
-    """One kind of a plugin; two are equal when their names are."""
+    """A kind that a plugin has served; two are equal when their names are."""
 
     layout: StorageLayout = field(compare=False)
     rules: Rules = field(compare=False, default_factory=NoRules)

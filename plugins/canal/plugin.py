@@ -84,7 +84,7 @@ class CanalPlugin:
 
 
 class CanalAgent:
-    """One node: the network is Flannel's, pods are Calico's."""
+    """The agent of a node: the network is Flannel's, pods are Calico's."""
 
     def __init__(self, network: NodeAgent, endpoints: NodeAgent) -> None:
         self._network = network

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class FlannelAgent:
-    """One node's flanneld and CNI plugin."""
+    """The agent of a node: its flanneld and its CNI plugin."""
 
     def __init__(self, context: NodeContext, rng: random.Random | None = None) -> None:
         self._context = context

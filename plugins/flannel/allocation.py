@@ -119,7 +119,7 @@ async def renew(store: Store, held: Held) -> Held | None:
 def free_subnets(
     conf: NetConf, leases: Sequence[Lease], previous: Sequence[IPNetwork], rng: random.Random
 ) -> tuple[IPNetwork, ...]:
-    """One free subnet per family: the previous ones if all are free, else chosen at random."""
+    """Return a free subnet of each family: the previous ones if all are free, else chosen at random."""
     taken = [subnet for lease in leases for subnet in lease.subnets]
     again = [_previous(range_, previous, taken) for range_ in conf.ranges]
     kept = tuple(subnet for subnet in again if subnet is not None)

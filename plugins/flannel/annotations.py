@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def annotations_for(lease: Lease) -> dict[str, str]:
-    """What a node with this lease is annotated with."""
+    """Return the annotations of a node with this lease."""
     found = {f"{PREFIX}backend-type": lease.backend}
     for subnet, text in zip(lease.subnets, lease.data or ("null",) * len(lease.subnets), strict=True):
         found[f"{PREFIX}backend-{'v6-' * (subnet.version == 6)}data"] = text
@@ -33,7 +33,7 @@ def annotations_for(lease: Lease) -> dict[str, str]:
 
 
 class NodeAnnotations:
-    """Keeps one Node's annotations; waits for the Node as long as it takes."""
+    """The keeper of one Node's annotations; it waits for the Node as long as it takes."""
 
     def __init__(self, client: Client, node: str) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class NodeAnnotations:
             self._changed.set()
 
     async def run(self) -> None:
-        """For ever: look every five minutes, or after a change; a refusal is retried after 1 s to 30 s."""
+        """Look for ever, every five minutes or after a change; a refusal is retried after 1 s to 30 s."""
         delay = RETRY_SECONDS
         while True:
             self._changed.clear()

@@ -1,4 +1,4 @@
-"""What a backend is: a way to carry packets from one node's subnet to another's.
+"""A backend is a way to carry packets from one node's subnet to another's.
 
 A backend computes. It says what its lease tells the others, what this node needs for itself, and what
 it needs for each peer; all of it is kernel state. The one loop of the agent applies it.
@@ -27,7 +27,7 @@ class Site:
 
 
 class Backend(Protocol):
-    """One backend type of net-conf.json. Stateless: everything it needs is in its arguments."""
+    """A backend type of net-conf.json. It has no state: everything it needs is in its arguments."""
 
     type: str
     options: Mapping[str, Option]
@@ -44,11 +44,11 @@ class Backend(Protocol):
         ...
 
     def own_state(self, site: Site, mtu: int) -> NetState:
-        """What this node needs before it has any peer."""
+        """Return what this node needs before it has any peer."""
         ...
 
     def peer_state(self, site: Site, peer: Lease) -> NetState:
-        """What this node needs to reach one peer; empty when `refusal` says why it cannot."""
+        """Return what this node needs to reach one peer; empty when `refusal` says why it cannot."""
         ...
 
     def refusal(self, site: Site, peer: Lease) -> str:

@@ -98,7 +98,7 @@ def conflist() -> str:
 
 
 def delegate_config(env: SubnetEnv) -> str:
-    """What flannel's CNI plugin hands to bridge, and keeps until DEL."""
+    """Return the configuration that flannel's CNI plugin hands to bridge, and keeps until DEL."""
     ranges = [[{"subnet": str(subnet)}] for subnet in env.subnets]
     doc = {
         "cniVersion": "0.3.1",
@@ -146,7 +146,7 @@ class Cni:
         return attachment(pod, self._env, addresses)
 
     def check(self, pod: PodRef) -> Attachment | None:
-        """What must be for the pod; None when it has no address in the subnet that this node holds now."""
+        """Return what must be for the pod; None when it has no address in the node's present subnet."""
         if self._env is None:
             return None
         addresses = self._addresses.addresses(pod.uid, self._env.subnets)

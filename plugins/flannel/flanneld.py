@@ -32,7 +32,7 @@ SETTLE_SECONDS = 0.05
 
 
 class Flanneld:
-    """One life of flanneld, with one configuration."""
+    """A life of flanneld on one node, with one configuration."""
 
     def __init__(self, context: NodeContext, config: bytes, cni: Cni, rng: random.Random) -> None:
         """BadInput when the configuration cannot be used."""
@@ -90,7 +90,7 @@ class Flanneld:
         self._changed.set()
 
     def _reconcile(self) -> None:
-        """From the leases as they are now to what is wanted in the kernel, on disk, and of the Node."""
+        """Turn the leases as they are now into what is wanted in the kernel, on disk, and of the Node."""
         if self._keeper.held is None or not self._book.revision:
             # Without the peers' leases their routes would be deleted, and made again a moment later.
             return

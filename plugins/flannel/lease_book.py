@@ -1,4 +1,4 @@
-"""What all nodes know of the cluster: its configuration and every lease, as of one revision of the store.
+"""The lease book is what all nodes know of the cluster: its configuration and every lease at one revision.
 
 A snapshot first, then each change from the next revision on; when the store has forgotten that
 revision, a new snapshot. Whoever reads the book compares whole leases: a peer that kept its subnet

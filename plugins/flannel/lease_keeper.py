@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """One node's lease."""
+    """The keeper of one node's lease."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ SUBNETS = f"{PREFIX}/subnets/"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One node's subnets, and what the others need to know to reach them."""
+    """A lease is one node's subnets, and what the others need to know to reach them."""
 
     subnets: tuple[IPNetwork, ...]
     """One per family, in the order of the configuration's ranges."""
@@ -41,7 +41,7 @@ class Lease:
 
     @property
     def value(self) -> bytes:
-        """What flannel writes: compact JSON in the order of its struct, absent data left out."""
+        """The value that flannel writes: compact JSON in the order of its struct, absent data left out."""
         v4, v6 = self._by_family(4), self._by_family(6)
         public = {ip.version: str(ip) for ip in self.public_ips}
         doc: dict[str, Any] = {"PublicIP": public.get(4, "0.0.0.0"), "PublicIPv6": public.get(6)}

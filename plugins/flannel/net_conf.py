@@ -27,7 +27,7 @@ DEFAULT_BACKEND = "vxlan"
 
 @dataclass(frozen=True, slots=True)
 class _FamilyRule:
-    """What differs between the families: names of keys, and limits as prefix lengths."""
+    """The rules of an address family: names of its keys, and limits as prefix lengths."""
 
     prefix: str
     network_max: int
@@ -63,7 +63,7 @@ class Range:
         return (int(self.last.network_address) - int(self.first.network_address)) // step + 1
 
     def subnets(self) -> Iterator[IPNetwork]:
-        """From SubnetMin up to SubnetMax."""
+        """Yield the subnets from SubnetMin up to SubnetMax."""
         step = self.first.num_addresses
         for number in range(self.size):
             yield _network(self.first.network_address + number * step, self.subnet_len)
@@ -94,14 +94,14 @@ class NetConf:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key of a backend: its default, and what is allowed."""
+    """An option is a key of a backend: its default, and what is allowed."""
 
     default: int | bool
     low: int = 0
     high: int = 0
 
     def complaint(self, value: object) -> str:
-        """What is wrong with the value, or nothing."""
+        """Return what is wrong with the value, or nothing."""
         if isinstance(self.default, bool):
             return "" if isinstance(value, bool) else f"{value!r} is not true or false"
         if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:

@@ -54,7 +54,7 @@ class NodeState:
 
     @property
     def peers(self) -> int:
-        """How many other nodes had a lease."""
+        """The number of other nodes that had a lease."""
         return len(self._peers)
 
     def _peer(self, key: str, lease: Lease) -> tuple[Lease, NetState]:

@@ -1,4 +1,4 @@
-"""What on a node is flannel's: by name of device, chain and bridge, and by the network of a route.
+"""Ownership: an object of a node is flannel's by the name of its device, chain or bridge, or by its route.
 
 The veths of pods are not: the kubelet makes and repairs those.
 """

@@ -70,7 +70,7 @@ class FlannelPlugin:
         return FlannelAgent(context)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
-        """As if the nodes came up in order and each took the lowest free subnet; VTEPs' MACs are numbered."""
+        """Preview nodes that take the lowest free subnet each, in order; VTEPs' MACs are numbered."""
         conf = _conf(config)
         backend = BACKENDS[conf.backend]
         columns = [range_.subnets() for range_ in conf.ranges]

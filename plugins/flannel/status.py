@@ -1,4 +1,4 @@
-"""What flannel says of itself on a node."""
+"""The status that flannel tells of a node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a topology's `network` section, as far as flannel can know before anything runs."""
+"""The check of a topology's `network` section, as far as flannel can know before anything runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def problems(config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tupl
 
 
 def _path(key: str, config: NetworkConfig) -> str:
-    """Where a key of net-conf.json stands in the topology, as the user spelled it."""
+    """Return the place of a key of net-conf.json in the topology, as the user spelled it."""
     if key == "Backend.Type":
         return "backend"
     if key in ("Network", "IPv6Network"):
