@@ -129,12 +129,13 @@ def topology(name: str, nodes: int, pods: int) -> dict[str, Any]:
                 for number in range(1, nodes + 1)
             ],
             "network": {"plugin": "flannel", "backend": "vxlan"},
-            "manifests": [_pod(number) for number in range(1, pods + 1)],
+            "manifests": [pod(number) for number in range(1, pods + 1)],
         },
     }
 
 
-def _pod(number: int) -> dict[str, Any]:
+def pod(number: int) -> dict[str, Any]:
+    """A pod of one `pause` container, as the file's value."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -14,6 +14,7 @@ from fabric.bench import bgp as bgps
 from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
 from fabric.cli import output
+from fabric.cli.bench_loop_command import loop
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output, camel
 from fabric.cluster.preflight import Size
@@ -22,6 +23,9 @@ from fabric.errors import BadInput, Problem
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
 SIZES = "2x4,4x100,10x1000"
 NODES, NODES_MIN = "10,25,50,100,200", 4
+
+
+bench.command("loop")(loop)
 
 
 def register(app: typer.Typer) -> None:

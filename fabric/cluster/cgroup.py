@@ -63,6 +63,15 @@ class ClusterCgroup:
         """Pids of all living processes of the cluster."""
         return [*self._supervisors(), *_pids(self._members)]
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all processes that are or were in the cgroup; 0 when it is gone."""
+        with contextlib.suppress(OSError):
+            for line in (self._group / "cpu.stat").read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == "usage_usec":
+                    return int(value) / 1e6
+        return 0.0
+
     def kill_members(self) -> None:
         """Kill every process of the cluster but its supervisor."""
         with contextlib.suppress(FileNotFoundError):

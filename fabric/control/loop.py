@@ -44,6 +44,8 @@ class Loop:
         self._failures = 0
         self._wake = asyncio.Event()
         self._is_settled = False
+        self._passed: asyncio.Future[None] | None = None
+        """Done at the end of the next pass, if anybody waits for it."""
 
     def poke(self) -> None:
         """Have it reconcile now, or once more if it is at it."""
@@ -55,6 +57,12 @@ class Loop:
         """True when the last pass went through and nothing was poked since it began."""
         return self._is_settled
 
+    async def next_pass(self) -> None:
+        """Wait until a pass has ended, well or not: the one that runs, or the next."""
+        if self._passed is None:
+            self._passed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._passed)
+
     async def run(self) -> None:
         """Run for ever.
 
@@ -64,7 +72,9 @@ class Loop:
         while True:
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(await self._pass()):
+                seconds = await self._pass()
+                self._tell_waiters()
+                async with asyncio.timeout(seconds):
                     await self._wake.wait()
 
     async def _pass(self) -> float | None:
@@ -78,6 +88,11 @@ class Loop:
         if seconds is None and self._resync_seconds is not None:
             return jittered(self._resync_seconds, RESYNC_JITTER)
         return seconds
+
+    def _tell_waiters(self) -> None:
+        passed, self._passed = self._passed, None
+        if passed is not None and not passed.done():
+            passed.set_result(None)
 
     def _failed(self, error: Exception) -> float:
         self._is_settled = False

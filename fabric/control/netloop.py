@@ -90,6 +90,11 @@ class NetLoop:
         """True when the kernel, as last seen, is as was wanted last."""
         return self._is_wanted and self._was_read and self._loop.is_settled and self._tracker.is_done
 
+    async def until_settled(self) -> None:
+        """Wait until the kernel is as was wanted last."""
+        while not self.settled:
+            await self._loop.next_pass()
+
     @property
     def is_programmed(self) -> bool:
         """True when all that is wanted is in the kernel, be it with an older value."""

@@ -1,0 +1,90 @@
+"""The idle cost of a cluster: the share of a processor that it takes while nothing happens to it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fabric.bench import clusters
+from fabric.bench.up import pod
+from fabric.cluster.cgroup import ClusterCgroup
+from fabric.errors import plural
+
+UP_SECONDS_MAX = 600
+REST_SECONDS = 10.0
+"""After `up` the last writes settle before anything is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTimes:
+    """Processor time of all processes of a cluster at rest, in per cent of one processor."""
+
+    plugin: str
+    nodes: int
+    pods: int
+    seconds: float
+    cpu_percent: float
+    by_process: Mapping[str, float]
+    """Per cent by process name, the heaviest first; of those that lived all the time."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Callable[[str], None]) -> IdleTimes:
+    """Bring a cluster up, let it rest, measure it, take it down."""
+    name = clusters.fresh_name()
+    what = f"{plugin}, {plural(nodes, 'node')}, {plural(pods, 'pod')}"
+    say(f"{what}: up")
+    value = topology(name, plugin, nodes, pods)
+    with clusters.running(value, "--no-check", "--timeout", str(UP_SECONDS_MAX)):
+        time.sleep(REST_SECONDS)
+        say(f"{what}: at rest for {seconds:g} s")
+        group = ClusterCgroup(name)
+        before, began, spent = _by_process(group), time.monotonic(), group.cpu_seconds()
+        time.sleep(seconds)
+        spent, took, after = group.cpu_seconds() - spent, time.monotonic() - began, _by_process(group)
+    return IdleTimes(plugin, nodes, pods, round(took, 1), _percent(spent, took), _differ(before, after, took))
+
+
+def topology(name: str, plugin: str, nodes: int, pods: int) -> dict[str, Any]:
+    """A topology of that size, as the file's value."""
+    room = str(max(110, -(-pods // nodes) * 2))
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": room}
+    return clusters.topology(
+        name,
+        nodes=[{"name": f"node-{number}", "capacity": capacity} for number in range(1, nodes + 1)],
+        network={"plugin": plugin},
+        manifests=[pod(number) for number in range(1, pods + 1)],
+    )
+
+
+def _by_process(group: ClusterCgroup) -> dict[tuple[str, int], float]:
+    """Seconds of processor time by process' name and pid."""
+    found: dict[tuple[str, int], float] = {}
+    for pid in group.processes():
+        with suppress(OSError):
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            threads = Path(f"/proc/{pid}/task").iterdir()
+            spent = sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
+            found[name, pid] = spent / 1e9
+    return found
+
+
+def _differ(
+    before: Mapping[tuple[str, int], float], after: Mapping[tuple[str, int], float], seconds: float
+) -> dict[str, float]:
+    spent: dict[str, float] = defaultdict(float)
+    for (name, pid), now in after.items():
+        spent[name] += max(0.0, now - before.get((name, pid), now))
+    heaviest = sorted(spent.items(), key=lambda entry: -entry[1])
+    return {name: _percent(value, seconds) for name, value in heaviest if _percent(value, seconds)}
+
+
+def _percent(spent: float, seconds: float) -> float:
+    return round(100 * spent / seconds, 2)

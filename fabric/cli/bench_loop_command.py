@@ -1,0 +1,117 @@
+"""`fabric bench loop`: the cost of a change to a node's loop, and of clusters at rest."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, NamedTuple
+
+import typer
+
+from fabric.bench import idle as idles
+from fabric.bench import loop as loops
+from fabric.bench.idle import IdleTimes
+from fabric.bench.loop import KERNELS, ChangeTimes
+from fabric.cli import output
+from fabric.cli.choice import need_root
+from fabric.cli.output import Format, Output, camel
+from fabric.errors import BadInput, Problem
+from fabric.plugin import registry
+
+PARTS, MEMBERS, IDLE = "10,100,1000", "10000", "flannel:2x10,calico:5x10"
+_CLUSTER = re.compile(r"([a-z0-9-]+):([1-9]\d*)x(\d+)")
+
+
+class _Cluster(NamedTuple):
+    plugin: str
+    nodes: int
+    pods: int
+
+
+def loop(
+    parts: Annotated[str, typer.Option(help="Numbers of parts, comma between; empty for none.")] = PARTS,
+    members: Annotated[
+        str, typer.Option(help="Numbers of members of a set, comma between; empty for none.")
+    ] = MEMBERS,
+    changes: Annotated[int, typer.Option(min=1, help="Changes of each; medians are shown.")] = 50,
+    real: Annotated[bool, typer.Option(help="Measure on Linux beside the fake kernel.")] = True,
+    idle: Annotated[
+        str, typer.Option(help="Clusters at rest, PLUGIN:NODESxPODS, comma between; empty for none.")
+    ] = IDLE,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each cluster is watched at rest.")] = 30.0,
+    format: Annotated[Format, Output] = Format.table,
+) -> None:
+    """Measure what one change costs a node's loop among many parts, and clusters at rest.
+
+    Example: sudo fabric bench loop --parts 10,1000 --idle ''
+
+    Example: sudo fabric bench loop --parts '' --members '' --idle flannel:10x1000,calico:50x0 --seconds 60
+    """
+    counts, sizes = _numbers("--parts", parts), _numbers("--members", members)
+    wanted = [_cluster(text.strip()) for text in idle.split(",") if text.strip()]
+    if real or wanted:
+        need_root("bench loop")
+    changed: list[ChangeTimes] = []
+    for kernel in KERNELS if real else KERNELS[:1]:
+        changed += loops.measure(kernel, counts, sizes, changes, _say)
+    resting = [idles.measure(*it, seconds, _say) for it in wanted]
+    if format in (Format.json, Format.yaml):
+        found = {"changes": [it.as_json() for it in changed], "idle": [it.as_json() for it in resting]}
+        output.data(camel(found), format)
+        return
+    _print(changed, resting)
+
+
+def _print(changed: list[ChangeTimes], resting: list[IdleTimes]) -> None:
+    if changed:
+        header = "KERNEL CHANGED AMONG LOOP_MS WRITE_MS ELAPSED_MS STEPS LINES READS"
+        output.table(header.split(" "), [_change_row(entry) for entry in changed])
+    if changed and resting:
+        output.emit("")
+    if resting:
+        header = "PLUGIN NODES PODS CPU_PERCENT BY_PROCESS"
+        output.table(header.split(" "), [_idle_row(entry) for entry in resting])
+
+
+def _change_row(entry: ChangeTimes) -> tuple[object, ...]:
+    write = entry.write_milliseconds
+    return (
+        entry.kernel,
+        entry.changed,
+        entry.among,
+        f"{entry.loop_milliseconds:.3f}",
+        "" if write is None else f"{write:.3f}",
+        f"{entry.elapsed_milliseconds:.2f}",
+        entry.steps,
+        "" if entry.restore_lines is None else entry.restore_lines,
+        entry.reads,
+    )
+
+
+def _idle_row(entry: IdleTimes) -> tuple[object, ...]:
+    shares = " ".join(f"{name}={share:g}" for name, share in entry.by_process.items())
+    return entry.plugin, entry.nodes, entry.pods, f"{entry.cpu_percent:.2f}", shares
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if not word.isdecimal() or not int(word):
+            raise BadInput(Problem(option, f"{word!r} is no number from 1 on"))
+    return [int(word) for word in words]
+
+
+def _cluster(text: str) -> _Cluster:
+    found = _CLUSTER.fullmatch(text)
+    if found is None:
+        what = f"{text!r} is no cluster; write PLUGIN:NODESxPODS, such as flannel:2x10"
+        raise BadInput(Problem("--idle", what))
+    if found[1] not in registry.installed():
+        known = ", ".join(registry.installed())
+        raise BadInput(
+            Problem("--idle", f"{text!r}: plugin {found[1]!r} is not installed (installed: {known})")
+        )
+    return _Cluster(found[1], int(found[2]), int(found[3]))
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

@@ -1,0 +1,37 @@
+"""`fabric bench loop` in its smallest form, on Linux and over a cluster at rest."""
+
+import json
+
+from support.clusters import fabric
+
+
+def test_changes_are_measured_on_linux_and_a_cluster_at_rest():
+    options = ("--parts", "1,20", "--members", "1000", "--changes", "5")
+    done = fabric("bench", "loop", *options, "--idle", "flannel:1x1", "--seconds", "2", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    real = [it for it in found["changes"] if it["kernel"] == "linux"]
+    assert [(it["changed"], it["among"]) for it in real] == [
+        ("peer", 1),
+        ("peer", 20),
+        ("policy", 1),
+        ("policy", 20),
+        ("member", 1000),
+    ]
+    assert {it["steps"] for it in real} == {1}
+    assert all(it["loopMilliseconds"] > 0 and it["writeMilliseconds"] > 0 for it in real)
+    assert [it["reads"] for it in real] == [0] * 5, "a change costs no reading of Linux"
+    (rest,) = found["idle"]
+    assert (rest["plugin"], rest["nodes"], rest["pods"]) == ("flannel", 1, 1)
+    assert 0 < rest["cpuPercent"] < 100
+    assert not [
+        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
+    ]
+
+
+def test_a_member_of_ten_thousand_costs_each_node_less_than_a_millisecond_of_python():
+    done = fabric("bench", "loop", "--parts", "", "--idle", "", "--changes", "20", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    (real,) = [it for it in json.loads(done.stdout)["changes"] if it["kernel"] == "linux"]
+    assert (real["among"], real["restoreLines"]) == (10000, 1)
+    assert real["loopMilliseconds"] + real["writeMilliseconds"] < 1
