@@ -30,17 +30,21 @@ class Loop:
         *,
         resync_seconds: float | None = None,
         backoff: Backoff = SHORT,
+        on_pass: Callable[[], None] | None = None,
     ) -> None:
         """`reconcile` may return the seconds after which it wants to be called again.
 
         Where it returns None that is after `resync_seconds` with jitter, or, without, at the next poke.
+        `on_pass` is called after each pass, well or not.
         """
         self.name = name
+        self.backoff = backoff
+        """How refusals are spaced; a pass may choose another for what it does next."""
         self.last_error = ""
         """What the last pass was refused, or empty."""
         self._reconcile = reconcile
         self._resync_seconds = resync_seconds
-        self._backoff = backoff
+        self._on_pass = on_pass
         self._failures = 0
         self._wake = asyncio.Event()
         self._is_settled = False
@@ -56,6 +60,10 @@ class Loop:
     def is_settled(self) -> bool:
         """True when the last pass went through and nothing was poked since it began."""
         return self._is_settled
+
+    def is_well(self) -> None:
+        """Say in the midst of a long pass that it goes well: its refusal would be the first again."""
+        self._failures, self.last_error = 0, ""
 
     async def next_pass(self) -> None:
         """Wait until a pass has ended, well or not: the one that runs, or the next."""
@@ -73,7 +81,7 @@ class Loop:
             self._wake.clear()
             with suppress(TimeoutError):
                 seconds = await self._pass()
-                self._tell_waiters()
+                self._tell_of_pass()
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
 
@@ -83,13 +91,15 @@ class Loop:
             seconds = await self._reconcile()
         except Exception as error:
             return self._failed(error)
-        self._failures, self.last_error = 0, ""
+        self.is_well()
         self._is_settled = not self._wake.is_set()
         if seconds is None and self._resync_seconds is not None:
             return jittered(self._resync_seconds, RESYNC_JITTER)
         return seconds
 
-    def _tell_waiters(self) -> None:
+    def _tell_of_pass(self) -> None:
+        if self._on_pass is not None:
+            self._on_pass()
         passed, self._passed = self._passed, None
         if passed is not None and not passed.done():
             passed.set_result(None)
@@ -103,7 +113,7 @@ class Loop:
             parking.park(log, self.name, "", error, delay)
             self.last_error = f"a bug in fabric, see its log: {type(error).__name__}: {error}"
             return delay
-        delay = self._backoff.seconds(self._failures)
+        delay = self.backoff.seconds(self._failures)
         if str(refusal) != self.last_error:
             log.info("%s: %s (again in %.1f s)", self.name, refusal, delay)
         self.last_error = str(refusal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from fabric.control.backoff import Backoff, jittered
@@ -41,7 +41,9 @@ class NetLoop:
         *,
         resync_seconds: Mapping[Medium, float] = RESYNC_SECONDS,
         name: str = "",
+        on_pass: Callable[[], None] | None = None,
     ) -> None:
+        """`on_pass` is called after each pass, well or not: `settled` or `is_programmed` may be another."""
         self.name = name or f"{owner.name} on {host.name}"
         self.last_plan = Plan()
         """What was applied last, for whoever wants to see it."""
@@ -50,7 +52,7 @@ class NetLoop:
         self._media = frozenset(medium_of_kind(kind) for kind in owner.kinds)
         self._resync_seconds = resync_seconds
         self._tracker = Tracker()
-        self._loop = Loop(self.name, self._reconcile, backoff=BACKOFF)
+        self._loop = Loop(self.name, self._reconcile, backoff=BACKOFF, on_pass=on_pass)
         self._is_wanted = False
         """False before anybody said what is wanted."""
         self._due: dict[Medium, float] = dict.fromkeys(MEDIA, 0.0)

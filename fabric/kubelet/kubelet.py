@@ -19,6 +19,7 @@ from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import EventRecorder
 from fabric.control.informer import Informer
+from fabric.control.informers import Informers
 from fabric.control.loop import Loop
 from fabric.kubelet.admission import Admission
 from fabric.kubelet.backoff import BackOff
@@ -53,14 +54,15 @@ class SharedCaches:
 
     def __init__(self, client: Client, runtime: Runtime) -> None:
         self.pods = PodCache(runtime)
-        self.nodes = Informer(client, NODE)
+        self.informers = Informers(client)
+        self.nodes = self.informers.of(NODE)
         self.sources = SourceCache(client)
 
     async def run(self) -> None:
-        """Follow the runtime and the Nodes for ever."""
+        """Follow the runtime and the API for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.pods.run())
-            tasks.create_task(self.nodes.run())
+            tasks.create_task(self.informers.run())
 
 
 class Kubelet:

@@ -17,8 +17,10 @@ from typing import Any, Protocol
 
 from fabric.api.objects import Object, sandbox_id
 from fabric.control.client import Client
+from fabric.control.informers import Informers
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork, NetState
 from fabric.netstate.port import Host
+from fabric.plugin.reflector import Reflectors
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
@@ -101,6 +103,10 @@ class NodeContext:
     store: Store
     client: Client
     daemons: Daemons
+    informers: Informers
+    """The process' caches of the API, one for each kind and selection; they run as long as the process."""
+    reflectors: Reflectors
+    """The process' caches of the store, one for each prefix; they run as long as the process."""
     features: frozenset[str] = frozenset()
     """What this machine's kernel has, by doctor's names: a plugin may choose between two ways by it."""
 

@@ -14,10 +14,8 @@ from fabric.errors import FabricError
 from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 from flannel.cni import Cni
 from flannel.flanneld import Flanneld
-from flannel.leases import CONFIG_KEY
+from flannel.lease_book import LeaseBook
 from flannel.status import down
-
-RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +23,9 @@ log = logging.getLogger(__name__)
 class FlannelAgent:
     """The agent of a node: its flanneld and its CNI plugin."""
 
-    def __init__(self, context: NodeContext, rng: random.Random | None = None) -> None:
+    def __init__(self, context: NodeContext, book: LeaseBook, rng: random.Random | None = None) -> None:
         self._context = context
+        self._book = book
         self._rng = rng or random.Random()
         self._cni = Cni(context.root)
         self._flanneld: Flanneld | None = None
@@ -34,21 +33,27 @@ class FlannelAgent:
 
     async def run(self) -> None:
         """Run for ever; every FabricError inside is retried."""
-        while True:
-            try:
-                data = await self._fetch_config()
-                self._flanneld = Flanneld(self._context, data, self._cni, self._rng)
-            except FabricError as error:
-                if self._waiting_for != str(error):
+        changed = asyncio.Event()
+        self._book.follow(self, changed.set)
+        try:
+            while True:
+                changed.clear()
+                try:
+                    self._flanneld = Flanneld(self._context, self._book, self._cni, self._rng)
+                except FabricError as error:
                     log.info("%s: %s", self._context.facts.name, error)
-                self._waiting_for = str(error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                await self._flanneld.run()
+                    self._waiting_for = str(error)
+                    await changed.wait()
+                else:
+                    await self._flanneld.run()
+        finally:
+            self._book.leave(self)
 
     def status(self) -> AgentStatus:
         """FlannelIsUp once subnet.env is written; before that, what it waits for."""
-        return self._flanneld.status() if self._flanneld else down(self._waiting_for)
+        if self._flanneld:
+            return self._flanneld.status()
+        return down(self._book.last_error or self._waiting_for)
 
     def powered_on(self) -> None:
         if self._flanneld:
@@ -65,9 +70,3 @@ class FlannelAgent:
 
     async def collect(self, alive: frozenset[str]) -> None:
         self._cni.collect(alive)
-
-    async def _fetch_config(self) -> bytes:
-        kv = await self._context.store.get(CONFIG_KEY)
-        if kv is None:
-            raise FabricError(f"no network configuration: {CONFIG_KEY} is not in the store yet")
-        return kv.value

@@ -5,21 +5,16 @@ Flannel's store here is the cluster's store, not the Node objects, so `kube-subn
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
 from fabric.api.kinds import NODE
 from fabric.api.objects import annotations_of
+from fabric.control.backoff import Backoff
 from fabric.control.client import Client
-from fabric.errors import FabricError
+from fabric.control.loop import Loop
 from flannel.leases import Lease
 
 PREFIX = "flannel.alpha.coreos.com/"
-RETRY_SECONDS = 1.0
-RETRY_SECONDS_MAX = 30.0
+BACKOFF = Backoff(1.0, 30.0)
 RESYNC_SECONDS = 300.0
-
-log = logging.getLogger(__name__)
 
 
 def annotations_for(lease: Lease) -> dict[str, str]:
@@ -39,28 +34,19 @@ class NodeAnnotations:
         self._client = client
         self._node = node
         self._wanted: dict[str, str] = {}
-        self._changed = asyncio.Event()
+        self._loop = Loop(
+            f"annotations of {node}", self._reconcile, resync_seconds=RESYNC_SECONDS, backoff=BACKOFF
+        )
 
     def want(self, wanted: dict[str, str]) -> None:
         """Set what the Node shall say; an equal set does nothing."""
         if wanted != self._wanted:
             self._wanted = wanted
-            self._changed.set()
+            self._loop.poke()
 
     async def run(self) -> None:
         """Look for ever, every five minutes or after a change; a refusal is retried after 1 s to 30 s."""
-        delay = RETRY_SECONDS
-        while True:
-            self._changed.clear()
-            try:
-                await self._reconcile()
-            except FabricError as error:
-                log.debug("%s: annotations: %s", self._node, error)
-                await self._sleep(delay)
-                delay = min(delay * 2, RETRY_SECONDS_MAX)
-            else:
-                delay = RETRY_SECONDS
-                await self._sleep(RESYNC_SECONDS)
+        await self._loop.run()
 
     async def _reconcile(self) -> None:
         if not self._wanted:
@@ -70,10 +56,3 @@ class NodeAnnotations:
         if differing:
             patch = {"metadata": {"annotations": differing}}
             await self._client.patch(NODE, self._node, patch, field_manager="flannel")
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 
+from fabric.control.loop import Loop
 from fabric.control.netloop import NetLoop
 from fabric.errors import BadInput, FabricError
 from fabric.plugin.contract import AgentStatus, NodeContext
@@ -28,52 +28,57 @@ from flannel.net_conf import parse
 from flannel.node_state import NodeState
 from flannel.status import down, up
 
-SETTLE_SECONDS = 0.05
-
 
 class Flanneld:
     """A life of flanneld on one node, with one configuration."""
 
-    def __init__(self, context: NodeContext, config: bytes, cni: Cni, rng: random.Random) -> None:
-        """BadInput when the configuration cannot be used."""
+    def __init__(self, context: NodeContext, book: LeaseBook, cni: Cni, rng: random.Random) -> None:
+        """FabricError when the book has no configuration, BadInput when it has one that cannot be used."""
         self._context = context
-        self._config = config
-        self._refused_config: bytes | None = None
+        self._book = book
+        self._config = config = book.config
+        if config is None:
+            raise FabricError(f"no network configuration: {CONFIG_KEY} is not in the store yet")
         self._conf = conf = parse(config, CONFIG_KEY, OPTIONS)
+        self._refused_config: bytes | None = None
         self._cni = cni
-        self._changed = asyncio.Event()
-        self._book = LeaseBook(context.store, self._on_book)
+        name = context.facts.name
+        self._loop = Loop(f"flanneld of {name}", self._reconcile)
         self._keeper = LeaseKeeper(
             context.store,
             conf,
             BACKENDS[conf.backend],
             context.facts,
             context.root,
-            on_change=self._changed.set,
+            on_change=self._loop.poke,
             rng=rng,
         )
         before = subnet_env.read(context.root)
         owner = ownership.owner(conf, before.networks if before else ())
-        self._loop = NetLoop(context.host, owner)
-        self._annotations = NodeAnnotations(context.client, context.facts.name)
+        self._net = NetLoop(context.host, owner, on_pass=self._on_net_pass)
+        self._annotations = NodeAnnotations(context.client, name)
         self._state: NodeState | None = None
         self._installed = False
         self._trouble = ""
+        self._outdated = asyncio.Event()
 
     async def run(self) -> None:
         """Run until the store has another usable configuration; every FabricError inside is retried."""
-        async with asyncio.TaskGroup() as tasks:
-            loops = (self._loop, self._book, self._keeper, self._annotations)
-            parts = [tasks.create_task(loop.run()) for loop in loops]
-            while not self._is_outdated():
-                self._reconcile()
-                await self._next_change()
-            for part in parts:
-                part.cancel()
+        self._book.follow(self, self._on_book)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loops = (self._net, self._keeper, self._annotations, self._loop)
+                parts = [tasks.create_task(loop.run()) for loop in loops]
+                await self._outdated.wait()
+                for part in parts:
+                    part.cancel()
+        finally:
+            self._book.leave(self)
 
     def status(self) -> AgentStatus:
         """FlannelIsUp once subnet.env is written; before that, what it waits for."""
-        troubles = (self._loop.last_error, self._keeper.last_error, self._book.last_error, self._trouble)
+        keepers = (self._net, self._keeper, self._book, self._loop)
+        troubles = (*(keeper.last_error for keeper in keepers), self._trouble)
         if self._state is not None and self._installed:
             return up(self._state, troubles)
         waiting = (
@@ -83,14 +88,21 @@ class Flanneld:
 
     def powered_on(self) -> None:
         """Read the kernel again: whatever was in it is gone."""
-        self._loop.poke()
+        self._net.poke()
 
     def _on_book(self) -> None:
         self._keeper.judge(self._book)
-        self._changed.set()
+        self._loop.poke()
 
-    def _reconcile(self) -> None:
+    def _on_net_pass(self) -> None:
+        if not self._installed:
+            self._loop.poke()
+
+    async def _reconcile(self) -> None:
         """Turn the leases as they are now into what is wanted in the kernel, on disk, and of the Node."""
+        if self._is_outdated():
+            self._outdated.set()
+            return
         if self._keeper.held is None or not self._book.revision:
             # Without the peers' leases their routes would be deleted, and made again a moment later.
             return
@@ -100,21 +112,14 @@ class Flanneld:
             endpoints = self._context.config.endpoints
             self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu(), endpoints=endpoints)
             self._annotations.want(annotations_for(site.lease))
-        self._loop.want_all(self._state.parts(self._book.leases))
-        if not self._installed and self._loop.is_programmed:
-            self._install(self._state)
+        self._net.want_all(self._state.parts(self._book.leases))
+        if not self._installed and self._net.is_programmed:
+            self._cni.install(self._state.env, configured=self._context.config.endpoints)
+            self._installed = True
 
     def _mtu(self) -> int:
         given = self._context.config.mtu
         return given or BACKENDS[self._conf.backend].mtu(self._conf, self._context.facts)
-
-    def _install(self, state: NodeState) -> None:
-        try:
-            self._cni.install(state.env, configured=self._context.config.endpoints)
-        except FabricError as error:
-            self._trouble = str(error)
-        else:
-            self._installed, self._trouble = True, ""
 
     def _is_outdated(self) -> bool:
         """True when the store has another configuration, and a right one; a wrong one is only told."""
@@ -128,11 +133,3 @@ class Flanneld:
             self._trouble = f"the new configuration is not used: {error}"
             return False
         return True
-
-    async def _next_change(self) -> None:
-        """Wait for a change; while subnet.env is to be written, look often whether the kernel is ready."""
-        pending = self._state is not None and not self._installed
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECONDS if pending else None):
-                await self._changed.wait()
-        self._changed.clear()

@@ -1,94 +1,67 @@
 """The lease book is what all nodes know of the cluster: its configuration and every lease at one revision.
 
-A snapshot first, then each change from the next revision on; when the store has forgotten that
-revision, a new snapshot. Whoever reads the book compares whole leases: a peer that kept its subnet
-but changed its MAC or address while the watch was broken is another lease, and gets replaced.
+All agents of a process read one book, which a reflector of the store keeps. Whoever reads it compares whole
+leases: a peer that kept its subnet but changed its MAC or address while the store was away is another lease,
+and gets replaced.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
-from fabric.errors import Compacted, FabricError
-from fabric.store.port import KeyValue, Store, StoreEvent
+from fabric.plugin.reflector import Reflector
+from fabric.store.port import KeyValue
 from flannel.leases import CONFIG_KEY, PREFIX, SUBNETS, Lease, parse_lease
 
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 5.0
+FOLLOWED = f"{PREFIX}/"
+"""The prefix of the keys that the book is made from."""
 
 log = logging.getLogger(__name__)
 
 
 class LeaseBook:
-    """All leases by key. `on_change` is called after each change of content or revision."""
+    """All leases by key."""
 
-    def __init__(self, store: Store, on_change: Callable[[], None]) -> None:
+    def __init__(self, reflector: Reflector) -> None:
         self.leases: Mapping[str, Lease] = {}
         """Replaced, never changed: may be kept by whoever reads it."""
-        self.config: bytes | None = None
+        self._reflector = reflector
+        self._followers: dict[object, Callable[[], None]] = {}
+        reflector.follow(self, self._turn)
+
+    @property
+    def config(self) -> bytes | None:
         """net-conf.json as it stands in the store."""
-        self.revision = 0
-        """All changes up to this revision are in `leases`; 0 before the first snapshot."""
-        self.last_error = ""
-        self._store = store
-        self._on_change = on_change
+        kv = self._reflector.kvs.get(CONFIG_KEY)
+        return kv.value if kv else None
 
-    async def run(self) -> None:
-        """Follow the store for ever; an outage keeps the book as it is, and is retried from 100 ms to 5 s."""
-        delay = RETRY_SECONDS
-        relist = True
-        while True:
-            before = self.revision
-            try:
-                if relist:
-                    await self._snapshot()
-                    relist = False
-                await self._follow()
-            except Compacted:
-                relist = True
-            except FabricError as error:
-                log.info("leases: %s", error)
-                self.last_error = str(error)
-            delay = RETRY_SECONDS if self.revision > before else min(delay * 2, RETRY_SECONDS_MAX)
-            await asyncio.sleep(delay)
+    @property
+    def revision(self) -> int:
+        """All changes up to this revision are in the book; 0 before the first list."""
+        return self._reflector.revision
 
-    async def _snapshot(self) -> None:
-        result = await self._store.range(f"{PREFIX}/")
-        self.config = None
-        leases: dict[str, Lease] = {}
-        for kv in result.kvs:
-            self._enter(leases, kv, kv.value)
-        self._turn(leases, result.revision)
+    @property
+    def last_error(self) -> str:
+        """The reason for which the store cannot be followed now, or empty."""
+        return self._reflector.last_error
 
-    async def _follow(self) -> None:
-        async for batch in self._store.watch(f"{PREFIX}/", from_revision=self.revision + 1):
-            self.last_error = ""
-            if batch:
-                self._enter_all(batch)
+    def follow(self, who: object, on_change: Callable[[], None]) -> None:
+        """Call `on_change` after each change of content or revision, until `leave(who)`."""
+        self._followers[who] = on_change
 
-    def _enter_all(self, batch: Sequence[StoreEvent]) -> None:
-        leases = dict(self.leases)
-        for event in batch:
-            self._enter(leases, event.kv, event.kv.value if event.type == "put" else None)
-        self._turn(leases, batch[-1].kv.mod_revision)
+    def leave(self, who: object) -> None:
+        self._followers.pop(who, None)
 
-    def _enter(self, leases: dict[str, Lease], kv: KeyValue, value: bytes | None) -> None:
-        """Note one key with its value, or None when it is deleted."""
-        if kv.key == CONFIG_KEY:
-            self.config = value
-        elif kv.key.startswith(SUBNETS):
-            leases.pop(kv.key, None)
-            lease = None if value is None else _lease(kv)
-            if lease is not None:
-                leases[kv.key] = lease
-
-    def _turn(self, leases: Mapping[str, Lease], revision: int) -> None:
-        self.leases = leases
-        self.revision = revision
-        self.last_error = ""
-        self._on_change()
+    def _turn(self, changed: Collection[str]) -> None:
+        keys = [key for key in changed if key.startswith(SUBNETS)]
+        if keys:
+            leases = {key: lease for key, lease in self.leases.items() if key not in changed}
+            found = (self._reflector.kvs[key] for key in keys if key in self._reflector.kvs)
+            leases |= {kv.key: lease for kv in found if (lease := _lease(kv)) is not None}
+            self.leases = leases
+        for on_change in tuple(self._followers.values()):
+            on_change()
 
 
 def _lease(kv: KeyValue) -> Lease | None:

@@ -1,4 +1,4 @@
-"""Holding this node's lease: acquired, renewed an hour before its end, acquired anew when lost.
+"""The lease keeper holds one node's lease: acquired, renewed an hour before its end, acquired anew when lost.
 
 A lease is lost when the book no longer shows it as we wrote it: somebody deleted or changed the key, or it
 expired while the store was away. (flanneld exits then and hopes to be restarted; here it is one more
@@ -11,9 +11,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
+from fabric.control.backoff import Backoff
+from fabric.control.loop import Loop
 from fabric.errors import FabricError
 from fabric.plugin.contract import NodeFacts
 from fabric.store.port import Store
@@ -25,8 +26,9 @@ from flannel.leases import Lease
 from flannel.net_conf import NetConf
 
 RENEW_MARGIN_SECONDS = 3600.0
-RENEW_RETRY_SECONDS = 60.0
-ACQUIRE_RETRY_SECONDS = 1.0
+ACQUIRE_SECONDS = 1.0
+"""A second node with the same address would take the lease again and again: not faster than this."""
+ACQUIRE, RENEW = Backoff(ACQUIRE_SECONDS, ACQUIRE_SECONDS), Backoff(60.0, 60.0)
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +55,14 @@ class LeaseKeeper:
         self._root = root
         self._on_change = on_change
         self._rng = rng
-        self.last_error = ""
-        """Why there is no lease, or why it could not be renewed; empty when all is well."""
-        self._lost = asyncio.Event()
-        self._lost.set()
+        self._loop = Loop(f"lease of {facts.name}", self._reconcile, backoff=ACQUIRE)
+        self._is_lost = True
         self._renew_at = 0.0
+
+    @property
+    def last_error(self) -> str:
+        """The reason why there is no lease, or why it could not be renewed; empty when all is well."""
+        return self._loop.last_error
 
     async def acquire(self) -> None:
         """Get the lease once; FabricError when it cannot be had now."""
@@ -77,51 +82,42 @@ class LeaseKeeper:
         """Look whether the lease is still ours; wakes `run` when it is not."""
         held = self.held
         if held and book.revision >= held.revision and book.leases.get(held.lease.key) != held.lease:
-            self._lost.set()
+            self._is_lost = True
+            self._loop.poke()
 
     async def run(self) -> None:
         """Get and keep the lease, for ever."""
-        while True:
-            await self._sleep_until_renewal()
-            try:
-                if self._lost.is_set():
-                    await self._acquire_anew()
-                else:
-                    await self._renew()
-            except FabricError as error:
-                if self.last_error != str(error):
-                    log.warning("%s: lease: %s", self._facts.name, error)
-                self.last_error = str(error)
-                retry = ACQUIRE_RETRY_SECONDS if self._lost.is_set() else RENEW_RETRY_SECONDS
-                self._renew_at = asyncio.get_running_loop().time() + retry
-                await asyncio.sleep(ACQUIRE_RETRY_SECONDS)
+        await self._loop.run()
+
+    async def _reconcile(self) -> float | None:
+        """Do what is due, and return how long the lease is good."""
+        if not self._is_lost and self.held is not None and self._seconds_left(self.held) == 0:
+            self._loop.backoff = RENEW
+            await self._renew(self.held)
+        if self._is_lost or self.held is None:
+            self._loop.backoff = ACQUIRE
+            await self._acquire_anew()
+        return self._seconds_left(self.held) if self.held and not self._is_lost else 0.0
 
     async def _acquire_anew(self) -> None:
         if self.held:
             log.warning("%s: lease %s was lost; acquiring anew", self._facts.name, self.held.lease.key)
         await self.acquire()
-        # A second node with the same address would take it again and again: not faster than this.
-        await asyncio.sleep(ACQUIRE_RETRY_SECONDS)
+        await asyncio.sleep(ACQUIRE_SECONDS)
 
-    async def _renew(self) -> None:
-        if self.held is None:
-            return
-        renewed = await allocation.renew(self._store, self.held)
+    async def _renew(self, held: Held) -> None:
+        renewed = await allocation.renew(self._store, held)
         if renewed is None:
-            self._lost.set()
+            self._is_lost = True
         else:
             self._hold(renewed)
 
     def _hold(self, held: Held) -> None:
         self.held = held
-        self.last_error = ""
-        self._lost.clear()
+        self._is_lost = False
         self._renew_at = asyncio.get_running_loop().time() + TTL_SECONDS - RENEW_MARGIN_SECONDS
         self._on_change()
 
-    async def _sleep_until_renewal(self) -> None:
-        """Until it is time, or the lease is lost. A reservation needs no renewal."""
-        reserved = self.held is not None and self.held.reserved
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(None if reserved else self._renew_at):
-                await self._lost.wait()
+    def _seconds_left(self, held: Held) -> float | None:
+        """Return the time until the renewal; None for a reservation, which needs none."""
+        return None if held.reserved else max(0.0, self._renew_at - asyncio.get_running_loop().time())

@@ -18,6 +18,7 @@ from flannel import node_state, retirement, topology_check
 from flannel.agent import FlannelAgent
 from flannel.backend import Backend, Site, desired_state, public_ips
 from flannel.backends import BACKENDS, OPTIONS
+from flannel.lease_book import FOLLOWED, LeaseBook
 from flannel.leases import CONFIG_KEY, Lease, compact
 from flannel.net_conf import NetConf, check, document
 
@@ -28,6 +29,10 @@ TOPOLOGY_KEY = "/fabric/flannel/net-conf"
 
 class FlannelPlugin:
     """Network plugin `flannel`."""
+
+    def __init__(self) -> None:
+        self._book: LeaseBook | None = None
+        """All agents of the process read one; the first one opens it."""
 
     @property
     def name(self) -> str:
@@ -64,10 +69,12 @@ class FlannelPlugin:
         await retirement.retire(nodes, store)
 
     async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Nothing is shared: each agent follows the leases by itself."""
+        """Nothing runs here: the leases that all agents share are followed by the process' reflector."""
 
     def agent(self, context: NodeContext) -> NodeAgent:
-        return FlannelAgent(context)
+        if self._book is None:
+            self._book = LeaseBook(context.reflectors.of(FOLLOWED))
+        return FlannelAgent(context, self._book)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """Preview nodes that take the lowest free subnet each, in order; VTEPs' MACs are numbered."""

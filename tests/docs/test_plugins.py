@@ -11,6 +11,7 @@ import pytest
 from support.fake_daemons import FakeDaemons
 from support.flannel_cluster import config, facts, pod
 from support.memory_api import MemoryApi
+from support.node_context import node_context
 from support.owned_task import running
 from support.virtual_time import VirtualTimeLoop
 
@@ -19,7 +20,6 @@ from fabric.kernel.attach import attach
 from fabric.kernel.fake import FakeKernel
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route
 from fabric.netstate.plan import diff
-from fabric.plugin.contract import NodeContext
 from fabric.store.memory import MemoryStore
 
 PAGE = Path(__file__).parents[2] / "docs/plugins.md"
@@ -46,7 +46,7 @@ class Cluster:
             for obj in (Bridge("eth0"), Address(node.addresses[0], "eth0")):
                 host.tamper_add(obj)
             files = root / node.name
-            context = NodeContext(node, config(), host, files, self.store, MemoryApi(), FakeDaemons())
+            context = node_context(node, config(), host, files, self.store, MemoryApi(), FakeDaemons())
             self.agents.append(plugin.agent(context))
 
 

@@ -14,11 +14,12 @@ from fabric.api.kinds import NODE, POD
 from fabric.control.clock import LoopClock
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import Address, NetState, Veth
-from fabric.plugin.contract import NetworkPlugin, NodeContext, NodeFacts, PodRef
+from fabric.plugin.contract import NetworkPlugin, NodeFacts, PodRef
 from support.calico_nodes import NOON, config, facts
 from support.fake_daemons import FakeDaemons
 from support.flaky_store import FlakyStore
 from support.memory_api import MemoryApi
+from support.node_context import node_context
 
 
 def pod(number: int) -> PodRef:
@@ -60,7 +61,7 @@ class CalicoCluster:
     def agent(self, number: int) -> Any:
         """A new agent for the node, as after a restart of its worker."""
         node = self.facts[number - 1]
-        context = NodeContext(
+        context = node_context(
             node,
             self.section,
             self.host(number),

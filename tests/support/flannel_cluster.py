@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
@@ -16,11 +17,13 @@ from fabric.store.port import Store
 from flannel import ownership
 from flannel.agent import FlannelAgent
 from flannel.backends import OPTIONS
+from flannel.lease_book import FOLLOWED, LeaseBook
 from flannel.leases import Lease, compact
 from flannel.net_conf import NetConf, check, document
 from flannel.plugin import FlannelPlugin
 from support.fake_daemons import FakeDaemons
 from support.memory_api import MemoryApi
+from support.node_context import node_context
 
 
 def config(
@@ -61,6 +64,19 @@ def pod(number: int) -> PodRef:
     return PodRef("default", f"pod-{number}", f"uid-{number}", f"pod:uid-{number}")
 
 
+class AloneInItsProcess(FlannelAgent):
+    """An agent that runs its own lease book."""
+
+    def __init__(self, context: NodeContext, rng: random.Random) -> None:
+        super().__init__(context, LeaseBook(context.reflectors.of(FOLLOWED)), rng)
+        self._reflectors = context.reflectors
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reflectors.run())
+            tasks.create_task(super().run())
+
+
 class FlannelCluster:
     """`agents[0]` is node-1's; `kernel.host("node-1")` is its namespace."""
 
@@ -86,7 +102,7 @@ class FlannelCluster:
     def agent(self, number: int, store: Store | None = None) -> FlannelAgent:
         """A new agent for the node, as after a restart of its worker."""
         node = self.facts[number - 1]
-        context = NodeContext(
+        context = node_context(
             node,
             self.section,
             self.host(number),
@@ -95,7 +111,7 @@ class FlannelCluster:
             self.api,
             FakeDaemons(),
         )
-        return FlannelAgent(context, random.Random(number))
+        return AloneInItsProcess(context, random.Random(number))
 
     async def prepare(self) -> None:
         await FlannelPlugin().prepare(self.section, self.store, self.api)

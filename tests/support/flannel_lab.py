@@ -14,16 +14,17 @@ from fabric.kernel.attach import attach
 from fabric.kernel.linux import LinuxKernel
 from fabric.netstate.objects import Address, Bridge, LinkUp, NetObject, NetState, Route, Veth
 from fabric.netstate.plan import diff
-from fabric.plugin.contract import NetworkConfig, NodeContext
+from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeFacts
+from fabric.plugin.reflector import Reflectors
 from fabric.store.memory import MemoryStore
 from flannel import subnet_env
-from flannel.agent import FlannelAgent
 from flannel.plugin import FlannelPlugin
 from support.eventually import eventually
 from support.fake_daemons import FakeDaemons
 from support.flannel_cluster import facts, pod
 from support.memory_api import MemoryApi
 from support.namespaces import namespaces, run_inside
+from support.node_context import node_context
 from support.owned_task import running
 
 NODES = 3
@@ -43,20 +44,9 @@ class FlannelLab:
         for number in range(1, NODES + 1):
             subnet = ip_network(f"10.244.{number}.0/24")
             subnet_env.write(root / f"node-{number}", subnet_env.of(section.pod_cidrs[:1], (subnet,), 1450))
-        self.agents = [
-            FlannelAgent(
-                NodeContext(
-                    node,
-                    section,
-                    self.kernel.host(node.name),
-                    root / node.name,
-                    self.store,
-                    self.api,
-                    FakeDaemons(),
-                )
-            )
-            for node in self.facts
-        ]
+        self.reflectors = Reflectors(self.store)
+        self.plugin = FlannelPlugin()
+        self.agents = [self._agent(node, root / node.name) for node in self.facts]
 
     async def wire(self) -> None:
         """The underlay: br0 in the switch, eth0 in each node with a default route over the gateway."""
@@ -99,6 +89,12 @@ class FlannelLab:
         assert process.returncode == 0, output.decode()
         return output.decode()
 
+    def _agent(self, node: NodeFacts, root: Path) -> NodeAgent:
+        host, daemons = self.kernel.host(node.name), FakeDaemons()
+        return self.plugin.agent(
+            node_context(node, self.section, host, root, self.store, self.api, daemons, self.reflectors)
+        )
+
     async def _put(self, name: str, *objects: NetObject) -> None:
         await self.kernel.host(name).apply(diff(frozenset(objects), NOTHING))
 
@@ -115,8 +111,8 @@ async def flannel_lab(root: Path, section: NetworkConfig, pods: int = 4) -> Asyn
         lab = FlannelLab(root, section, pids)
         try:
             await lab.wire()
-            await FlannelPlugin().prepare(section, lab.store, lab.api)
-            async with running(*(agent.run() for agent in lab.agents)):
+            await lab.plugin.prepare(section, lab.store, lab.api)
+            async with running(lab.reflectors.run(), *(agent.run() for agent in lab.agents)):
                 await eventually(lambda: _all_up(lab), seconds_max=20)
                 yield lab
         finally:

@@ -32,6 +32,7 @@ from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
+from fabric.plugin.reflector import Reflectors
 from fabric.store.remote import RemoteStore
 
 SEGMENT_BYTES = 1000
@@ -66,6 +67,7 @@ class WorkerProcess:
         self._client = FramedClient(paths.components_socket)
         self._store = RemoteStore(paths.store_socket)
         self._plugin = registry.load(self._spec.network.plugin)
+        self._reflectors = Reflectors(self._store)
         self._caches = SharedCaches(self._client, self._runtime)
         self._clock = LoopClock()
         self._recorder = EventRecorder(self._client, self._clock, "kubelet")
@@ -76,6 +78,7 @@ class WorkerProcess:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run(), name="events")
             tasks.create_task(self._runtime.run(), name="runtime")
+            tasks.create_task(self._reflectors.run(), name="reflectors")
             tasks.create_task(self._caches.run(), name="caches")
             tasks.create_task(self._runtime.follow(), name="power")
             await self._prepare()
@@ -116,6 +119,8 @@ class WorkerProcess:
             store=self._store,
             client=self._client,
             daemons=NodeDaemons(self._runtime, node.name, self._paths.node(node.name)),
+            informers=self._caches.informers,
+            reflectors=self._reflectors,
             features=frozenset(spec.features),
         )
         agent = self._plugin.agent(context)

@@ -14,11 +14,12 @@ from support.flannel_cluster import conf_of, config, facts
 from support.virtual_time import VirtualTimeLoop
 
 from fabric.errors import FabricError
+from fabric.plugin.reflector import Reflector
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Delete, Put
 from flannel.allocation import OutOfSubnets
 from flannel.backends import BACKENDS
-from flannel.lease_book import LeaseBook
+from flannel.lease_book import FOLLOWED, LeaseBook
 from flannel.lease_keeper import LeaseKeeper
 from flannel.leases import SUBNETS, parse_lease
 from flannel.net_conf import NetConf
@@ -112,9 +113,11 @@ class Fleet:
                 raise
             except FabricError:
                 await asyncio.sleep(1)
-        book = LeaseBook(self.store, lambda: keeper.judge(book))
+        reflector = Reflector(self.store, FOLLOWED)
+        book = LeaseBook(reflector)
+        book.follow(keeper, lambda: keeper.judge(book))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(book.run())
+            tasks.create_task(reflector.run())
             tasks.create_task(keeper.run())
 
     async def kill(self, number: int) -> None:

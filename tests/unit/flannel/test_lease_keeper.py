@@ -10,11 +10,12 @@ from support.flannel_cluster import conf_of, config, facts, vxlan_lease
 from support.owned_task import running
 
 from fabric.errors import FabricError, StoreUnavailable
+from fabric.plugin.reflector import Reflector
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Delete, Put
 from flannel import subnet_env
 from flannel.backends import BACKENDS
-from flannel.lease_book import LeaseBook
+from flannel.lease_book import FOLLOWED, LeaseBook
 from flannel.lease_keeper import LeaseKeeper
 from flannel.leases import SUBNETS
 
@@ -36,10 +37,12 @@ class Node:
             on_change=lambda: None,
             rng=random.Random(number),
         )
-        self.book = LeaseBook(store, lambda: self.keeper.judge(self.book))
+        self.reflector = Reflector(store, FOLLOWED)
+        self.book = LeaseBook(self.reflector)
+        self.book.follow(self, lambda: self.keeper.judge(self.book))
 
     def running(self):
-        return running(self.book.run(), self.keeper.run())
+        return running(self.reflector.run(), self.keeper.run())
 
 
 async def kvs(store):
