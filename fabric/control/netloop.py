@@ -191,7 +191,7 @@ class NetLoop:
         half = len(plan.steps) // 2
         return [
             *await self._apply_what_can_be(Plan(plan.steps[:half])),
-            *await self._apply_what_can_be(Plan(plan.steps[half:])),
+            *await self._apply_what_can_be(Plan(plan.steps[half:], plan.flows)),
         ]
 
     def _noticed(self, medium: Medium, obj: NetObject | None, gone: bool) -> None:

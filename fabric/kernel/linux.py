@@ -21,7 +21,7 @@ from socket import socket as AnySocket
 from typing import TypeVar
 
 from fabric.errors import KernelRefused
-from fabric.kernel import links, programs, tun
+from fabric.kernel import conntrack, links, programs, tun
 from fabric.kernel.namespaces import inside
 from fabric.kernel.netfilter import Netfilter
 from fabric.kernel.netlink import NetlinkError, Socket
@@ -30,6 +30,7 @@ from fabric.kernel.programs import ToolFailed
 from fabric.kernel.reader import Reader
 from fabric.kernel.watch import Watch
 from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
+from fabric.netstate.flows import Flow
 from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step
 from fabric.netstate.port import POD_PREFIX, Host, Kernel, Medium, Notice, Owner, medium_of
@@ -196,6 +197,8 @@ class LinuxHost(Host):
                         self._netfilter.write_sets(list(steps))
                     case "rules":
                         self._netfilter.write_rules(list(steps))
+            if plan.flows:
+                self._forget(plan.flows)
 
     @contextmanager
     def _visit(self, verb: str) -> Iterator[Socket]:
@@ -257,6 +260,14 @@ class LinuxHost(Host):
                     Path("/proc/sys", step.obj.path).write_text(step.obj.value)
                 except OSError as error:
                     raise refusal(self._name, step, error) from error
+
+    def _forget(self, flows: Sequence[Flow]) -> None:
+        with inside(self._pid):
+            netfilter = Socket(conntrack.NETLINK_NETFILTER)
+        try:
+            conntrack.forget(netfilter, flows)
+        finally:
+            netfilter.close()
 
     def _run_tool(self, command: Sequence[str], text: str) -> str:
         return programs.run(self._pid, command, text)

@@ -88,10 +88,10 @@ def attributes(data: bytes, offset: int = 0, wanted: frozenset[int] | None = Non
 
 
 class Socket:
-    """A NETLINK_ROUTE socket of the namespace in which it was opened. Not to be shared by threads."""
+    """A netlink socket of the namespace in which it was opened. Not to be shared by threads."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fabric.api.hostports import HostPort
 from fabric.api.objects import Object, uid_of
-from fabric.errors import FabricError
+from fabric.errors import FabricError, KernelRefused
 from fabric.kernel.attach import attach
 from fabric.kubelet.drift import NodeDrift, owner_of
 from fabric.kubelet.portmap import HostPorts, localnet
-from fabric.netstate.plan import diff
+from fabric.netstate.flows import flows_of
+from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Kernel, pod_namespace
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
 from fabric.runtime.contract import SandboxStatus
@@ -74,7 +76,15 @@ class PodNetwork:
         self._drifted.discard(ref.uid)
 
     async def detach(self, ref: PodRef) -> None:
-        """Release the pod's addresses; its devices are gone with its namespace. Idempotent."""
+        """Release the pod's addresses; its devices are gone with its namespace. Idempotent.
+
+        No connection of the pod's is known to the node any more when another pod gets its address.
+        """
+        attachment = self._attached.get(ref.uid)
+        if attachment is not None:
+            gone = Plan(flows=tuple(flows_of(ip.ip) for ip in attachment.ips))
+            with suppress(KernelRefused):  # The node is off: its connections went with it.
+                await self._kernel.host(self._node_name).apply(gone)
         await self._agent.delete(ref)
         self.lose(ref.uid)
 

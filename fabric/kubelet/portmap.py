@@ -33,7 +33,7 @@ CHAIN_LENGTH = 28
 PORTS_MAX = 15
 """A rule of multiport takes no more."""
 CONF_DIR = Path("etc/cni/net.d")
-SETTLE_SECONDS, STEP_SECONDS = 3.0, 0.005
+SETTLE_SECONDS = 3.0
 RESTART_SECONDS = 10.0
 """A kubelet that was started again waits so long for its pods before it removes rules that none wants."""
 
@@ -144,12 +144,12 @@ class HostPorts:
             self._loop.want("portmap", portmap_state(network_name(self._root), (it for _, it in maps)))
 
     async def _settled(self) -> None:
-        deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
-        while not self._loop.settled:
-            if asyncio.get_running_loop().time() > deadline:
-                why = self._loop.last_error or "pods that ran before have not come back yet"
-                raise FabricError(f"host ports are not mapped yet: {why}")
-            await asyncio.sleep(STEP_SECONDS)
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._loop.until_settled()
+        except TimeoutError:
+            why = self._loop.last_error or "pods that ran before have not come back yet"
+            raise FabricError(f"host ports are not mapped yet: {why}") from None
 
 
 def _owns(obj: NetObject) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fabric.netstate.flows import Flow, outdated
 from fabric.netstate.objects import (
     Address,
     Bridge,
@@ -76,12 +77,14 @@ class Plan:
     """Steps in the order in which Linux takes them; empty (and false) when all is as it should be."""
 
     steps: tuple[Step, ...] = ()
+    flows: tuple[Flow, ...] = ()
+    """Conntrack entries to remove after the steps."""
 
     def __bool__(self) -> bool:
-        return bool(self.steps)
+        return bool(self.steps or self.flows)
 
     def __str__(self) -> str:
-        return "".join(f"{step}\n" for step in self.steps)
+        return "".join(f"{line}\n" for line in (*self.steps, *(f"delete {flow}" for flow in self.flows)))
 
 
 def diff(desired: NetState, actual: NetState) -> Plan:
@@ -117,7 +120,8 @@ def between(
     if any(isinstance(step.obj, Link | Address | LinkUp) and step.verb != "add" for step in steps):
         matching = (obj for key, obj in want.items() if key in have and matches(obj, have[key]))
         steps += _Losses.of(steps, frozenset((*kept(), *matching))).put_again()
-    return Plan(tuple(sorted(steps, key=_rank)))
+    flows = outdated(want.values(), have.values()) if steps else ()
+    return Plan(tuple(sorted(steps, key=_rank)), flows)
 
 
 def matches(desired: NetObject, actual: NetObject) -> bool:

@@ -82,7 +82,7 @@ class Host(Protocol):
 
         Steps already done stay done: the caller reads again and computes the rest. Deleting what is
         already gone, and adding what is already there to the letter, are not errors; adding an `Ipip` without
-        ends takes over the one that is there.
+        ends takes over the one that is there. The plan's flows go last.
         """
         ...
 

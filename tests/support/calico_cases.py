@@ -94,7 +94,7 @@ CALICO_ROUND_TRIPS: dict[str, RoundTrip] = {
             }
         ),
         (
-            Chain(
+            Chain.parse(
                 "nat",
                 "cali-nat-outgoing",
                 (

@@ -160,7 +160,7 @@ ROUND_TRIPS: dict[str, RoundTrip] = {
     "chain-rules-ipv6": (
         frozenset({IpSet("cali60s:2", "hash:net", 6, frozenset({"fd00::/8"}))}),
         (
-            Chain(
+            Chain.parse(
                 "filter", "cali-A", ("-m set --match-set cali60s:2 dst -j ACCEPT", "-s fd00::/8 -j DROP"), 6
             ),
         ),

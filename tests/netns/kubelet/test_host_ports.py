@@ -20,6 +20,7 @@ ECHO = [
 _UDP = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1)
+s.bind(("", int(sys.argv[3])))
 s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b"hello"); print(s.recv(2000).decode())
 """
 
@@ -51,9 +52,10 @@ def http(pid: int, address: str, port: int = 18080) -> str:
         return ""
 
 
-def udp(pid: int, address: str, port: int = 19000) -> str:
+def udp(pid: int, address: str, port: int = 19000, source: int = 0) -> str:
+    """Return who answered, or nothing; with `source` all packets are of one connection to conntrack."""
     try:
-        answer = run_inside(pid, "python3", "-c", _UDP, address, str(port))
+        answer = run_inside(pid, "python3", "-c", _UDP, address, str(port), str(source))
     except subprocess.CalledProcessError:
         return ""
     return str(json.loads(answer)["hostname"])
@@ -84,6 +86,20 @@ async def test_a_host_port_answers_from_everywhere(node: RealNode, other: int):
         ):
             assert (who, address, http(pid, address)) == (who, address, "pod-1")
             assert (who, address, udp(pid, address)) == (who, address, "pod-1")
+
+
+async def test_a_udp_client_that_goes_on_sending_meets_the_mapping_of_the_moment(node: RealNode, other: int):
+    async with node.kubelet():
+        await create(node, "pod-1", ECHO[:1])
+        assert udp(other, "192.168.0.11", source=4000) == "", "nothing is mapped yet, and conntrack notes it"
+        await create(node, "pod-2", ECHO[1:])
+        assert udp(other, "192.168.0.11", source=4000) == "pod-2"
+        assert udp(node.pids["node-1"], "192.168.0.12", source=4001) == "pod-2"
+        await node.client.delete(POD, "pod-2", "default", grace_period_seconds=0)
+        await eventually(lambda: "19000" not in nat(node))
+        await create(node, "pod-3", ECHO[1:])
+        assert udp(other, "192.168.0.11", source=4000) == "pod-3"
+        assert udp(node.pids["node-1"], "192.168.0.12", source=4001) == "pod-3"
 
 
 async def test_a_host_ip_narrows_a_port_to_one_address(node: RealNode, other: int):
