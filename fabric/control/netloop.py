@@ -102,6 +102,10 @@ class NetLoop:
         """True when all that is wanted is in the kernel, be it with an older value."""
         return self._is_wanted and self._was_read and self._tracker.is_programmed
 
+    def has_programmed(self, part: str) -> bool:
+        """True when all that this part wants is in the kernel, be it with an older value."""
+        return self._tracker.has_programmed(part)
+
     @property
     def last_error(self) -> str:
         """The refusal of the last pass, or an object that two parts want differently; else empty."""

@@ -19,6 +19,7 @@ from fabric.kernel import links, programs, qdiscs, tun
 from fabric.kernel.namespaces import CLONE_NEWNET
 from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_REPLACE, Request, Socket
 from fabric.kernel.programs import ToolFailed
+from fabric.netstate.marks import KUBE_MASQUERADE
 from fabric.netstate.objects import Bridge, Family, Ipip, Link, Qdisc, Veth, Vxlan
 
 _CLONE_NEWUSER = 0x10000000
@@ -26,7 +27,7 @@ _LO = 1
 """The index of `lo` in every namespace."""
 _RULES = {
     4: (
-        "*nat\n:FABRIC - [0:0]\n-A FABRIC -m mark --mark 0x4000/0x4000 -j RETURN\n"
+        f"*nat\n:FABRIC - [0:0]\n-A FABRIC -m mark --mark {KUBE_MASQUERADE} -j RETURN\n"
         '-A FABRIC -m comment --comment "a trial" -j MASQUERADE --random-fully\nCOMMIT\n'
         "*filter\n:FABRIC - [0:0]\n-A FABRIC -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n"
     ),

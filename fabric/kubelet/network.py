@@ -73,6 +73,8 @@ class PodNetwork:
         self._on_node.keep(ref.uid, on_node)
         await attach(self._kernel, self._node_name, ref.netns, on_node, attachment.pod)
         await self.host_ports.put(ref, ports, attachment.ips)
+        if not self._agent.is_programmed(ref):
+            raise FabricError("the network plugin has not programmed the pod's endpoint yet")
         self._drifted.discard(ref.uid)
 
     async def detach(self, ref: PodRef) -> None:

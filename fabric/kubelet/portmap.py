@@ -21,14 +21,13 @@ from pathlib import Path
 from fabric.api.hostports import HostPort
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
+from fabric.netstate.marks import PORTMAP_MASQUERADE
 from fabric.netstate.objects import Chain, Family, IPInterface, Jump, NetObject, NetState, Sysctl, Veth
 from fabric.netstate.port import Host, Owner
 from fabric.netstate.rules import Rule
 from fabric.plugin.contract import Attachment, PodRef
 
 DNAT_CHAIN, SETMARK_CHAIN, MASQ_CHAIN = "CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ"
-MARK = "0x2000/0x2000"
-"""portmap's markMasqBit, 13."""
 CHAIN_LENGTH = 28
 PORTS_MAX = 15
 """A rule of multiport takes no more."""
@@ -172,10 +171,14 @@ def _shared(family: Family) -> Iterator[NetObject]:
     masquerade = '-m comment --comment "CNI portfwd requiring masquerade"'
     yield Jump("nat", "POSTROUTING", Rule(masquerade, f"-j {MASQ_CHAIN}", "portmap"), "anywhere", family)
     mark = Rule(
-        '-m comment --comment "CNI portfwd masquerade mark"', f"-j MARK --set-xmark {MARK}", "portmap"
+        '-m comment --comment "CNI portfwd masquerade mark"',
+        f"-j MARK --set-xmark {PORTMAP_MASQUERADE}",
+        "portmap",
     )
     yield Chain("nat", SETMARK_CHAIN, (mark,), family)
-    yield Chain("nat", MASQ_CHAIN, (Rule(f"-m mark --mark {MARK}", "-j MASQUERADE", "portmap"),), family)
+    yield Chain(
+        "nat", MASQ_CHAIN, (Rule(f"-m mark --mark {PORTMAP_MASQUERADE}", "-j MASQUERADE", "portmap"),), family
+    )
 
 
 def _entry_rules(network: str, it: PortMap) -> Iterator[Rule]:

@@ -94,6 +94,10 @@ class Tracker:
         """True when each wanted object is in the kernel, be it with an older value."""
         return all(key in self._actual for key in self._dirty if self.parts.get(key) is not None)
 
+    def has_programmed(self, part: str) -> bool:
+        """True when each object that the part wants is in the kernel, be it with an older value."""
+        return all(obj.key in self._actual for obj in self.parts.state_of(part) or ())
+
     @property
     def families(self) -> frozenset[Family]:
         """The families of the routes and rules that are wanted or there."""

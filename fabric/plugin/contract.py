@@ -24,10 +24,6 @@ from fabric.plugin.reflector import Reflectors
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
-IPIP_CARRIER = "ipip-carrier"
-"""A program that every node has, `ipip-carrier DEVICE`: it does in user space, over the TUN device of that
-name, what the kernel's ipip driver does, for kernels that have none. It follows the kernel's routes."""
-
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
@@ -41,8 +37,6 @@ class NetworkConfig:
     """MTU of the pods; 0 lets the plugin derive it from the underlay and its encapsulation."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own keys, as written in the topology."""
-    endpoints: bool = True
-    """False: pods are hung on the nodes by another plugin; this one carries packets between nodes only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,11 @@ class Program:
     name: str
     """Unique on its node."""
     argv: tuple[str, ...]
-    """It stays in the foreground, and sees the node's namespaces and files."""
+    """It stays in the foreground, and sees the node's namespaces and files.
+
+    Beside the machine's programs there are built-in ones: `ipip-carrier DEVICE` does in user space, over the
+    TUN device of that name, what the kernel's ipip driver does; it follows the kernel's routes.
+    """
     restart_argv: tuple[str, ...] = ()
     """How it is started after it ended by itself or was killed; as before where empty."""
 
@@ -180,6 +178,13 @@ class NodeAgent(Protocol):
 
     async def check(self, pod: PodRef) -> Attachment | None:
         """CNI CHECK: what must be for a pod that was added, or None when this plugin does not know it."""
+        ...
+
+    def is_programmed(self, pod: PodRef) -> bool:
+        """True when the kernel has what the agent itself wants for a pod that was added: policies, routes.
+
+        The pod's containers start no earlier. Asked often; never raises.
+        """
         ...
 
     async def delete(self, pod: PodRef) -> None:

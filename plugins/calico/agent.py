@@ -145,6 +145,9 @@ class CalicoAgent:
         known = await self._cni.check(pod)
         return known and self._with_its_routes(known)
 
+    def is_programmed(self, pod: PodRef) -> bool:
+        return self._loop.has_programmed(f"endpoint:{pod.uid}")
+
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)
 

@@ -14,9 +14,9 @@ from fabric.control.loop import Loop
 from fabric.netstate.objects import Ipip, NetState, Tun
 from fabric.netstate.plan import Plan
 from fabric.netstate.port import Host, Notice, Owner
-from fabric.plugin.contract import IPIP_CARRIER, Daemons, Program
+from fabric.plugin.contract import Daemons, Program
 
-CARRIER = Program(TUNL0, (IPIP_CARRIER, TUNL0))
+CARRIER = Program(TUNL0, ("ipip-carrier", TUNL0))
 LOOK_SECONDS = 60.0
 """How often a carrier is asked for again: the runtime starts one that ends again, without a look."""
 

@@ -115,6 +115,9 @@ class CanalAgent:
     async def check(self, pod: PodRef) -> Attachment | None:
         return await self._endpoints.check(pod)
 
+    def is_programmed(self, pod: PodRef) -> bool:
+        return self._endpoints.is_programmed(pod)
+
     async def delete(self, pod: PodRef) -> None:
         await self._endpoints.delete(pod)
 
@@ -123,8 +126,10 @@ class CanalAgent:
 
 
 def _flannels(config: NetworkConfig) -> NetworkConfig:
-    options = {key: value for key, value in config.options.items() if key not in _CALICO_OPTIONS}
-    return replace(config, options=options, endpoints=False)
+    options: dict[str, Any] = {
+        key: value for key, value in config.options.items() if key not in _CALICO_OPTIONS
+    }
+    return replace(config, options=options | {"endpoints": False})
 
 
 def _calicos(config: NetworkConfig) -> NetworkConfig:

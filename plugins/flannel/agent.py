@@ -65,6 +65,10 @@ class FlannelAgent:
     async def check(self, pod: PodRef) -> Attachment | None:
         return self._cni.check(pod)
 
+    def is_programmed(self, pod: PodRef) -> bool:
+        """True: flanneld wants nothing for a single pod."""
+        return True
+
     async def delete(self, pod: PodRef) -> None:
         self._cni.delete(pod.uid)
 

@@ -113,6 +113,15 @@ Backends = Mapping[str, Mapping[str, Option]]
 """Backend types with the options that each of them takes."""
 
 
+ENDPOINTS = "endpoints"
+"""The one option that is no key of net-conf.json: false where another plugin hangs pods on the nodes."""
+
+
+def has_endpoints(config: NetworkConfig) -> bool:
+    """True when pods hang on this plugin's bridge; it only carries packets between nodes otherwise."""
+    return config.options.get(ENDPOINTS) is not False
+
+
 def document(config: NetworkConfig, backends: Backends) -> Document:
     """Return net-conf.json for a topology's `network` section, with what it says and no defaults.
 
@@ -127,6 +136,8 @@ def document(config: NetworkConfig, backends: Backends) -> Document:
     backend: Document = {"Type": config.backend or DEFAULT_BACKEND}
     known = backends.get(backend["Type"], {})
     for key, value in config.options.items():
+        if key == ENDPOINTS:
+            continue
         if name := _spelled(key, _RANGE_KEYS):
             doc[name] = value
         else:

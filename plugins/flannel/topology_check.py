@@ -9,7 +9,7 @@ from fabric.plugin import host_local
 from fabric.plugin.contract import NetworkConfig, NodeFacts
 from flannel.backend import Backend, is_adjacent, public_ips
 from flannel.backends import BACKENDS, OPTIONS
-from flannel.net_conf import NetConf, check, document
+from flannel.net_conf import ENDPOINTS, NetConf, check, document
 
 MTU_MIN = 576
 """The least that IPv4 demands of a link (RFC 791); IPv6 demands 1280."""
@@ -24,6 +24,7 @@ def problems(config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tupl
         return tuple((_path(key, config), what) for key, what in found)
     backend = BACKENDS[conf.backend]
     return (
+        *_endpoints(config),
         *_room(conf, config, nodes),
         *_mtu(conf, backend, config, nodes),
         *_families(conf, nodes),
@@ -42,6 +43,12 @@ def _path(key: str, config: NetworkConfig) -> str:
     if not given and name.endswith("SubnetLen"):
         return "/podCIDR"  # The length follows from the range.
     return f"options.{given or name}"
+
+
+def _endpoints(config: NetworkConfig) -> Iterator[tuple[str, str]]:
+    given = config.options.get(ENDPOINTS, True)
+    if not isinstance(given, bool):
+        yield f"options.{ENDPOINTS}", f"{given!r} is neither true nor false"
 
 
 def _room(conf: NetConf, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Iterator[tuple[str, str]]:

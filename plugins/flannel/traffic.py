@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fabric.netstate.marks import KUBE_MASQUERADE
 from fabric.netstate.objects import Chain, Family, IPNetwork, Jump, NetState, Rule
 
 ORIGIN = "flannel"
@@ -18,7 +19,6 @@ FORWARD_CHAIN = "FLANNEL-FWD"
 _MASQ = '-m comment --comment "flanneld masq"'
 _FORWARD = '-m comment --comment "flanneld forward"'
 _MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
-KUBE_PROXY_MARK = "0x4000/0x4000"
 
 
 def desired_state(networks: Iterable[IPNetwork], subnets: Iterable[IPNetwork]) -> NetState:
@@ -30,7 +30,7 @@ def desired_state(networks: Iterable[IPNetwork], subnets: Iterable[IPNetwork]) -
 def _masquerade(network: IPNetwork, subnet: IPNetwork) -> tuple[Chain, Jump]:
     family: Family = 4 if network.version == 4 else 6
     rules = (
-        f"-m mark --mark {KUBE_PROXY_MARK} {_MASQ} -j RETURN",
+        f"-m mark --mark {KUBE_MASQUERADE} {_MASQ} -j RETURN",
         f"-s {subnet} -d {network} {_MASQ} -j RETURN",
         f"-s {network} -d {subnet} {_MASQ} -j RETURN",
         # Traffic from outside to a pod of this node keeps its source: it comes back through this node anyway.

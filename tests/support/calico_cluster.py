@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fabric.control.clock import LoopClock
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import Address, NetState, Veth
 from fabric.plugin.contract import NetworkPlugin, NodeFacts, PodRef
+from fabric.plugin.reflector import Reflectors
 from support.calico_nodes import NOON, config, facts
 from support.fake_daemons import FakeDaemons
 from support.flaky_store import FlakyStore
@@ -46,6 +48,7 @@ class CalicoCluster:
         self.plugin: Any = plugin or CalicoPlugin()
         self.facts = [facts(number + 1) for number in range(nodes)]
         self.daemons = [FakeDaemons() for _ in self.facts]
+        self.reflectors = Reflectors(self.store)
         for node in self.facts:
             self._wire(node)
         self.agents = [self.agent(number + 1) for number in range(nodes)]
@@ -69,6 +72,7 @@ class CalicoCluster:
             self.store,
             self.api,
             self.daemons[number - 1],
+            self.reflectors,
         )
         return self.plugin.agent(context)
 
@@ -83,9 +87,11 @@ class CalicoCluster:
     async def prepare(self) -> None:
         await self.plugin.prepare(self.section, self.store, self.api)
 
-    def shared(self) -> Any:
-        """What the agents of a process share, to be run beside them."""
-        return self.plugin.run(self.section, self.store, self.api)
+    async def shared(self) -> None:
+        """Run what the agents of a process share."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.reflectors.run())
+            tasks.create_task(self.plugin.run(self.section, self.store, self.api))
 
     async def put(self, resource: Resource) -> None:
         """Write a resource, over the one that is there."""

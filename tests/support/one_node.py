@@ -48,6 +48,8 @@ class FakeAgent:
     def __init__(self) -> None:
         self.ready = True
         self.pod_cidrs: tuple[str, ...] = ()
+        self.unprogrammed: set[str] = set()
+        """UIDs of pods that have an attachment, and no policies yet."""
         self.attachments: dict[str, Attachment] = {}
         self.collected: list[frozenset[str]] = []
         self._last = 1
@@ -69,6 +71,9 @@ class FakeAgent:
 
     async def check(self, pod: PodRef) -> Attachment | None:
         return self.attachments.get(pod.uid)
+
+    def is_programmed(self, pod: PodRef) -> bool:
+        return pod.uid not in self.unprogrammed
 
     async def delete(self, pod: PodRef) -> None:
         self.attachments.pop(pod.uid, None)

@@ -20,7 +20,7 @@ from calico.resources.pools import IPPool
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
 from fabric.netstate.objects import Address, Chain, FdbEntry, IpSet, Jump, Neighbor, Route, Tun, Vxlan
-from fabric.plugin.contract import IPIP_CARRIER, Program
+from fabric.plugin.contract import Program
 
 RESYNC = 95
 POOL = "default-ipv4-ippool"
@@ -202,7 +202,7 @@ async def test_where_the_kernel_has_no_ipip_a_carrier_serves_tunl0(tmp_path):
     async with everything(cluster):
         await asyncio.sleep(3)
         assert of_type(cluster, 1, Tun) == {Tun("tunl0", mtu=1480)}
-        assert cluster.daemons[0].programs["tunl0"] == Program("tunl0", (IPIP_CARRIER, "tunl0"))
+        assert cluster.daemons[0].programs["tunl0"] == Program("tunl0", ("ipip-carrier", "tunl0"))
         assert not of_type(cluster, 1, Route), "BIRD writes them"
         pool = await datastore.get(cluster.store, IPPool, POOL)
         bare = replace(pool.spec, ipip_mode="Never")

@@ -37,6 +37,39 @@ async def test_it_reconciles_at_the_start_at_each_poke_and_at_each_resync():
     assert reconcile.times == [0, 4, 14, 24]
 
 
+async def test_a_long_pass_that_goes_well_makes_its_refusal_the_first_again():
+    times = []
+
+    async def reconcile():
+        times.append(round(asyncio.get_running_loop().time(), 6))
+        await asyncio.sleep(0)
+        if len(times) == 3:
+            await asyncio.sleep(100)
+            loop.is_well()
+            assert loop.last_error == ""
+        raise Conflict("broken off")
+
+    loop = Loop("watch", reconcile, backoff=Backoff(1, 8))
+    async with running(loop.run()):
+        await asyncio.sleep(107)
+    assert times == [0, 1, 3, 104, 106]
+
+
+async def test_who_waits_for_a_pass_hears_its_end_and_so_does_on_pass():
+    ends = []
+    reconcile = Reconcile()
+    loop = Loop("lease", reconcile, on_pass=lambda: ends.append(len(reconcile.times)))
+    async with running(loop.run()):
+        async with asyncio.timeout(1):
+            await loop.next_pass()
+        assert ends == [1]
+        reconcile.error = Conflict("not yet")
+        loop.poke()
+        async with asyncio.timeout(1):
+            await loop.next_pass()
+        assert ends == [1, 2] and loop.last_error == "not yet"
+
+
 async def test_without_a_resync_it_waits_for_a_poke():
     reconcile = Reconcile()
     loop = Loop("lease", reconcile)

@@ -86,6 +86,27 @@ async def test_a_change_of_one_part_is_one_step_and_no_reading(host, loop):
     assert host.reads == reads
 
 
+async def test_a_part_is_programmed_when_its_own_objects_are_there(host, loop):
+    assert loop.has_programmed("peer:node-2") and loop.has_programmed("a part that wants nothing")
+    other = Route(ip_network("10.99.0.0/24"), dev="missing", scope="link")
+    loop.want("endpoint:uid-1", {other})
+    await asyncio.sleep(0.001)
+    assert not loop.has_programmed("endpoint:uid-1"), "Linux has no such device"
+    assert loop.has_programmed("peer:node-2")
+    loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
+    await asyncio.sleep(0.001)
+    assert loop.has_programmed("endpoint:uid-1")
+
+
+async def test_waiting_for_a_settled_loop_ends_with_the_pass_that_settles_it(host, loop):
+    host.refuse_next(lambda step: True)
+    loop.want("x", {Route(ip_network("10.99.0.0/24"), dev="flannel.1", scope="link")})
+    assert not loop.settled
+    async with asyncio.timeout(1):
+        await loop.until_settled()
+    assert loop.settled
+
+
 async def test_what_two_parts_want_stays_until_the_last_lets_it_go(host, loop):
     shared = Route(ip_network("10.99.0.0/24"), dev="flannel.1", scope="link")
     for part in ("one", "two"):

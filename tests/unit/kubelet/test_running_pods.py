@@ -58,6 +58,20 @@ async def test_containers_start_only_after_the_network_is_up(node):
         assert node.status()["phase"] == "Running"
 
 
+async def test_containers_start_only_after_the_plugin_has_programmed_the_endpoint(node):
+    async with node.kubelet():
+        node.create()
+        node.agent.unprogrammed.add(node.uid())
+        await after(5)
+        assert node.uid() in node.agent.attachments, "the pod has its address"
+        assert node.runtime.started == []
+        message = "Failed to create pod sandbox: the network plugin has not programmed the pod's endpoint yet"
+        assert ("FailedCreatePodSandBox", message) in node.events()
+        node.agent.unprogrammed.clear()
+        await after(15)
+        assert node.status()["phase"] == "Running"
+
+
 async def test_init_containers_run_one_after_the_other_before_the_others(tmp_path):
     node = OneNode(tmp_path, {"one": Program(seconds=2), "two": Program(seconds=3)})
     async with node.kubelet():

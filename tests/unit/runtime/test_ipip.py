@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, UDP, defragment
 from scapy.packet import Raw
 
-from fabric.plugin.contract import IPIP_CARRIER
+from calico.carrier import CARRIER
 from fabric.runtime.builtin import ipip
 from fabric.runtime.builtin.carrier import PROGRAM
 
@@ -49,8 +49,8 @@ def correct(packet: Any) -> bool:
     return bytes(again) == bytes(packet)
 
 
-def test_the_contract_and_the_runtime_call_the_program_by_one_name():
-    assert PROGRAM == IPIP_CARRIER
+def test_calico_calls_the_program_by_its_name():
+    assert CARRIER.argv[0] == PROGRAM
 
 
 @given(ADDRESSES, st.integers(1, 255), st.sampled_from(["", "DF"]), st.integers(0, 63))
