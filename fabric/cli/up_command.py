@@ -14,7 +14,7 @@ from fabric.cli import output
 from fabric.cli.choice import need_root
 from fabric.cli.output import Format, Output
 from fabric.cli.stages import Stages
-from fabric.cluster import preflight, validation
+from fabric.cluster import component_logs, preflight, validation
 from fabric.cluster.stages import Progress, Settled, Settling
 from fabric.cluster.up import UpResult, begin
 from fabric.errors import plural
@@ -45,6 +45,7 @@ def up(
     """
     began = time.monotonic()
     topology = load(file)
+    component_logs.level()
     validation.check_network(topology)
     for told in validation.check_manifests(topology):
         typer.echo(f"warning: {told}", err=True)

@@ -14,7 +14,20 @@ import shutil
 import sys
 from pathlib import Path
 
+from fabric.errors import BadInput, Problem
+
 BYTES_MAX = 10 * 1024 * 1024
+LEVEL = "FABRIC_LOG_LEVEL"
+"""The environment variable of `fabric up` for the logs of the components; `debug` has every applied plan."""
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def level() -> str:
+    """Return the level that the environment asks for, else INFO; BadInput when there is no such level."""
+    found = os.environ.get(LEVEL) or "info"
+    if found.lower() not in _LEVELS:
+        raise BadInput(Problem(LEVEL, f"{found!r} is no level (allowed: {', '.join(_LEVELS)})"))
+    return found.upper()
 
 
 def write_to(log: Path) -> None:
@@ -27,7 +40,7 @@ def write_to(log: Path) -> None:
     os.close(out)
     os.close(nothing)
     logging.basicConfig(
-        level=logging.INFO,
+        level=level(),
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,

@@ -11,8 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
+from fabric.api.objects import timestamp
 from fabric.control.backoff import Backoff, jittered
+from fabric.control.clock import LoopClock
 from fabric.control.loop import Loop
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import Link, NetObject
@@ -27,6 +30,7 @@ BACKOFF = Backoff(0.1, 5.0)
 NOTICE_SECONDS = 0.02
 """A change seldom comes alone: so long after the kernel tells of one, it is read."""
 _PASSES_MAX = 2
+STEPS_TOLD_MAX, STEP_LENGTH_MAX = 3, 120
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +50,9 @@ class NetLoop:
         """`on_pass` is called after each pass, well or not: `settled` or `is_programmed` may be another."""
         self.name = name or f"{owner.name} on {host.name}"
         self.last_plan = Plan()
-        """What was applied last, for whoever wants to see it."""
+        """The plan that was applied last."""
+        self._planned_at: datetime | None = None
+        self._clock = LoopClock()
         self._host = host
         self._owner = owner
         self._media = frozenset(medium_of_kind(kind) for kind in owner.kinds)
@@ -111,6 +117,16 @@ class NetLoop:
         """The refusal of the last pass, or an object that two parts want differently; else empty."""
         return self._loop.last_error or "; ".join(self._tracker.parts.conflicts()[:1])
 
+    @property
+    def last_change(self) -> str:
+        """The time of the last plan and its first steps, in a line; empty before the first."""
+        if self._planned_at is None:
+            return ""
+        lines = str(self.last_plan).splitlines()
+        steps = [line[:STEP_LENGTH_MAX] for line in lines if not line.startswith(" ")]
+        more = [f"and {len(steps) - STEPS_TOLD_MAX} more"] if len(steps) > STEPS_TOLD_MAX else []
+        return f"{timestamp(self._planned_at)}: {'; '.join((*steps[:STEPS_TOLD_MAX], *more))}"
+
     async def run(self) -> None:
         """Keep the state for ever.
 
@@ -165,7 +181,7 @@ class NetLoop:
 
     async def _carry_out(self, plan: Plan) -> None:
         log.debug("%s:\n%s", self.name, plan)
-        self.last_plan = plan
+        self.last_plan, self._planned_at = plan, self._clock.now()
         refusals: list[KernelRefused] = []
         try:
             if self._careful:

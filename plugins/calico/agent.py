@@ -122,7 +122,9 @@ class CalicoAgent:
         if self._was_up and self._state is not None:
             configurations = self._syncer.snapshot.bgp_configurations
             as_number = effective_bgp(configurations.get("default")).as_number or 0
-            condition = Condition(self._state, self._settings, self._carrier_kind(), mtu, as_number)
+            condition = Condition(
+                self._state, self._settings, self._carrier_kind(), mtu, as_number, self._loop.last_change
+            )
             return up(condition, troubles)
         waiting = (
             "the node is being registered" if self._state is None else "BIRD and the kernel are being set up"

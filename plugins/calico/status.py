@@ -25,6 +25,8 @@ class Condition:
     """Of pods; 0 while it is not known."""
     as_number: int = 0
     """The cluster's, for nodes that have none of their own."""
+    last_change: str = ""
+    """The last plan of Felix."""
 
 
 def down(why: str) -> AgentStatus:
@@ -48,6 +50,7 @@ def up(condition: Condition, troubles: Iterable[str]) -> AgentStatus:
     if condition.settings.runs_bird and bgp is not None:
         details["as-number"] = str(bgp.as_number or f"({condition.as_number or DEFAULTS.as_number})")
         details["route-reflector"] = bgp.route_reflector_cluster_id
+    details["last-plan"] = condition.last_change
     told = list(filter(None, troubles))
     details["trouble"] = "; ".join(told)
     in_user_space = condition.carrier == "user space"

@@ -80,7 +80,7 @@ class Flanneld:
         keepers = (self._net, self._keeper, self._book, self._loop)
         troubles = (*(keeper.last_error for keeper in keepers), self._trouble)
         if self._state is not None and self._installed:
-            return up(self._state, troubles)
+            return up(self._state, troubles, self._net.last_change)
         waiting = (
             "waiting for a subnet" if self._keeper.held is None else "devices and routes are being set up"
         )

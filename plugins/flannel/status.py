@@ -16,7 +16,7 @@ def down(why: str) -> AgentStatus:
     return AgentStatus(False, "FlannelIsNotUp", f"Flannel is not ready on this node: {why}")
 
 
-def up(state: NodeState, troubles: Iterable[str]) -> AgentStatus:
+def up(state: NodeState, troubles: Iterable[str], last_change: str = "") -> AgentStatus:
     """Pods can be attached; trouble with single peers, or with the store, is told but stops nobody."""
     lease = state.site.lease
     refusals = state.refusals()
@@ -31,6 +31,7 @@ def up(state: NodeState, troubles: Iterable[str]) -> AgentStatus:
         "peers": str(state.peers),
         "unreachable-peers": str(len(refusals)) if refusals else "",
     }
+    details["last-plan"] = last_change
     details["trouble"] = "; ".join(told)
     message = "; ".join(("Flannel is running on this node", *told))
     told_details = {key: value for key, value in details.items() if value}

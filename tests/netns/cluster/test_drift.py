@@ -1,6 +1,7 @@
 """What a stranger takes away from a node's network comes back."""
 
 import pytest
+from support.clusters import fabric
 from support.eventually import eventually
 
 DRIFT = {
@@ -44,3 +45,15 @@ async def test_it_is_repaired(vxlan, what):
         return vxlan.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
     await eventually(reached, seconds_max=20)
+
+
+async def test_status_tells_a_nodes_last_plan(vxlan):
+    subnet = ".".join(vxlan.report["pods"][2]["ip"].split(".")[:3]) + ".0/24"
+    assert vxlan.exec("node:node-1", "sh", "-c", f"ip route del {subnet}").returncode == 0
+
+    def told():
+        lines = fabric("status", vxlan.name, "-o", "wide").stdout.splitlines()
+        (row,) = (line for line in lines if line.split()[:2] == ["node-1", "last-plan"])
+        return f"add route {subnet} via" in row
+
+    await eventually(told, seconds_max=30)

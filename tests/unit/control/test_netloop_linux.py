@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
@@ -96,6 +97,21 @@ async def test_a_part_is_programmed_when_its_own_objects_are_there(host, loop):
     loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
     await asyncio.sleep(0.001)
     assert loop.has_programmed("endpoint:uid-1")
+
+
+async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplog):
+    loop.want("peer:node-2", ())
+    with caplog.at_level("DEBUG"):
+        await asyncio.sleep(0.001)
+    when, _, steps = loop.last_change.partition(": ")
+    datetime.fromisoformat(when)
+    assert steps == "; ".join(str(loop.last_plan).splitlines())
+    assert str(loop.last_plan) in caplog.text
+    loop.want(
+        "routes", {Route(ip_network(f"10.99.{n}.0/24"), dev="flannel.1", scope="link") for n in range(5)}
+    )
+    await asyncio.sleep(0.001)
+    assert loop.last_change.count("add route") == 3 and loop.last_change.endswith("; and 2 more")
 
 
 async def test_waiting_for_a_settled_loop_ends_with_the_pass_that_settles_it(host, loop):
