@@ -42,7 +42,7 @@ def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Callable[[s
     what = f"{plugin}, {plural(nodes, 'node')}, {plural(pods, 'pod')}"
     say(f"{what}: up")
     value = topology(name, plugin, nodes, pods)
-    with clusters.running(value, "--no-check", "--timeout", str(UP_SECONDS_MAX)):
+    with clusters.running(value, "--no-check", "--tune", "--timeout", str(UP_SECONDS_MAX)):
         time.sleep(REST_SECONDS)
         say(f"{what}: at rest for {seconds:g} s")
         group = ClusterCgroup(name)

@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from calico import workloads
+from calico import departure, workloads
 from calico.addresses import handle_of
 from calico.ipam import keys
-from calico.ipam.allocator import Ipam
 from calico.ipam.garbage import Collector
 from calico.ipam.tunnels import TUNNELS
 from calico.resources import datastore
@@ -72,14 +71,7 @@ class Retirement:
         return is_done
 
     async def _remove_node(self, name: str, pods: Sequence[Workload], store: Store) -> None:
-        """Pods first, then tunnels and blocks, the Node last: it is what says that something is left."""
-        ipam = Ipam(store, self._clock, name)
-        for pod in pods:
-            await ipam.release_handle(handle_of(pod.container))
-            await workloads.delete(store, pod.namespace, pod.name, pod.container)
-        for tunnel in TUNNELS:
-            await ipam.release_handle(tunnel.handle(name))
-        await ipam.release_host(name)
+        await departure.release(store, self._clock, name, pods)
         with suppress(NotFound, Conflict):
             await datastore.delete(store, Node, name)
 

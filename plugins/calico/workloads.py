@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_interface
 
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_parts
 from calico.resources.table import kind_of, parse_key, prefix, store_key
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists, FabricError
+from fabric.netstate.objects import IPAddress
 from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
 
 WRITE_TRIES_MAX = 10
@@ -31,6 +33,8 @@ class Workload:
     """Empty where the name is no endpoint's."""
     container: str
     """The id of the pod's sandbox (containerID); empty where the value does not say."""
+    addresses: tuple[IPAddress, ...] = ()
+    """The pod's addresses, as the value says; believed only of an endpoint that a user made by hand."""
 
 
 async def listed(store: Store) -> tuple[Workload, ...]:
@@ -91,7 +95,7 @@ def _workload(kv: KeyValue) -> Workload | None:
     if found is None:
         return None
     _, key = found
-    return Workload(key.namespace, key.name, _node(key.name), _container(kv))
+    return Workload(key.namespace, key.name, _node(key.name), _container(kv), _addresses(kv))
 
 
 def _node(name: str) -> str:
@@ -107,3 +111,10 @@ def _container(kv: KeyValue) -> str:
     except (ValueError, TypeError, KeyError, RecursionError):
         return ""
     return container if isinstance(container, str) else ""
+
+
+def _addresses(kv: KeyValue) -> tuple[IPAddress, ...]:
+    try:
+        return tuple(ip_interface(text).ip for text in json.loads(kv.value)["spec"]["ipNetworks"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from calico import admission
-from calico.calicoctl import departure
+from calico import admission, departure, workloads
 from calico.ipam import keys
+from calico.ipam.allocator import Ipam
 from calico.ipam.configuration import Configuration
 from calico.ipam.records import read
 from calico.ipam.snapshot import block_affinities, read_snapshot
@@ -24,6 +24,7 @@ from calico.resources.endpoints import ClusterInformation
 from calico.resources.envelope import Metadata, Resource
 from calico.resources.nodes import Node
 from calico.resources.table import kind_of, store_key
+from fabric.api.kinds import NODE
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists, Conflict, FabricError, NotFound
 from fabric.plugin.commands import Cluster
@@ -168,10 +169,22 @@ class ResourceClient:
             raise FabricError(f"{key} cannot be read ({error}): repair or delete the key") from None
 
     async def _release_node(self, node: Node) -> None:
-        if await departure.is_part_of(self._cluster.client, node.name):
+        if await self._is_part_of_the_cluster(node.name):
             reason = "the node is part of the cluster and would register again; take it out of the topology"
             raise NotSupported("delete", title(node), reason)
-        await departure.release(self._store, self._clock, node)
+        pods = await workloads.of_node(self._store, node.name)
+        by_hand = [address for pod in pods if not pod.container for address in pod.addresses]
+        await Ipam(self._store, self._clock, node.name).release_addresses(by_hand)
+        await departure.release(self._store, self._clock, node.name, pods)
+        await departure.delete_resources(self._store, node.name)
+
+    async def _is_part_of_the_cluster(self, node: str) -> bool:
+        """True when Kubernetes has the node: then an agent of it registers it again."""
+        try:
+            await self._cluster.client.get(NODE, node)
+        except NotFound:
+            return False
+        return True
 
     async def _write_configuration(self, resource: IPAMConfiguration, over: int) -> Resource:
         value = Configuration.of(resource).to_json()
