@@ -20,7 +20,7 @@ from fabric.kernel.fake_namespace import FakeNamespace
 from fabric.netstate.objects import Ipip, LinkUp, NetObject, NetState, Qdisc, Route, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step, matches
 from fabric.netstate.port import Host, Kernel, Medium, Notice, Owner, medium_of
-from fabric.netstate.rules import Chain, Jump
+from fabric.netstate.rules import Chain, Family, Jump, Table
 
 
 class FakeKernel(Kernel):
@@ -116,6 +116,10 @@ class FakeHost(Host):
         opened.setblocking(False)
         return opened
 
+    def built_in(self, table: Table, chain: str, family: Family = 4) -> tuple[str, ...]:
+        """Return the rules of a built-in chain in their order, as `iptables-save` prints them."""
+        return self._space("look").hooks.rules_of(table, chain, family)
+
     def refuse_next(self, which: Callable[[Step], bool]) -> None:
         """Refuse the next step that `which` picks, once, with EBUSY."""
         self._faults.append(which)
@@ -170,7 +174,7 @@ class FakeHost(Host):
                 else:
                     space.objects[step.obj.key] = step.obj
                 if isinstance(step.obj, Jump) and step.verb == "delete":
-                    space.hooks.drop(step.obj)
+                    space.hooks.drop(step.obj, is_ours=is_ours)
                 elif isinstance(step.obj, Jump):
                     space.hooks.put(step.obj, is_ours=is_ours)
             strictness.check_rules(space.state)

@@ -8,10 +8,10 @@ of chains that were written by an earlier process, or by nobody, nothing else is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from fabric.netstate.plan import Step
-from fabric.netstate.rules import Chain, Family, Jump, Position, Rule, Table, position_of
+from fabric.netstate.rules import Chain, Family, Jump, Position, Rule, Table, index_for, position_of
 
 Chains = Mapping[tuple[Table, str], Sequence[str]]
 
@@ -39,7 +39,7 @@ class Printed:
                 position = self.position(table, name, lines, lines.index(line))
                 if known and known.stands_at(position):
                     position = known.position
-                yield Jump(table, name, rule, position, self._family)
+                yield Jump(table, name, rule, position, self._family, known.order if known else 0)
 
     def chain(self, table: Table, name: str, lines: Sequence[str]) -> Chain:
         """Return what we wrote, while it is printed as it was then; else what the lines read as."""
@@ -50,10 +50,11 @@ class Printed:
 
     def position(self, table: Table, name: str, lines: Sequence[str], index: int) -> Position:
         """Return where the rule of that index stands in a built-in chain."""
-        hooks = self._hooks.get((table, name), {})
-        tops = {line for line, jump in hooks.items() if jump.position == "insert"}
-        ends = {line for line, jump in hooks.items() if jump.position == "append"}
-        return position_of(index, lines, tops, ends)
+        return position_in(lines, index, self.hooks(table, name))
+
+    def hooks(self, table: Table, name: str) -> dict[str, Jump]:
+        """Return the jumps that we put into a built-in chain, by what was printed of them."""
+        return dict(self._hooks.get((table, name), {}))
 
     def lines_of(self, jump: Jump, lines: Sequence[str]) -> list[str]:
         """Return each line of a built-in chain that is the jump."""
@@ -88,3 +89,19 @@ def _written(jump: Jump, known: Sequence[str], before: Sequence[str], after: Seq
             return line
     new = Counter(after) - Counter(before)
     return next((line for line in new if Rule.parse(line).target == jump.rule.target), "")
+
+
+def position_in(lines: Sequence[str], index: int, hooks: Mapping[str, Jump]) -> Position:
+    """Return where the rule of that index stands in a built-in chain with these hooks of ours."""
+    return position_of(index, lines, *_tops_and_ends(hooks))
+
+
+def index_in(lines: Sequence[str], jump: Jump, hooks: Mapping[str, Jump]) -> int:
+    """Return where a hook is to be put into a built-in chain with these hooks of ours."""
+    return index_for(jump, lines, *_tops_and_ends(hooks))
+
+
+def _tops_and_ends(hooks: Mapping[str, Jump]) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
+    tops: dict[Hashable, int] = {it: jump.order for it, jump in hooks.items() if jump.position == "insert"}
+    ends: dict[Hashable, int] = {it: jump.order for it, jump in hooks.items() if jump.position == "append"}
+    return tops, ends

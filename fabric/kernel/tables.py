@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from fabric.kernel.printed import Printed
+from fabric.kernel.printed import Printed, index_in, position_in
 from fabric.netstate.plan import Step
 from fabric.netstate.rules import Chain, Jump, Rule, Table
 
@@ -76,6 +76,7 @@ def _lines(steps: Sequence[Step], saved: Saved, printed: Printed) -> list[str]:
     rules: list[str] = []
     gone: list[str] = []
     jumps: list[str] = []
+    hooked: dict[str, _Hooked] = {}
     for step in steps:
         match step.obj:
             case Chain(table=table, name=name) if step.verb == "delete":
@@ -91,7 +92,10 @@ def _lines(steps: Sequence[Step], saved: Saved, printed: Printed) -> list[str]:
                     edits = [f"-A {chain.name} {rule}".rstrip() for rule in chain.rules]
                 rules += edits
             case Jump() as jump:
-                jumps += _moves(step, jump, saved.chains.get((jump.table, jump.chain), []), printed)
+                if jump.chain not in hooked:
+                    place = (jump.table, jump.chain)
+                    hooked[jump.chain] = _Hooked(list(saved.chains.get(place, [])), printed.hooks(*place))
+                jumps += _moves(step, jump, hooked[jump.chain], printed)
     return declared + rules + jumps + gone
 
 
@@ -121,12 +125,30 @@ def _edits(name: str, old: Sequence[Rule], new: Sequence[Rule]) -> list[str] | N
     return lines if 2 * len(lines) <= len(old) + len(new) else None
 
 
-def _moves(step: Step, jump: Jump, there: Sequence[str], printed: Printed) -> Iterable[str]:
+@dataclass
+class _Hooked:
+    """A built-in chain as the lines written so far leave it: its rules, and our hooks among them."""
+
+    rules: list[str]
+    hooks: dict[str, Jump]
+
+
+def _moves(step: Step, jump: Jump, there: _Hooked, printed: Printed) -> Iterable[str]:
     """Return the lines after which a jump is there once and in its place, or not at all."""
-    found = printed.lines_of(jump, there)
+    found = printed.lines_of(jump, there.rules)
+    line = found[0] if found else str(jump.rule)
     if step.verb == "delete":
-        return [f"-D {jump.chain} {line}" for line in found]
-    if found and jump.stands_at(printed.position(jump.table, jump.chain, there, there.index(found[0]))):
-        return []
-    flag = "-A" if jump.position == "append" else "-I"
-    return [*(f"-D {jump.chain} {line}" for line in found), f"{flag} {jump.chain} {jump.rule}"]
+        there.hooks.pop(line, None)
+    else:
+        there.hooks[line] = jump
+        if found and jump.stands_at(position_in(there.rules, there.rules.index(line), there.hooks)):
+            return []
+    there.rules = [rule for rule in there.rules if rule not in found]
+    deletions = [f"-D {jump.chain} {rule}" for rule in found]
+    if step.verb == "delete":
+        return deletions
+    at = index_in(there.rules, jump, there.hooks)
+    is_last = jump.position == "append" and at == len(there.rules)
+    where = f"-A {jump.chain}" if is_last else f"-I {jump.chain} {at + 1}" if at else f"-I {jump.chain}"
+    there.rules.insert(at, line)
+    return [*deletions, f"{where} {jump.rule}"]

@@ -231,7 +231,7 @@ def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
         case Route(), Route() if desired.via and not desired.dev:
             return replace(desired, dev=actual.dev)
         case Jump(), Jump() if desired.stands_at(actual.position):
-            return replace(desired, position=actual.position)
+            return replace(desired, position=actual.position, order=actual.order)
     return desired
 
 

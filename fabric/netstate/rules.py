@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -106,8 +106,9 @@ class Jump:
     """A rule of ours in a built-in chain: the hook by which packets come into our chains.
 
     `insert` wants it at the chain's top, `append` at its end, and it is put back there; other hooks of ours
-    may stand beside it. `anywhere` is inserted where it is missing, and left where it is. What is read may
-    also be `alone`, which is both top and end, or in the `middle`, which is neither.
+    may stand beside it, those of a lower order before it. `anywhere` is inserted where it is missing, and
+    left where it is. What is read may also be `alone`, which is both top and end, or in the `middle`, which
+    is neither.
     """
 
     table: Table
@@ -115,13 +116,21 @@ class Jump:
     rule: Rule
     position: Position = "append"
     family: Family = 4
+    order: int = 0
+    """The place among the hooks at one place of the chain, whoever put them there."""
 
     @classmethod
     def parse(
-        cls, table: Table, chain: str, text: str, position: Position = "append", family: Family = 4
+        cls,
+        table: Table,
+        chain: str,
+        text: str,
+        position: Position = "append",
+        family: Family = 4,
+        order: int = 0,
     ) -> Jump:
         """Return the hook whose rule reads so in `iptables-save`."""
-        return cls(table, chain, Rule.parse(text), position, family)
+        return cls(table, chain, Rule.parse(text), position, family, order)
 
     @property
     def key(self) -> Hashable:
@@ -137,18 +146,35 @@ class Jump:
 
 
 def position_of(
-    index: int, rules: Sequence[Hashable], tops: Collection[Hashable], ends: Collection[Hashable]
+    index: int, rules: Sequence[Hashable], tops: Mapping[Hashable, int], ends: Mapping[Hashable, int]
 ) -> Position:
-    """Return where a rule stands in a built-in chain; `tops` and `ends` are the hooks of ours."""
+    """Return where a rule stands in a built-in chain; `tops` and `ends` are our hooks and their orders."""
     rule = rules[index]
-    others = [*rules[:index], *rules[index + 1 :]]
-    if rule in others:
+    before, after = rules[:index], rules[index + 1 :]
+    if rule in before or rule in after:
         return "middle"
-    is_top = all(other in tops for other in rules[:index])
-    is_end = all(other in ends for other in rules[index + 1 :])
+    own = tops.get(rule, ends.get(rule, 0))
+    is_top = all(tops.get(it, own + 1) <= own for it in before) and not any(
+        tops.get(it, own) < own for it in after
+    )
+    is_end = all(ends.get(it, own - 1) >= own for it in after) and not any(
+        ends.get(it, own) > own for it in before
+    )
     if is_top and is_end:
         return "alone"
     return "insert" if is_top else "append" if is_end else "middle"
+
+
+def index_for(
+    jump: Jump, rules: Sequence[Hashable], tops: Mapping[Hashable, int], ends: Mapping[Hashable, int]
+) -> int:
+    """Return where in a built-in chain a hook is to be put in: at its place, and in its order there."""
+    if jump.position != "append":
+        return next((at for at, it in enumerate(rules) if tops.get(it, jump.order) >= jump.order), len(rules))
+    later = next(
+        (at for at, it in enumerate(reversed(rules)) if ends.get(it, jump.order) <= jump.order), len(rules)
+    )
+    return len(rules) - later
 
 
 def _family(family: Family) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -73,6 +73,10 @@ class KernelContract(CaseContract):
 
     def tamper(self, kernel: Kernel, name: str, rule: Jump) -> None:
         """Put a rule into a built-in chain as a stranger would, and nowhere else."""
+        raise NotImplementedError
+
+    def forwarded(self, kernel: Kernel, name: str) -> list[str]:
+        """The rules of filter FORWARD in their order."""
         raise NotImplementedError
 
     async def test_the_refused_step_is_named_with_its_namespace_and_errno(self, kernel: Kernel):
@@ -208,6 +212,30 @@ class KernelContract(CaseContract):
         hooks = [Jump.parse("filter", "FORWARD", f"-j {name}", "insert") for name in "AB"]
         desired = await put(host, Chain.parse("filter", "A"), Chain.parse("filter", "B"), *hooks)
         assert await left_to_do(host, desired) == ""
+
+    @pytest.mark.parametrize("position", ["insert", "append"])
+    async def test_hooks_at_one_place_keep_their_order(self, kernel: Kernel, position: Any):
+        host = kernel.host("node-1")
+        chains = [Chain.parse("filter", name) for name in "ABC"]
+        hooks = [
+            Jump.parse("filter", "FORWARD", f"-j {name}", position, order=order)
+            for order, name in enumerate("CAB")
+        ]
+        desired = await put(host, *chains, *hooks)
+        assert await left_to_do(host, desired) == ""
+        assert self.forwarded(kernel, "node-1") == ["-j C", "-j A", "-j B"]
+        for taken in hooks:
+            await host.apply(Plan((Step("delete", taken),)))
+            await host.apply(Plan((Step("add", taken),)))
+            assert self.forwarded(kernel, "node-1") == ["-j C", "-j A", "-j B"]
+        self.tamper(
+            kernel, "node-1", replace(hooks[0], position="append" if position == "insert" else "insert")
+        )
+        self.tamper(kernel, "node-1", replace(hooks[2], position="insert"))
+        found = await host.read(owner_of(desired))
+        await host.apply(diff(desired, found))
+        assert await left_to_do_of(host, desired) == ""
+        assert self.forwarded(kernel, "node-1") == ["-j C", "-j A", "-j B"]
 
     async def test_a_chain_and_the_chain_it_jumped_to_go_together(self, kernel: Kernel):
         host = kernel.host("node-1")

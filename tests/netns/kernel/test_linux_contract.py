@@ -37,6 +37,10 @@ class OnLinux(KernelContract):
         flag = "-I" if rule.position == "insert" else "-A"
         run_inside(kernel.pids[name], *tool, flag, rule.chain, *words)
 
+    def forwarded(self, kernel, name):
+        listed = run_inside(kernel.pids[name], f"iptables-{self.flavour}", "-S", "FORWARD").splitlines()
+        return [line.removeprefix("-A FORWARD ") for line in listed if line.startswith("-A")]
+
     async def test_counters_live_on_where_few_rules_change(self, kernel: LinuxKernel):
         host, pid = kernel.host("node-1"), kernel.pids["node-1"]
         rules = [f"-s 127.0.0.{n}/32 -j RETURN" for n in range(1, 9)]

@@ -17,6 +17,9 @@ class TestFakeKernel(OnTheFake, KernelContract):
         kernel.host(name).tamper_delete(rule)
         kernel.host(name).tamper_add(rule)
 
+    def forwarded(self, kernel, name):
+        return list(kernel.host(name).built_in("filter", "FORWARD"))
+
 
 class TestFakeIpip(OnTheFake, IpipContract):
     pass
