@@ -55,7 +55,8 @@ def _refuse_types(kind: Kind, obj: Object, faults: Sequence[TypeFault]) -> None:
     wrong = [(fault.path, fault.value) for fault in faults if not fault.is_missing]
     if wrong and not isinstance(kind, ServedKind):
         raise unmarshalling.Undecodable(kind, wrong)
-    name = str(obj.get("metadata", {}).get("name", ""))
+    meta = obj.get("metadata")
+    name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
     _raise(kind, name, [fault.cause for fault in faults if not _is_zero_value(fault.cause)])
 
 

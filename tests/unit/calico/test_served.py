@@ -110,6 +110,14 @@ async def test_bad_pools_are_refused_with_the_fields_path(client, store):
         assert where == field and message in what
 
 
+@pytest.mark.parametrize("metadata", [[], 5, "x", True])
+async def test_a_patch_that_makes_metadata_something_else_is_refused_and_no_bug(client, metadata):
+    await client.create(POOL, obj("IPPool", "pool-1", cidr="10.244.0.0/24"))
+    with pytest.raises((BadRequest, Invalid)):
+        await client.patch(POOL, "pool-1", {"metadata": metadata})
+    assert (await client.get(POOL, "pool-1"))["metadata"]["name"] == "pool-1"
+
+
 async def test_a_field_that_calico_does_not_have_is_unknown_and_one_of_its_own_is_carried(store):
     strict = WriteOptions(field_validation="Strict")
     async with new_registry(store, *KINDS.values()) as registry:
