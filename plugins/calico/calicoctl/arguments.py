@@ -26,6 +26,8 @@ class Option:
     short: str = ""
     value: str = ""
     repeats: bool = False
+    old_short: str = ""
+    """A letter that older scripts use; the help does not show it."""
 
     def __str__(self) -> str:
         """The lines of the help."""
@@ -148,7 +150,7 @@ def _shorts(known: Sequence[Option], letters: str, rest: list[str]) -> Iterator[
     """`-As`: flags side by side; what stands behind one that takes a value is the value."""
     while letters:
         letter, letters = letters[0], letters[1:]
-        option = next((option for option in known if option.short == letter), None)
+        option = next((option for option in known if letter in (option.short, option.old_short)), None)
         if option is not None and option.value and letters:
             yield option, letters.removeprefix("=")
             return

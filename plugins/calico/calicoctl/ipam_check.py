@@ -192,13 +192,14 @@ SUBCOMMANDS: Sequence[Subcommand] = (
     Subcommand(
         Usage(
             "ipam check",
-            "[--show-all-ips] [--show-problem-ips] [--output=<FILE>]",
+            "[--show-all-ips] [--show-problem-ips] [--output=<FILE>] [--kubeconfig=<KUBECONFIG>]",
             "Check that the IPAM fits what pods and tunnels use.",
             "With the report, ipam release gives back what leaked.",
             (
                 Option("show-all-ips", "Print all addresses that are checked."),
                 Option("show-problem-ips", "Print what does not fit."),
                 Option("output", "Write a report to this file.", "o", "FILE"),
+                Option("kubeconfig", "Taken and not needed.", value="KUBECONFIG"),
             ),
             (("Check, and keep what leaked.", "ipam check -o report.json"),),
         ),

@@ -158,7 +158,7 @@ SUBCOMMANDS: Sequence[Subcommand] = (
                     "OUTPUT",
                 ),
                 NAMESPACE,
-                Option("all-namespaces", "Of all namespaces.", "A"),
+                Option("all-namespaces", "Of all namespaces.", "A", old_short="a"),
                 Option("export", "Leave out what only this cluster gives it.\nFor named resources."),
             ),
             (("All pools, with all columns.", "get ippools -o wide"),),

@@ -225,6 +225,8 @@ async def test_scripts_for_the_real_one_run(ctl):
         "--allow-version-mismatch", "-l", "debug", "get", "-c", "/etc/calico/calicoctl.cfg", "ippools"
     )
     assert parse(USAGE, ["--from=1", "--from", "2"]).values("from") == ("1", "2")
+    assert await ctl.does("get", "wep", "-a") == await ctl.does("get", "wep", "-A")
+    assert "found 0 problems" in await ctl.does("ipam", "check", "--kubeconfig=/root/.kube/config")
 
 
 async def test_wrong_words_are_answered_with_help(ctl):
