@@ -16,6 +16,9 @@ from support.api_server import api_server
 from support.strange_http import requests
 from support.strictness import logged_bugs, told
 
+from fabric.apiserver import patches
+from fabric.control import wire
+from fabric.frames import frame
 from fabric.store.server import StoreServer
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -120,3 +123,52 @@ def test_no_frame_ends_the_store(server, frames):
     assert not bugs, told(bugs)
     revision = packed("Revision", 7)
     assert exchanged(path, struct.pack(">I", len(revision)) + revision, is_all=True)
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["", "v1", "pods", "nodes", "configmaps", "default", "thing", "status", "binding", "..", "\0"]
+    ),
+    st.sampled_from(
+        ["a in (", "metadata.name=x", "9" * 25, "-1", patches.MERGE, patches.JSON_PATCH, patches.STRATEGIC]
+    ),
+    st.text(max_size=6),
+)
+RESOURCES = st.one_of(
+    st.sampled_from([("", "v1", "pods"), ("", "v1", "configmaps"), ("", "v1", "namespaces")]),
+    st.tuples(WORDS, WORDS, WORDS),
+)
+BODIES = st.one_of(
+    st.sampled_from([b"", b"{}", b"[]", b"null", b"[" * 2000, b'{"metadata":{"name":"thing"},"spec":null}']),
+    st.binary(max_size=30),
+)
+
+
+def component_requests() -> st.SearchStrategy[wire.AnyRequest]:
+    """Every request of the protocol, with fields of the right types and of any content."""
+    fields = {"id": st.integers(-3, 3), "resource": RESOURCES, "body": BODIES}
+    kinds = (wire.Get, wire.List, wire.Create, wire.Update, wire.Patch, wire.Delete, wire.Watch, wire.Cancel)
+    return st.one_of(
+        *(
+            st.builds(kind, **{name: fields.get(name, WORDS) for name in kind.__struct_fields__})
+            for kind in kinds
+        )
+    )
+
+
+@settings(FUZZ, max_examples=100)
+@given(
+    sent=st.lists(
+        st.one_of(
+            component_requests().map(wire.frame),
+            st.binary(max_size=60).map(frame),
+            st.binary(max_size=60),
+        ),
+        max_size=6,
+    )
+)
+def test_no_frame_of_a_component_ends_the_server(server, sent):
+    with logged_bugs() as bugs:
+        exchanged(str(server.components_path), b"".join(sent), is_all=True)
+    assert not bugs, told(bugs)
+    assert is_alive(server)
