@@ -39,7 +39,10 @@ class Limits:
     stalled_seconds: float = 30.0
     """How long an answer may wait for a client that takes nothing of it."""
     connections_max: int = 4096
-    """Connections of one TLS listener; one more closes the one that has been idle for longest."""
+    """Connections of one TLS listener, or a quarter of the process' descriptors where that is less.
+
+    One more closes the one that has been idle for longest.
+    """
 
 
 class Server(web.Server):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import ssl
 from types import TracebackType
@@ -16,6 +17,8 @@ from fabric.apiserver.connections import BACKLOG, Limits, Server
 
 _log = logging.getLogger(__name__)
 
+DESCRIPTORS_SHARE = 4
+"""One in so many of the process' descriptors is for a listener: there are two, and files and sockets."""
 EXHAUSTED_SECONDS = 0.5
 """How long no connection is accepted after the process had no descriptor for one."""
 
@@ -27,6 +30,8 @@ class TlsAcceptor:
         self._socket = sock
         self._http = http
         self._limits = limits
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._connections_max = min(limits.connections_max, descriptors // DESCRIPTORS_SHARE)
         self._tls = tls
         self._tasks = asyncio.TaskGroup()
         self._handshakes: dict[asyncio.Task[None], float] = {}
@@ -84,7 +89,7 @@ class TlsAcceptor:
 
     def _has_room(self) -> bool:
         """Whether one connection more can be held, after the longest idle one made room for it."""
-        if len(self._http.connections) + len(self._handshakes) < self._limits.connections_max:
+        if len(self._http.connections) + len(self._handshakes) < self._connections_max:
             return True
         idle = min(self._http.idle_connections(), key=lambda each: each.used_at, default=None)
         handshake, began = next(iter(self._handshakes.items()), (None, 0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -235,3 +236,18 @@ async def test_a_watch_is_not_ended_to_make_room(running, http):
             await reader.readuntil(b'"late"')
         for _, other in idle:
             other.transport.abort()
+
+
+async def test_idle_connections_leave_descriptors_for_the_others(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+    try:
+        async with api_server(tmp_path) as running, raw_http(running.socket_path) as http:
+            idle = [await asyncio.open_connection(*running.server.addresses[0]) for _ in range(150)]
+            assert (await http("GET", "/readyz"))[0] == 200
+            await asyncio.sleep(0.2)
+            assert sum(not reader.at_eof() for reader, _ in idle) <= 100
+            for _, writer in idle:
+                writer.transport.abort()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
