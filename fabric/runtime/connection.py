@@ -87,7 +87,8 @@ class Connection:
         except ValueError:
             data, messages = b"", []
         for message in messages:
-            self._request(self, message)
+            if self.is_open:
+                self._request(self, message)
         if not data or len(self.fds) > FDS_MAX:
             self.close()
 

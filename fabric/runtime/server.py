@@ -96,8 +96,12 @@ class Server:
             end.close()
 
     def _request(self, connection: Connection, message: Message) -> None:
+        if not isinstance(message.get("op"), str) or "id" not in message:
+            connection.close()
+            return
+
         def done(value: Any, error: Exception | None) -> None:
-            if "exec" not in str(message["op"]) or error is not None:
+            if "exec" not in message["op"] or error is not None:
                 _reply(connection, message["id"], value, error)
 
         tasks.run(self._answer(connection, message), done)

@@ -62,6 +62,16 @@ class Frames:
                 raise ValueError(f"a frame of {size} bytes; at most {FRAME_BYTES_MAX} are allowed")
             if len(self._held) < 4 + size:
                 break
-            messages.append(json.loads(self._held[4 : 4 + size]))
+            messages.append(_message(self._held[4 : 4 + size]))
             del self._held[: 4 + size]
         return messages
+
+
+def _message(body: bytearray) -> Message:
+    try:
+        message = json.loads(body)
+    except RecursionError:
+        raise ValueError("a message that is nested without end") from None
+    if not isinstance(message, dict):
+        raise ValueError("a message that is no object")
+    return message
