@@ -102,6 +102,7 @@ class Kubelet:
         )
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
+        self._network.host_ports.on_mapped = self._controller.queue.add
         self._drift = Loop(f"{self._controller.name}: drift", self._repair_node)
         self._resync = Loop(
             f"{self._controller.name}: resync", self._look_again, resync_seconds=config.resync_seconds

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from fabric.api.hostports import HostPort
+from fabric.control.loop import Loop
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.netstate.marks import PORTMAP_MASQUERADE
@@ -32,7 +33,8 @@ CHAIN_LENGTH = 28
 PORTS_MAX = 15
 """A rule of multiport takes no more."""
 CONF_DIR = Path("etc/cni/net.d")
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 0.2
+"""A pod is waited for so long, then later and aside: its worker has other pods to see to."""
 RESTART_SECONDS = 10.0
 """A kubelet that was started again waits so long for its pods before it removes rules that none wants."""
 
@@ -99,12 +101,18 @@ class HostPorts:
         self._maps: dict[str, tuple[PodRef, PortMap]] = {}
         self._awaited: set[str] = set()
         self._needed = asyncio.Event()
+        self._late: set[str] = set()
+        """Pods whose `put` came back before their ports were mapped."""
+        self._telling = Loop(f"late host ports of {host.name}", self._tell_late)
+        self.on_mapped: Callable[[str], None] = lambda _: None
+        """To be called with a pod's UID when its ports are mapped after all."""
 
     async def run(self) -> None:
         """Keep the rules for ever, from the first pod on that has a host port, or may have had one."""
         await self._needed.wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop.run())
+            tasks.create_task(self._telling.run())
             await asyncio.sleep(RESTART_SECONDS)
             self._awaited.clear()
             self._publish()
@@ -116,7 +124,7 @@ class HostPorts:
         self._publish()
 
     async def put(self, ref: PodRef, ports: Sequence[HostPort], ips: tuple[IPInterface, ...]) -> None:
-        """Map a pod's ports; return when they are, or FabricError says why they are not yet."""
+        """Map a pod's ports; return when they are, or FabricError says soon why they are not yet."""
         self._awaited.discard(ref.uid)
         if ports:
             origin = f"pod {ref.namespace}/{ref.name}"
@@ -126,13 +134,14 @@ class HostPorts:
             self._maps.pop(ref.uid, None)
         self._publish()
         if ports:
-            await self._settled()
+            await self._settled(ref.uid)
 
     def drop(self, uid: str) -> None:
         """Remove the rules of a pod whose network is gone; one that has none costs nothing."""
         if uid in self._awaited or uid in self._maps:
             self._awaited.discard(uid)
             self._maps.pop(uid, None)
+            self._late.discard(uid)
             self._publish()
 
     def _publish(self) -> None:
@@ -142,13 +151,22 @@ class HostPorts:
             )
             self._loop.want("portmap", portmap_state(network_name(self._root), (it for _, it in maps)))
 
-    async def _settled(self) -> None:
+    async def _settled(self, uid: str) -> None:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self._loop.until_settled()
         except TimeoutError:
+            self._late.add(uid)
+            self._telling.poke()
             why = self._loop.last_error or "pods that ran before have not come back yet"
             raise FabricError(f"host ports are not mapped yet: {why}") from None
+
+    async def _tell_late(self) -> None:
+        if self._late:
+            await self._loop.until_settled()
+        late, self._late = self._late, set()
+        for uid in late:
+            self.on_mapped(uid)
 
 
 def _owns(obj: NetObject) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 from support.one_node import NODE_NAME, OneNode, container
 
 from fabric.api.hostports import HostPort
+from fabric.errors import KernelRefused
 from fabric.kubelet.portmap import PortMap, dnat_chain, network_name, portmap_state
 from fabric.netstate.objects import Chain, Jump, NetObject, Sysctl
+from fabric.netstate.plan import Plan
 
 ID = (
     "icee6giejonei6sohng6ahngee7laquohquee9shiGo7fohferakah3Feiyoolu2pei7ciPhoh7shaoX6vai3vuf0ahfaeng8yohb9ceu0daez5"
@@ -116,6 +118,32 @@ async def test_rules_come_with_the_pod_and_go_with_it(tmp_path: Path):
         await asyncio.sleep(60)
         assert rules(node) is None
         assert rules(node, "CNI-HOSTPORT-MASQ") is None
+
+
+async def test_host_ports_that_linux_refuses_hold_up_no_other_pod(tmp_path: Path, monkeypatch):
+    node = OneNode(tmp_path)
+    host = node.kernel.host(NODE_NAME)
+    apply, refuses = host.apply, True
+
+    async def refusing(plan: Plan) -> None:
+        if refuses and any(isinstance(step.obj, Chain) for step in plan.steps):
+            raise KernelRefused("iptables-restore: Memory allocation problem")
+        await apply(plan)
+
+    monkeypatch.setattr(host, "apply", refusing)
+    async with node.kubelet():
+        for number in range(8):
+            node.create(f"pod-{number}", **web(8080 + number))
+        await asyncio.sleep(1)
+        node.create("plain")
+        await asyncio.sleep(1)
+        assert node.status("plain")["phase"] == "Running"
+        assert node.status("pod-0")["phase"] == "Pending"
+        assert any("Memory allocation problem" in message for _, message in node.events())
+        await asyncio.sleep(60)
+        refuses = False
+        await asyncio.sleep(6)
+        assert {node.status(f"pod-{number}")["phase"] for number in range(8)} == {"Running"}
 
 
 async def test_a_restarted_kubelet_leaves_its_pods_rules_and_removes_those_of_a_pod_that_has_gone(
