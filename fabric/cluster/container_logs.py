@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 FOLLOW_SECONDS = 0.1
 
@@ -35,24 +37,49 @@ def parse(line: str) -> Entry:
 def read(folder: Path, *, follow: bool, ended: Callable[[], bool]) -> Iterator[Entry]:
     """Yield the entries of the newest log; with `follow`, go on until `ended()` and all is read.
 
-    A restarted container begins a new file: the reader goes over to it when the old one is read.
+    A restarted container begins a new file, and so does a log that is full: the reader goes over to it when
+    the old one is read.
     """
     path = newest(folder)
-    position = 0
-    while True:
-        last_look = ended() if follow else True
-        if path is not None and path.exists():
-            with path.open("rb") as file:
-                file.seek(position)
-                for raw in file:
-                    if not raw.endswith(b"\n"):
-                        break
-                    position += len(raw)
-                    yield parse(raw.decode(errors="replace").rstrip("\n"))
-        latest = newest(folder)
-        if latest != path:
-            path, position = latest, 0
-            continue
-        if last_look:
-            return
-        time.sleep(FOLLOW_SECONDS)
+    file = _opened(path)
+    try:
+        while True:
+            last_look = ended() if follow else True
+            latest = _next(path, newest(folder), file)
+            if file is not None:
+                yield from _whole_lines(file)
+            if latest is not None:
+                if file is not None:
+                    file.close()
+                path, file = latest, _opened(latest)
+            elif last_look:
+                return
+            else:
+                time.sleep(FOLLOW_SECONDS)
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[Entry]:
+    while (raw := file.readline()).endswith(b"\n"):
+        yield parse(raw.decode(errors="replace").rstrip("\n"))
+    file.seek(-len(raw), os.SEEK_CUR)
+
+
+def _opened(path: Path | None) -> BinaryIO | None:
+    try:
+        return path.open("rb") if path is not None else None
+    except FileNotFoundError:
+        return None
+
+
+def _next(path: Path | None, latest: Path | None, file: BinaryIO | None) -> Path | None:
+    """Return the log that takes the place of the one that is open, or None; an older one never does."""
+    if latest is None or (path is not None and int(latest.stem) < int(path.stem)):
+        return None
+    try:
+        is_open = file is not None and os.path.samestat(latest.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return None
+    return None if is_open else latest

@@ -34,6 +34,12 @@ class PodFiles:
     def log(self, container: str, restart_count: int) -> Path:
         return self.logs / container / f"{restart_count}.log"
 
+    def remove_log(self, container: str, restart_count: int) -> None:
+        """Remove the log of one start of a container, with what was put aside of it."""
+        with disk_refusals(FabricError, f"log {restart_count} of container {container}"):
+            for path in (self.logs / container).glob(f"{restart_count}.log*"):
+                path.unlink(missing_ok=True)
+
 
 @contextmanager
 def disk_refusals(error: type[FabricError], doing: str) -> Iterator[None]:

@@ -237,8 +237,7 @@ class PodSyncer:
             count = int(container.labels.get(LABEL_RESTARTS, "0"))
             if container.labels.get(LABEL_CONTAINER) == name and count < start.restart_count - 1:
                 await self._pod_cache.remove_container(uid_of(pod), container.id)
-                with disk_refusals(FabricError, f"log {count} of container {name}"):
-                    files.log(name, count).unlink(missing_ok=True)
+                files.remove_log(name, count)
 
     def _facts(self, pod: Object) -> PodFacts:
         config = self._config

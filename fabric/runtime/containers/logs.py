@@ -1,8 +1,9 @@
 """A container's output goes from its two FIFOs into a log file in CRI's format.
 
 A line is `2026-11-23T05:00:00.123456789Z stdout F text`; one longer than 16 KiB, or without an end
-when the output ends, is cut into parts marked P. A log of 10 MiB becomes `<log>.1`, in the place of
-the one before. The FIFOs hold what is not yet read, so a runtime that was killed goes on where it was.
+when the output ends, is cut into parts marked P. A log of 10 MiB becomes `<log>.20261123-050000`, as the
+kubelet names it (containerLogMaxSize, containerLogMaxFiles), but is not compressed. The FIFOs hold what is
+not yet read, so a runtime that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 
 LINE_BYTES_MAX = 16 * 1024
 LOG_BYTES_MAX = 10 * 1024 * 1024
+LOG_FILES_MAX = 5
+"""With the one that is being written."""
 _READ_BYTES_MAX = 64 * 1024
 _LAST_READS_MAX = 32
 """More than a FIFO holds; what writes on after its container ended is not waited for."""
@@ -49,8 +52,14 @@ class LogFile:
         self._size = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
+        """Put the file aside; one that is full within a second of the one before grows until that is over."""
+        name = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        if os.path.exists(f"{self._path}.{name}"):
+            return
         self.close()
-        os.replace(self._path, f"{self._path}.1")
+        os.replace(self._path, f"{self._path}.{name}")
+        for path in rotated(self._path)[: 1 - LOG_FILES_MAX]:
+            os.unlink(path)
 
 
 class Output:
@@ -83,6 +92,12 @@ class Output:
         if self._held:
             self._log.write(_stamp([(b"P", self._held)], self._mark))
         os.close(self.fd)
+
+
+def rotated(path: str) -> list[str]:
+    """Return the paths of a log's files that were put aside, the oldest first."""
+    folder, name = os.path.split(path)
+    return sorted(f"{folder}/{entry}" for entry in os.listdir(folder) if entry.startswith(f"{name}."))
 
 
 def open_to_append(path: str) -> int:

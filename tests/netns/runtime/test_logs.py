@@ -36,13 +36,17 @@ async def test_all_output_is_in_the_log_when_the_end_is_told(shell: PodShell):
     assert (await shell.run("seq 1 200000")).split() == [str(n) for n in range(1, 200001)]
 
 
-async def test_a_log_of_ten_mebibytes_is_put_aside_once(shell: PodShell):
-    started = await shell.start("sh", "-c", "head -c 24000000 /dev/zero | tr '\\0' x | fold -w 1000")
-    await ended(shell.client, started.id)
+async def test_full_logs_are_put_aside_while_the_container_runs_and_five_are_kept(shell: PodShell):
+    burst = "head -c 11000000 /dev/zero | tr '\\0' x | fold -w 1000"
+    script = f"for n in 1 2 3 4 5 6 7; do echo $n; {burst}; echo; sleep 1.1; done; echo end; sleep 1000"
+    started = await shell.start("sh", "-c", script)
     path = shell.log_path(started.id)
+    await eventually(lambda: path.read_text().endswith("F end\n"), seconds_max=60)
     names = sorted(entry.name for entry in path.parent.iterdir())
-    assert names == [path.name, f"{path.name}.1"]
-    assert path.with_name(f"{path.name}.1").stat().st_size < 11 << 20
+    assert names[0] == path.name and len(names) == 5
+    assert all(re.fullmatch(rf"{path.name}\.\d{{8}}-\d{{6}}", name) for name in names[1:])
+    assert all((path.parent / name).stat().st_size < 24 << 20 for name in names)
+    assert sum((path.parent / name).stat().st_size for name in names) > 40 << 20
 
 
 async def test_output_goes_on_after_the_runtime_was_killed(shell: PodShell):

@@ -32,3 +32,23 @@ def test_following_goes_over_to_the_log_of_a_restarted_container(tmp_path):
 
     texts = [entry.text for entry in read(tmp_path, follow=True, ended=ended)]
     assert texts == ["hello world 1", "hello world 2"]
+
+
+def test_following_goes_over_to_a_fresh_file_when_the_log_was_full(tmp_path):
+    log = tmp_path / "1.log"
+    (tmp_path / "0.log").write_text(f"{LINE} of the first start\n")
+    log.write_text(f"{LINE} 1\n")
+    looks = []
+
+    def ended():
+        looks.append(None)
+        if len(looks) == 2:
+            with log.open("a") as file:
+                file.write(f"{LINE} 2\n")
+            log.rename(tmp_path / "1.log.20261123-050000")
+        if len(looks) == 4:
+            log.write_text(f"{LINE} 3\n")
+        return len(looks) > 6
+
+    texts = [entry.text for entry in read(tmp_path, follow=True, ended=ended)]
+    assert texts == ["hello world 1", "hello world 2", "hello world 3"]
