@@ -107,7 +107,9 @@ class Kubelet:
         self._resync = Loop(
             f"{self._controller.name}: resync", self._look_again, resync_seconds=config.resync_seconds
         )
-        self._registration = NodeRegistration(config, heartbeats or client, pod_cache, agent, clock)
+        self._registration = NodeRegistration(
+            config, heartbeats or client, caches.nodes, pod_cache, agent, events, clock
+        )
 
     async def run(self) -> None:
         """Run for ever; cancelling it leaves every pod running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ _CALM = (
     ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+_CONDITION_EVENTS = {
+    ("MemoryPressure", "False"): "NodeHasSufficientMemory",
+    ("DiskPressure", "False"): "NodeHasNoDiskPressure",
+    ("PIDPressure", "False"): "NodeHasSufficientPID",
+    ("Ready", "True"): "NodeReady",
+    ("Ready", "False"): "NodeNotReady",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ def node_status(config: KubeletConfig, before: Object, health: Health, now: date
         "capacity": resources,
         "allocatable": resources,
         "addresses": [*addresses, {"type": "Hostname", "address": config.node_name}],
-        "nodeInfo": node_info(config),
+        "nodeInfo": dict(node_info()),
         "conditions": _conditions(before, health, now),
     }
 
@@ -92,7 +100,24 @@ def status_patch(before: Object, status: Object) -> Object:
     }
 
 
-def node_info(config: KubeletConfig) -> Mapping[str, str]:
+def condition_events(before: Object, status: Object) -> tuple[str, ...]:
+    """Return the reasons of the events that kubelet records when its conditions become those of `status`."""
+    standing = {entry.get("type"): entry.get("status") for entry in before.get("conditions") or ()}
+    changed = [
+        (entry["type"], entry["status"])
+        for entry in status["conditions"]
+        if standing.get(entry["type"]) != entry["status"]
+    ]
+    return tuple(
+        _CONDITION_EVENTS[it]
+        for it in changed
+        if it in _CONDITION_EVENTS and (it != ("Ready", "False") or "Ready" in standing)
+    )
+
+
+@functools.cache
+def node_info() -> Mapping[str, str]:
+    """Return what the machine is; it is read once."""
     machine = _first_line("/etc/machine-id")
     return {
         "architecture": architecture(),

@@ -10,14 +10,32 @@ import asyncio
 from contextlib import suppress
 
 from fabric.api.kinds import LEASE, NAMESPACE, NODE
-from fabric.api.objects import Object, annotations_of, labels_of, micro_timestamp, uid_of
+from fabric.api.objects import (
+    Key,
+    Object,
+    annotations_of,
+    labels_of,
+    micro_timestamp,
+    resource_version_of,
+    uid_of,
+)
 from fabric.control.backoff import Backoff
 from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
+from fabric.control.events import Events
+from fabric.control.informer import Informer
 from fabric.control.loop import Loop
 from fabric.errors import AlreadyExists, NotFound
 from fabric.kubelet.config import KubeletConfig
-from fabric.kubelet.nodeobject import Health, new_node, node_labels, node_status, stands, status_patch
+from fabric.kubelet.nodeobject import (
+    Health,
+    condition_events,
+    new_node,
+    node_labels,
+    node_status,
+    stands,
+    status_patch,
+)
 from fabric.kubelet.podcache import PodCache
 from fabric.plugin.contract import AgentStatus, NodeAgent
 
@@ -34,20 +52,33 @@ class NodeRegistration:
     """The registration of one node keeps its Node and its Lease."""
 
     def __init__(
-        self, config: KubeletConfig, client: Client, pod_cache: PodCache, agent: NodeAgent, clock: Clock
+        self,
+        config: KubeletConfig,
+        client: Client,
+        nodes: Informer,
+        pod_cache: PodCache,
+        agent: NodeAgent,
+        recorder: Events,
+        clock: Clock,
     ) -> None:
+        """`nodes` is read, and `client` writes; the Node is asked for only where one is not known there."""
         self._config = config
         self._client = client
+        self._nodes = nodes
         self._pod_cache = pod_cache
         self._agent = agent
+        self._recorder = recorder
         self._clock = clock
         self._node: Object | None = None
+        self._is_unschedulable = False
+        """As it was told last."""
         self._written_at: float | None = None
         self._renewed_at: float | None = None
         self._poll = POLL_SECONDS
 
     async def run(self) -> None:
         """Heartbeat for ever; a refusal is retried with a delay that doubles to 2 s."""
+        self._tell("Starting", "Starting kubelet.")
         await Loop(f"node {self._config.node_name}", self._beat, backoff=RETRY).run()
 
     async def _beat(self) -> float:
@@ -64,6 +95,7 @@ class NodeRegistration:
         if self._node is None or self._lease_is_due():
             self._node = await self._registered()
         await self._write_status(self._node, health)
+        self._tell_schedulable(self._node)
         await self._write_details(self._node, network)
         await self._renew_lease(self._node)
         if health.ready:
@@ -75,16 +107,25 @@ class NodeRegistration:
 
     async def _registered(self) -> Object:
         """The Node as it stands, created or completed when it is not as this kubelet needs it."""
-        try:
-            node = await self._client.get(NODE, self._config.node_name)
-        except NotFound:
+        node = self._known()
+        if node is None:
             self._written_at = None
-            return await self._client.create(NODE, new_node(self._config))
+            try:
+                return await self._client.create(NODE, new_node(self._config))
+            except AlreadyExists:
+                node = await self._client.get(NODE, self._config.node_name)
         labels = labels_of(node)
         missing = {key: value for key, value in node_labels(self._config).items() if labels.get(key) != value}
         if not missing:
             return node
         return await self._client.patch(NODE, self._config.node_name, {"metadata": {"labels": missing}})
+
+    def _known(self) -> Object | None:
+        """The Node as it was seen last, or as the last write left it, where that is newer."""
+        seen = self._nodes.get(Key("", self._config.node_name))
+        if seen is not None and self._node is not None and _version(self._node) > _version(seen):
+            return self._node
+        return seen
 
     async def _write_status(self, node: Object, health: Health) -> None:
         now = asyncio.get_running_loop().time()
@@ -100,6 +141,8 @@ class NodeRegistration:
             patch_type=STRATEGIC,
         )
         self._written_at = now
+        for reason in condition_events(node.get("status") or {}, status):
+            self._tell(reason)
 
     async def _write_details(self, node: Object, network: AgentStatus) -> None:
         """Tell in the Node what the network's agent says of itself; podCIDRs once set stay as they are."""
@@ -112,6 +155,18 @@ class NodeRegistration:
             patch["spec"] = {"podCIDR": network.pod_cidrs[0], "podCIDRs": list(network.pod_cidrs)}
         if patch:
             self._node = await self._client.patch(NODE, self._config.node_name, patch)
+
+    def _tell_schedulable(self, node: Object) -> None:
+        is_unschedulable = bool((node.get("spec") or {}).get("unschedulable"))
+        if is_unschedulable != self._is_unschedulable:
+            self._tell("NodeNotSchedulable" if is_unschedulable else "NodeSchedulable")
+        self._is_unschedulable = is_unschedulable
+
+    def _tell(self, reason: str, message: str = "") -> None:
+        """Record an event of the node's, whose UID is here the node's name, as kubelet has it."""
+        name = self._config.node_name
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
+        self._recorder.event(node, "Normal", reason, message or f"Node {name} status is now: {reason}")
 
     def _lease_is_due(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -149,3 +204,8 @@ class NodeRegistration:
                 "renewTime": micro_timestamp(self._clock.now()),
             },
         }
+
+
+def _version(node: Object) -> int:
+    text = resource_version_of(node)
+    return int(text) if text.isdigit() else 0

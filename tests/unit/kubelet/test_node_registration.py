@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.one_node import NODE_NAME, OneNode, after
 
-from fabric.api.kinds import LEASE, NODE
+from fabric.api.kinds import EVENT, LEASE, NODE
 from fabric.api.objects import Key, condition, condition_is
 
 
@@ -53,6 +53,50 @@ async def test_the_networks_subnet_is_the_nodes_pod_cidr_and_stays(node):
             await after(15)
             assert node.node()["spec"]["podCIDR"] == "10.244.1.0/24"
             assert node.node()["spec"]["podCIDRs"] == ["10.244.1.0/24", "fd00:1::/64"]
+
+
+def told(node: OneNode) -> list[tuple[str, str]]:
+    """(reason, message) of the node's events, whose UID is its name as kubelet writes it."""
+    events = [obj for (kind, _), obj in node.api.objects.items() if kind is EVENT]
+    whose = {"apiVersion": "v1", "kind": "Node", "name": NODE_NAME, "uid": NODE_NAME}
+    assert all(whose.items() <= it["involvedObject"].items() for it in events)
+    assert all(it["source"] == {"component": "kubelet", "host": NODE_NAME} for it in events)
+    return [(it["reason"], it["message"]) for it in events]
+
+
+async def test_the_node_tells_its_start_and_each_change_of_its_conditions_once(node):
+    node.agent.ready = False
+    async with node.kubelet():
+        await after(3)
+        calm = ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"]
+        assert told(node) == [
+            ("Starting", "Starting kubelet."),
+            *((reason, f"Node node-1 status is now: {reason}") for reason in calm),
+        ]
+        node.agent.ready = True
+        await after(700)
+        assert told(node)[4:] == [("NodeReady", "Node node-1 status is now: NodeReady")]
+        node.agent.ready = False
+        await after(15)
+        assert told(node)[5:] == [("NodeNotReady", "Node node-1 status is now: NodeNotReady")]
+
+
+async def test_a_node_that_is_cordoned_tells_it(node):
+    async with node.kubelet():
+        await after(3)
+        for is_cordoned, reason in ((True, "NodeNotSchedulable"), (False, "NodeSchedulable")):
+            spec = {**node.node()["spec"], "unschedulable": is_cordoned}
+            node.api.put(NODE, {**node.node(), "spec": spec})
+            await after(15)
+            assert told(node)[-1] == (reason, f"Node node-1 status is now: {reason}")
+
+
+async def test_a_node_at_rest_asks_for_nothing(node):
+    async with node.kubelet():
+        await after(1)
+        asked = [call for call in node.api.calls if call.startswith("get")]
+        await after(100)
+        assert [call for call in node.api.calls if call.startswith("get")] == asked
 
 
 async def test_the_node_is_not_ready_while_the_runtime_is_away(node):
