@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ class KubeletConfig:
     workers: int = 4
     """Pods that are worked on at the same time."""
 
-    @property
+    @cached_property
     def pods_directory(self) -> Path:
         return self.root / "var/lib/kubelet/pods"
 
-    @property
+    @cached_property
     def logs_directory(self) -> Path:
         return self.root / "var/log/pods"

@@ -18,7 +18,7 @@ from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.payload import publish
 from fabric.kubelet.podcache import PodCache
-from fabric.kubelet.podfiles import disk_refusals
+from fabric.kubelet.podfiles import disk_refusals, write_texts
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.records import MountFailed
 from fabric.kubelet.volumes import contents, has_content
@@ -80,11 +80,7 @@ def container_mounts(
 def write_etc_files(directory: Path, texts: Mapping[str, str]) -> None:
     """Write the files of ETC_FILES where they differ, in place: containers have them mounted. FabricError."""
     with disk_refusals(FabricError, f"files of the pod's resolver in {directory}"):
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            path = directory / name
-            if not path.exists() or path.read_text() != text:
-                path.write_text(text)
+        write_texts(str(directory), texts)
 
 
 def _failed(volume: Object, error: FabricError) -> MountFailed:

@@ -6,8 +6,9 @@ what belongs to no pod can be found.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,47 @@ class PodFiles:
         with disk_refusals(FabricError, f"log {restart_count} of container {container}"):
             for path in (self.logs / container).glob(f"{restart_count}.log*"):
                 path.unlink(missing_ok=True)
+
+
+def make_folder(path: str) -> bool:
+    """Make a directory, and those above it where they are missing; return False when it was there."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path))
+        os.mkdir(path)
+    return True
+
+
+def write_texts(folder: str, texts: Mapping[str, str]) -> None:
+    """Write the files of a folder where they differ, in place: containers have them mounted.
+
+    Plain calls, for it is done for each pod: pathlib takes longer than Linux.
+    """
+    is_fresh = make_folder(folder)
+    for name, text in texts.items():
+        data, path = text.encode(), f"{folder}/{name}"
+        if is_fresh or _data(path) != data:
+            _write(path, data)
+
+
+def _data(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

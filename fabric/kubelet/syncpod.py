@@ -32,7 +32,7 @@ from fabric.kubelet.mounts import (
 from fabric.kubelet.network import PodNetwork, pod_ref
 from fabric.kubelet.podactions import ContainerStart, PodActions, restart_key
 from fabric.kubelet.podcache import PodCache
-from fabric.kubelet.podfiles import PodFiles, disk_refusals
+from fabric.kubelet.podfiles import PodFiles, disk_refusals, make_folder
 from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy, spec_of
 from fabric.kubelet.records import (
     LABEL_CONTAINER,
@@ -197,7 +197,7 @@ class PodSyncer:
         node = self._config.node_name
         spec = container_spec(pod, start.container, start.restart_count, image, env, mounts, log_path, node)
         with disk_refusals(CreateFailed, f"directory {log_path.parent}"):
-            log_path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(str(log_path.parent))
         return await self._pod_cache.start_container(spec)
 
     def _told(self, pod: Object, start: ContainerStart, status: ContainerStatus) -> Waiting | None:

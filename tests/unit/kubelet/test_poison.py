@@ -54,6 +54,7 @@ async def test_what_the_disk_refuses_waits_and_comes_when_it_is_there_again(node
         with monkeypatch.context() as patch:
             for name in ("write_text", "write_bytes", "mkdir"):
                 patch.setattr(Path, name, refuse)
+            patch.setattr(os, "mkdir", refuse)
             node.create("pod-1", **DATA)
             node.create("pod-3")
             await after(1)
