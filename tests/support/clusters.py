@@ -123,6 +123,12 @@ class Cluster:
         report: dict[str, Any] = json.loads(done.stdout)
         return report
 
+    def start_up(self) -> subprocess.Popen[bytes]:
+        """Start `fabric up`, whatever comes of it."""
+        argv = [sys.executable, "-P", "-m", "fabric", "up", str(self.file)]
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(argv, cwd=TOP, stdin=nothing, stdout=nothing, stderr=nothing)
+
     def down(self) -> subprocess.CompletedProcess[str]:
         """`fabric down`; a component that had parked a key fails the test."""
         parked = self.parked()
