@@ -102,11 +102,9 @@ class Kubelet:
         )
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
-        self._network.host_ports.on_mapped = self._controller.queue.add
-        self._drift = Loop(f"{self._controller.name}: drift", self._repair_node)
-        self._resync = Loop(
-            f"{self._controller.name}: resync", self._look_again, resync_seconds=config.resync_seconds
-        )
+        name, seconds = self._controller.name, config.resync_seconds
+        self._drift = Loop(f"{name}: drift", self._repair_node)
+        self._resync = Loop(f"{name}: resync", self._look_again, resync_seconds=seconds)
         self._registration = NodeRegistration(
             config, heartbeats or client, caches.nodes, pod_cache, agent, events, clock
         )
@@ -115,6 +113,7 @@ class Kubelet:
         """Run for ever; cancelling it leaves every pod running."""
         self._pod_cache.listen(self._config.node_name, self._controller.queue.add)
         self._pods.on_change(self._pod_changed)
+        self._network.host_ports.on_mapped = self._controller.queue.add
         stop = self._network.listen(self._drift.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
