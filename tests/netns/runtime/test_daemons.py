@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -64,7 +65,12 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 
 
 def words(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    """The command line; after a vfork the new one can be read a moment after the parent goes on."""
+    for _ in range(100):
+        if found := Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]:
+            return found
+        time.sleep(0.002)
+    return []
 
 
 def environment(pid: int) -> list[str]:
