@@ -1,4 +1,4 @@
-"""The labels of the Kubernetes Nodes, followed once for all agents of a process.
+"""The labels of the Kubernetes Nodes, followed by an informer for all agents of a process.
 
 Until a Node was seen its labels are not known, which is something else than none: an agent that starts anew
 must not take away what it does not know yet.
@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fabric.api.kinds import NODE
 from fabric.api.objects import Key, Object, labels_of
-from fabric.control.client import Client
 from fabric.control.informer import Informer
 
 Labels = Mapping[str, str]
 
 
 class KubeLabels:
-    """The labels of Kubernetes' Nodes by name, kept up to date by `run`."""
+    """The labels of Kubernetes' Nodes by name, as an informer tells them."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: Informer) -> None:
         self._labels: dict[str, Labels] = {}
         self._followers: dict[str, tuple[object, Callable[[], None]]] = {}
+        nodes.on_change(self._on_node)
 
     def of(self, node: str) -> Labels | None:
         """The labels now; None while there is no such Node, or none was seen yet."""
@@ -35,12 +34,6 @@ class KubeLabels:
         """Follow no more."""
         if self._followers.get(node, (None,))[0] is who:
             del self._followers[node]
-
-    async def run(self, client: Client) -> None:
-        """Follow the Nodes for ever; every FabricError is retried."""
-        nodes = Informer(client, NODE)
-        nodes.on_change(self._on_node)
-        await nodes.run()
 
     def _on_node(self, key: Key, old: Object | None, new: Object | None) -> None:
         if new is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from calico import bootstrap, served, topology_check
@@ -13,7 +12,8 @@ from calico.preview import guessed
 from calico.resources.felix import DEFAULTS
 from calico.retirement import Retirement
 from calico.settings import Settings, settings
-from calico.syncer import Syncer
+from calico.syncer import PREFIX, Syncer
+from fabric.api.kinds import NODE
 from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.control.clock import LoopClock
@@ -28,10 +28,10 @@ class CalicoPlugin:
     """Network plugin `calico`. All agents of a process share one syncer and the labels of the Nodes."""
 
     def __init__(self) -> None:
-        self._syncer = Syncer()
+        self._syncer: Syncer | None = None
         self._clock = LoopClock()
         self._retirement = Retirement(self._clock)
-        self._kube = KubeLabels()
+        self._kube: KubeLabels | None = None
 
     @property
     def name(self) -> str:
@@ -57,12 +57,12 @@ class CalicoPlugin:
         await self._retirement.retire(nodes, store)
 
     async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Follow the datastore and the Nodes' labels for all agents of this process."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._syncer.run(store), name="calico's datastore")
-            tasks.create_task(self._kube.run(client), name="calico's nodes")
+        """Nothing runs here: the datastore and the Nodes are followed by the process' own caches."""
 
     def agent(self, context: NodeContext) -> NodeAgent:
+        if self._syncer is None or self._kube is None:
+            self._syncer = Syncer(context.reflectors.of(PREFIX))
+            self._kube = KubeLabels(context.informers.of(NODE))
         return CalicoAgent(context, _settings(context.config), self._syncer, self._kube)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:

@@ -1,15 +1,14 @@
 """The syncer keeps a snapshot of Calico's datastore, resources and blocks at one revision, for all agents.
 
-It lists first and then watches from the next revision on; when the store has forgotten that revision, it
-lists again. A `Snapshot` is replaced and never changed. A map or an object in it that did not change is the
-same object as before, also after a new list: an identity test says what may be skipped.
+It reads what the process' reflector tells it of. A `Snapshot` is replaced and never changed. A map or an
+object in it that did not change is the same as before, also after the store was listed anew: an identity test
+says what may be skipped.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -28,12 +27,11 @@ from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.resources.table import NOUNS, parse_key
-from fabric.errors import Compacted, FabricError
 from fabric.netstate.objects import IPNetwork
-from fabric.store.port import KeyValue, RangeResult, Store
+from fabric.plugin.reflector import Reflector
+from fabric.store.port import KeyValue
 
 PREFIX = "/calico/"
-RETRY_SECONDS, RETRY_SECONDS_MAX = 0.1, 5.0
 
 R = TypeVar("R", bound=Resource)
 Row = type[Resource] | type[Place]
@@ -89,27 +87,16 @@ FOLLOWED: frozenset[type[Resource]] = frozenset(
 """Kinds that agents compute from; endpoints are each node's own business."""
 
 
-def changed(snapshot: Snapshot, revision: int, entries: Iterable[tuple[KeyValue, bool]]) -> Snapshot:
-    """Return the snapshot after these keys were put (True) or deleted."""
+def changed(snapshot: Snapshot, revision: int, entries: Iterable[tuple[str, KeyValue | None]]) -> Snapshot:
+    """Return the snapshot after these keys got a value, or were deleted (None)."""
     tables: dict[Row, dict[Any, Any]] = {}
-    for kv, is_put in entries:
-        if (place := _place_of(kv.key)) is not None:
-            row, key = place
+    for key, kv in entries:
+        if (place := _place_of(key)) is not None:
+            row, name = place
             if row not in tables:
                 tables[row] = dict(_table(snapshot, row))
-            _enter(tables[row], key, _read(row, kv) if is_put else None)
+            _enter(tables[row], name, _read(row, kv) if kv is not None else None)
     return _replaced(snapshot, revision, tables)
-
-
-def relisted(snapshot: Snapshot, found: RangeResult) -> Snapshot:
-    """Return the snapshot of a new list; what is equal in both is the old snapshot's."""
-    tables: dict[Row, dict[Any, Any]] = {row: {} for row in (*FOLLOWED, Place)}
-    for kv in found.kvs:
-        if (place := _place_of(kv.key)) is not None:
-            row, key = place
-            value, before = _read(row, kv), _table(snapshot, row).get(key)
-            _enter(tables[row], key, before if before == value else value)
-    return _replaced(snapshot, found.revision, tables)
 
 
 def _place_of(key: str) -> tuple[Row, Hashable] | None:
@@ -162,12 +149,18 @@ def _read(row: Row, kv: KeyValue) -> Resource | Place | None:
 
 
 class Syncer:
-    """The newest snapshot, kept up to date by `run`; tells its followers of each change."""
+    """The newest snapshot, kept up to date by a reflector; tells its followers of each change."""
 
-    def __init__(self) -> None:
+    def __init__(self, reflector: Reflector) -> None:
         self.snapshot = Snapshot()
-        self.last_error = ""
+        self._reflector = reflector
         self._followers: dict[object, Callable[[], None]] = {}
+        reflector.follow(self, self._on_change)
+
+    @property
+    def last_error(self) -> str:
+        """The reason for which the store cannot be followed now, or empty."""
+        return self._reflector.last_error
 
     def follow(self, who: object, on_change: Callable[[], None]) -> None:
         """Call `on_change` after each change of the snapshot, until `leave(who)`."""
@@ -176,38 +169,10 @@ class Syncer:
     def leave(self, who: object) -> None:
         self._followers.pop(who, None)
 
-    async def run(self, store: Store) -> None:
-        """Follow the store for ever; in an outage the snapshot stays. It retries after 100 ms to 5 s."""
-        delay = RETRY_SECONDS
-        relist = True
-        while True:
-            try:
-                if relist:
-                    result = await store.range(PREFIX)
-                    self._turn(relisted(self.snapshot, result))
-                    relist = False
-                else:
-                    await store.revision()
-                self.last_error, delay = "", RETRY_SECONDS
-                await self._watch(store)
-            except Compacted:
-                relist = True
-            except FabricError as error:
-                if self.last_error != str(error):
-                    log.info("datastore: %s", error)
-                self.last_error = str(error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RETRY_SECONDS_MAX)
-
-    async def _watch(self, store: Store) -> None:
-        async for batch in store.watch(PREFIX, from_revision=self.snapshot.revision + 1):
-            if batch:
-                entries = ((event.kv, event.type == "put") for event in batch)
-                self._turn(changed(self.snapshot, batch[-1].kv.mod_revision, entries))
-
-    def _turn(self, snapshot: Snapshot) -> None:
-        same = snapshot.blocks is self.snapshot.blocks and snapshot.resources is self.snapshot.resources
-        self.snapshot = snapshot
-        if not same:
-            for on_change in list(self._followers.values()):
+    def _on_change(self, keys: Collection[str]) -> None:
+        before, kvs = self.snapshot, self._reflector.kvs
+        self.snapshot = changed(before, self._reflector.revision, ((key, kvs.get(key)) for key in keys))
+        is_same = self.snapshot.blocks is before.blocks and self.snapshot.resources is before.resources
+        if not is_same or not before.revision:
+            for on_change in tuple(self._followers.values()):
                 on_change()

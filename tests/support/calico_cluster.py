@@ -13,6 +13,7 @@ from calico.resources import datastore
 from calico.resources.envelope import Resource
 from fabric.api.kinds import NODE, POD
 from fabric.control.clock import LoopClock
+from fabric.control.informers import Informers
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import Address, NetState, Veth
 from fabric.plugin.contract import NetworkPlugin, NodeFacts, PodRef
@@ -48,7 +49,7 @@ class CalicoCluster:
         self.plugin: Any = plugin or CalicoPlugin()
         self.facts = [facts(number + 1) for number in range(nodes)]
         self.daemons = [FakeDaemons() for _ in self.facts]
-        self.reflectors = Reflectors(self.store)
+        self.new_process()
         for node in self.facts:
             self._wire(node)
         self.agents = [self.agent(number + 1) for number in range(nodes)]
@@ -73,6 +74,7 @@ class CalicoCluster:
             self.api,
             self.daemons[number - 1],
             self.reflectors,
+            self.informers,
         )
         return self.plugin.agent(context)
 
@@ -87,11 +89,17 @@ class CalicoCluster:
     async def prepare(self) -> None:
         await self.plugin.prepare(self.section, self.store, self.api)
 
+    def new_process(self) -> None:
+        """Have agents that are made from now on belong to another process, with caches of its own."""
+        self.plugin = type(self.plugin)()
+        self.reflectors = Reflectors(self.store)
+        self.informers = Informers(self.api)
+
     async def shared(self) -> None:
-        """Run what the agents of a process share."""
+        """The caches that the agents of a process share, to be run beside them."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.reflectors.run())
-            tasks.create_task(self.plugin.run(self.section, self.store, self.api))
+            tasks.create_task(self.informers.run())
 
     async def put(self, resource: Resource) -> None:
         """Write a resource, over the one that is there."""

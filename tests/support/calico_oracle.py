@@ -17,7 +17,7 @@ from calico.resources.felix import DEFAULTS
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.results import Results
-from calico.syncer import Snapshot, relisted
+from calico.syncer import Snapshot, changed
 from fabric.api.objects import sandbox_id
 from fabric.netstate.objects import Route
 from support.calico_world import CalicoWorld
@@ -31,7 +31,8 @@ async def judge(world: CalicoWorld) -> None:
     nodes = await datastore.listed(world.store.inner, Node)
     assert {it.name for it in nodes} == {f"node-{number}" for number in world.present}
     await _judge_addresses(world, nodes)
-    snapshot = relisted(Snapshot(), await world.store.inner.range("/calico/"))
+    found = await world.store.inner.range("/calico/")
+    snapshot = changed(Snapshot(), found.revision, ((kv.key, kv) for kv in found.kvs))
     for number in world.present:
         _judge_node(world, number, snapshot)
         _judge_ways(world, number, snapshot)

@@ -19,9 +19,11 @@ from calico.resources.pools import IPPool
 from fabric.api.kinds import NODE, POD
 from fabric.api.objects import Key
 from fabric.control.clock import LoopClock
+from fabric.control.informers import Informers
 from fabric.errors import FabricError
 from fabric.netstate.objects import Route
 from fabric.plugin.contract import PodRef
+from fabric.plugin.reflector import Reflectors
 from fabric.store.port import Put
 from support.calico_cluster import CalicoCluster
 from support.calico_nodes import NOON, facts, pool
@@ -48,7 +50,8 @@ class CalicoWorld(CalicoCluster):
         super().__init__(root, nodes, "vxlan", ipPools=[pool_1])
         self.facts = [facts(number + 1, rack=1 + number % 2) for number in range(nodes)]
         self.store = FlakyStore(self.rng)
-        self.plugins = [CalicoPlugin() for _ in range(WORKERS)]
+        self.plugins: dict[int, CalicoPlugin] = {}
+        self._caches: dict[int, tuple[Reflectors, Informers]] = {}
         self.present: set[int] = set()
         self.pods: dict[str, tuple[int, PodRef]] = {}
         self.deleting: set[str] = set()
@@ -64,7 +67,7 @@ class CalicoWorld(CalicoCluster):
         await self.toggle_pool()
         self._begin("control", self._control())
         for worker in range(WORKERS):
-            self._begin(("worker", worker), self._shared(worker))
+            self._start_worker(worker)
         for number in (1, 2):
             await self.join(number)
 
@@ -92,8 +95,7 @@ class CalicoWorld(CalicoCluster):
         await asyncio.sleep(seconds)
         for uid in [uid for uid in self.deleting & self.pods.keys() if self.pods[uid][0] in own]:
             self._gone(uid)
-        self.plugins[worker] = CalicoPlugin()
-        self._begin(("worker", worker), self._shared(worker))
+        self._start_worker(worker)
         for number in own:
             self._start_node(number)
 
@@ -212,12 +214,17 @@ class CalicoWorld(CalicoCluster):
         await self._end(*self._tasks)
 
     def _start_node(self, number: int) -> None:
-        self.plugin = self.plugins[number % WORKERS]
+        worker = number % WORKERS
+        self.plugin = self.plugins[worker]
+        self.reflectors, self.informers = self._caches[worker]
         agent = self.running_agents[number] = self.agent(number)
         self._begin(("node", number), agent.run(), self._kubelet(number, agent))
 
-    def _shared(self, worker: int) -> Coroutine[Any, Any, None]:
-        return self.plugins[worker].run(self.section, self.store, self.api)  # type: ignore[return-value]
+    def _start_worker(self, worker: int) -> None:
+        self.new_process()
+        self.plugins[worker] = self.plugin
+        self._caches[worker] = (self.reflectors, self.informers)
+        self._begin(("worker", worker), self.reflectors.run(), self.informers.run())
 
     async def _control(self) -> None:
         plugin = CalicoPlugin()

@@ -21,7 +21,8 @@ def node_context(
     client: Client,
     daemons: Daemons,
     reflectors: Reflectors | None = None,
+    informers: Informers | None = None,
 ) -> NodeContext:
-    """Return the context; nobody runs its informers, nor its reflectors but who hands them in."""
-    caches = Informers(client), reflectors or Reflectors(store)
+    """Return the context; its caches are run by whoever hands them in."""
+    caches = informers or Informers(client), reflectors or Reflectors(store)
     return NodeContext(facts, config, host, root, store, client, daemons, *caches)

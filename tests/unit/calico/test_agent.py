@@ -12,7 +12,6 @@ from support.owned_task import running
 
 from calico.addresses import handle_of
 from calico.ipam.allocator import Ipam
-from calico.plugin import CalicoPlugin
 from calico.resources import datastore
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
@@ -135,7 +134,7 @@ async def test_a_restarted_agent_touches_nothing(cluster):
     async with everything(cluster):
         await asyncio.sleep(3)
     plans, revision = len(cluster.host(1).plans), await cluster.store.revision()
-    cluster.plugin = CalicoPlugin()
+    cluster.new_process()
     again = cluster.agent(1)
     async with running(cluster.shared(), again.run()):
         await asyncio.sleep(3)
@@ -148,7 +147,7 @@ async def test_before_the_datastore_was_read_nothing_is_deleted(cluster):
     async with everything(cluster):
         await asyncio.sleep(3)
     before = cluster.felix_state(1)
-    cluster.plugin = CalicoPlugin()
+    cluster.new_process()
     again = cluster.agent(1)
     async with running(again.run()):
         await asyncio.sleep(60)

@@ -11,7 +11,6 @@ from support.calico_ipam import put_resources
 from support.calico_nodes import pool
 from support.owned_task import running
 
-from calico.plugin import CalicoPlugin
 from calico.resources import datastore
 from calico.resources.endpoints import ClusterInformation
 from calico.resources.nodes import Node
@@ -40,7 +39,7 @@ async def test_before_the_datastore_was_read_the_carrier_runs_on(cluster):
     async with everything(cluster):
         await asyncio.sleep(3)
     assert "tunl0" in cluster.daemons[0].programs
-    cluster.plugin = CalicoPlugin()
+    cluster.new_process()
     async with running(cluster.agent(1).run()):
         await asyncio.sleep(60)
         assert "tunl0" in cluster.daemons[0].programs
@@ -87,8 +86,9 @@ async def test_a_restarted_agent_leaves_labels_alone_until_it_knows_them(cluster
         await asyncio.sleep(3)
     revision = await cluster.store.revision()
     assert (await node(cluster)).labels["route-reflector"] == "true"
-    cluster.plugin = CalicoPlugin()
-    async with running(cluster.plugin._syncer.run(cluster.store), cluster.agent(1).run()):
+    cluster.new_process()
+    agent = cluster.agent(1)
+    async with running(cluster.reflectors.run(), agent.run()):
         await asyncio.sleep(3)
         assert await cluster.store.revision() == revision, "the API is not there"
     async with running(cluster.shared(), cluster.agent(1).run()):

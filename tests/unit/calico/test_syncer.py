@@ -12,7 +12,8 @@ from support.flaky_store import FlakyStore
 from support.owned_task import running
 
 from calico.ipam import keys
-from calico.syncer import Syncer
+from calico.syncer import PREFIX, Syncer
+from fabric.plugin.reflector import Reflector
 from fabric.store.port import Delete, Put
 
 NODES = "/calico/resources/v3/projectcalico.org/nodes/"
@@ -34,9 +35,10 @@ class Reader:
     """A syncer, and how often it told of a change."""
 
     def __init__(self, store):
-        self.syncer = Syncer()
+        reflector = Reflector(store, PREFIX)
+        self.syncer = Syncer(reflector)
         self.times = 0
-        self.running = running(self.syncer.run(store))
+        self.running = running(reflector.run())
         self.syncer.follow(self, self._told)
 
     def _told(self):
