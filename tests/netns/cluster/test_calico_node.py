@@ -16,7 +16,13 @@ from fabric.api.kinds import NODE, POD
 from fabric.cluster.paths import ClusterPaths
 from fabric.control.http import HttpClient
 
-OPTIONS = {"vxlan": {}, "ipip": {"ipipMode": "CrossSubnet", "vxlanMode": "Never"}}
+BGP = {
+    "apiVersion": "projectcalico.org/v3",
+    "kind": "BGPConfiguration",
+    "metadata": {"name": "default"},
+    "spec": {"asNumber": 65001},
+}
+OPTIONS = {"vxlan": {}, "ipip": {"ipipMode": "CrossSubnet", "vxlanMode": "Never", "resources": [BGP]}}
 TUNNEL = {"vxlan": "vxlan.calico", "ipip": "tunl0"}
 OWN = "10.244.84.128"
 """The first address of node-1's block; node-2's, in its rack, is 10.244.247.0, node-3's 10.244.139.64."""
@@ -107,6 +113,11 @@ def test_calicos_files_are_where_a_real_node_has_them(cluster):
     assert "router id 192.168.1.11;" in on_node(cluster, "cat", "/etc/calico/confd/config/bird.cfg")
     plugins = json.loads(on_node(cluster, "cat", "/etc/cni/net.d/10-calico.conflist"))["plugins"]
     assert [it["type"] for it in plugins] == ["calico", "portmap"]
+
+
+def test_status_tells_the_as_number_in_force(cluster):
+    told = {node["details"]["as-number"] for node in cluster.status()["nodes"]}
+    assert told == {{"vxlan": "(64512)", "ipip": "(65001)"}[cluster.mode]}, "in brackets: the cluster's"
 
 
 async def test_pods_and_nodes_tell_what_calico_writes_on_them(cluster):
