@@ -104,13 +104,7 @@ GONE = {
 FLOORS_TO_COME = (
     "fabric/cli/",
     "fabric/cluster/",
-    "fabric/control/",
-    "fabric/kernel/",
-    "fabric/netstate/",
-    "fabric/plugin/",
     "fabric/topology/",
-    "plugins/canal/",
-    "plugins/flannel/",
 )
 """Folders whose docstrings are still to be brought to the rule."""
 
