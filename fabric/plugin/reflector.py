@@ -8,8 +8,10 @@ what is known as it is.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Sequence
 
+from fabric.control import parking
 from fabric.control.backoff import Backoff
 from fabric.control.loop import Loop
 from fabric.errors import Compacted
@@ -18,6 +20,10 @@ from fabric.store.port import KeyValue, Store, StoreEvent
 BACKOFF = Backoff(0.1, 5.0)
 AGAIN_SECONDS = 0.1
 """A watch that the store ended without a word is taken up again after so long."""
+
+KEYS_TOLD_MAX = 5
+
+log = logging.getLogger(__name__)
 
 OnChange = Callable[[Collection[str]], None]
 """Told of the keys that changed: none of them when only the revision is newer."""
@@ -43,7 +49,10 @@ class Reflector:
         return self._loop.last_error
 
     def follow(self, who: object, on_change: OnChange) -> None:
-        """Call `on_change` after each list and change until `leave(who)`, and now if there is a list."""
+        """Call `on_change` after each list and change until `leave(who)`, and now if there is a list.
+
+        What an exception in it cannot digest is parked: logged, and told again with the keys' next change.
+        """
         self._followers[who] = on_change
         if self.revision:
             on_change(self.kvs.keys())
@@ -89,7 +98,10 @@ class Reflector:
     def _turn(self, revision: int, changed: Collection[str]) -> None:
         self.revision = revision
         for on_change in tuple(self._followers.values()):
-            on_change(changed)
+            try:
+                on_change(changed)
+            except Exception as bug:
+                parking.park(log, f"reflector of {self.prefix}", sorted(changed)[:KEYS_TOLD_MAX], bug)
 
 
 class Reflectors:

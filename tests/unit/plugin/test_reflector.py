@@ -6,6 +6,7 @@ import asyncio
 
 from support.owned_task import running
 
+from fabric.control import parking
 from fabric.errors import Compacted, StoreUnavailable
 from fabric.plugin.reflector import Reflector, Reflectors
 from fabric.store.memory import MemoryStore
@@ -113,6 +114,21 @@ async def test_a_forgotten_revision_costs_a_new_list_with_nothing_missed():
     assert content(reflector) == {"/a/two": "22", "/a/three": "3"}
     assert store.lists - lists == 2
     assert set().union(*told[1:]) == {"/a/one", "/a/two"}, "what did not change is not told again"
+
+
+async def test_what_one_follower_cannot_digest_is_parked_and_the_others_hear_it(monkeypatch, caplog):
+    monkeypatch.setattr(parking, "_is_on", True)
+    store = MemoryStore()
+    reflector = Reflector(store, "/a/")
+    told = []
+    reflector.follow("bad", lambda keys: keys.no_such_thing)
+    reflector.follow("good", lambda keys: told.append(set(keys)))
+    async with running(reflector.run()):
+        await asyncio.sleep(0.1)
+        await put(store, one="1")
+        await asyncio.sleep(0.1)
+    assert told == [set(), {"/a/one"}]
+    assert "PARKED ['/a/one']" in caplog.text
 
 
 async def test_a_prefix_has_one_reflector_and_those_asked_for_later_run_too():
