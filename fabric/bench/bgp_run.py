@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fabric.bench import cpu
 from fabric.bench.memory import pss_kib
 from fabric.bench.route_watch import Has, RouteWatch
 from fabric.bird.daemon import nudge
@@ -87,9 +88,9 @@ class BgpRun:
         if ended is None:
             raise FabricError(f"routes are missing {CONVERGED_SECONDS_MAX:.0f} s after BIRD was started")
         running = [it.pid for it in await self._birds()]
-        cpu, pss = sum(map(_cpu_seconds, running)), sum(map(pss_kib, running)) / 1024
+        spent, pss = sum(map(cpu.seconds, running)), sum(map(pss_kib, running)) / 1024
         last = max(map(_started, running))
-        return Converged(ended - last, await self._sessions(), cpu, pss)
+        return Converged(ended - last, await self._sessions(), spent, pss)
 
     async def kill(self, victim: str) -> float:
         """Kill a node: seconds until no other has a route to its blocks. It is started again by itself."""
@@ -202,11 +203,3 @@ def _started(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     since_boot = int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
     return since_boot - time.clock_gettime(time.CLOCK_BOOTTIME) + time.monotonic()
-
-
-def _cpu_seconds(pid: int) -> float:
-    """The time that a process was on a processor; 0 when it is gone. Its clock ticks would be too coarse."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-    except OSError:
-        return 0.0

@@ -7,22 +7,28 @@ made for it: pods with one `pause` container each, on nodes that the scheduler c
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fabric.bench import cpu
 from fabric.bench.clusters import fresh_name, removed_on_failure, run_fabric
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet
+from fabric.cluster import component_records
 from fabric.cluster.cgroup import ClusterCgroup
+from fabric.cluster.paths import ClusterPaths
 from fabric.errors import plural
 
 _NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
+HEAVIEST = 6
+"""How many processes' memory is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,32 @@ class UpTimes:
     slab_mib: float
     heaviest: dict[str, float]
     """MiB of PSS by process name, of the last run."""
+    cpu_user_seconds: float
+    """Processor time in user mode, of `up` and the whole cluster, when `up` ends."""
+    cpu_system_seconds: float
+    """The same in the kernel, which grows with what else the machine does."""
+    cpu_seconds: dict[str, float]
+    """Both by component, and of `up` itself."""
     peer: PeerTimes | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The figures of one `up` and `down`."""
+
+    up_seconds: float
+    down_seconds: float
+    stages: dict[str, float]
+    pairs: int
+    slab_mib: float
+    pss_mib: dict[str, float]
+    """By process name, the heaviest first."""
+    cpu_user_seconds: float
+    cpu_system_seconds: float
+    cpu_seconds: dict[str, float]
 
 
 def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, say: Callable[[str], None]) -> UpTimes:
@@ -59,18 +87,26 @@ def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, say: Callab
     if with_mininet:
         say(f"Mininet with {plural(pods, 'host')}")
         peer = mininet(pods)
-    last = found[-1]
+    return summary(nodes, pods, found, peer)
+
+
+def summary(nodes: int, pods: int, runs: Sequence[Run], peer: PeerTimes | None = None) -> UpTimes:
+    """Return the medians over the runs."""
+    last = runs[-1]
     return UpTimes(
         nodes,
         pods,
-        runs,
-        _median(found, "up"),
-        _median(found, "down"),
-        {stage: _median([run["stages"] for run in found], stage) for stage in last["stages"]},
-        last["pairs"],
-        _median(found, "pss"),
-        round(max(run["slab"] for run in found), 3),
-        last["heaviest"],
+        len(runs),
+        _median(run.up_seconds for run in runs),
+        _median(run.down_seconds for run in runs),
+        {stage: _median(run.stages[stage] for run in runs) for stage in last.stages},
+        last.pairs,
+        _median(sum(run.pss_mib.values()) for run in runs),
+        round(max(run.slab_mib for run in runs), 3),
+        {name: round(mib, 1) for name, mib in list(last.pss_mib.items())[:HEAVIEST]},
+        _median(run.cpu_user_seconds for run in runs),
+        _median(run.cpu_system_seconds for run in runs),
+        {name: _median(run.cpu_seconds.get(name, 0) for run in runs) for name in last.cpu_seconds},
         peer,
     )
 
@@ -89,31 +125,37 @@ def raised_neighbor_limits(entries: int) -> Iterator[None]:
             path.write_text(before[name])
 
 
-def _run(nodes: int, pods: int) -> dict[str, Any]:
+def _run(nodes: int, pods: int) -> Run:
     name = fresh_name()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "topology.yaml"
         file.write_text(json.dumps(topology(name, nodes, pods)))
         slab = slab_kib()
         with removed_on_failure(name):
-            began = time.monotonic()
+            began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             report = json.loads(run_fabric("up", str(file), "-o", "json"))
-            up_seconds = time.monotonic() - began
+            up_seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            user, system = ClusterCgroup(name).cpu_times()
             pids = ClusterCgroup(name).processes()
+            records = component_records.read_all(ClusterPaths(name))
+            spent = cpu.by_component(pids, {component: record.pid for component, record in records.items()})
             weights = by_command(pids)
             slab = slab_kib() - slab
         began = time.monotonic()
         run_fabric("down", name)
         down_seconds = time.monotonic() - began
-    return {
-        "up": up_seconds,
-        "down": down_seconds,
-        "stages": report["stages"],
-        "pairs": report["reachability"]["pairs"],
-        "pss": sum(weights.values()) / 1024,
-        "slab": slab / 1024,
-        "heaviest": {command: round(kib / 1024, 1) for command, kib in list(weights.items())[:6]},
-    }
+    up_user, up_system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return Run(
+        up_seconds,
+        down_seconds,
+        report["stages"],
+        report["reachability"]["pairs"],
+        slab / 1024,
+        {command: kib / 1024 for command, kib in weights.items()},
+        user + up_user,
+        system + up_system,
+        {"up": up_user + up_system} | spent,
+    )
 
 
 def topology(name: str, nodes: int, pods: int) -> dict[str, Any]:
@@ -144,5 +186,5 @@ def pod(number: int) -> dict[str, Any]:
     }
 
 
-def _median(runs: list[dict[str, Any]], key: str) -> float:
-    return round(float(statistics.median(run[key] for run in runs)), 3)
+def _median(values: Iterable[float]) -> float:
+    return round(float(statistics.median(values)), 3)

@@ -121,7 +121,7 @@ def _count(text: str) -> int:
 
 
 def _print(found: list[UpTimes]) -> None:
-    header = "NODES PODS UP_S DOWN_S PSS_MIB SLAB_MIB MN_UP_S MN_DOWN_S MN/UP MN/DOWN"
+    header = "NODES PODS UP_S DOWN_S USER_S SYS_S PSS_MIB SLAB_MIB MN_UP_S MN_DOWN_S MN/UP MN/DOWN"
     output.table(header.split(" "), [_row(entry) for entry in found])
 
 
@@ -131,6 +131,8 @@ def _row(entry: UpTimes) -> tuple[object, ...]:
         entry.pods,
         f"{entry.up_seconds:.2f}",
         f"{entry.down_seconds:.2f}",
+        f"{entry.cpu_user_seconds:.2f}",
+        f"{entry.cpu_system_seconds:.2f}",
         f"{entry.pss_mib:.0f}",
         f"{entry.slab_mib:.0f}",
     )

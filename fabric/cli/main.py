@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -48,7 +49,10 @@ def main() -> NoReturn:
     _open_standard_files()
     # Where it is ignored, Linux reaps children itself, and nobody learns how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    gc.disable()  # of what imports make, nothing is garbage
     commands.register(app, sys.argv[1:])
+    gc.freeze()
+    gc.enable()
     try:
         app(prog_name="fabric")
     except BadInput as error:

@@ -65,12 +65,14 @@ class ClusterCgroup:
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all processes that are or were in the cgroup; 0 when it is gone."""
+        return sum(self.cpu_times())
+
+    def cpu_times(self) -> tuple[float, float]:
+        """Return the same in user mode, and in the kernel."""
         with contextlib.suppress(OSError):
-            for line in (self._group / "cpu.stat").read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == "usage_usec":
-                    return int(value) / 1e6
-        return 0.0
+            stat = dict(line.split() for line in (self._group / "cpu.stat").read_text().splitlines())
+            return int(stat["user_usec"]) / 1e6, int(stat["system_usec"]) / 1e6
+        return 0.0, 0.0
 
     def kill_members(self) -> None:
         """Kill every process of the cluster but its supervisor."""

@@ -136,9 +136,10 @@ class Supervisor:
         for child in self._children:
             if child.name.startswith(RUNTIME):
                 self._start(child)
+        gc.disable()
         self._preload()
-        gc.collect()
         gc.freeze()
+        gc.enable()
         while True:
             now = time.monotonic()
             for child in self._children:

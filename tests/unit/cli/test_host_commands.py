@@ -99,7 +99,8 @@ def bench(fabric, monkeypatch):
     def up(nodes, pods, *, runs, with_mininet, say):
         fabric.asked.append((nodes, pods, runs, with_mininet))
         peer = PeerTimes(pods, 8.0, 5.0) if with_mininet else None
-        return UpTimes(nodes, pods, runs, 2.0, 0.5, {"nodes": 1.0}, 12, 100.0, 50.0, {}, peer)
+        memory, spent = (100.0, 50.0, {}), (3.0, 1.5, {"api": 1.0})
+        return UpTimes(nodes, pods, runs, 2.0, 0.5, {"nodes": 1.0}, 12, *memory, *spent, peer)
 
     def bgp(count, shape, *, runs, silent, keepalive_seconds, say):
         fabric.asked.append((count, shape, runs, silent, keepalive_seconds))
@@ -133,7 +134,7 @@ def test_bench_up_measures_each_size_beside_mininet(bench, fabric):
     assert fabric.asked == [(2, 4, 5, True), (4, 100, 5, True)]
     heading, first, _ = answer.out.splitlines()
     assert heading.split()[-2:] == ["MN/UP", "MN/DOWN"]
-    assert first.split() == ["2", "4", "2.00", "0.50", "100", "50", "8.00", "5.00", "4.00", "10.00"]
+    assert " ".join(first.split()) == "2 4 2.00 0.50 3.00 1.50 100 50 8.00 5.00 4.00 10.00"
     assert len(fabric.limits) == 1
     bench("up", "--no-tune", "--no-mininet", "--sizes", "2x4")
     assert len(fabric.limits) == 1 and fabric.asked[-1] == (2, 4, 3, False)

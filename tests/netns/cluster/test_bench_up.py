@@ -1,0 +1,28 @@
+"""`fabric bench up` on the smallest cluster: the figures are there, and nothing is left behind."""
+
+import json
+
+import pytest
+from support.clusters import fabric
+
+
+def test_a_cluster_is_timed_weighed_and_taken_down():
+    done = fabric("bench", "up", "--sizes", "2x4", "--runs", "1", "--no-mininet", "--no-tune", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert (found["nodes"], found["pods"], found["pairs"], found["peer"]) == (2, 4, 12, None)
+    assert 0 < sum(found["stages"].values()) < found["upSeconds"]
+    spent = found["cpuSeconds"]
+    assert {"up", "supervisor", "api", "control", "underlay", "worker", "runtime"} < set(spent)
+    everything = found["cpuUserSeconds"] + found["cpuSystemSeconds"]
+    assert 0.5 * everything < sum(spent.values()) < 1.2 * everything
+    assert found["pssMib"] > 10
+    assert not [
+        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
+    ]
+
+
+@pytest.mark.parametrize("size", ["4", "x4", "2x", "0x4", "2xfour", ""])
+def test_what_is_no_size_is_refused(size):
+    done = fabric("bench", "up", "--sizes", size)
+    assert done.returncode == 2 and "is no size; write NODESxPODS" in done.stderr
