@@ -7,12 +7,12 @@ two folders, and touches nothing else.
 from __future__ import annotations
 
 import contextlib
-import shutil
 
 from fabric.cluster import lock
 from fabric.cluster.cgroup import PARENT, ClusterCgroup, clusters_with_cgroup, mount_point
 from fabric.cluster.neighbor_limit import NeighborLimit
 from fabric.cluster.paths import ClusterPaths, known_clusters, refusals, run_root, state_root
+from fabric.cluster.removal import remove
 
 
 def down(name: str) -> bool:
@@ -23,8 +23,7 @@ def down(name: str) -> bool:
         if mount_point() is not None:
             ClusterCgroup(name).kill()
         for folder in (paths.run, paths.state):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
+            remove(folder)
     NeighborLimit().release(name, all_clusters())
     _remove_empty_roots()
     return found
