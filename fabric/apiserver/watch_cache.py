@@ -2,7 +2,8 @@
 
 A `WatchCache` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
 bounded: a watcher holds no queue of its own but a position in the ring, and one that falls out of it
-is told so (410 Gone). An item is serialised once, whoever asks how often.
+is told so (410 Gone). An item is serialised once, whoever asks how often. A kubelet's watch, on the pods of
+one node, hears of those alone, as by kube-apiserver's index: a change costs the same with 10 nodes or 100.
 """
 
 from __future__ import annotations
@@ -80,10 +81,19 @@ class Change:
 class CacheWatcher:
     """The wait of one watch: woken by a change that its selectors show, and moved past any other change."""
 
-    __slots__ = ("_future", "_start", "interested", "position")
+    __slots__ = ("_future", "_latest", "_start", "interested", "node", "position")
 
-    def __init__(self, interested: Callable[[Change], bool], position: int) -> None:
+    def __init__(
+        self,
+        interested: Callable[[Change], bool],
+        position: int,
+        latest: Callable[[], int],
+        node: str | None = None,
+    ) -> None:
+        """`latest`: the revision of the latest change. `node`: of no other node's pods will it be told."""
         self.interested = interested
+        self.node = node
+        self._latest = latest
         self._start = self.position = position
         """The watcher has seen, or need not see, all changes up to this revision."""
         self._future: asyncio.Future[bool] | None = None
@@ -92,7 +102,7 @@ class CacheWatcher:
         """Wait until woken; False when that did not come in `seconds`."""
         loop = asyncio.get_running_loop()
         self._future = loop.create_future()
-        timer = loop.call_later(seconds, self._wake, False)
+        timer = loop.call_later(seconds, self._expire)
         try:
             return await self._future
         finally:
@@ -103,8 +113,8 @@ class CacheWatcher:
         if self._future is None or self._future.done() or change.revision <= self._start:
             return
         if self._is_interested(change):
-            # An earlier change of the same revision may have moved the position past this one.
-            self.position = min(self.position, change.revision - 1)
+            # Nothing was shown since the wait began; what was passed over may be of the same revision.
+            self.position = change.revision - 1
             self._wake(True)
         else:
             self.position = max(self.position, change.revision)
@@ -115,6 +125,12 @@ class CacheWatcher:
             return self.interested(change)
         except Exception:
             return True
+
+    def _expire(self) -> None:
+        """Wake the watcher, which nothing that happened meanwhile concerned."""
+        if self._future is not None and not self._future.done():
+            self.position = max(self.position, self._latest())
+            self._wake(False)
 
     def ring(self) -> None:
         """Wake the watcher, whatever happened."""
@@ -134,6 +150,7 @@ class WatchCache:
         self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
         self._forgotten = revision
         self._watchers: set[CacheWatcher] = set()
+        self._of_node: dict[str, set[CacheWatcher]] = {}
         self.revision = revision
         """The revision of the latest change here."""
 
@@ -174,6 +191,10 @@ class WatchCache:
         self.revision = change.revision
         for watcher in self._watchers:
             watcher.hear(change)
+        if self._of_node:
+            for node in {_node_of(change.old), _node_of(change.new)}:
+                for watcher in self._of_node.get(node, ()):
+                    watcher.hear(change)
 
     @property
     def oldest(self) -> int:
@@ -197,11 +218,26 @@ class WatchCache:
         self.ring_all()
 
     def ring_all(self) -> None:
-        for watcher in self._watchers:
-            watcher.ring()
+        for watchers in (self._watchers, *self._of_node.values()):
+            for watcher in watchers:
+                watcher.ring()
 
     def attach(self, watcher: CacheWatcher) -> None:
-        self._watchers.add(watcher)
+        if watcher.node is None:
+            self._watchers.add(watcher)
+        else:
+            self._of_node.setdefault(watcher.node, set()).add(watcher)
 
     def detach(self, watcher: CacheWatcher) -> None:
         self._watchers.discard(watcher)
+        if watcher.node is not None:
+            rest = self._of_node.get(watcher.node, set())
+            rest.discard(watcher)
+            if not rest:
+                self._of_node.pop(watcher.node, None)
+
+
+def _node_of(item: Item | None) -> str:
+    """The node that a pod is bound to."""
+    spec = item.obj.get("spec") if item is not None else None
+    return spec.get("nodeName") or "" if isinstance(spec, dict) else ""

@@ -81,6 +81,8 @@ async def follow(
     watcher = CacheWatcher(
         lambda change: filter_.shows(change.new) or filter_.shows(change.old),
         cacher.revision if initial else after,
+        lambda: watch_cache.revision,
+        filter_.fields.exact("spec.nodeName"),
     )
     watch_cache.attach(watcher)
     try:
