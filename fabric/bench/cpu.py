@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _CHILDREN_USER, _CHILDREN_SYSTEM = 13, 14
@@ -17,11 +18,13 @@ HOSTS_AND_PODS = "hosts and pods"
 
 
 def seconds(pid: int) -> float:
-    """The time that a process was on a processor; 0 when it is gone. Its clock ticks would be too coarse."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-    except OSError:
-        return 0.0
+    """The time of a process' threads on a processor; 0 when it is gone. Clock ticks would be too coarse."""
+    spent = 0
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                spent += int((thread / "schedstat").read_text().split()[0])
+    return spent / 1e9
 
 
 def seconds_of_children(pid: int) -> float:

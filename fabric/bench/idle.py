@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fabric.bench import clusters
+from fabric.bench import clusters, cpu
 from fabric.bench.up import pod
 from fabric.cluster.cgroup import ClusterCgroup
 from fabric.errors import plural
@@ -70,9 +70,7 @@ def _by_process(group: ClusterCgroup) -> dict[tuple[str, int], float]:
     for pid in group.processes():
         with suppress(OSError):
             name = Path(f"/proc/{pid}/comm").read_text().strip()
-            threads = Path(f"/proc/{pid}/task").iterdir()
-            spent = sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
-            found[name, pid] = spent / 1e9
+            found[name, pid] = cpu.seconds(pid)
     return found
 
 

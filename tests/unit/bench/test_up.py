@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,20 @@ def test_processor_time_goes_to_its_component_and_the_rest_to_hosts_and_pods():
             process.communicate(b"\n")
     assert list(found) == ["worker", cpu.HOSTS_AND_PODS]
     assert found["worker"] >= 0.06 and found[cpu.HOSTS_AND_PODS] >= 0.03
+
+
+def test_processor_time_is_that_of_all_threads():
+    work = "lambda: (sum(range(4_000_000)), input())"
+    burn = f"import threading\nit = threading.Thread(target={work})\nit.start(); it.join()"
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as it:
+        deadline = time.monotonic() + 30
+        while (found := cpu.seconds(it.pid)) < 0.05 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        main_thread = int(Path(f"/proc/{it.pid}/schedstat").read_text().split()[0]) / 1e9
+        it.communicate(b"\n")
+    assert found >= 0.05 and found > main_thread
 
 
 def test_a_component_has_the_time_of_the_children_that_it_waited_for():
