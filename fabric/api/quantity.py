@@ -6,7 +6,12 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([A-Za-z]{0,2}|[eE][+-]?[0-9]{1,3})")
+DIGITS_MAX = 256
+"""On each side of the point: what has been read is remembered, and must not be a client's megabyte."""
+_DIGITS = f"[0-9]{{1,{DIGITS_MAX}}}"
+_QUANTITY = re.compile(
+    rf"([+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS}))([A-Za-z]{{0,2}}|[eE][+-]?[0-9]{{1,3}})"
+)
 _SUFFIXES = {
     "": Decimal(1),
     "n": Decimal("1e-9"),

@@ -6,6 +6,7 @@ kube-apiserver tells them by `fieldValidation`, as it tells unknown fields, and 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -39,8 +40,8 @@ class _Object(dict[str, Any]):
         super().__init__(pairs)
         self.repeated: Sequence[str] = ()
         if len(self) < len(pairs):
-            names = [name for name, _ in pairs]
-            self.repeated = sorted({name for name in names if names.count(name) > 1})
+            counts = Counter(name for name, _ in pairs)
+            self.repeated = [name for name, count in counts.items() if count > 1]
 
 
 def _in_json(body: bytes, name: str) -> list[str]:

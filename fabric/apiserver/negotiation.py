@@ -26,6 +26,7 @@ DEPTH_MAX = 100
 """How deep a body may be nested. Nothing of Kubernetes is half as deep; encoders end at 254."""
 
 YAML_TYPES = (YAML, "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
+ACCEPT_CHARACTERS_MAX = 8192
 _WILDCARDS = ("*/*", "application/*")
 
 
@@ -85,6 +86,8 @@ def _parse_entry(entry: str) -> MediaType:
 
 def choose(header: str, offers: Sequence[MediaType] = OBJECT_OFFERS) -> MediaType:
     """The client's first choice that is on offer; NotAcceptable when there is none."""
+    if len(header) > ACCEPT_CHARACTERS_MAX:
+        raise NotAcceptable(f"Accept has {len(header)} characters; at most {ACCEPT_CHARACTERS_MAX} are read")
     for wanted in parse_accept(header):
         if wanted in offers:
             return wanted

@@ -14,8 +14,8 @@ import yaml
 
 from fabric.errors import BadRequest
 
-NODES_MAX = 200_000
-"""How many values a document may have, with every alias written out."""
+NODES_MAX = 50_000
+"""How many values a document may have, with every alias written out: about a second's work."""
 DIGITS_MAX = 64
 """YAML 1.1 has numbers to the base 60, whose reading takes time by the square of their length."""
 
@@ -57,7 +57,7 @@ def _measure(body: bytes, depth_max: int) -> None:
         if len(open_) > depth_max:
             raise BadRequest(f"the body is nested more than {depth_max} deep")
         if size > NODES_MAX:
-            raise BadRequest(f"the body's aliases expand to more than {NODES_MAX} values")
+            raise BadRequest(f"the body has more than {NODES_MAX} values, its aliases written out: send JSON")
 
 
 class _JsonLoader(yaml.CSafeLoader):

@@ -34,3 +34,10 @@ def test_numbers_are_taken_as_they_print():
 def test_what_is_no_quantity_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"quantity|suffix"):
         parse_quantity(text)
+
+
+def test_a_quantity_of_a_megabyte_is_none():
+    assert parse_quantity("9" * 256 + "." + "9" * 256) > 10**255
+    for text in ("9" * 257, "0." + "9" * 257, "1" * 1_000_000):
+        with pytest.raises(ValueError, match="is not a quantity"):
+            parse_quantity(text)

@@ -1,9 +1,12 @@
 """Accept headers, and bodies in the formats that clients send."""
 
+import time
+
 import pytest
 
-from fabric.apiserver import negotiation
+from fabric.apiserver import duplicates, negotiation
 from fabric.apiserver.negotiation import PLAIN, MediaType, choose, decode, decode_object, encode
+from fabric.apiserver.options import WriteOptions
 from fabric.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
 KUBECTL_GET = (
@@ -101,3 +104,18 @@ def test_a_body_may_be_nested_a_hundred_deep_and_no_deeper(opening, closing, con
 def test_other_formats_are_unsupported():
     with pytest.raises(UnsupportedMediaType):
         decode(b"", "application/cbor")
+
+
+def test_an_accept_of_a_mebibyte_is_not_read():
+    with pytest.raises(NotAcceptable, match="at most 8192 are read"):
+        negotiation.choose("application/json," * 100_000)
+
+
+def test_many_duplicates_take_no_longer_than_as_many_keys():
+    pairs = ",".join(f'"k{n}":1,"k{n}":2' for n in range(20_000))
+    told: list[str] = []
+    options = WriteOptions(field_validation="Warn", warn=told.append)
+    began = time.process_time()
+    duplicates.tell(f'{{"data":{{{pairs}}}}}'.encode(), "", options)
+    assert time.process_time() - began < 2.0
+    assert told == [f'duplicate field "data.k{n}"' for n in range(10)]
