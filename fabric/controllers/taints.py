@@ -7,7 +7,7 @@ the node; all others are the user's and are left alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from fabric.api.objects import SECONDS_MAX, Object, condition, parse_timestamp, timestamp
@@ -18,6 +18,7 @@ UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 NETWORK_UNAVAILABLE = "node.kubernetes.io/network-unavailable"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 _READY_TAINTS = {
     "True": (),
     "False": ((NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")),
@@ -85,8 +86,16 @@ def eviction_time(pod: Object, node: Object, now: datetime) -> datetime | None:
             continue
         limits = [max(0, seconds) for seconds in granted if seconds is not None]
         if limits:
-            ends.append(since + timedelta(seconds=min(*limits, SECONDS_MAX)))
+            ends.append(_later(since, min(*limits, SECONDS_MAX)))
     return min(ends, default=None)
+
+
+def _later(since: datetime, seconds: float) -> datetime:
+    """The time so much later, or the last one of all: a taint may be from the year 9999."""
+    try:
+        return since + timedelta(seconds=seconds)
+    except OverflowError:
+        return _FOR_EVER
 
 
 def _timed(taint: Object, now: datetime) -> Object:

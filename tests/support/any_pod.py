@@ -25,6 +25,16 @@ WORDS = (
     *("$(A)$(B)", "$(A)" * 50, "/", "/etc/hosts", "..", "../x", "a/b", "a/b/c", "a b", "a\nb", "\t", "."),
     *("x" * 63, "x" * 64, "x" * 300, "ü", "\u2028", "😀", "%s", "{}", "a=b", "-"),
 )
+TIMES = (
+    *("2026-01-01T12:00:00Z", "2026-01-01T12:00:00.5+05:30", "2025-12-31T23:59:59.999999999-23:59"),
+    *(
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-23:00",
+        "0001-01-01T00:00:00+23:59",
+    ),
+    *("2026-01-01t12:00:00z", "2016-12-31T23:59:60Z", "2026-02-30T00:00:00Z", "2026-01-01", ""),
+)
 NUMBERS = (0, 1, -1, 2, 63, 80, 100, 443, 511, 512, 65535, 65536, 2**31 - 1, 2**31, 2**53, 2**63 - 1)
 _DEPTH_MAX = 9
 
@@ -161,7 +171,7 @@ def any_pods(draw: st.DrawFn) -> Object:
     shape = schema.shape(POD)
     assert shape is not None
     for _ in range(draw(st.integers(1, 4))):
-        _change(draw, shape.child("spec"), pod, "spec")
+        change(draw, shape.child("spec"), pod, "spec")
     return pod
 
 
@@ -170,19 +180,19 @@ def changed(draw: st.DrawFn, shape: Shape, obj: Object) -> Object:
     """A copy of the object, changed in one to three places below its top."""
     root = {"": deepcopy(obj)}
     for _ in range(draw(st.integers(1, 3))):
-        _change(draw, shape, root, "")
+        change(draw, shape, root, "")
     return root[""] if isinstance(root[""], dict) else obj
 
 
-def _change(draw: st.DrawFn, at: Shape, parent: Any, step: Any) -> None:
+def change(draw: st.DrawFn, at: Shape, parent: Any, step: Any) -> None:
     """Go down at random, and there replace, double or add."""
     here = parent[step]
     if isinstance(here, dict) and here and draw(st.integers(0, 5)):
         name = draw(st.sampled_from(sorted(here)))
-        _change(draw, at.child(name), here, name)
+        change(draw, at.child(name), here, name)
     elif isinstance(here, list) and here and draw(st.integers(0, 5)):
         if draw(st.booleans()):
-            _change(draw, at.items or schema.FREE_FORM, here, draw(st.integers(0, len(here) - 1)))
+            change(draw, at.items or schema.FREE_FORM, here, draw(st.integers(0, len(here) - 1)))
         else:
             here.append(deepcopy(draw(st.sampled_from(here))))
     elif isinstance(here, dict) and at.fields and draw(st.integers(0, 3)):
@@ -202,6 +212,8 @@ def values(at: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
 def _typed(at: Shape, depth: int) -> st.SearchStrategy[Any]:
     if at.fields:
         return _objects(at, depth)
+    if at.name in _TIMES:
+        return st.sampled_from(TIMES)
     if at.items is not None:
         below = at.items
         return st.lists(st.deferred(lambda: values(below, depth + 1)), max_size=3)
@@ -217,6 +229,7 @@ def _typed(at: Shape, depth: int) -> st.SearchStrategy[Any]:
     return _words()
 
 
+_TIMES = ("Time", "MicroTime")
 _TEXT_OR_NUMBER = ("Quantity", "IntOrString")
 
 
