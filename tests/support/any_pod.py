@@ -184,6 +184,48 @@ def changed(draw: st.DrawFn, shape: Shape, obj: Object) -> Object:
     return root[""] if isinstance(root[""], dict) else obj
 
 
+def full_status() -> Object:
+    """A good status of the good pod."""
+    since = "2026-01-01T11:00:00Z"
+    ended = {"exitCode": 1, "reason": "Error", "startedAt": since, "finishedAt": since}
+    container = {
+        "name": "main",
+        "image": "busybox",
+        "imageID": "fabric://images/busybox",
+        "containerID": "fabric://0",
+        "ready": True,
+        "started": True,
+        "restartCount": 3,
+        "state": {"running": {"startedAt": since}},
+        "lastState": {"terminated": ended},
+    }
+    first = {**container, "name": "first", "state": {"terminated": ended}}
+    kinds = ("PodScheduled", "Ready", "ContainersReady", "Initialized", "example.com/open")
+    return {
+        "phase": "Running",
+        "qosClass": "Burstable",
+        "startTime": since,
+        "podIP": "10.244.1.2",
+        "podIPs": [{"ip": "10.244.1.2"}],
+        "hostIP": "192.168.0.11",
+        "hostIPs": [{"ip": "192.168.0.11"}],
+        "conditions": [{"type": kind, "status": "True", "lastTransitionTime": since} for kind in kinds],
+        "containerStatuses": [container],
+        "initContainerStatuses": [first],
+    }
+
+
+@st.composite
+def any_statuses(draw: st.DrawFn) -> Object:
+    """A pod's status, changed in one to four places, each by a drawn value."""
+    pod = {"status": full_status()}
+    shape = schema.shape(POD)
+    assert shape is not None
+    for _ in range(draw(st.integers(1, 4))):
+        change(draw, shape.child("status"), pod, "status")
+    return pod["status"]
+
+
 def change(draw: st.DrawFn, at: Shape, parent: Any, step: Any) -> None:
     """Go down at random, and there replace, double or add."""
     here = parent[step]

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from hypothesis import HealthCheck, example, given, settings
 from support import scheduling
-from support.any_pod import any_pods, full_pod
+from support.any_pod import any_pods, any_statuses, full_pod
 
 from fabric.api.hostports import host_ports
 from fabric.api.kinds import CONFIG_MAP, POD, SECRET
@@ -30,11 +30,11 @@ from fabric.kubelet.containers import container_spec
 from fabric.kubelet.environment import environment, references
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.hostfiles import hosts, resolv_conf
-from fabric.kubelet.killpod import kill_reason
+from fabric.kubelet.killpod import deadline_seconds, kill_reason
 from fabric.kubelet.mounts import container_mounts, set_up_volumes
 from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podspec import app_containers, grace_seconds, hostname, init_containers
-from fabric.kubelet.podstatus import Observed, pod_status
+from fabric.kubelet.podstatus import Observed, changes, pod_status
 from fabric.kubelet.portmap import PortMap, portmap_state
 from fabric.kubelet.records import PodView
 from fabric.kubelet.volumes import volume_references
@@ -83,8 +83,12 @@ def run_by_a_kubelet(pod: Object) -> None:
     view = PodView("absent", {})
     outcome(pod, view)
     compute_pod_actions(pod, view, BackOff(), NOON.timestamp())
-    kill_reason(pod, {"startTime": timestamp(NOON)}, NOON.timestamp())
-    pod_status(pod, {}, view, Observed(("192.168.0.1",), ("10.0.0.2",)), NOON)
+    seen = Observed(("192.168.0.1",), ("10.0.0.2",))
+    for before in ({}, {"startTime": timestamp(NOON)}, pod["status"]):
+        kill_reason(pod, before, NOON.timestamp())
+        deadline_seconds(pod, before, NOON.timestamp())
+        after = pod_status(pod, before, view, seen, NOON)
+        changes(before, after)
     grace_seconds(pod)
     hosts(pod, ["10.0.0.2"], "cluster.local", "node-1").encode()
     resolv_conf(pod, ["10.96.0.10"], "cluster.local").encode()
@@ -183,3 +187,21 @@ def test_no_component_stumbles_over_an_accepted_pod(body):
         for component in COMPONENTS:
             with suppress(FabricError):
                 component(pod)
+
+
+BOUND = _with(nodeName="node-1")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(any_statuses())
+@example({"startTime": "9999-12-31T23:59:59Z", "conditions": []})
+def test_no_component_stumbles_over_an_accepted_status(status):
+    pod = accepted(BOUND)
+    try:
+        sent = orjson.loads(orjson.dumps({**pod, "status": status}))
+        told = preparation.changed_object(POD, pod, sent, "status", WriteOptions())
+    except (FabricError, orjson.JSONEncodeError):
+        return
+    for component in COMPONENTS:
+        with suppress(FabricError):
+            component(told)
