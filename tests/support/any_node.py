@@ -11,6 +11,11 @@ from fabric.api.objects import Object
 from fabric.apiserver import schema
 from support.any_pod import change
 
+_INFO = (
+    *("architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion"),
+    *("machineID", "operatingSystem", "osImage", "systemUUID"),
+)
+
 
 def full_node() -> Object:
     """A good node that uses much of what a node can say."""
@@ -43,18 +48,7 @@ def full_node() -> Object:
                 {"type": "MemoryPressure", **condition},
                 {"type": "NetworkUnavailable", **condition},
             ],
-            "nodeInfo": {
-                "architecture": "amd64",
-                "bootID": "",
-                "containerRuntimeVersion": "fabric://0.1.0",
-                "kernelVersion": "6.1",
-                "kubeProxyVersion": "",
-                "kubeletVersion": "v1.34.0",
-                "machineID": "",
-                "operatingSystem": "linux",
-                "osImage": "Linux",
-                "systemUUID": "",
-            },
+            "nodeInfo": {**dict.fromkeys(_INFO, ""), "kubeletVersion": "v1.34.0"},
         },
     }
 
