@@ -48,15 +48,16 @@ class Controllers:
         kinds, settings = kinds or KindTable(), settings or ControllerSettings()
         grace = GracePeriods(settings.node_monitor_grace_seconds, settings.node_startup_grace_seconds)
         quarantine = settings.orphan_quarantine_seconds
+        pod_gc = recorder.of("pod-garbage-collector")
         self._informers = informers
         self._controllers = (
-            NamespaceController(client, informers, clock, kinds),
-            ServiceAccountController(client, informers),
+            NamespaceController(client, informers, recorder.of("namespace-controller"), clock, kinds),
+            ServiceAccountController(client, informers, recorder.of("service-account-controller")),
             NodeLifecycleController(client, informers, recorder.of("node-controller"), clock, grace),
             TaintEvictionController(client, informers, recorder.of("taint-eviction-controller"), clock),
-            PodGCController(client, informers, clock, quarantine_seconds=quarantine),
+            PodGCController(client, informers, pod_gc, clock, quarantine_seconds=quarantine),
             TerminatedPodController(client, informers, kept_max=settings.terminated_pods_max),
-            GarbageCollector(client, informers, kinds),
+            GarbageCollector(client, informers, recorder.of("garbage-collector"), kinds),
         )
 
     async def run(self) -> None:

@@ -16,7 +16,9 @@ from fabric.api.kinds import EVENT, Kind, KindTable
 from fabric.api.objects import Key, Object, resource_version_of, uid_of
 from fabric.control.client import MERGE, Client
 from fabric.control.controller import Controller
+from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.controllers.gc_actions import (
     Action,
     Delete,
@@ -48,13 +50,16 @@ log = logging.getLogger(__name__)
 class GarbageCollector:
     """A controller keyed by uid. Events are left out: nobody owns one, and they end by themselves."""
 
-    def __init__(self, client: Client, informers: Informers, kinds: KindTable) -> None:
+    def __init__(self, client: Client, informers: Informers, recorder: Events, kinds: KindTable) -> None:
         self._client = client
+        self._recorder = recorder
         self._kinds = kinds
         self._graph = OwnerGraph()
         self._absent: OrderedDict[Coordinates, None] = OrderedDict()
         """Owners that the server does not have; they never come back."""
-        self._controller: Controller[str] = Controller("garbage", self.reconcile, workers=WORKERS)
+        self._controller: Controller[str] = Controller(
+            "garbage", self.reconcile, workers=WORKERS, on_park=self._tell_parked
+        )
         for kind in kinds:
             if kind != EVENT and {"list", "watch", "delete"} <= set(kind.verbs):
                 informers.of(kind).on_change(partial(self._note, kind))
@@ -79,6 +84,13 @@ class GarbageCollector:
                 self._controller.queue.add_after(uid, UNSEEN_SECONDS)
             found = next_action(self._graph, vertex, absent, present)
         await self._carry_out(found, vertex)
+
+    def _tell_parked(self, uid: str, bug: Exception) -> None:
+        vertex = self._graph.get(uid)
+        if vertex is not None:
+            meta = {"namespace": vertex.key.namespace, "name": vertex.key.name, "uid": uid}
+            identity = {"apiVersion": vertex.kind.api_version, "kind": vertex.kind.kind}
+            parked.say(self._recorder, {**identity, "metadata": meta}, bug)
 
     def _note(self, kind: Kind, key: Key, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and same_for_owners(old, new):

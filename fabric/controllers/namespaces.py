@@ -25,7 +25,9 @@ from fabric.api.objects import (
 from fabric.control.client import STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
+from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.errors import Conflict, MethodNotAllowed, NotFound
 
 BY_NAMESPACE = "objects by namespace, for the controllers"
@@ -39,12 +41,16 @@ Content = Mapping[Kind, Sequence[Object]]
 class NamespaceController:
     """A controller keyed by the namespace's name."""
 
-    def __init__(self, client: Client, informers: Informers, clock: Clock, kinds: KindTable) -> None:
+    def __init__(
+        self, client: Client, informers: Informers, recorder: Events, clock: Clock, kinds: KindTable
+    ) -> None:
         self._client = client
         self._clock = clock
         self._kinds = [kind for kind in kinds if kind.namespaced and {"list", "delete"} <= set(kind.verbs)]
         self._namespaces = informers.of(NAMESPACE)
-        self._controller: Controller[str] = Controller("namespaces", self.reconcile, workers=4)
+        self._controller: Controller[str] = Controller(
+            "namespaces", self.reconcile, workers=4, on_park=parked.tell(recorder, self._namespaces)
+        )
         self._namespaces.on_change(lambda key, old, new: self._controller.queue.add(key.name))
         self._contents = [informers.of(kind) for kind in self._kinds]
         for informer in self._contents:

@@ -19,6 +19,7 @@ from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.controllers.pods import node_name, patch_pod_status
 from fabric.controllers.taints import desired_taints, same_taints, taints_of
 from fabric.errors import NotFound, ServerUnavailable
@@ -61,7 +62,9 @@ class NodeLifecycleController:
         self._leases = informers.of(LEASE)
         self._pods = informers.of(POD)
         self._pods.add_index(READY_PODS, _nodes_of_ready_pods)
-        self._controller: Controller[str] = Controller("nodes", self.reconcile, workers=8)
+        self._controller: Controller[str] = Controller(
+            "nodes", self.reconcile, workers=8, on_park=parked.tell(recorder, self._nodes)
+        )
         self._nodes.on_change(lambda key, old, new: self._controller.queue.add(key.name))
         self._leases.on_change(self._note_lease)
         self._pods.on_change(self._note_pod)

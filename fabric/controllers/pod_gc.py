@@ -14,7 +14,9 @@ from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
+from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.controllers.pods import (
     PODS_BY_NODE,
     disruption,
@@ -36,7 +38,13 @@ class PodGCController:
     """A controller that removes pods without a node, keyed by the pod."""
 
     def __init__(
-        self, client: Client, informers: Informers, clock: Clock, *, quarantine_seconds: float
+        self,
+        client: Client,
+        informers: Informers,
+        recorder: Events,
+        clock: Clock,
+        *,
+        quarantine_seconds: float,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -45,7 +53,9 @@ class PodGCController:
         self._nodes = informers.of(NODE)
         self._pods = informers.of(POD)
         self._pods.add_index(PODS_BY_NODE, node_names)
-        self._controller: Controller[Key] = Controller("pod-gc", self.reconcile, workers=8)
+        self._controller: Controller[Key] = Controller(
+            "pod-gc", self.reconcile, workers=8, on_park=parked.tell(recorder, self._pods)
+        )
         self._pods.on_change(self._note_pod)
         self._nodes.on_change(self._note_node)
 

@@ -6,7 +6,9 @@ from fabric.api.kinds import NAMESPACE, SERVICE_ACCOUNT
 from fabric.api.objects import Key, Object, is_deleting
 from fabric.control.client import Client
 from fabric.control.controller import Controller
+from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.errors import AlreadyExists, Forbidden, NotFound
 
 NAME = "default"
@@ -15,11 +17,13 @@ NAME = "default"
 class ServiceAccountController:
     """A controller of default service accounts, keyed by the namespace's name."""
 
-    def __init__(self, client: Client, informers: Informers) -> None:
+    def __init__(self, client: Client, informers: Informers, recorder: Events) -> None:
         self._client = client
         self._namespaces = informers.of(NAMESPACE)
         self._accounts = informers.of(SERVICE_ACCOUNT)
-        self._controller: Controller[str] = Controller("serviceaccounts", self.reconcile, workers=4)
+        self._controller: Controller[str] = Controller(
+            "serviceaccounts", self.reconcile, workers=4, on_park=parked.tell(recorder, self._namespaces)
+        )
         self._namespaces.on_change(lambda key, old, new: self._controller.queue.add(key.name))
         self._accounts.on_change(self._note)
 

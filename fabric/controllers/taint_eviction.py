@@ -13,6 +13,7 @@ from fabric.control.clock import Clock
 from fabric.control.controller import Controller
 from fabric.control.events import Events
 from fabric.control.informers import Informers
+from fabric.controllers import parked
 from fabric.controllers.pods import PODS_BY_NODE, disruption, node_name, node_names, patch_pod_status
 from fabric.controllers.taints import eviction_time, same_taints, taints_of
 from fabric.errors import Conflict, NotFound
@@ -28,7 +29,9 @@ class TaintEvictionController:
         self._nodes = informers.of(NODE)
         self._pods = informers.of(POD)
         self._pods.add_index(PODS_BY_NODE, node_names)
-        self._controller: Controller[Key] = Controller("evictions", self.reconcile, workers=8)
+        self._controller: Controller[Key] = Controller(
+            "evictions", self.reconcile, workers=8, on_park=parked.tell(recorder, self._pods)
+        )
         self._pods.on_change(self._note_pod)
         self._nodes.on_change(self._note_node)
 

@@ -98,7 +98,7 @@ class Scheduler:
             seconds = self._queue.park(pod)
             parking.park(log, "scheduler", pod.key, bug, seconds)
             self._cluster.forget(pod)
-            self._say(pod, "Warning", "FailedScheduling", f"an unexpected exception: {bug!r}")
+            self._say(pod, "Warning", "FailedScheduling", f"a bug in fabric: {type(bug).__name__}: {bug}")
 
     async def _bind(self, pod: PodInfo, node: str) -> None:
         namespace, name = pod.key
