@@ -78,7 +78,8 @@ def grace_seconds(kind: Kind, obj: Object, asked: int | None) -> int:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
         return 0
-    wanted = int(spec.get("terminationGracePeriodSeconds", 30)) if asked is None else asked
+    of_pod = int(spec.get("terminationGracePeriodSeconds", 30))
+    wanted = (1 if of_pod < 0 else of_pod) if asked is None else asked
     return min(wanted, SECONDS_MAX)
 
 

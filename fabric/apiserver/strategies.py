@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
 from fabric.api.objects import Object
-from fabric.apiserver import configs, namespaces, nodes, pod_defaults, without_effect
+from fabric.apiserver import configs, namespaces, nodes, pod_defaults, pod_warnings, without_effect
 from fabric.apiserver.refusals import Cause
 from fabric.apiserver.validation import pod_updates, pods
 from fabric.plugin.served import NoRules, Rules, ServedKind
@@ -120,6 +121,7 @@ def rules_of(kind: Kind) -> Rules:
 
 def warn(kind: Kind, obj: Object, old: Object | None, tell: Callable[[str], None]) -> None:
     """Tell what an object, as the client gave it, asks for in place of `old` and does not get."""
+    own = pod_warnings.warnings(obj, old) if kind.names_same_as(POD) else ()
     found = kind.warnings(obj) if isinstance(kind, ServedKind) else without_effect.warnings(kind, obj, old)
-    for text in found:
+    for text in chain(own, found):
         tell(text)

@@ -56,7 +56,9 @@ def grace_seconds(pod: Object) -> int:
         if of_deletion is not None:
             return int(of_deletion)
     of_pod = spec_of(pod).get("terminationGracePeriodSeconds")
-    return DEFAULT_GRACE_SECONDS if of_pod is None else min(int(of_pod), SECONDS_MAX)
+    if of_pod is None:
+        return DEFAULT_GRACE_SECONDS
+    return 1 if of_pod < 0 else min(int(of_pod), SECONDS_MAX)
 
 
 def hostname(pod: Object) -> str:

@@ -18,7 +18,6 @@ from fabric.apiserver.validation.rules import (
     INT32_MAX,
     Rules,
     Table,
-    at_least,
     between,
     dns_label,
     each,
@@ -206,7 +205,6 @@ _TABLE: Table = {
         fields={
             "restartPolicy": one_of("Always", "Never", "OnFailure"),
             "dnsPolicy": one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-            "terminationGracePeriodSeconds": at_least(0),
             "activeDeadlineSeconds": between(1, INT32_MAX),
             "volumes": volume_rules.volumes,
             "hostname": dns_label,

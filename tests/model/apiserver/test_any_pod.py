@@ -18,7 +18,7 @@ from support.any_pod import any_pods, any_statuses, full_pod
 from fabric.api.hostports import host_ports
 from fabric.api.kinds import CONFIG_MAP, POD, SECRET
 from fabric.api.objects import Object, timestamp, uid_of
-from fabric.apiserver import columns, preparation, without_effect
+from fabric.apiserver import columns, pod_warnings, preparation, without_effect
 from fabric.apiserver.options import WriteOptions
 from fabric.controllers.owner_graph import vertex_of
 from fabric.controllers.taints import eviction_time
@@ -131,8 +131,8 @@ def mapped(pod: Object) -> None:
 
 
 def warned_of(pod: Object) -> None:
-    for text in without_effect.warnings(POD, pod):
-        assert text.startswith("spec.")
+    for text in (*without_effect.warnings(POD, pod), *pod_warnings.warnings(pod)):
+        assert text.startswith(("spec.", "metadata."))
 
 
 def updated(pod: Object) -> None:
