@@ -39,7 +39,8 @@ def with_container(**fields):
         (
             {"nodeSelector": {"beta.kubernetes.io/os": "linux"}},
             [
-                'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'
+                'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" '
+                "instead"
             ],
         ),
         (
@@ -85,8 +86,8 @@ def with_container(**fields):
         (
             with_container(resources={"requests": {"memory": "1500m", "cpu": "1500m"}}),
             [
-                'spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is invalid, must be '
-                "an integer"
+                'spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is invalid, '
+                "must be an integer"
             ],
         ),
     ],
@@ -108,8 +109,8 @@ async def test_what_was_surely_not_meant_is_told(spec, expected):
         (
             {"containerPort": 81, "name": "http"},
             [
-                'duplicate port name "http" with spec.containers[0].ports[0], services and probes that select ports '
-                "by name will use spec.containers[0].ports[0]"
+                'duplicate port name "http" with spec.containers[0].ports[0], services and probes that '
+                "select ports by name will use spec.containers[0].ports[0]"
             ],
         ),
     ],
