@@ -11,25 +11,25 @@ from typing import Any
 import jsonschema_rs
 
 from fabric.netstate.objects import IPNetwork
-from fabric.topology.document import Document, Path
+from fabric.topology.document import Document, Path, cut
 
-_SHOWN_CHARACTERS_MAX = 60
 _TYPE_NAMES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number"}
 
 
 def complaints(document: Document, schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield (path, sentence) for everything in the document that breaks the schema."""
     validator = jsonschema_rs.validator_for(dict(schema))
+    told: dict[tuple[Path, str], None] = {}
     for error in validator.iter_errors(document.value):
         path: Path = tuple(error.instance_path)
         *parents, keyword = error.schema_path
-        yield from _sentences(path, str(keyword), _at(schema, parents), _at(document.value, path))
+        told |= dict.fromkeys(_sentences(path, str(keyword), _at(schema, parents), _at(document.value, path)))
+    yield from told
 
 
 def show(value: Any) -> str:
     """The offending value, short enough for one line."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
+    return cut(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def not_allowed(value: Any, allowed: str, *, is_text: bool) -> str:
@@ -45,8 +45,27 @@ def dotted(path: Path) -> str:
     return text.lstrip(".") or "the file"
 
 
+_NOT_OF_HOSTS = {
+    "0.0.0.0/8": "means this network",
+    "127.0.0.0/8": "is of loopbacks",
+    "169.254.0.0/16": "is link-local",
+    "224.0.0.0/4": "is of multicast groups",
+    "255.255.255.255/32": "is the broadcast",
+}
+
+
 def range_of(text: str) -> IPNetwork:
-    """Read a range of addresses; ValueError says which rule is broken, and how it would be right."""
+    """Read a range for hosts; ValueError says which rule is broken, and how it would be right."""
+    found = _network(text)
+    for other, what in _NOT_OF_HOSTS.items():
+        if found.version == 4 and found.overlaps(ipaddress.ip_network(other)):
+            raise ValueError(f"no host can have an address of {other}, which {what}")
+    return found
+
+
+def _network(text: str) -> IPNetwork:
+    if not text.rpartition("/")[2].isdigit() or "/" not in text:
+        raise ValueError("it needs the length of its prefix, as in 10.244.0.0/16")
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:

@@ -20,6 +20,9 @@ Path = tuple[str | int, ...]
 REPEATED_MAX = 50_000
 """Values that may be reached more than once, by aliases."""
 DEPTH_MAX = 64
+WHOLE_MAX = 10**21
+"""Below it JSON, and so kubectl, writes 1.0 as 1."""
+SHOWN_CHARACTERS_MAX, PATH_CHARACTERS_MAX = 60, 256
 BYTES_MAX = 64 * 1024 * 1024
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = f"{_STANDARD}merge"
@@ -70,6 +73,26 @@ def documents(text: str, file: str) -> list[Document]:
     return [_Reader(file, text).read(node) for node in nodes if node is not None]
 
 
+def is_file(path: FilePath) -> bool:
+    """Whether a file is there; a path that Linux does not take names none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_known(node: yaml.Node) -> bool:
+    """Whether the value's tag is of YAML itself and goes with its form; `!!set` and `!!python/…` do not."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.tag.startswith(_STANDARD)
+    return node.tag == _STANDARD + ("map" if isinstance(node, yaml.MappingNode) else "seq")
+
+
+def cut(text: str, most: int = SHOWN_CHARACTERS_MAX) -> str:
+    """Shorten a text so that it fits a line of a message."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class _Reader:
     """Turns one node graph into a value and its lines."""
 
@@ -96,8 +119,9 @@ class _Reader:
                 Problem(f"{self._file}:{line}", "nested too deeply, or an alias that grows without end")
             )
         self._lines[path] = line
-        if not node.tag.startswith(_STANDARD):
-            what = f"the tag {node.tag} is not known here; {must_be_quoted(node.tag)}"
+        if not _is_known(node):
+            hint = "" if node.tag.startswith(_STANDARD) else f"; {must_be_quoted(node.tag)}"
+            what = f"the tag {node.tag.replace(_STANDARD, '!!')} is not known here{hint}"
             self._problems.append(Problem(f"{self._file}:{line}", what))
             return None
         if isinstance(node, yaml.ScalarNode) and (meant := eaten(self._text, node.start_mark.index)):
@@ -142,8 +166,10 @@ class _Reader:
         if node.tag == "tag:yaml.org,2002:timestamp":
             return node.value
         try:
-            return self._constructor.construct_object(node)
+            value = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            what = f"cannot read {node.value!r}: {str(error).splitlines()[0]}"
+            what = f"cannot read {cut(repr(node.value))}: {str(error).splitlines()[0]}"
             self._problems.append(Problem(f"{self._file}:{line}", what))
             return None
+        is_whole = isinstance(value, float) and value.is_integer() and abs(value) < WHOLE_MAX
+        return int(value) if is_whole else value

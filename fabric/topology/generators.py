@@ -105,6 +105,8 @@ def _built(build: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
         graph = build(**(chance | dict(arguments)))
         if not isinstance(graph, nx.Graph):
             return json.dumps({"error": "it makes no graph"})
+        if not graph:
+            return json.dumps({"error": "its graph has no vertex, and so no router"})
         if len(graph) > ROUTERS_MAX or graph.size() > LINKS_MAX:
             return json.dumps({"error": _too_large()})
     except (MemoryError, OverflowError, RecursionError):

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fabric.errors import BadInput, Problem
-from fabric.topology.document import Document, Path, documents, read_text
+from fabric.topology.document import PATH_CHARACTERS_MAX, Document, Path, cut, documents, is_file, read_text
 from fabric.topology.model import Manifest
 
 
@@ -32,10 +32,10 @@ def manifests(entries: list[Any], lines: Document, source: FilePath) -> tuple[li
 
 
 def _file(path: FilePath, named_at: str) -> Iterator[Manifest]:
-    if not path.is_file():
-        raise BadInput(
-            Problem(named_at, f"no manifest file {str(path)!r}; paths are relative to the topology's folder")
-        )
+    if not is_file(path):
+        named = cut(repr(str(path)), PATH_CHARACTERS_MAX)
+        what = f"no manifest file {named}; paths are relative to the topology's folder"
+        raise BadInput(Problem(named_at, what))
     for document in documents(read_text(path), str(path)):
         if document.value is not None:
             yield from _flat(document.value, f"{path}:{document.lines[()]}", document.lines, ())

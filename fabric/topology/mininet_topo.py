@@ -17,7 +17,7 @@ import orjson
 
 from fabric.errors import plural
 from fabric.topology.child import NoAnswer, answer_of
-from fabric.topology.document import Path
+from fabric.topology.document import PATH_CHARACTERS_MAX, Path, cut, is_file
 from fabric.topology.model import NodeEntry
 from fabric.topology.shapes import Shape, shape
 from fabric.topology.underlay import CONTROL_PLANE
@@ -64,8 +64,10 @@ def _description(topo: str, folder: FilePath, arguments: Mapping[str, Any]) -> d
     """Return hosts, switches and links of the class that `file.py:Class` names."""
     file, _, name = topo.rpartition(":")
     path = folder / file
-    if not path.is_file():
-        raise Unwirable((_AT, f"no file {str(path)!r}; write topo as file.py:Class"))
+    if not is_file(path):
+        raise Unwirable(
+            (_AT, f"no file {cut(repr(str(path)), PATH_CHARACTERS_MAX)}; write topo as file.py:Class")
+        )
     key = (f"{path.resolve()}:{name}", path.stat().st_mtime_ns, orjson.dumps(arguments).decode())
     if key not in _answers:
         try:

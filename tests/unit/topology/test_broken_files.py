@@ -106,6 +106,26 @@ BROKEN = {
     "selector that loses its !": ("zone: a", "zone: ! has(x)", 8, "must be quoted: '!has(x)'"),
     "value with a tag of its own": ("{zone: a}", "!mine {zone: a}", 8, "the tag !mine is not known here"),
     "two documents": ("spec:\n", "---\nspec:\n", 1, "2 YAML documents"),
+    "pod range of loopbacks": ("10.244.0.0/16", "127.0.0.0/8", 16, "127.0.0.0/8, which is of loopbacks"),
+    "pod range of multicast": ("10.244.0.0/16", "225.0.0.0/16", 16, "which is of multicast groups"),
+    "service range of all": ("10.96.0.0/16", "0.0.0.0/0", 17, "no host can have an address of"),
+    "subnet is link-local": ("192.168.0.0/24", "169.254.0.0/16", 14, "which is link-local"),
+    "pod range with a mask": ("10.244.0.0/16", "10.244.0.0/255.255.0.0", 16, "the length of its prefix"),
+    "pod range without a prefix": ("10.244.0.0/16", "10.244.0.0", 16, "the length of its prefix"),
+    "manifest of too long a name": (
+        "{apiVersion: v1, kind: Namespace, metadata: {name: x}}",
+        "x" * 5000,
+        22,
+        "no manifest file",
+    ),
+    "python's tag on a list": (
+        "{zone: a}",
+        "!!python/object/apply:os.getpid []",
+        8,
+        "the tag !!python/object",
+    ),
+    "a set": ("{zone: a}", "!!set {zone}", 8, "the tag !!set is not known here"),
+    "a number of 5,000 digits": ("mtu: 1500", "mtu: " + "9" * 5000, 15, "cannot read '9999"),
     "nodes is text": ("nodes:\n", "nodes: two\n  x:\n", 6, "a whole number or a list"),
 }
 

@@ -195,6 +195,7 @@ def test_a_broken_underlay_is_refused_with_its_line(case):
         ("{generator: mesh}", "no generator 'mesh'"),
         ("{generator: ring}", "missing a required argument: 'n'"),
         ("{generator: ring, arguments: {n: 501}}", "more than 500 routers"),
+        ("{generator: ring, arguments: {n: 0}}", "no vertex, and so no router"),
         ("{generator: fat-tree, arguments: {k: 3}}", "k must be even"),
         ("{generator: random_regular, arguments: {d: 3, n: 5}}", "n * d must be even"),
         ("{generator: gnp_random, arguments: {n: 9, p: 0}}", "9 pieces"),

@@ -116,6 +116,27 @@ def test_a_default_range_that_overlaps_is_complained_of_where_the_file_has_the_o
     assert found == "t.yaml:8: spec.podCIDR: 192.168.0.0/20 overlaps spec.underlay.subnet 192.168.0.0/16"
 
 
+def test_a_whole_number_with_a_point_is_one_as_in_json_and_kubectl():
+    spec = "nodes: 2.0, network: {plugin: flannel, options: {VNI: 7.0}}, underlay: {kind: l2, mtu: 1.5e+3}"
+    topology = loads(
+        SMALLEST.replace("  nodes: 2\n  network: {plugin: flannel}", f"  {{{spec}}}"), Path("t.yaml")
+    )
+    assert (len(topology.nodes), topology.network.options, topology.underlay.options["mtu"]) == (
+        2,
+        {"VNI": 7},
+        1500,
+    )
+
+
+def test_a_fault_is_told_once():
+    with pytest.raises(BadInput) as refused:
+        loads("a: 1\n", Path("t.yaml"))
+    assert [str(problem) for problem in refused.value.problems] == [
+        "t.yaml:1: the file lacks 'apiVersion', 'kind', 'metadata', 'spec'",
+        "t.yaml:1: the file has no key 'a' (allowed: apiVersion, kind, metadata, spec)",
+    ]
+
+
 def test_merge_keys_and_anchors_work_as_yaml_says():
     text = SMALLEST.replace(
         "nodes: 2",
