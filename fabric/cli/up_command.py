@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     file: Annotated[Path, typer.Argument(help="The topology file.")],
-    timeout: Annotated[float, typer.Option(help="Seconds that one stage may take.")] = 120.0,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds that one stage may take.")] = 120.0,
     check: Annotated[bool, typer.Option(help="Check at the end that pods reach each other.")] = True,
     tune: Annotated[
         bool, typer.Option("--tune", help="Raise the limit of ARP entries while the cluster lives.")

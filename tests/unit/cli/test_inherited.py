@@ -1,0 +1,53 @@
+"""A command does not depend on what it inherits: ignored signals, closed standard files."""
+
+import subprocess
+import sys
+
+import pytest
+from support.clusters import TOP
+
+RING = """\
+apiVersion: fabric.dev/v1
+kind: Topology
+metadata: {name: ring}
+spec:
+  nodes: 2
+  underlay: {kind: graph, generator: ring, arguments: {n: 3}}
+  network: {plugin: flannel}
+"""
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-P", "-m", "fabric", *sys.argv[1:]])
+"""
+
+
+def test_a_generator_that_runs_in_a_child_is_read(tmp_path):
+    file = tmp_path / "ring.yaml"
+    file.write_text(RING)
+    argv = [sys.executable, "-c", IGNORING, "graph", str(file)]
+    done = subprocess.run(argv, cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "r3 router" in done.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_are_not_what_the_command_opens_next(tmp_path, closed):
+    (tmp_path / "ring.yaml").write_text(RING)
+    command = f'exec {closed}; exec "$0" -P -m fabric graph "$1" --output "$2"'
+    argv = ["sh", "-c", command, sys.executable, f"{tmp_path}/ring.yaml", f"{tmp_path}/ring.txt"]
+    done = subprocess.run(argv, cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "r3 router" in (tmp_path / "ring.txt").read_text()
+
+
+def test_an_error_is_not_printed_where_results_go(tmp_path):
+    argv = [
+        "sh",
+        "-c",
+        'exec 2>&-; exec "$0" -P -m fabric graph "$1"',
+        sys.executable,
+        f"{tmp_path}/none.yaml",
+    ]
+    done = subprocess.run(argv, cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
