@@ -16,6 +16,7 @@ from typing import Literal
 from fabric.api import kinds
 from fabric.api.objects import Object, condition, condition_is
 from fabric.cluster import manifests
+from fabric.cluster.component_records import supervisor_pid
 from fabric.cluster.node_labels import node_patch
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.pod_readiness import PodReadiness, some
@@ -144,14 +145,24 @@ class Settling:
                 self._report(Progress(name, "done", done=done, total=total))
                 return
             self._report(Progress(name, "running", missing, done, total))
-            if loop.time() > deadline:
+            seconds = loop.time() - deadline + self._seconds_max
+            if why := self._hopeless() or (seconds > self._seconds_max and f"after {seconds:.0f} s"):
                 self._report(Progress(name, "failed", missing, done, total))
                 raise FabricError(
-                    f"stage {name!r} is at {done}/{total} after {self._seconds_max:.0f} s: {missing}. "
+                    f"stage {name!r} is at {done}/{total}: {missing}; {why}. "
                     f"See fabric status, and the logs in {self._paths.logs}"
                 )
             await pause(wait)
             wait = min(wait * 1.3, POLL_SECONDS_MAX)
+
+    def _hopeless(self) -> str:
+        """Say why no stage will end any more; empty while somebody works on it."""
+        name = self._paths.cluster
+        if not self._paths.spec.exists():
+            return f"cluster {name} was taken down meanwhile"
+        if not supervisor_pid(self._paths):
+            return "the cluster's supervisor has ended; run fabric up again, which starts another and goes on"
+        return ""
 
     async def _underlay(self) -> tuple[int, int, str]:
         wanted = set(wanted_hosts(self._spec))

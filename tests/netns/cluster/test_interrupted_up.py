@@ -1,6 +1,8 @@
-"""Ctrl-C in `fabric up`: the command ends with 130, and says what goes on and how to end it."""
+"""`fabric up` is interrupted, or the cluster under it: it ends at once, and says what to do."""
 
 import asyncio
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,3 +27,42 @@ def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
         up.kill()
         up.wait()
         assert fabric("down", cluster.name).returncode == 0
+
+
+def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
+    cluster = Cluster(tmp_path, nodes=6)
+    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        record = cluster.run_folder / "pids/supervisor"
+        asyncio.run(eventually(record.exists, seconds_max=20))
+        up.send_signal(signal.SIGSTOP)
+        os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+        up.send_signal(signal.SIGCONT)
+        _, told = up.communicate(timeout=60)
+        assert up.returncode == 1
+        assert "the cluster's supervisor has ended; run fabric up again" in told
+        assert len(cluster.up()["nodes"]) == 6
+    finally:
+        up.kill()
+        up.wait()
+        assert fabric("down", cluster.name).returncode == 0
+
+
+def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
+    cluster = Cluster(tmp_path, nodes=6)
+    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        pids, lock = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
+        asyncio.run(eventually(lambda: pids.exists() and not lock.exists(), seconds_max=20))
+        up.send_signal(signal.SIGSTOP)
+        assert fabric("down", cluster.name).returncode == 0
+        up.send_signal(signal.SIGCONT)
+        _, told = up.communicate(timeout=60)
+        assert up.returncode == 1
+        assert f"cluster {cluster.name} was taken down meanwhile" in told
+    finally:
+        up.kill()
+        up.wait()
+        cluster.close()
