@@ -1,4 +1,4 @@
-"""`fabric down`: a cluster is gone, with everything that it had."""
+"""`fabric down` removes a cluster with everything that it had."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 class Form(enum.StrEnum):
-    """Values of `-o`."""
+    """The forms of `-o`."""
 
     tree = "tree"
     dot = "dot"

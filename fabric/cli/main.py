@@ -1,4 +1,4 @@
-"""The command line: arguments in, text out, and the only place that prints and exits.
+"""The command line has arguments in and text out, and is the only place that prints and exits.
 
 Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 """

@@ -1,4 +1,4 @@
-"""Mininet's `CLI` with names that have dashes, at a terminal or for lines that are known before.
+"""Mininet's command line (`CLI`) with names that have dashes, at a terminal or for given lines.
 
 Whatever a line comes to, the next is taken: what Mininet's own commands stumble over is one line of error.
 """
@@ -29,7 +29,7 @@ END_OF_FILE = "\x04"
 
 
 class _Errors(logging.Handler):
-    """Notes that there was one."""
+    """A log handler that notes whether there was an error."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -79,7 +79,7 @@ class CommandLine(CLI):  # type: ignore[misc]
         return self.asked.cmd("echo $?").strip() == "0"
 
     def onecmd(self, line: str) -> Any:
-        """Do one line; True for `exit`."""
+        """Run one line; True for `exit`."""
         if not line.strip():
             return None
         self.errors.seen, self.asked = False, None

@@ -16,7 +16,7 @@ import yaml
 
 
 class Format(enum.StrEnum):
-    """Values of `-o`."""
+    """The formats of `-o`."""
 
     table = "table"
     wide = "wide"

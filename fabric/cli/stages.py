@@ -13,7 +13,7 @@ _DETAIL_MAX = 100
 
 
 class Stages:
-    """Prints progress as it comes; `seconds` keeps how long each stage took."""
+    """The printer of progress as it comes; `seconds` has how long each stage took."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet

@@ -1,4 +1,4 @@
-"""The user's terminal, joined to the terminal of a program in a pod or on a node."""
+"""The user's terminal is joined to the terminal of a program in a pod or on a node."""
 
 from __future__ import annotations
 

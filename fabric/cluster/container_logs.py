@@ -1,4 +1,4 @@
-"""Reading a container's log: CRI lines back to what the container wrote."""
+"""A container's log is read: lines of the CRI format become what the container wrote."""
 
 from __future__ import annotations
 

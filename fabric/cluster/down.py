@@ -1,4 +1,4 @@
-"""Taking a cluster down: its processes die, and with them all that it had in the kernel; then its files go.
+"""A cluster is taken down: its processes die, and with them all that it had in the kernel; then its files go.
 
 Works in any state: half built, supervisor killed, machine rebooted. Knows a cluster by its cgroup and its
 two folders, and touches nothing else.

@@ -104,7 +104,7 @@ def every(paths: ClusterPaths, kind: Kind) -> list[Object]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP on the API server's socket."""
+    """An HTTP connection to the API server's socket."""
 
     def __init__(self, path: str) -> None:
         super().__init__("fabric", timeout=SECONDS_MAX)

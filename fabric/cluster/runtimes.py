@@ -90,7 +90,7 @@ class Shell:
 
 
 class Shells:
-    """Keeps one connection for each shell: its end is the shell's end."""
+    """The shells that a command has open, each by a connection of its own, whose end is the shell's end."""
 
     def __init__(self, paths: ClusterPaths) -> None:
         self._paths = paths
@@ -184,7 +184,7 @@ LOGS = Path("var/log/daemons")
 
 
 class NodeDaemons:
-    """Implements Daemons over a runtime."""
+    """The daemons of one node, kept by its runtime: what a network plugin sees as `Daemons`."""
 
     def __init__(self, runtime: Runtime, node: str, root: Path) -> None:
         """`root`: the node's private files as the host sees them."""

@@ -1,4 +1,4 @@
-"""The supervisor: one plain process that starts the components of a cluster and starts them again.
+"""The supervisor is one plain process that starts the components of a cluster and starts them again.
 
 It has no threads and no event loop: it forks, waits for signals, and reaps (also the containers of a
 runtime that was killed: it is their subreaper). A component is forked, not
@@ -117,7 +117,7 @@ def _detach(paths: ClusterPaths, cgroup: ClusterCgroup, supervisor: Supervisor, 
 
 
 class Supervisor:
-    """Keeps one process per component alive."""
+    """The parent of a cluster's components, which keeps one process of each alive."""
 
     def __init__(
         self, paths: ClusterPaths, components: Mapping[str, Body], preload: Callable[[], None]

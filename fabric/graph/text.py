@@ -50,7 +50,7 @@ def dot(picture: Picture) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Spanning:
-    """Return the devices that the trees begin with, and the links that lead down from each device."""
+    """The devices that the trees begin with, and the links that lead down from each device."""
 
     roots: dict[str, bool]
     links: dict[str, list[tuple[Link, bool]]]

@@ -94,7 +94,7 @@ def cut(text: str, most: int = SHOWN_CHARACTERS_MAX) -> str:
 
 
 class _Reader:
-    """Turns one node graph into a value and its lines."""
+    """The reader of one document's nodes, which become a value and its lines."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Checks that packets can cross a graph: it is in one piece, each host has a wire, and no frame loops."""
+"""A graph is sound when packets can cross it: it is in one piece, hosts have wires, and no frame loops."""
 
 from __future__ import annotations
 

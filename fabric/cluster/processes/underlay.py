@@ -41,7 +41,7 @@ async def _run(paths: ClusterPaths) -> None:
 
 
 class UnderlayProcess:
-    """Hosts and wires of one cluster."""
+    """The process that keeps hosts and wires of one cluster."""
 
     def __init__(self, paths: ClusterPaths) -> None:
         self._paths = paths

@@ -56,7 +56,7 @@ async def _run(paths: ClusterPaths, index: int) -> None:
 
 
 class WorkerProcess:
-    """The nodes of one worker."""
+    """The process that runs the kubelets and agents of one worker's nodes."""
 
     def __init__(self, paths: ClusterPaths, index: int) -> None:
         self._paths = paths

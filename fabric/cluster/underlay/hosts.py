@@ -33,7 +33,7 @@ _PRIVATE = (
 
 
 class Hosts:
-    """Keeps one init process per host; `pids` is the live mapping that a kernel works with."""
+    """The init processes of hosts, one each; `pids` is the live mapping that a kernel works with."""
 
     def __init__(self, paths: ClusterPaths, runtimes: Sequence[Runtime]) -> None:
         self._paths = paths

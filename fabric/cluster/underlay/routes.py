@@ -1,4 +1,4 @@
-"""Has BGP done its work: every router's kernel has a route to the subnet of every node."""
+"""BGP has done its work when every router's kernel has a route to the subnet of every node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN_MAX = 3
 
 
 class FabricRoutes:
-    """Looks at all routers; one that was complete once is not looked at again."""
+    """The progress of all routers; one that was complete once is not looked at again."""
 
     def __init__(self, paths: ClusterPaths, spec: ClusterSpec) -> None:
         self._paths = paths
