@@ -22,10 +22,9 @@ from fabric.errors import FabricError, plural
 from fabric.kernel.features import Feature, probe
 from fabric.topology.addressing import routed
 from fabric.topology.model import Topology
-from fabric.topology.segments import Segment, segments
 from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wires import needs_netem
-from fabric.topology.wiring import Wiring
+from fabric.topology.wiring import Segment, Wiring, segments
 
 FILES_PER_POD, FILES_BASE = 6, 500
 OPTIONAL = frozenset({"ipip", "tun", "netem"})

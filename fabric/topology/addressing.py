@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from fabric.errors import plural
 from fabric.netstate.objects import IPAddress, IPInterface, IPNetwork
 from fabric.topology.document import Path
-from fabric.topology.segments import Segment, segments
 from fabric.topology.underlay import BRIDGE, CONTROL_PLANE, FIRST_NODE, assign, interface, port
-from fabric.topology.wiring import Link, Wiring, numbered
+from fabric.topology.wiring import Link, Segment, Wiring, numbered, segments
 
 _GATEWAY, _CONTROL_PLANE, _SECOND_ROUTER = 1, 2, 3
 ROUTERS_PER_SEGMENT_MAX = FIRST_NODE - 2

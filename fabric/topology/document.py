@@ -73,14 +73,6 @@ def documents(text: str, file: str) -> list[Document]:
     return [_Reader(file, text).read(node) for node in nodes if node is not None]
 
 
-def is_file(path: FilePath) -> bool:
-    """Whether a file is there; a path that Linux does not take names none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def _is_known(node: yaml.Node) -> bool:
     """Whether the value's tag is of YAML itself and goes with its form; `!!set` and `!!python/…` do not."""
     if isinstance(node, yaml.ScalarNode):

@@ -5,12 +5,13 @@ Only what every object must have is checked here (apiVersion, kind, a name); the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 from fabric.errors import BadInput, Problem
-from fabric.topology.document import PATH_CHARACTERS_MAX, Document, Path, cut, documents, is_file, read_text
+from fabric.topology.document import PATH_CHARACTERS_MAX, Document, Path, cut, documents, read_text
 from fabric.topology.model import Manifest
 
 
@@ -32,7 +33,7 @@ def manifests(entries: list[Any], lines: Document, source: FilePath) -> tuple[li
 
 
 def _file(path: FilePath, named_at: str) -> Iterator[Manifest]:
-    if not is_file(path):
+    if not os.path.isfile(path):  # noqa: PTH113, Path's raises at a name that Linux does not take
         named = cut(repr(str(path)), PATH_CHARACTERS_MAX)
         what = f"no manifest file {named}; paths are relative to the topology's folder"
         raise BadInput(Problem(named_at, what))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,7 +18,7 @@ import orjson
 
 from fabric.errors import plural
 from fabric.topology.child import NoAnswer, answer_of
-from fabric.topology.document import PATH_CHARACTERS_MAX, Path, cut, is_file
+from fabric.topology.document import PATH_CHARACTERS_MAX, Path, cut
 from fabric.topology.model import NodeEntry
 from fabric.topology.shapes import Shape, shape
 from fabric.topology.underlay import CONTROL_PLANE
@@ -64,7 +65,7 @@ def _description(topo: str, folder: FilePath, arguments: Mapping[str, Any]) -> d
     """Return hosts, switches and links of the class that `file.py:Class` names."""
     file, _, name = topo.rpartition(":")
     path = folder / file
-    if not is_file(path):
+    if not os.path.isfile(path):  # noqa: PTH113, Path's raises at a name that Linux does not take
         raise Unwirable(
             (_AT, f"no file {cut(repr(str(path)), PATH_CHARACTERS_MAX)}; write topo as file.py:Class")
         )

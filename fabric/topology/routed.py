@@ -27,9 +27,8 @@ from fabric.netstate.objects import (
 )
 from fabric.netstate.port import Owner
 from fabric.topology.addressing import Addresses, port_name
-from fabric.topology.segments import Segment, segments
 from fabric.topology.underlay import BRIDGE, DEVICE, port
-from fabric.topology.wiring import Link, Role, Wiring
+from fabric.topology.wiring import Link, Role, Segment, Wiring, segments
 
 _STATIC = 4
 _LAYER_4 = "1"

@@ -10,9 +10,8 @@ from itertools import combinations
 from fabric.errors import plural
 from fabric.topology.document import Path
 from fabric.topology.schema import DNS_LABEL
-from fabric.topology.segments import segments
 from fabric.topology.underlay import CONTROL_PLANE
-from fabric.topology.wiring import Device, Wiring
+from fabric.topology.wiring import Device, Wiring, segments
 
 PORTS_MAX = 1023
 """Ports that a Linux bridge takes (BR_MAX_PORTS)."""

@@ -17,7 +17,7 @@ from fabric.bird.bgp import Bgp, BgpOptions
 from fabric.bird.config import Channel, Config, Device, Direct, Kernel, Static, StaticRoute
 from fabric.bird.daemon import until_up
 from fabric.topology.routers import HOLD_SECONDS
-from fabric.topology.segments import segments
+from fabric.topology.wiring import segments
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 LEAF_SPINE: dict[str, Any] = {"kind": "leaf-spine", "racks": 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import time
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,14 @@ def test_a_file_that_never_ends_is_ended_with_all_that_it_started(monkeypatch, f
     with pytest.raises(NoAnswer, match="longer than 1 s"):
         answer_of(lambda: runpy.run_path(str(folder / "odd.py")) and b"", seconds_max=1.0)
     state = Path(f"/proc/{left.read_text()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def is_dead() -> bool:  # it may still be dying when its session was killed
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    deadline = time.monotonic() + 5
+    while not is_dead() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_dead()
 
 
 def test_what_a_file_prints_is_not_in_the_way_of_what_is_read(folder, capfd):

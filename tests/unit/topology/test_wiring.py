@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from support.wirings import TWO_SITES, nodes, wired
 
 from fabric.topology.model import NodeEntry
-from fabric.topology.segments import Segment, segments
 from fabric.topology.wires import needs_netem, requirements, wires
-from fabric.topology.wiring import Unwirable, natural, numbered
+from fabric.topology.wiring import Segment, Unwirable, natural, numbered, segments
 
 
 def test_all_nodes_of_an_l2_underlay_hang_on_one_switch():

@@ -1,4 +1,4 @@
-"""`fabric plan`: what a topology file would do to Linux, without root."""
+"""Commands about topology files, which need no root: plan and schema."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from fabric.cluster.plan import plan as plan_of
 from fabric.errors import plural
 from fabric.netstate.plan import Plan
 from fabric.topology.load import load
+from fabric.topology.underlay_schema import SCHEMA
 
 
 def register(app: typer.Typer) -> None:
     app.command("plan")(plan)
+    app.command("schema")(schema)
 
 
 def plan(
@@ -50,3 +52,11 @@ def plan(
 
 def _steps(plan: Plan) -> list[str]:
     return [str(step) for step in plan.steps]
+
+
+def schema() -> None:
+    """Print the JSON Schema of topology files, for editors and for checks.
+
+    Example: fabric schema > topology.schema.json
+    """
+    output.data(SCHEMA, Format.json)
