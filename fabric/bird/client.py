@@ -17,7 +17,7 @@ from typing import Literal
 from fabric.bird import control
 from fabric.bird.control import Answer
 from fabric.bird.protocols import Protocol, read_protocols
-from fabric.bird.routes import Route, read_routes
+from fabric.bird.routes import BirdRoute, read_routes
 from fabric.bird.status import MemoryUse, Status, read_memory, read_status
 from fabric.errors import FabricError
 
@@ -70,7 +70,7 @@ class BirdClient:
         exported_to: str = "",
         best_only: bool = False,
         details: bool = False,
-    ) -> tuple[Route, ...]:
+    ) -> tuple[BirdRoute, ...]:
         """The routes of all tables, or of one; of one protocol; or as one's export filter leaves them.
 
         `to` an address: those of the longest matching prefix; `to` a network: those of exactly that.

@@ -44,7 +44,7 @@ class NextHop:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class BirdRoute:
     """A route of one protocol; several may have the same prefix, and one of them is the best."""
 
     prefix: IPv4Network | IPv6Network
@@ -96,14 +96,14 @@ class Route:
         return ip_address(words[0]) if words else None
 
 
-def read_routes(answer: Answer) -> tuple[Route, ...]:
+def read_routes(answer: Answer) -> tuple[BirdRoute, ...]:
     """Read the answer to `show route` or `show route all`, in its order."""
     return tuple(_routes(answer))
 
 
-def _routes(answer: Answer) -> Iterator[Route]:
+def _routes(answer: Answer) -> Iterator[BirdRoute]:
     table = ""
-    route: Route | None = None
+    route: BirdRoute | None = None
     prefix: IPv4Network | IPv6Network | None = None
     for line in answer.of(ROUTE, TYPE, ATTRIBUTE):
         if line.text.startswith("\t"):
@@ -121,13 +121,13 @@ def _routes(answer: Answer) -> Iterator[Route]:
         yield route
 
 
-def _row(text: str, table: str, prefix: IPv4Network | IPv6Network | None) -> Route:
+def _row(text: str, table: str, prefix: IPv4Network | IPv6Network | None) -> BirdRoute:
     match = _ROW.fullmatch(text)
     if match is None or not (match["prefix"] or prefix):
         raise BadAnswer(f"show route: {text!r}")
     found = ip_network(match["prefix"]) if match["prefix"] else prefix
     assert found is not None
-    return Route(
+    return BirdRoute(
         prefix=found,
         kind=match["kind"],
         protocol=match["protocol"],
@@ -141,7 +141,7 @@ def _row(text: str, table: str, prefix: IPv4Network | IPv6Network | None) -> Rou
     )
 
 
-def _with(route: Route, line: Line) -> Route:
+def _with(route: BirdRoute, line: Line) -> BirdRoute:
     """The route with what one of its lines adds."""
     text = line.text.strip()
     if line.code == ROUTE:

@@ -23,8 +23,8 @@ from fabric.runtime.contract import (
     DaemonSpec,
     DaemonStatus,
     ExecSession,
+    HostSpec,
     Mount,
-    NodeSpec,
     RuntimeRefused,
     SandboxSpec,
     SandboxStatus,
@@ -74,7 +74,7 @@ class RuntimeClient:
         """Wait until the runtime can be asked."""
         await self._connected.wait()
 
-    async def start_node(self, spec: NodeSpec) -> int:
+    async def start_node(self, spec: HostSpec) -> int:
         return int(await self._call("start_node", spec=_plain(spec)))
 
     async def stop_node(self, name: str) -> None:
@@ -213,7 +213,7 @@ def _daemon_status(status: dict[str, Any]) -> DaemonStatus:
     return DaemonStatus(**status | {"argv": tuple(status["argv"])})
 
 
-def _plain(spec: NodeSpec | DaemonSpec | SandboxSpec | ContainerSpec | Mount) -> dict[str, Any]:
+def _plain(spec: HostSpec | DaemonSpec | SandboxSpec | ContainerSpec | Mount) -> dict[str, Any]:
     """Return a spec as JSON has it, without what is left at its default."""
     values = ((name, getattr(spec, name), default) for name, default in _DEFAULTS[type(spec)])
     return {name: _json(value) for name, value, default in values if value != default}
@@ -226,7 +226,7 @@ def _defaults(kind: type) -> list[tuple[str, Any]]:
     ]
 
 
-_DEFAULTS = {kind: _defaults(kind) for kind in (NodeSpec, DaemonSpec, SandboxSpec, ContainerSpec, Mount)}
+_DEFAULTS = {kind: _defaults(kind) for kind in (HostSpec, DaemonSpec, SandboxSpec, ContainerSpec, Mount)}
 
 
 def _json(value: Any) -> Any:

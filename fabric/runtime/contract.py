@@ -48,7 +48,7 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSpec:
+class HostSpec:
     """A node, switch or router: the files and namespaces of its init process."""
 
     name: str
@@ -181,7 +181,7 @@ class Runtime(Protocol):
     Every call is idempotent in its id: making what exists returns it, ending what is gone is no error.
     """
 
-    async def start_node(self, spec: NodeSpec) -> int:
+    async def start_node(self, spec: HostSpec) -> int:
         """Start the node's init and return its pid."""
         ...
 

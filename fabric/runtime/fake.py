@@ -19,7 +19,7 @@ from fabric.runtime.contract import (
     DaemonSpec,
     DaemonStatus,
     ExecSession,
-    NodeSpec,
+    HostSpec,
     RuntimeRefused,
     SandboxSpec,
     SandboxStatus,
@@ -64,7 +64,7 @@ class FakeRuntime:
         self.started_daemons = self._daemons.started
         self._endings = Endings()
 
-    async def start_node(self, spec: NodeSpec) -> int:
+    async def start_node(self, spec: HostSpec) -> int:
         self._check_up()
         if spec.name not in self._nodes:
             self._nodes[spec.name] = self._next_pid()

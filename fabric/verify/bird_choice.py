@@ -8,13 +8,13 @@ address. What a reflector sent has the originator's id, and a longer cluster lis
 
 from __future__ import annotations
 
-from fabric.bird.routes import Route
+from fabric.bird.routes import BirdRoute
 
 EQUAL = "equal in all; the lower router id wins"
 _ORIGINS = ("IGP", "EGP", "Incomplete")
 
 
-def why_lost(best: Route, other: Route, best_is_external: bool, other_is_external: bool) -> str:
+def why_lost(best: BirdRoute, other: BirdRoute, best_is_external: bool, other_is_external: bool) -> str:
     """A sentence; "" where nothing tells them apart and both go into one route (ECMP)."""
     if other.preference != best.preference:
         return f"preference {other.preference}, {best.protocol} has {best.preference}"
@@ -35,11 +35,11 @@ def why_lost(best: Route, other: Route, best_is_external: bool, other_is_externa
     return f"the same way as {best.protocol}" if same_way else ""
 
 
-def _is_bgp(route: Route) -> bool:
+def _is_bgp(route: BirdRoute) -> bool:
     return route.type.startswith("BGP") or bool(route.attribute("BGP.origin"))
 
 
-def _is_unreachable(route: Route) -> str:
+def _is_unreachable(route: BirdRoute) -> str:
     return f"next hop {route.bgp_next_hop} cannot be reached" if route.kind == "unreachable" else ""
 
 
@@ -47,12 +47,12 @@ def _lower(what: str, value: int | None, than: int | None) -> str:
     return f"{what} {value or 0} is lower than {than or 0}" if (value or 0) < (than or 0) else ""
 
 
-def _longer(other: Route, best: Route) -> str:
+def _longer(other: BirdRoute, best: BirdRoute) -> str:
     its, least = len(other.as_path), len(best.as_path)
     return f"AS path of {its} is longer than {least}" if its > least else ""
 
 
-def _worse_origin(other: Route, best: Route) -> str:
+def _worse_origin(other: BirdRoute, best: BirdRoute) -> str:
     its, least = other.attribute("BGP.origin"), best.attribute("BGP.origin")
     known = its in _ORIGINS and least in _ORIGINS
     return (
@@ -60,14 +60,14 @@ def _worse_origin(other: Route, best: Route) -> str:
     )
 
 
-def _higher_med(other: Route, best: Route) -> str:
+def _higher_med(other: BirdRoute, best: BirdRoute) -> str:
     if other.as_path[:1] != best.as_path[:1]:
         return ""
     its, least = (int(route.attribute("BGP.med") or 0) for route in (other, best))
     return f"MED {its} is higher than {least}" if its > least else ""
 
 
-def _costlier(other: Route, best: Route) -> str:
+def _costlier(other: BirdRoute, best: BirdRoute) -> str:
     if not other.metric.isdecimal() or not best.metric.isdecimal() or int(other.metric) <= int(best.metric):
         return ""
     return f"cost {other.metric} to its next hop is higher than {best.metric}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from fabric.bird.routes import Route as BirdRoute
+from fabric.bird.routes import BirdRoute
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError

@@ -25,7 +25,7 @@ from fabric.cluster.runtimes import NodeDaemons
 from fabric.netstate.objects import Family
 from fabric.plugin.bird_keeper import BirdKeeper
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import Mount, NodeSpec
+from fabric.runtime.contract import HostSpec, Mount
 from support.calico_nodes import facts
 from support.eventually import eventually
 from support.namespaces import run_inside
@@ -50,7 +50,7 @@ class BgpLab:
         """A namespace with private files and a keeper, and no device but lo."""
         root = self._folder / name
         mounts = tuple(_private(root, folder) for folder in ("run/calico", "etc/calico"))
-        self.pids[name] = await self._runtime.start_node(NodeSpec(name, mounts, True))
+        self.pids[name] = await self._runtime.start_node(HostSpec(name, mounts, True))
         self._daemons[name] = NodeDaemons(self._runtime, name, root)
         self.shell(name, "ip link set lo up; sysctl -qw net.ipv4.ip_forward=1")
         self.new_keeper(name)

@@ -21,7 +21,7 @@ from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.kubelet.podfiles import uids_on_disk
 from fabric.kubelet.podspec import is_terminal
 from fabric.netstate.objects import Bridge, Veth
-from fabric.runtime.contract import NodeSpec
+from fabric.runtime.contract import HostSpec
 from fabric.runtime.fake_program import Program
 from fabric.store.memory import MemoryStore
 from support.one_node import EPOCH, NODE_NAME, FakeAgent, FakeCatalogue, SharedFate
@@ -55,7 +55,7 @@ class CrashWorld:
     async def start(self) -> None:
         await self.registry.start()
         self._background.append(asyncio.create_task(self.registry.run()))
-        await self.runtime.start_node(NodeSpec(NODE_NAME))
+        await self.runtime.start_node(HostSpec(NODE_NAME))
         with contextlib.suppress(FabricError):
             await self.client.create(NAMESPACE, {"metadata": {"name": "default"}})
         await self.restart_kubelet(0)
@@ -108,7 +108,7 @@ class CrashWorld:
     async def power_off(self, away_seconds: float) -> None:
         await self.runtime.stop_node(NODE_NAME)
         await asyncio.sleep(away_seconds)
-        await self.runtime.start_node(NodeSpec(NODE_NAME))
+        await self.runtime.start_node(HostSpec(NODE_NAME))
 
     async def lose_runtime(self, seconds: float) -> None:
         self.runtime.down = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fabric.errors import FabricError
-from fabric.runtime.contract import DaemonSpec, DaemonStatus, NodeSpec, Runtime, RuntimeRefused
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, HostSpec, Runtime, RuntimeRefused
 from support.eventually import eventually
 
 FOR_EVER = ("sleep", "1000")
@@ -14,7 +14,7 @@ FOR_EVER = ("sleep", "1000")
 async def start_daemon(
     runtime: Runtime, *argv: str, name: str = "bird", node: str = "node-1"
 ) -> DaemonStatus:
-    await runtime.start_node(NodeSpec(node))
+    await runtime.start_node(HostSpec(node))
     return await runtime.start_daemon(DaemonSpec(node, name, argv))
 
 
@@ -80,7 +80,7 @@ class DaemonContract:
         assert (await start_daemon(runtime, *FOR_EVER)).pid > 0
 
     async def test_a_daemon_comes_back_with_the_words_for_that(self, runtime: Runtime):
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         first = await runtime.start_daemon(DaemonSpec("node-1", "bird", ("sleep", "0.05"), FOR_EVER))
 
         async def is_back() -> bool:
@@ -104,11 +104,11 @@ class DaemonContract:
         kept = await start_daemon(runtime, *FOR_EVER, node="node-2")
         await runtime.stop_node("node-1")
         assert await runtime.daemons() == (kept,)
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         assert await runtime.daemons("node-1") == ()
 
     async def test_a_nul_byte_in_a_daemons_words_is_refused(self, runtime: Runtime):
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         with pytest.raises(RuntimeRefused, match="NUL byte"):
             await runtime.start_daemon(DaemonSpec("node-1", "bird", ("bird", "a\0b")))
         assert await runtime.daemons() == ()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import DaemonSpec, DaemonStatus, NodeSpec
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, HostSpec
 from support.daemon_contract import daemon
 from support.eventually import eventually
 from support.namespaces import run_inside
@@ -31,7 +31,7 @@ class IpipLab:
     async def build(self) -> None:
         hosts = ["switch", *(f"{kind}-{n}" for n in NUMBERS for kind in ("node", "pod"))]
         for host in hosts:
-            self.pids[host] = await self.client.start_node(NodeSpec(host))
+            self.pids[host] = await self.client.start_node(HostSpec(host))
         self.shell("switch", "ip link add br0 type bridge; ip link set br0 up")
         for n in NUMBERS:
             self._wire(n)

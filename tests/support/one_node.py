@@ -21,7 +21,7 @@ from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
 from fabric.plugin.contract import AgentStatus, Attachment, PodRef
-from fabric.runtime.contract import NodeSpec, SandboxSpec, SandboxStatus
+from fabric.runtime.contract import HostSpec, SandboxSpec, SandboxStatus
 from fabric.runtime.fake import FakeRuntime
 from support.memory_api import MemoryApi
 
@@ -123,7 +123,7 @@ class OneNode:
     @asynccontextmanager
     async def kubelet(self) -> AsyncIterator[None]:
         """A kubelet runs in the block; leaving it is as a crash."""
-        await self.runtime.start_node(NodeSpec(NODE_NAME))
+        await self.runtime.start_node(HostSpec(NODE_NAME))
         caches = SharedCaches(self.api, self.runtime)
         kubelet = Kubelet(
             self.config,

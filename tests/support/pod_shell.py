@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import ContainerSpec, ContainerStatus, NodeSpec, SandboxSpec
+from fabric.runtime.contract import ContainerSpec, ContainerStatus, HostSpec, SandboxSpec
 from support.runtime_contract import ended
 from support.runtime_process import RuntimeProcess
 
@@ -22,7 +22,7 @@ class PodShell:
         self.directory = directory
 
     async def start_pod(self, **options: Any) -> None:
-        await self.client.start_node(NodeSpec("node-1"))
+        await self.client.start_node(HostSpec("node-1"))
         await self.client.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1", **options))
 
     def spec(self, *argv: str, **options: Any) -> ContainerSpec:

@@ -25,7 +25,7 @@ from fabric.kubelet.kubelet import Kubelet, SharedCaches
 from fabric.netstate.objects import Address, Bridge
 from fabric.netstate.plan import diff
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import Mount, NodeSpec, SandboxSpec, SandboxStatus
+from fabric.runtime.contract import HostSpec, Mount, SandboxSpec, SandboxStatus
 from fabric.store.memory import MemoryStore
 from support.eventually import eventually
 from support.one_node import NODE_NAME, FakeAgent
@@ -87,7 +87,7 @@ class RealNode:
         for folder in folders:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         mounts = tuple(Mount(f"/{folder}", self.root / folder) for folder in folders)
-        self.pids[NODE_NAME] = await self.runtime.start_node(NodeSpec(NODE_NAME, mounts))
+        self.pids[NODE_NAME] = await self.runtime.start_node(HostSpec(NODE_NAME, mounts))
         bridge = frozenset({Bridge("cni0", mtu=1450), Address(ip_interface("10.244.1.1/24"), "cni0")})
         await self.kernel.host(NODE_NAME).apply(diff(bridge, frozenset()))
         await self.registry.start()

@@ -12,7 +12,7 @@ from fabric.errors import FabricError
 from fabric.runtime.contract import (
     ContainerSpec,
     ContainerStatus,
-    NodeSpec,
+    HostSpec,
     Runtime,
     RuntimeRefused,
     SandboxSpec,
@@ -22,7 +22,7 @@ from support.eventually import eventually
 
 
 async def start_pod(runtime: Runtime, pod: str = "pod-1", node: str = "node-1") -> None:
-    await runtime.start_node(NodeSpec(node))
+    await runtime.start_node(HostSpec(node))
     await runtime.start_sandbox(SandboxSpec(pod, node, pod))
 
 
@@ -48,14 +48,14 @@ class RuntimeContract:
     """Subclasses give a fixture `runtime`."""
 
     async def test_a_node_is_started_once_and_has_one_pid(self, runtime: Runtime):
-        pid = await runtime.start_node(NodeSpec("node-1"))
-        assert await runtime.start_node(NodeSpec("node-1")) == pid
+        pid = await runtime.start_node(HostSpec("node-1"))
+        assert await runtime.start_node(HostSpec("node-1")) == pid
         assert await runtime.nodes() == {"node-1": pid}
 
     async def test_the_start_and_the_end_of_a_node_are_told(self, runtime: Runtime):
         events = runtime.events()
         assert concerns_nodes(await anext(events))
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         assert await asyncio.wait_for(anext(events), 10) == node_event("node-1")
         assert list(await runtime.nodes()) == ["node-1"]
         await runtime.stop_node("node-1")
@@ -73,14 +73,14 @@ class RuntimeContract:
         assert list(await runtime.containers()) == []
 
     async def test_a_sandbox_that_is_asked_for_twice_at_once_is_one(self, runtime: Runtime):
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         spec = SandboxSpec("pod-1", "node-1", "pod-1")
         first, second = await asyncio.gather(runtime.start_sandbox(spec), runtime.start_sandbox(spec))
         assert first == second
         assert list(await runtime.sandboxes()) == [first]
 
     async def test_a_sandbox_that_is_stopped_while_it_starts_is_gone(self, runtime: Runtime):
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         starting = asyncio.create_task(runtime.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1")))
         await asyncio.sleep(0)
         await runtime.stop_sandbox("pod-1")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fabric.cluster.paths import ClusterPaths, folders_in
 from fabric.cluster.spec import ClusterSpec
-from fabric.runtime.contract import Mount, NodeSpec, Runtime
+from fabric.runtime.contract import HostSpec, Mount, Runtime
 from fabric.topology.underlay import CONTROL_PLANE
 
 AT_ONCE = 8
@@ -74,9 +74,9 @@ class Hosts:
         if missing:
             _log.info("started %s", ", ".join(sorted(missing)))
 
-    def _spec(self, name: str) -> NodeSpec:
+    def _spec(self, name: str) -> HostSpec:
         root = self._paths.node(name)
-        return NodeSpec(name, mounts=tuple(_private_mount(root, folder) for folder in _PRIVATE))
+        return HostSpec(name, mounts=tuple(_private_mount(root, folder) for folder in _PRIVATE))
 
 
 def wanted_hosts(spec: ClusterSpec) -> dict[str, int]:

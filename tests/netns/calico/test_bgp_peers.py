@@ -17,7 +17,7 @@ from calico.bgp.peers import SecretRef
 from fabric.bird.bgp import Bgp, BgpChannel, BgpOptions
 from fabric.bird.config import Block, Channel, Config, Device, Direct, Kernel, Static, StaticRoute
 from fabric.bird.reasons import md5_drops
-from fabric.bird.routes import Route
+from fabric.bird.routes import BirdRoute
 
 pytestmark = pytest.mark.netns
 
@@ -68,7 +68,7 @@ async def speak(lab: BgpLab, **options: object) -> None:
     await lab.speak(SWITCH, router(ROUTER, Static(routes=outside), to_node))
 
 
-async def heard(lab: BgpLab) -> dict[str, Route]:
+async def heard(lab: BgpLab) -> dict[str, BirdRoute]:
     """What node-1 told the router, by destination."""
     routes = await lab.client(SWITCH).routes(protocol="node_1", details=True)
     return {str(it.prefix): it for it in routes}

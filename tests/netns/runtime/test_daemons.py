@@ -20,7 +20,7 @@ from support.runtime_process import RuntimeProcess, connected, running
 from fabric.bird.config import Config
 from fabric.bird.daemon import Daemon
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import DaemonSpec, DaemonStatus, Mount, NodeSpec, Runtime
+from fabric.runtime.contract import DaemonSpec, DaemonStatus, HostSpec, Mount, Runtime
 
 NAMESPACES = ("net", "uts", "ipc", "mnt", "pid")
 GLIBC_LEAVES = 0x7FFFFFFF
@@ -38,7 +38,7 @@ class Lab:
 
     async def start_node(self) -> int:
         self.files.mkdir(exist_ok=True)
-        return await self.client.start_node(NodeSpec("node-1", (Mount("/run/calico", self.files),)))
+        return await self.client.start_node(HostSpec("node-1", (Mount("/run/calico", self.files),)))
 
     async def start(self, *argv: str, restart_argv: tuple[str, ...] = (), name: str = "bird") -> DaemonStatus:
         return await self.client.start_daemon(DaemonSpec("node-1", name, argv, restart_argv, self.log))
@@ -223,7 +223,7 @@ async def test_an_adopted_one_ends_with_its_node(lab: Lab):
         await client.stop_node("node-1")
         assert await client.daemons() == ()
         assert started.pid not in lab.process.pids
-        await client.start_node(NodeSpec("node-1"))
+        await client.start_node(HostSpec("node-1"))
         assert await client.daemons() == ()
 
 
@@ -240,7 +240,7 @@ async def test_a_node_that_died_while_the_runtime_was_away_has_no_daemons(lab: L
             return await client.daemons() == () and await client.nodes() == {}
 
         await eventually(are_forgotten)
-        await client.start_node(NodeSpec("node-1"))
+        await client.start_node(HostSpec("node-1"))
         assert await client.daemons() == ()
     assert list((lab.process.state / "daemons").iterdir()) == []
 

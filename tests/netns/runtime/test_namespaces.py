@@ -8,7 +8,7 @@ import pytest
 from support.eventually import eventually
 from support.pod_shell import PodShell, mounts_of
 
-from fabric.runtime.contract import NodeSpec, SandboxSpec
+from fabric.runtime.contract import HostSpec, SandboxSpec
 
 
 def namespace(pid: int, kind: str) -> str:
@@ -53,7 +53,7 @@ async def test_names_are_the_nodes_and_the_pods(shell: PodShell):
 @pytest.mark.parametrize("ipv6", [False, True])
 async def test_ipv6_is_off_unless_asked_for(shell: PodShell, ipv6: bool):
     settings = "cat /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6"
-    await shell.client.start_node(NodeSpec("node-2", ipv6=ipv6))
+    await shell.client.start_node(HostSpec("node-2", ipv6=ipv6))
     await shell.client.start_sandbox(SandboxSpec("pod-2", "node-2", "pod-2", ipv6=ipv6))
     expected = "0\n0\n" if ipv6 else "1\n1\n"
     assert await shell.run(settings, sandbox="pod-2") == expected
@@ -72,7 +72,7 @@ async def test_orphans_of_a_container_are_reaped(shell: PodShell):
 async def test_nothing_is_left_when_the_runtime_and_its_nodes_are_killed(shell: PodShell):
     mounts = mounts_of("self")
     await shell.start("sleep", "1000")
-    await shell.client.start_node(NodeSpec("node-2"))
+    await shell.client.start_node(HostSpec("node-2"))
     for node in ("node-1", "node-2"):
         await shell.client.stop_node(node)
     assert shell.process.pids == [shell.process.pid]

@@ -16,7 +16,7 @@ from support.runtime_process import connected, running
 
 from fabric.errors import FabricError
 from fabric.runtime.client import RuntimeClient
-from fabric.runtime.contract import NodeSpec, RuntimeRefused, SandboxSpec, StartError
+from fabric.runtime.contract import HostSpec, RuntimeRefused, SandboxSpec, StartError
 
 FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))\n"
 SMALL_DISK = """
@@ -42,14 +42,14 @@ async def fill_descriptors(client: RuntimeClient) -> int:
 
 async def test_a_runtime_at_its_descriptor_limit_refuses_and_recovers(tmp_path: Path):
     async with running(tmp_path, FEW_FILES) as (process, client):
-        await client.start_node(NodeSpec("node-1"))
+        await client.start_node(HostSpec("node-1"))
         there = await fill_descriptors(client)
         assert there > 5
         shell = PodShell(process, client, tmp_path)
         with pytest.raises(FabricError):
             await client.start_container(shell.spec("sleep", "1000", sandbox="pod-0"))
         with pytest.raises(FabricError):
-            await client.start_node(NodeSpec("node-2"))
+            await client.start_node(HostSpec("node-2"))
         known = {sandbox.pid for sandbox in await client.sandboxes()}
         assert len(known) == there
         for number in range(there):
@@ -63,7 +63,7 @@ async def test_a_runtime_at_its_descriptor_limit_refuses_and_recovers(tmp_path: 
 
 async def test_clients_without_a_descriptor_are_taken_later(tmp_path: Path):
     async with running(tmp_path, FEW_FILES) as (process, client):
-        await client.start_node(NodeSpec("node-1"))
+        await client.start_node(HostSpec("node-1"))
         others = [asyncio.create_task(RuntimeClient(process.socket).run()) for _ in range(60)]
         await asyncio.sleep(0.5)
         assert await client.nodes()
@@ -97,7 +97,7 @@ async def test_no_more_processes_is_a_refusal_and_no_fault_of_the_program(tmp_pa
             with pytest.raises(FabricError, match="Resource temporarily unavailable"):
                 await client.start_sandbox(SandboxSpec("pod-2", "node-1", "pod-2"))
             with pytest.raises(FabricError, match="Resource temporarily unavailable"):
-                await client.start_node(NodeSpec("node-2"))
+                await client.start_node(HostSpec("node-2"))
             with pytest.raises(FabricError, match=r"[Rr]esource temporarily unavailable"):
                 await shell.exec(started.id, "true")
             assert [c.id for c in await client.containers()] == [started.id]

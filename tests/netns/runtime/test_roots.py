@@ -10,7 +10,7 @@ from support.pod_shell import PodShell, is_on_host
 from support.runtime_contract import ended
 
 from fabric.errors import FabricError
-from fabric.runtime.contract import Mount, NodeSpec
+from fabric.runtime.contract import HostSpec, Mount
 
 
 async def test_what_a_container_writes_is_not_on_the_host(shell: PodShell):
@@ -109,7 +109,7 @@ async def test_a_nodes_private_files_are_its_own(shell: PodShell, tmp_path: Path
     (tmp_path / "net.d").mkdir()
     target = f"/etc/fabric-{uuid.uuid4().hex}/net.d"
     mounts = (Mount("/run", tmp_path / "run"), Mount(target, tmp_path / "net.d"))
-    await shell.client.start_node(NodeSpec("node-2", mounts))
+    await shell.client.start_node(HostSpec("node-2", mounts))
     session = await shell.client.exec_node("node-2", ["sh", "-c", f"echo x > /run/x; echo y > {target}/y"])
     assert await session.wait() == 0
     assert ((tmp_path / "run" / "x").read_text(), (tmp_path / "net.d" / "y").read_text()) == ("x\n", "y\n")

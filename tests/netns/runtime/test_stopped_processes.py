@@ -16,7 +16,7 @@ from support.runtime_process import running
 
 from fabric.errors import FabricError
 from fabric.runtime import client
-from fabric.runtime.contract import NodeSpec, SandboxSpec
+from fabric.runtime.contract import HostSpec, SandboxSpec
 
 QUICK_SECONDS = 2.0
 
@@ -40,7 +40,7 @@ async def stopped_zygote(shell: PodShell) -> int:
 
 
 async def test_other_nodes_pods_start_while_a_zygote_is_stopped(shell: PodShell):
-    await shell.client.start_node(NodeSpec("node-2"))
+    await shell.client.start_node(HostSpec("node-2"))
     await stopped_zygote(shell)
     stuck = asyncio.create_task(shell.client.start_sandbox(SandboxSpec("stuck", "node-1", "stuck")))
     await asyncio.sleep(0.1)
@@ -107,7 +107,7 @@ async def test_a_stopped_runtime_is_not_waited_for_without_limit(
 ):
     monkeypatch.setattr(client, "ANSWER_SECONDS_MAX", 0.3)
     async with running(tmp_path) as (process, runtime):
-        await runtime.start_node(NodeSpec("node-1"))
+        await runtime.start_node(HostSpec("node-1"))
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(FabricError, match="did not answer start_sandbox within 0"):
             await runtime.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1"))

@@ -7,7 +7,7 @@ import pytest
 from fabric.cluster.runtimes import NodeDaemons
 from fabric.errors import FabricError
 from fabric.plugin.contract import Program
-from fabric.runtime.contract import NodeSpec
+from fabric.runtime.contract import HostSpec
 from fabric.runtime.fake import FakeRuntime
 
 BIRD = Program("bird", ("bird", "-f"), ("bird", "-f", "-R"))
@@ -16,7 +16,7 @@ BIRD = Program("bird", ("bird", "-f"), ("bird", "-f", "-R"))
 @pytest.fixture
 async def runtime():
     found = FakeRuntime()
-    await found.start_node(NodeSpec("node-1"))
+    await found.start_node(HostSpec("node-1"))
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.one_node import NODE_NAME, OneNode, after
 
 from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
-from fabric.runtime.contract import NodeSpec
+from fabric.runtime.contract import HostSpec
 
 RESYNC_SECONDS = 60 * 1.25 + 1
 """All namespaces are read after one minute, and a quarter more at most."""
@@ -147,7 +147,7 @@ async def test_a_node_that_was_switched_on_again_tells_of_its_changes(node):
         await after(1)
         await node.runtime.stop_node(NODE_NAME)
         node.kernel.add_namespace(NODE_NAME).tamper_add(Bridge("cni0"))
-        await node.runtime.start_node(NodeSpec(NODE_NAME))
+        await node.runtime.start_node(HostSpec(NODE_NAME))
         await after(30)
         host = node.kernel.host(NODE_NAME)
         settled = host.state

@@ -9,12 +9,12 @@ from support.owned_task import running
 
 from fabric.errors import FabricError
 from fabric.kubelet.podcache import PodCache
-from fabric.runtime.contract import ContainerSpec, NodeSpec, SandboxSpec
+from fabric.runtime.contract import ContainerSpec, HostSpec, SandboxSpec
 from fabric.runtime.fake import FakeRuntime
 
 
 async def pod(pod_cache: PodCache, node: str) -> str:
-    await pod_cache.runtime.start_node(NodeSpec(node))
+    await pod_cache.runtime.start_node(HostSpec(node))
     id = f"uid-{node}"
     await pod_cache.start_sandbox(SandboxSpec(id, node, "pod"))
     await pod_cache.start_container(ContainerSpec(f"c-{node}", id, "main", ("nginx",)))

@@ -12,7 +12,7 @@ from fabric.runtime.contract import (
     ContainerSpec,
     ContainerStatus,
     DaemonSpec,
-    NodeSpec,
+    HostSpec,
     SandboxSpec,
     StartError,
 )
@@ -21,7 +21,7 @@ from fabric.runtime.fake_program import Program
 
 
 async def pod(runtime: FakeRuntime, *argv: str) -> ContainerStatus:
-    await runtime.start_node(NodeSpec("node-1"))
+    await runtime.start_node(HostSpec("node-1"))
     await runtime.start_sandbox(SandboxSpec("pod-1", "node-1", "pod-1"))
     return await runtime.start_container(ContainerSpec("c1", "pod-1", "main", argv))
 
@@ -100,7 +100,7 @@ async def test_a_runtime_that_is_down_says_so():
 
 async def test_a_daemons_new_starts_come_after_doubling_delays():
     runtime = FakeRuntime({"bird": Program(seconds=0.0, exit_code=1)})
-    await runtime.start_node(NodeSpec("node-1"))
+    await runtime.start_node(HostSpec("node-1"))
     await runtime.start_daemon(DaemonSpec("node-1", "bird", ("bird",)))
     counts = []
     for seconds in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
@@ -111,7 +111,7 @@ async def test_a_daemons_new_starts_come_after_doubling_delays():
 
 async def test_a_daemon_that_lived_ten_seconds_comes_back_soon():
     runtime = FakeRuntime()
-    await runtime.start_node(NodeSpec("node-1"))
+    await runtime.start_node(HostSpec("node-1"))
     await runtime.start_daemon(DaemonSpec("node-1", "bird", ("bird",), ("bird", "-R")))
     for _ in range(3):
         runtime.kill_daemon("node-1", "bird")

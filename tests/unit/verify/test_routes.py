@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from fabric.bird.routes import Route as BirdRoute
+from fabric.bird.routes import BirdRoute
 from fabric.cli import routes_command
 from fabric.cli.output import Format
 from fabric.netstate.objects import NextHop, Route
