@@ -9,9 +9,7 @@ import pytest
 import yaml
 from support.command_line import FLANNEL
 
-from fabric.cli import stages as stages_of
 from fabric.cli import up_command
-from fabric.cli.stages import Stages
 from fabric.cluster import spec as specs
 from fabric.cluster.preflight import Finding, Judgement
 from fabric.cluster.stages import Progress, Settled
@@ -215,8 +213,8 @@ class Terminal:
 
 def shown(monkeypatch, is_terminal, *progress, quiet=False):
     terminal = Terminal(is_terminal)
-    monkeypatch.setattr(stages_of.sys, "stderr", terminal)
-    stages = Stages(quiet=quiet)
+    monkeypatch.setattr(up_command.sys, "stderr", terminal)
+    stages = up_command.Stages(quiet=quiet)
     for each in progress:
         stages.show(each)
     return stages, terminal.text
@@ -242,6 +240,6 @@ def test_a_quiet_up_prints_nothing_and_still_takes_the_time(monkeypatch):
 def test_a_long_detail_is_cut(monkeypatch):
     _, text = shown(monkeypatch, False, Progress("pods", "failed", "x" * 300))
     assert text.startswith("✗ pods") and text.endswith("x…\n") and len(text) < 150
-    monkeypatch.setattr(stages_of.shutil, "get_terminal_size", lambda: os.terminal_size((40, 20)))
+    monkeypatch.setattr(up_command.shutil, "get_terminal_size", lambda: os.terminal_size((40, 20)))
     _, live = shown(monkeypatch, True, Progress("pods", "running", "x" * 300))
     assert len(live.removeprefix("\r\x1b[K")) == 39
