@@ -2,11 +2,11 @@
 
 import signal
 
-# Until the program stands, Ctrl-C ends it in silence: there is nothing to tell yet.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Until a command runs, Ctrl-C ends the program in silence: there is nothing to tell yet.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from fabric.cli.main import main  # noqa: E402
+from fabric.cli.main import main
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

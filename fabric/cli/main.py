@@ -5,10 +5,12 @@ Exit codes: 0 done, 1 the world said no, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -54,7 +56,8 @@ def main() -> NoReturn:
     gc.freeze()
     gc.enable()
     try:
-        app(prog_name="fabric")
+        with _interruptible():
+            app(prog_name="fabric")
     except BadInput as error:
         _fail(2, *(f"error: {problem}" for problem in error.problems))
     except FabricError as error:
@@ -68,6 +71,19 @@ def main() -> NoReturn:
             raise
         _fail(1, f"error: {refusal}")
     sys.exit(0)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Make Ctrl-C a KeyboardInterrupt in the body; before and after it, it ends the process in silence."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:  # ignored, as in the background of a script
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _open_standard_files() -> None:

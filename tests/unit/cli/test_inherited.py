@@ -1,5 +1,7 @@
 """A command does not depend on what it inherits: ignored signals, closed standard files."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -51,3 +53,22 @@ def test_an_error_is_not_printed_where_results_go(tmp_path):
     ]
     done = subprocess.run(argv, cwd=TOP, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("library", ["typer", "msgspec"])
+def test_an_interrupt_while_libraries_are_imported_ends_it_in_silence(tmp_path, library):
+    (tmp_path / f"{library}.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    argv = [sys.executable, "-P", "-m", "fabric", "status"]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        argv,
+        cwd=TOP,
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as started:
+        assert started.stdout.readline() == "importing\n"
+        started.send_signal(signal.SIGINT)
+        assert (started.wait(10), started.stderr.read()) == (-signal.SIGINT, "")
