@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fabric.cluster.paths import make_folder
+from fabric.cluster.paths import ROOT_MODE, make_folder
 from fabric.errors import FabricError
 
 _POLL_SECONDS = 0.05
@@ -39,7 +39,7 @@ def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
 
 
 def _try(path: Path) -> int | None:
-    make_folder(path.parent)
+    make_folder(path.parent, ROOT_MODE)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

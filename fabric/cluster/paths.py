@@ -15,6 +15,7 @@ from pathlib import Path
 from fabric.errors import FabricError, refusal_in
 
 _TRIES = 100
+ROOT_MODE = 0o755
 FABRIC_PORT = 6443
 """Where the API server listens inside the fabric, at the control plane's address."""
 
@@ -99,7 +100,9 @@ class ClusterPaths:
         return self.nodes / name
 
     def make(self) -> None:
-        """Create the folders, for root alone."""
+        """Create the folders, for root alone; the roots show the names of clusters to everybody."""
+        for root in (run_root(), state_root()):
+            make_folder(root, ROOT_MODE)
         for folder in (self.run, self.state, self.pids, self.logs):
             make_folder(folder)
 
@@ -114,11 +117,11 @@ def refusals() -> Iterator[None]:
         raise refusal_in(error) or FabricError(f"{where}{error.strerror}") from error
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, mode: int = 0o700) -> None:
     """Make it with its parents, also while another cluster's `down` removes parents that are empty."""
     for _ in range(_TRIES):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode, parents=True, exist_ok=True)
             return
         except FileNotFoundError:
             continue
@@ -126,11 +129,13 @@ def make_folder(folder: Path) -> None:
 
 
 def folders_in(root: Path) -> list[str]:
-    """Names of the folders in `root`, none when it is not there."""
+    """Names of the folders in `root`, none when it is not there; FabricError when it is root's alone."""
     try:
         return [entry.name for entry in os.scandir(root) if entry.is_dir()]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise FabricError(f"{root}: {error.strerror}; is it fabric's folder? run it with sudo") from None
 
 
 def known_clusters() -> list[str]:

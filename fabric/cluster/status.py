@@ -74,10 +74,8 @@ def glance(name: str) -> Glance:
     except (FabricError, PermissionError):
         spec = None
     processes = len(ClusterCgroup(name).processes()) if mount_point() else 0
-    try:
-        supervised = bool(component_records.supervisor_pid(paths))
-    except PermissionError:
-        supervised = processes > 0
+    is_ours = os.access(paths.pids, os.R_OK | os.X_OK)
+    supervised = bool(component_records.supervisor_pid(paths)) if is_ours else processes > 0
     status = "stopped" if not processes else "running" if supervised else "unsupervised"
     return Glance(
         name,
