@@ -77,7 +77,7 @@ def test_keys_reach_the_program_and_ctrl_d_is_its_end_of_file(terminal):
 
 
 def test_ctrl_c_ends_the_command_and_the_third_a_shell_that_does_not_mind(terminal):
-    terminal.types("pod-1 echo rea''dy; sleep 1000\n")
+    terminal.types("pod-1 sh -c \"echo rea''dy; exec sleep 1000\"\n")
     terminal.sees("ready")
     terminal.types(CTRL_C)
     terminal.sees("fabric> ")
@@ -98,7 +98,7 @@ def test_ctrl_c_ends_the_command_and_the_third_a_shell_that_does_not_mind(termin
 
 
 def test_an_interrupt_ends_lines_that_nobody_types(vxlan):
-    terminal = Terminal(*ARGV, vxlan.name, "-c", "pod-1 echo ready; sleep 1000", "-c", "nodes")
+    terminal = Terminal(*ARGV, vxlan.name, "-c", "pod-1 sh -c 'echo ready; exec sleep 1000'", "-c", "nodes")
     terminal.sees("ready")
     terminal.types(CTRL_C)
     assert terminal.end() == 130
