@@ -9,8 +9,8 @@ import yaml
 from support.command_line import api, listed
 
 from fabric.cli import cluster_commands, down_command
-from fabric.cluster import components
-from fabric.cluster.components import ComponentRecord
+from fabric.cluster import component_records
+from fabric.cluster.component_records import ComponentRecord
 from fabric.cluster.status import Glance
 from fabric.errors import FabricError
 
@@ -90,7 +90,7 @@ def test_a_cluster_whose_spec_cannot_be_read_says_how_to_go_on(fabric):
 
 
 def test_a_cluster_that_is_well_is_said_so_and_the_code_is_0(fabric, running):
-    components.record(running, "worker-1", ComponentRecord(pid=1, start_time=0))
+    component_records.write(running, "worker-1", ComponentRecord(pid=1, start_time=0))
     with api(running, {"/api/v1/nodes": listed(node("node-1")), "/api/v1/pods": listed(pod("pod-1"))}):
         (running.pids / "worker-1").unlink()
         answer = fabric("status")
@@ -103,7 +103,7 @@ def test_a_cluster_that_is_well_is_said_so_and_the_code_is_0(fabric, running):
 
 
 def test_everything_that_is_wrong_is_a_line_and_the_code_is_1(fabric, running):
-    components.record(running, "worker-1", ComponentRecord(pid=0, restarts=3, trouble="no memory"))
+    component_records.write(running, "worker-1", ComponentRecord(pid=0, restarts=3, trouble="no memory"))
     fabric.wrong = ["link leaf-1 spine-1 is down"]
     nodes = listed(node("node-1"), node("node-2", []))
     pods = listed(
