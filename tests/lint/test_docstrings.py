@@ -102,7 +102,6 @@ GONE = {
 """Words of our own that the field has a word for, and that word."""
 
 
-
 def sources(*folders: str) -> Iterator[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "--", *(f"{folder}/*.py" for folder in folders)],
