@@ -132,13 +132,21 @@ class TypeFault(NamedTuple):
         return self.cause.reason == "FieldValueRequired"
 
 
+WRONG_MAX = 100
+
+
 def type_faults(kind: Kind, obj: Object) -> Iterator[TypeFault]:
-    """Every fault of types, in no order."""
+    """Every fault of types, in no order, up to the hundredth value of a wrong type."""
     validator = _validator(kind)
     if validator is None or validator.is_valid(obj):
         return
+    wrong = 0
     for error in validator.iter_errors(obj):
-        yield TypeFault(error.instance_path, error.instance, _cause_of(error))
+        fault = TypeFault(error.instance_path, error.instance, _cause_of(error))
+        yield fault
+        wrong += not fault.is_missing
+        if wrong == WRONG_MAX:
+            return
 
 
 def _validator(kind: Kind) -> jsonschema_rs.Validator | None:

@@ -2,11 +2,13 @@
 
 Follows k8s.io/apimachinery/pkg/util/strategicpatch. Merge keys come from the kind's shape. Directives:
 `$patch: delete|replace|merge`, `$deleteFromPrimitiveList/<field>`, `$setElementOrder/<field>`,
-`$retainKeys`. The result shares with the original all that the patch does not touch.
+`$retainKeys`. The result shares with the original all that the patch does not touch, and
+takes time by the lengths of the lists, not by their product.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from typing import Any
 
@@ -18,6 +20,8 @@ _PATCH = "$patch"
 _RETAIN = "$retainKeys"
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
+_GONE = object()
+"""The place of an item that the patch deletes."""
 
 
 def merged(at: Shape, original: Object, patch: Object) -> Object:
@@ -36,9 +40,9 @@ def merged(at: Shape, original: Object, patch: Object) -> Object:
         elif name not in (_PATCH, _RETAIN) and not name.startswith((_ORDER, _DELETE)):
             raise BadRequest(f"unknown directive in strategic merge patch: {name}")
     for name in _directed(patch, _DELETE):
-        gone, before = _listed(patch, _DELETE + name), result.get(name)
+        gone, before = set(map(_hashable, _listed(patch, _DELETE + name))), result.get(name)
         if isinstance(before, list):
-            result[name] = [item for item in before if item not in gone]
+            result[name] = [item for item in before if _hashable(item) not in gone]
     for name in _directed(patch, _ORDER):
         if isinstance(result.get(name), list):
             result[name] = _ordered(at.child(name), result[name], _listed(patch, _ORDER + name))
@@ -59,7 +63,7 @@ def _listed(patch: Object, directive: str) -> list[Any]:
 def _retained(original: Object, patch: Object) -> Object:
     if patch.get(_RETAIN) is None:
         return dict(original)
-    retain = _listed(patch, _RETAIN)
+    retain = set(map(_hashable, _listed(patch, _RETAIN)))
     unlisted = [name for name in patch if not name.startswith("$") and name not in retain]
     if any(patch[name] is not None for name in unlisted):
         raise BadRequest("strategic merge patch: $retainKeys must list every field that the patch sets")
@@ -92,21 +96,29 @@ def _merged_list(at: Shape, original: list[Any], patch: list[Any]) -> list[Any]:
     if any(isinstance(item, dict) and item.get(_PATCH) == "replace" and len(item) == 1 for item in patch):
         return [item for item in patch if not (isinstance(item, dict) and _PATCH in item)]
     if not at.merge_key:
-        return [*original, *(item for item in patch if item not in original)]
+        present = set(map(_hashable, original))
+        return [*original, *(item for item in patch if _hashable(item) not in present)]
     result = list(original)
+    places: dict[Hashable, list[int]] = {}
+    for i, item in enumerate(original):
+        if isinstance(item, dict):
+            places.setdefault(_identity(at, item), []).append(i)
     for item in patch:
-        _merge_item(at, result, item)
-    return result
+        _merge_item(at, result, places, item)
+    return [item for item in result if item is not _GONE]
 
 
-def _merge_item(at: Shape, result: list[Any], item: Any) -> None:
+def _merge_item(at: Shape, result: list[Any], places: dict[Hashable, list[int]], item: Any) -> None:
+    """Merge one item; `places` has the indices of the list's items by their merge key's value."""
     key = at.merge_key
     if not isinstance(item, dict) or key not in item:
         raise BadRequest(f"map: {item!r} does not contain declared merge key: {key}")
-    where = [i for i, old in enumerate(result) if isinstance(old, dict) and old.get(key) == item[key]]
+    identity = _identity(at, item)
+    where = places.get(identity, [])
     directive = item.get(_PATCH)
     if directive == "delete":
-        result[:] = [old for i, old in enumerate(result) if i not in where]
+        for i in places.pop(identity, []):
+            result[i] = _GONE
     elif where and directive != "replace":
         result[where[0]] = merged(at.items or FREE_FORM, result[where[0]], item)
     else:
@@ -114,6 +126,7 @@ def _merge_item(at: Shape, result: list[Any], item: Any) -> None:
         if where:
             result[where[0]] = fresh
         else:
+            places[identity] = [len(result)]
             result.append(fresh)
 
 
@@ -126,14 +139,17 @@ def _ordered(at: Shape, items: list[Any], order: list[Any]) -> list[Any]:
     )
     place = {_identity(at, item): i for i, item in enumerate(items)}
     result: list[Any] = []
-    others = [item for item in items if _identity(at, item) not in rank]
+    others = deque(item for item in items if _identity(at, item) not in rank)
     for item in known:
         while others and place[_identity(at, others[0])] < place[_identity(at, item)]:
-            result.append(others.pop(0))
+            result.append(others.popleft())
         result.append(item)
-    return result + others
+    return [*result, *others]
 
 
 def _identity(at: Shape, item: Any) -> Hashable:
-    value = item.get(at.merge_key) if isinstance(item, dict) and at.merge_key else item
+    return _hashable(item.get(at.merge_key) if isinstance(item, dict) and at.merge_key else item)
+
+
+def _hashable(value: Any) -> Hashable:
     return value if isinstance(value, Hashable) else repr(value)

@@ -7,7 +7,7 @@ of the field below the object (without indices and map keys), and the field's Go
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -47,9 +47,14 @@ class Undecodable(BadRequest):
 
     def __init__(self, kind: Kind, wrong: Sequence[tuple[Sequence[str | int], Any]]) -> None:
         self.why = reason(kind, *wrong[0])
-        self.misfits = tuple(Misfit(path, value, _allowed(kind, path)) for path, value in wrong)
+        self._kind, self._wrong = kind, wrong
         what = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
         super().__init__(f"{what}: {self.why}")
+
+    @property
+    def misfits(self) -> Iterator[Misfit]:
+        """All the values, in no order."""
+        return (Misfit(path, value, _allowed(self._kind, path)) for path, value in self._wrong)
 
 
 def refused_patch(patch: Any, error: Undecodable) -> Invalid:

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -275,3 +276,25 @@ def test_any_patch_gives_an_object_or_a_refusal(patch, patch_type):
         assert isinstance(patched(POD, obj, patch, patch_type), dict)
     except ApiError as error:
         assert error.code in (400, 422)
+
+
+def test_a_patch_of_long_lists_takes_time_by_their_lengths():
+    """Ten thousand conditions on as many: by the product of the lengths it would take four seconds."""
+    conditions = [{"type": f"c{n}", "status": "True"} for n in range(10_000)]
+    before = {"status": {"conditions": conditions}, "metadata": {"finalizers": list(map(str, range(10_000)))}}
+    order = [{"type": f"c{n}"} for n in reversed(range(10_000))]
+    patch = {
+        "status": {
+            "conditions": [{"type": f"c{n}", "status": "False"} for n in range(10_000)],
+            "$setElementOrder/conditions": order,
+        },
+        "metadata": {"$deleteFromPrimitiveList/finalizers": list(map(str, range(1, 10_000)))},
+    }
+    began = time.process_time()
+    after = strategic(POD, before, patch)
+    gone = strategic(POD, after, {"status": {"conditions": [{**each, "$patch": "delete"} for each in order]}})
+    assert time.process_time() - began < 2.0
+    assert [each["type"] for each in after["status"]["conditions"]] == [each["type"] for each in order]
+    assert {each["status"] for each in after["status"]["conditions"]} == {"False"}
+    assert after["metadata"]["finalizers"] == ["0"]
+    assert gone["status"]["conditions"] == []
