@@ -104,10 +104,17 @@ def _allowed(rule: Mapping[str, Any]) -> str:
     if "enum" in rule:
         return ", ".join(rule["enum"])
     types = rule.get("type", "object")
-    names = [_TYPE_NAMES.get(name, name) for name in ([types] if isinstance(types, str) else types)]
+    types = [types] if isinstance(types, str) else types
+    size = f"{rule['minimum']} to {rule['maximum']}" if "maximum" in rule else ""
+    length = f"{rule['minItems']} to {rule['maxItems']} entries" if "maxItems" in rule else ""
+    names = [_TYPE_NAMES.get(name, name) for name in types]
+    if size and length:
+        own = {"integer": size, "number": size, "array": length}
+        names = [f"{name} ({own[it]})" if it in own else name for it, name in zip(types, names, strict=True)]
+        size = length = ""
     limits = [
-        f"{rule['minimum']} to {rule['maximum']}" if "maximum" in rule else "",
-        f"{rule['minItems']} to {rule['maxItems']} entries" if "maxItems" in rule else "",
+        size,
+        length,
         f"matching {rule['pattern']}" if "pattern" in rule else "",
         f"at most {rule['maxLength']} characters" if "maxLength" in rule else "",
         "not empty" if rule.get("minLength") else "",

@@ -88,7 +88,7 @@ def test_all_errors_of_a_file_come_at_once_in_the_order_of_its_lines():
     assert "did you mean 'backend'?" in found[3]
     assert (
         found[1]
-        == "t.yaml:5: spec.nodes is 0; allowed: a whole number or a list, 1 to 1000, 1 to 1000 entries"
+        == "t.yaml:5: spec.nodes is 0; allowed: a whole number (1 to 1000) or a list (1 to 1000 entries)"
     )
 
 
