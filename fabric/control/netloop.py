@@ -123,7 +123,7 @@ class NetLoop:
         if self._planned_at is None:
             return ""
         lines = str(self.last_plan).splitlines()
-        steps = [line[:STEP_LENGTH_MAX] for line in lines if not line.startswith(" ")]
+        steps = [_shortened(line) for line in lines if not line.startswith(" ")]
         more = [f"and {len(steps) - STEPS_TOLD_MAX} more"] if len(steps) > STEPS_TOLD_MAX else []
         return f"{timestamp(self._planned_at)}: {'; '.join((*steps[:STEPS_TOLD_MAX], *more))}"
 
@@ -246,3 +246,7 @@ class NetLoop:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= STEP_LENGTH_MAX else line[: STEP_LENGTH_MAX - 1] + "…"

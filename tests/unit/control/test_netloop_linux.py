@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 from support.owned_task import running
 
-from fabric.control.netloop import NetLoop
+from fabric.control.netloop import STEP_LENGTH_MAX, NetLoop
 from fabric.kernel.fake import FakeKernel
 from fabric.netstate.objects import (
     Address,
@@ -112,6 +112,14 @@ async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplo
     )
     await asyncio.sleep(0.001)
     assert loop.last_change.count("add route") == 3 and loop.last_change.endswith("; and 2 more")
+
+
+async def test_a_long_step_of_the_last_change_is_cut_with_a_mark(host, loop):
+    name = "net/ipv4/conf/" + "x" * STEP_LENGTH_MAX
+    loop.want("sysctl", {Sysctl(name, "1")})
+    await asyncio.sleep(0.001)
+    _, _, step = loop.last_change.partition(": ")
+    assert len(step) == STEP_LENGTH_MAX and step.endswith("…")
 
 
 async def test_waiting_for_a_settled_loop_ends_with_the_pass_that_settles_it(host, loop):
