@@ -69,7 +69,7 @@ class PodReadiness:
         total = len(self._informer)
         if self._late:
             first = next(iter(self._late.values()))
-            text = f"{first['metadata']['name']}: {why_not_up(first)}"
+            text = f"{first['metadata']['name']}: {why_not_up(first).rstrip('.')}"
             more = f", and {len(self._late) - 1} more" if len(self._late) > 1 else ""
             await self._put_again(self._stranded())
             return total - len(self._late), total, text + more
