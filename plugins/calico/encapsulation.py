@@ -2,7 +2,7 @@
 
 A pool says the mode. CrossSubnet spares the encapsulation where the other node is on this node's own network,
 which the prefix length of its address tells. Who writes the routes follows from it: Felix for VXLAN, BIRD for
-the others.
+the others, unless FelixConfiguration's programClusterRoutes gives IPIP's to Felix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All of bird.cfg but a node's own blocks: what follows from resources and passwords, for every node.
+"""Every node's bird.cfg, from the resources and passwords that all share; a node adds its own IPAM blocks.
 
 The order of the file is upstream's: functions and filters, kernel, device and direct, the static routes, the
 template, and the sessions: the mesh's, then those that BGPPeers ask for.
