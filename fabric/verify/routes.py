@@ -67,7 +67,7 @@ class Offer:
 
     @property
     def who(self) -> str:
-        return f"{self.session} ({self.peer})" if self.peer else self.session
+        return f"{self.session} ({self.peer})" if self.peer not in ("", self.session) else self.session
 
 
 @dataclass(frozen=True, slots=True)

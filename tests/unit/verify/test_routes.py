@@ -10,7 +10,7 @@ from fabric.cli import routes_command
 from fabric.cli.output import Format
 from fabric.netstate.objects import NextHop, Route
 from fabric.verify.bird_choice import why_lost
-from fabric.verify.routes import Line, Table
+from fabric.verify.routes import Line, Offer, Table
 
 BEST = BirdRoute(
     prefix=ip_network("10.244.2.0/26"),
@@ -99,3 +99,15 @@ def test_every_way_of_a_route_is_a_next_hop():
     none = Line(Route(ip_network("10.244.2.0/26"), type="blackhole", proto=99))
     assert many.next_hops == ways and one.next_hops == ways[:1] and none.next_hops == ()
     assert (many.written_by, none.written_by) == ("bird", "protocol 99")
+
+
+@pytest.mark.parametrize(
+    ("session", "peer", "who"),
+    [
+        ("static1", "", "static1"),
+        ("Mesh_192_168_0_12", "node-2", "Mesh_192_168_0_12 (node-2)"),
+        ("spine-1", "spine-1", "spine-1"),
+    ],
+)
+def test_a_session_that_is_called_as_its_peer_is_named_once(session, peer, who):
+    assert Offer(session, peer, "", (), frozenset()).who == who
