@@ -171,6 +171,8 @@ def _pod(pod: Object) -> dict[str, str]:
 
 _MARKS = {"running": "…", "done": "✓", "failed": "✗"}
 _DETAIL_MAX = 100
+LOG_SECONDS = 5.0
+"""A stage that goes on has a line in a log this often, and the first after so long a time."""
 
 
 class Stages:
@@ -180,6 +182,7 @@ class Stages:
         self._quiet = quiet
         self._live = sys.stderr.isatty()
         self._began: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
 
     def show(self, progress: Progress) -> None:
@@ -188,11 +191,13 @@ class Stages:
         began = self._began.setdefault(progress.stage, now)
         if progress.state != "running":
             self.seconds[progress.stage] = round(now - began, 3)
-        if self._quiet or (progress.state == "running" and not self._live):
+        if self._quiet:
             return
         line = self._line(progress, now - began)
         if not self._live:
-            print(line, file=sys.stderr)
+            if progress.state != "running" or now - self._logged.get(progress.stage, began) >= LOG_SECONDS:
+                self._logged[progress.stage] = now
+                print(line, file=sys.stderr, flush=True)
             return
         end = "" if progress.state == "running" else "\n"
         if progress.state == "running":  # a line that is wrapped could not be written over

@@ -232,6 +232,18 @@ def test_a_log_has_one_line_a_stage_and_a_terminal_is_written_over(monkeypatch):
     assert live.endswith("s\n")
 
 
+def test_a_log_tells_now_and_then_what_a_long_stage_waits_for(monkeypatch):
+    seconds = iter([0.0, 1.0, 6.0, 7.0, 11.5, 12.0])
+    monkeypatch.setattr(up_command.time, "monotonic", lambda: next(seconds))
+    _, log = shown(monkeypatch, False, RUNNING, RUNNING, RUNNING, RUNNING, RUNNING, DONE)
+    assert [line.split()[:4] for line in log.splitlines()] == [
+        ["…", "pods", "1/2", "6.00"],
+        ["…", "pods", "1/2", "11.50"],
+        ["✓", "pods", "2/2", "12.00"],
+    ]
+    assert log.count("pod-2: ImagePull") == 2
+
+
 def test_a_quiet_up_prints_nothing_and_still_takes_the_time(monkeypatch):
     stages, text = shown(monkeypatch, True, RUNNING, DONE, quiet=True)
     assert text == "" and stages.seconds.keys() == {"pods"}
