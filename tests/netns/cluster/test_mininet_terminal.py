@@ -42,11 +42,12 @@ class Terminal:
     def types(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def end(self) -> int:
-        """Read to the end, and return the exit code."""
+    def end(self, seconds_max: float = 20) -> int:
+        """Read to the end, and return the exit code; what does not end is killed."""
         with contextlib.suppress(OSError):
-            while os.read(self._master, 4096):
-                continue
+            while select.select([self._master], [], [], seconds_max)[0]:
+                os.read(self._master, 4096)
+            os.kill(self.pid, signal.SIGKILL)
         os.close(self._master)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -93,6 +94,7 @@ def test_ctrl_c_ends_the_command_and_the_third_a_shell_that_does_not_mind(termin
     terminal.sees("fabric> ")
     terminal.types("pod-1 echo $((20 + 3))\n")
     terminal.sees("\n23")
+    terminal.sees("fabric> ")  # what is typed before it goes to the program
     terminal.types("exit\n")
     assert terminal.end() == 0
 
