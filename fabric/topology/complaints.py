@@ -21,7 +21,7 @@ def complaints(document: Document, schema: Mapping[str, Any]) -> Iterator[tuple[
     validator = jsonschema_rs.validator_for(dict(schema))
     told: dict[tuple[Path, str], None] = {}
     for error in validator.iter_errors(document.value):
-        path: Path = tuple(error.instance_path)
+        path = _real(document.value, error.instance_path)
         *parents, keyword = error.schema_path
         told |= dict.fromkeys(_sentences(path, str(keyword), _at(schema, parents), _at(document.value, path)))
     yield from told
@@ -120,6 +120,15 @@ def _allowed(rule: Mapping[str, Any]) -> str:
         "not empty" if rule.get("minLength") else "",
     ]
     return " or ".join(names) + "".join(f", {limit}" for limit in limits if limit)
+
+
+def _real(value: Any, path: Sequence[str | int]) -> Path:
+    """Return a path whose keys are text: the validator takes the key `2` of a mapping for a number."""
+    found: list[str | int] = []
+    for step in path:
+        found.append(str(step) if isinstance(value, Mapping) else step)
+        value = value[found[-1]]
+    return tuple(found)
 
 
 def _at(value: Any, path: Sequence[str | int]) -> Any:

@@ -126,6 +126,7 @@ BROKEN = {
     ),
     "a set": ("{zone: a}", "!!set {zone}", 8, "the tag !!set is not known here"),
     "a number of 5,000 digits": ("mtu: 1500", "mtu: " + "9" * 5000, 15, "cannot read '9999"),
+    "a key that is a number": ('cpu: "2"', '"2": null', 11, "spec.nodes[1].capacity.2 is null"),
     "nodes is text": ("nodes:\n", "nodes: two\n  x:\n", 6, "a whole number (1 to 1000) or a list ("),
 }
 
