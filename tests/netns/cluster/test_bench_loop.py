@@ -29,9 +29,8 @@ def test_changes_are_measured_on_linux_and_a_cluster_at_rest():
     ]
 
 
-def test_a_member_of_ten_thousand_costs_each_node_less_than_a_millisecond_of_python():
+def test_a_member_of_ten_thousand_costs_one_line_of_ipset_restore_and_no_reading():
     done = fabric("bench", "loop", "--parts", "", "--idle", "", "--changes", "20", "-o", "json")
     assert done.returncode == 0, done.stderr
     (real,) = [it for it in json.loads(done.stdout)["changes"] if it["kernel"] == "linux"]
-    assert (real["among"], real["restoreLines"]) == (10000, 1)
-    assert real["loopMilliseconds"] + real["writeMilliseconds"] < 1
+    assert (real["among"], real["restoreLines"], real["reads"]) == (10000, 1, 0)

@@ -51,7 +51,7 @@ async def test_who_ends_at_sigterm_is_gone_long_before_the_grace_period(node: Re
         start = time.monotonic()
         await node.client.delete(POD, "pod-1", "default")
         await node.gone("pod-1")
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 25, "the grace period is 30 s"
         assert not (node.root / f"var/lib/kubelet/pods/{uid}").exists()
         assert list((node.root / "var/log/pods").iterdir()) == []
 
@@ -63,7 +63,7 @@ async def test_who_is_deaf_to_sigterm_is_killed_after_the_grace_period(node: Rea
         start = time.monotonic()
         await node.client.delete(POD, "pod-1", "default", grace_period_seconds=1)
         await node.gone("pod-1")
-        assert 0.9 < time.monotonic() - start < 5
+        assert 0.9 < time.monotonic() - start < 25, "its own grace period would be 30 s"
         veths = ("ip", "-br", "link", "show", "type", "veth")
         await eventually(lambda: run_inside(node.pids["node-1"], *veths) == "")
 
