@@ -96,6 +96,9 @@ def _resources(path: str, resources: Object, check: Check) -> Iterator[Cause]:
     for name in limits:
         if _must_be_equal(name) and name not in requests:
             yield required(f"{path}.requests[{name}]", "Request must be set for extended resources")
+    names = limits.keys() | requests.keys()
+    if any(name.startswith(HUGE_PAGES) for name in names) and not names & {CPU, MEMORY}:
+        yield forbidden_field(path, "HugePages require cpu or memory")
 
 
 def _against_limit(path: str, name: str, request: Any, limit: Any) -> Iterator[Cause]:

@@ -48,6 +48,16 @@ async def test_limits_alone_are_requests_and_make_a_pod_guaranteed(client):
     assert made["status"]["qosClass"] == "Guaranteed"
 
 
+@pytest.mark.parametrize("more", [{}, {"example.com/nic": "1"}])
+async def test_huge_pages_need_processors_or_memory_beside_them(client, more):
+    pages = {"hugepages-2Mi": "2Mi", **more}
+    main = {"name": "main", "image": "nginx", "resources": {"limits": pages, "requests": pages}}
+    with pytest.raises(Invalid, match="resources: Forbidden: HugePages require cpu or memory"):
+        await client.create(POD, pod(containers=[main]), namespace="default")
+    main["resources"] = {"limits": {**pages, "memory": "1Gi"}}
+    assert await client.create(POD, pod(containers=[main]), namespace="default")
+
+
 async def test_a_pods_own_limits_are_its_requests_where_no_container_asks(client):
     asking = {"name": "main", "image": "nginx", "resources": {"requests": {"cpu": "1"}}}
     own = {"limits": {"cpu": 2, "memory": "1Gi"}}
