@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabric.errors import FabricError, refusal_in
+from fabric.errors import BadInput, FabricError, Problem, plural, refusal_in
 
 _TRIES = 100
+SOCKET_PATH_BYTES_MAX = 107
+_LONGEST_SOCKET_BYTES = len("/.components.sock.4194304")
+"""A socket is made under a hidden name with the pid of its server, of which Linux counts four millions."""
 ROOT_MODE = 0o755
 FABRIC_PORT = 6443
 """Where the API server listens inside the fabric, at the control plane's address."""
@@ -98,6 +101,18 @@ class ClusterPaths:
     def node(self, name: str) -> Path:
         """The node's private files: its /run, /var/lib, /etc/cni as the host sees them."""
         return self.nodes / name
+
+    def refuse_long(self) -> None:
+        """Raise BadInput where Linux would take no socket in the folder of sockets."""
+        spare = SOCKET_PATH_BYTES_MAX - len(os.fsencode(self.run)) - _LONGEST_SOCKET_BYTES
+        if spare < 0:
+            raise BadInput(
+                Problem(
+                    "FABRIC_RUN_DIR",
+                    f"{run_root()} is too long by {plural(-spare, 'byte')}: a socket's path has "
+                    f"{SOCKET_PATH_BYTES_MAX} at most; choose a shorter folder",
+                )
+            )
 
     def make(self) -> None:
         """Create the folders, for root alone; the roots show the names of clusters to everybody."""

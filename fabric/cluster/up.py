@@ -52,6 +52,7 @@ def begin(
 
 def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: bool) -> UpResult:
     paths = ClusterPaths(topology.name)
+    paths.refuse_long()
     with held(paths.lock):
         before = specs.read(paths.spec)
         spec = _chosen(topology, before, features)

@@ -7,6 +7,7 @@ BUFFER_BYTES at most; frames beyond that are counted by Linux, and make `frames`
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
@@ -25,6 +26,14 @@ BUFFER_BYTES = 4 << 20
 FRAMES_MAX = 20_000
 _ETH_P_ALL, _SOL_PACKET, _PACKET_STATISTICS, _SO_RCVBUFFORCE = 0x0003, 263, 6, 33
 _ETHERNET = 1
+_SO_ATTACH_FILTER = 26
+_ETHERNET_ONLY = struct.pack(
+    "=" + "HBBI" * 4,
+    *(0x20, 0, 0, 0xFFFFF000 + 28),  # load the device's type (SKF_AD_OFF + SKF_AD_HATYPE)
+    *(0x15, 0, 1, _ETHERNET),  # anything else than Ethernet, above all a busy loopback,
+    *(0x06, 0, 0, 0xFFFFFFFF),
+    *(0x06, 0, 0, 0),  # takes no room
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Capture:
             except BlockingIOError:
                 break
             assert len(self._taken) < FRAMES_MAX, f"{place}: more than {FRAMES_MAX} frames"
-            if hardware == _ETHERNET:
+            if hardware == _ETHERNET:  # the socket may have got others before it had its filter
                 self._taken.append(Frame(place, device, data))
         _, lost = struct.unpack("=II", opened.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
         assert not lost, f"{place}: {lost} frames did not fit into {BUFFER_BYTES} bytes"
@@ -119,4 +128,7 @@ def _packet_socket() -> socket.socket:
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     opened = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ALL))
     opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)
+    program = ctypes.create_string_buffer(_ETHERNET_ONLY, len(_ETHERNET_ONLY))
+    head = struct.pack("@HP", len(_ETHERNET_ONLY) // 8, ctypes.addressof(program))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
     return opened

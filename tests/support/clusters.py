@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +38,24 @@ def run(*argv: str, environment: Mapping[str, str] | None = None) -> subprocess.
 def fabric(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line of this checkout."""
     return run(sys.executable, "-P", "-m", "fabric", *arguments, environment=environment)
+
+
+@contextmanager
+def own_folders() -> Iterator[Mapping[str, str]]:
+    """Give an environment with folders of its own for clusters; a socket's path has room in it."""
+    with tempfile.TemporaryDirectory(prefix="fabric-") as folder:
+        yield {"FABRIC_RUN_DIR": f"{folder}/run", "FABRIC_STATE_DIR": f"{folder}/state"}
+
+
+def left_in(folders: Mapping[str, str]) -> list[str]:
+    """Return the clusters that have files in these folders, and the processes that were told of them."""
+    told = os.fsencode(f"FABRIC_RUN_DIR={folders['FABRIC_RUN_DIR']}")
+    left = [entry.name for folder in map(Path, folders.values()) for entry in folder.glob("*/")]
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if told in environment.read_bytes():
+                left.append(f"process {environment.parent.name}")
+    return left
 
 
 def host_state() -> dict[str, str]:

@@ -50,7 +50,7 @@ def small_disk(folder: Path, size: str, environment: Mapping[str, str] | None = 
             assert holder.stdout is not None
             holder.stdout.readline()
             disk = SmallDisk(folder, holder.pid, environment or {})
-            made = disk.run("sh", "-ec", f"mkdir {folder}; mount -t tmpfs -o size={size} none {folder}")
+            made = disk.run("sh", "-ec", f"mkdir -p {folder}; mount -t tmpfs -o size={size} none {folder}")
             assert made.returncode == 0, made.stderr
             yield disk
         finally:

@@ -3,14 +3,20 @@
 import json
 
 import pytest
-from support.clusters import fabric
+from support.clusters import fabric, left_in, own_folders
+
+
+@pytest.fixture
+def folders():
+    with own_folders() as environment:
+        yield environment
 
 
 @pytest.mark.parametrize(("shape", "sessions"), [("mesh", 6), ("reflectors", 5)])
-def test_a_cluster_is_timed_and_taken_down(shape, sessions):
+def test_a_cluster_is_timed_and_taken_down(folders, shape, sessions):
     other = "--no-reflectors" if shape == "mesh" else "--no-mesh"
     options = ("--nodes", "4", other, "--runs", "1", "--silent", "--keepalive", "1")
-    done = fabric("bench", "bgp", *options, "-o", "json")
+    done = fabric("bench", "bgp", *options, "-o", "json", environment=folders)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["nodes"], found["shape"], found["sessions"]) == (4, shape, sessions)
@@ -18,9 +24,7 @@ def test_a_cluster_is_timed_and_taken_down(shape, sessions):
     assert found["killedSeconds"] < 1, "its sessions broke"
     assert 1 < found["silentSeconds"] < 10, "three keepalives were missed"
     assert found["cpuSeconds"] > 0 and found["pssMib"] > 1
-    assert not [
-        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
-    ]
+    assert left_in(folders) == []
 
 
 @pytest.mark.parametrize("nodes", ["3", "ten", ""])

@@ -2,12 +2,30 @@
 
 import json
 
-from support.clusters import fabric
+import pytest
+from support.clusters import fabric, left_in, own_folders
 
 
-def test_changes_are_measured_on_linux_and_a_cluster_at_rest():
+@pytest.fixture
+def folders():
+    with own_folders() as environment:
+        yield environment
+
+
+def test_changes_are_measured_on_linux_and_a_cluster_at_rest(folders):
     options = ("--parts", "1,20", "--members", "1000", "--changes", "5")
-    done = fabric("bench", "loop", *options, "--idle", "flannel:1x1", "--seconds", "2", "-o", "json")
+    done = fabric(
+        "bench",
+        "loop",
+        *options,
+        "--idle",
+        "flannel:1x1",
+        "--seconds",
+        "2",
+        "-o",
+        "json",
+        environment=folders,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     real = [it for it in found["changes"] if it["kernel"] == "linux"]
@@ -24,9 +42,7 @@ def test_changes_are_measured_on_linux_and_a_cluster_at_rest():
     (rest,) = found["idle"]
     assert (rest["plugin"], rest["nodes"], rest["pods"]) == ("flannel", 1, 1)
     assert 0 < rest["cpuPercent"] < 100
-    assert not [
-        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
-    ]
+    assert left_in(folders) == []
 
 
 def test_a_member_of_ten_thousand_costs_one_line_of_ipset_restore_and_no_reading():

@@ -3,11 +3,18 @@
 import json
 
 import pytest
-from support.clusters import fabric
+from support.clusters import fabric, left_in, own_folders
 
 
-def test_a_cluster_is_timed_weighed_and_taken_down():
-    done = fabric("bench", "up", "--sizes", "2x4", "--runs", "1", "--no-mininet", "--no-tune", "-o", "json")
+@pytest.fixture
+def folders():
+    with own_folders() as environment:
+        yield environment
+
+
+def test_a_cluster_is_timed_weighed_and_taken_down(folders):
+    options = ("--sizes", "2x4", "--runs", "1", "--no-mininet", "--no-tune")
+    done = fabric("bench", "up", *options, "-o", "json", environment=folders)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["nodes"], found["pods"], found["pairs"], found["peer"]) == (2, 4, 12, None)
@@ -17,9 +24,7 @@ def test_a_cluster_is_timed_weighed_and_taken_down():
     everything = found["cpuUserSeconds"] + found["cpuSystemSeconds"]
     assert 0.5 * everything < sum(spent.values()) < 1.2 * everything
     assert found["pssMib"] > 10
-    assert not [
-        it for it in json.loads(fabric("list", "-o", "json").stdout) if it["name"].startswith("bench-")
-    ]
+    assert left_in(folders) == []
 
 
 @pytest.mark.parametrize("size", ["4", "x4", "2x", "0x4", "2xfour", ""])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.clusters import TOP, Cluster, pod
+from support.clusters import TOP, Cluster, own_folders, pod
 from support.eventually import eventually
 from support.pids_group import pids_group
 from support.small_disk import SmallDisk
@@ -69,10 +69,11 @@ async def test_without_descriptors_components_are_tried_again_until_there_are_so
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    folder = tmp_path / "disk"
-    places = {"FABRIC_RUN_DIR": f"{folder}/run", "FABRIC_STATE_DIR": f"{folder}/state"}
-    with make_small_disk(folder, "48m", places) as disk:
+def small_disk() -> Iterator[SmallDisk]:
+    with (
+        own_folders() as places,
+        make_small_disk(Path(places["FABRIC_RUN_DIR"]).parent, "48m", places) as disk,
+    ):
         yield disk
 
 
