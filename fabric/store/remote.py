@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -137,20 +137,20 @@ class RemoteWatch(AsyncIterator[Sequence[StoreEvent]]):
         self._from_revision = from_revision
         self._connection: Connection | None = None
         self._id = 0
-        self._stream = Stream()
+        self._stream: Stream | None = None
 
     async def __anext__(self) -> Sequence[StoreEvent]:
-        if self._connection is None:
+        if self._stream is None:
             connection: Connection = await self._connected()
             self._id, self._stream = await connection.ask(
                 lambda id_: wire.Watch(id_, self._prefix, self._from_revision)
             )
             self._connection = connection
-        return _events.decode((await self._stream.next()).body)
+        return _events.decode(cast(wire.Answer, await self._stream.next()).body)
 
     def __del__(self) -> None:
         if self._connection is not None:
-            self._connection.forget(self._id, cancel=True)
+            self._connection.forget(self._id)
 
 
 def _condition(compare: Compare) -> tuple[str, int, bool]:
@@ -166,6 +166,6 @@ def _op(op: Put | Delete) -> tuple[str, bytes | None, int]:
 async def _in_time(stream: Stream) -> wire.Answer:
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            return await stream.next()
+            return cast(wire.Answer, await stream.next())
     except TimeoutError as error:
         raise StoreUnavailable(f"the store gave no answer in {ANSWER_SECONDS_MAX:.0f} s") from error

@@ -86,6 +86,8 @@ class Failure(msgspec.Struct, array_like=True, frozen=True, tag=True):
     message: str
 
 
+Reply = Answer | Failure
+
 ERRORS: dict[str, type[Exception]] = {
     error.__name__: error
     for error in (Compacted, FabricError, LeaseNotFound, OutOfResources, StoreUnavailable, ValueError)

@@ -10,10 +10,10 @@ from support.registry import config_map
 
 from fabric.api.kinds import CONFIG_MAP, NAMESPACE
 from fabric.control import wire
-from fabric.control.connection import EVENTS_MAX, Replies
+from fabric.control.connection import EVENTS_MAX, Connection
 from fabric.control.framed import FramedClient
 from fabric.errors import Gone, NotFound, ServerUnavailable
-from fabric.frames import FRAME_BYTES_MAX, Frames
+from fabric.frames import FRAME_BYTES_MAX, Frames, Replies
 
 GET = wire.Get(1, wire.resource_of(NAMESPACE), "", "default")
 
@@ -178,7 +178,7 @@ async def test_a_client_that_takes_no_answers_holds_up_itself_alone(tmp_path):
 
 
 async def test_a_watch_whose_events_nobody_takes_is_told_to_list_again():
-    replies = Replies(limit=2)
+    replies = Replies(2, Connection("server").overrun)
     assert [replies.deliver(wire.Event(1, "ADDED", b"{}")) for _ in range(3)] == [True, True, False]
     with pytest.raises(Gone, match="list again"):
         await replies.next()
