@@ -7,6 +7,7 @@ A test class inherits `KernelContract` and gives the fixture `kernel`, whose nam
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any, ClassVar
@@ -66,18 +67,18 @@ async def left_to_do_of(host: Host, desired: NetState) -> str:
     return str(diff(desired, frozenset(obj for obj in found if obj.key in keys)))
 
 
-class KernelContract(CaseContract):
+class KernelContract(CaseContract, ABC):
     round_trips: ClassVar = {**ROUND_TRIPS, **CALICO_ROUND_TRIPS}
     refusals: ClassVar = {**REFUSALS, **CALICO_REFUSALS}
     changes = (*CHANGES, *CALICO_CHANGES)
 
+    @abstractmethod
     def tamper(self, kernel: Kernel, name: str, rule: Jump) -> None:
         """Put a rule into a built-in chain as a stranger would, and nowhere else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forwarded(self, kernel: Kernel, name: str) -> list[str]:
         """The rules of filter FORWARD in their order."""
-        raise NotImplementedError
 
     async def test_the_refused_step_is_named_with_its_namespace_and_errno(self, kernel: Kernel):
         with pytest.raises(KernelRefused, match=r"Network is unreachable \(ENETUNREACH\)") as refused:

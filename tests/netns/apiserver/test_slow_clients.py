@@ -7,6 +7,7 @@ import resource
 import ssl
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -207,7 +208,13 @@ async def test_an_answer_that_is_read_slowly_comes_whole(running, http):
 
 
 @pytest.mark.parametrize("over", ["tcp", "tls"])
-async def test_idle_connections_make_room_for_the_next(running, over):
+async def test_idle_connections_make_room_for_the_next(tmp_path, over):
+    patient = replace(LIMITS, header_seconds=60.0, idle_seconds=60.0)  # no connection ends but for room
+    async with api_server(tmp_path, limits=patient) as running:
+        await idle_connections_make_room(running, over)
+
+
+async def idle_connections_make_room(running, over):
     opened = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(LIMITS.connections_max * 3):
@@ -218,6 +225,7 @@ async def test_idle_connections_make_room_for_the_next(running, over):
             writer.write(REQUEST)
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         await seconds_to_the_end(opened[0][0])
+    assert not opened[-1][0].at_eof()
     for _, writer in opened:
         writer.transport.abort()
 
