@@ -51,6 +51,8 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     backend: str = ""
     mtu: int = 0
     options: dict[str, Any] = {}
+    node_folders: tuple[str, ...] = ()
+    """What a node has of its own on disk for this plugin."""
 
     def config(self) -> NetworkConfig:
         return NetworkConfig(
@@ -117,6 +119,7 @@ def choose(
     api_port: int,
     workers: int,
     features: Collection[str] = (),
+    node_folders: Collection[str] = (),
 ) -> ClusterSpec:
     """Make the topology's choices; what `before` chose for a node that stays is kept.
 
@@ -133,7 +136,7 @@ def choose(
         api_port=before.api_port if before else api_port,
         workers=count,
         underlay=underlay.spec,
-        network=_network(topology),
+        network=_network(topology, node_folders),
         nodes=tuple(
             ClusterNode(
                 name=node.name,
@@ -180,7 +183,7 @@ def write(path: Path, spec: ClusterSpec) -> None:
     fresh.replace(path)
 
 
-def _network(topology: Topology) -> NetworkSpec:
+def _network(topology: Topology, node_folders: Collection[str]) -> NetworkSpec:
     return NetworkSpec(
         plugin=topology.network.plugin,
         pod_cidrs=tuple(map(str, topology.pod_cidrs)),
@@ -188,6 +191,7 @@ def _network(topology: Topology) -> NetworkSpec:
         backend=topology.network.backend,
         mtu=topology.network.mtu,
         options=dict(topology.network.options),
+        node_folders=tuple(node_folders),
     )
 
 

@@ -23,6 +23,7 @@ from fabric.cluster.paths import ClusterPaths, refusals
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import Body, launch
 from fabric.errors import BadInput, Problem
+from fabric.plugin import registry
 from fabric.topology.model import Topology
 from fabric.topology.wiring import Unwirable
 
@@ -71,7 +72,12 @@ def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: 
 def _chosen(topology: Topology, before: ClusterSpec | None, features: Collection[str]) -> ClusterSpec:
     try:
         return specs.choose(
-            topology, before, api_port=_free_port(), workers=os.cpu_count() or 1, features=features
+            topology,
+            before,
+            api_port=_free_port(),
+            workers=os.cpu_count() or 1,
+            features=features,
+            node_folders=registry.load(topology.network.plugin).node_folders,
         )
     except Unwirable as error:
         raise BadInput(

@@ -98,9 +98,9 @@ class NetLoop:
         """True when the kernel, as last seen, is as was wanted last."""
         return self._is_wanted and self._was_read and self._loop.is_settled and self._tracker.is_done
 
-    async def until_settled(self) -> None:
-        """Wait until the kernel is as was wanted last."""
-        while not self.settled:
+    async def until_settled(self, part: str | None = None) -> None:
+        """Wait until the kernel, as last seen, is as was wanted last; of one part alone where it is given."""
+        while not (self.settled if part is None else self._has_settled(part)):
             await self._loop.next_pass()
 
     @property
@@ -108,9 +108,8 @@ class NetLoop:
         """True when all that is wanted is in the kernel, be it with an older value."""
         return self._is_wanted and self._was_read and self._tracker.is_programmed
 
-    def has_programmed(self, part: str) -> bool:
-        """True when all that this part wants is in the kernel, be it with an older value."""
-        return self._tracker.has_programmed(part)
+    def _has_settled(self, part: str) -> bool:
+        return self._is_wanted and self._was_read and self._tracker.has_settled(part)
 
     @property
     def last_error(self) -> str:

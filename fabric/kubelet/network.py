@@ -6,6 +6,7 @@ it. Drift is looked for here and repaired where pods are worked on, so that a re
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Kernel, pod_namespace
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
 from fabric.runtime.contract import SandboxStatus
+
+PROGRAMMED_SECONDS_MAX = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +76,17 @@ class PodNetwork:
         self._on_node.keep(ref.uid, on_node)
         await attach(self._kernel, self._node_name, ref.netns, on_node, attachment.pod)
         await self.host_ports.put(ref, ports, attachment.ips)
-        if not self._agent.is_programmed(ref):
-            raise FabricError("the network plugin has not programmed the pod's endpoint yet")
+        await self._programmed(ref)
         self._drifted.discard(ref.uid)
+
+    async def _programmed(self, ref: PodRef) -> None:
+        try:
+            async with asyncio.timeout(PROGRAMMED_SECONDS_MAX):
+                await self._agent.until_programmed(ref)
+        except TimeoutError:
+            within, told = f"within {PROGRAMMED_SECONDS_MAX:g} s", self._agent.status().message
+            what = f"the network plugin has not programmed the pod's endpoint {within}: {told}"
+            raise FabricError(what) from None
 
     async def detach(self, ref: PodRef) -> None:
         """Release the pod's addresses; its devices are gone with its namespace. Idempotent.

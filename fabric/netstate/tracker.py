@@ -94,9 +94,9 @@ class Tracker:
         """True when each wanted object is in the kernel, be it with an older value."""
         return all(key in self._actual for key in self._dirty if self.parts.get(key) is not None)
 
-    def has_programmed(self, part: str) -> bool:
-        """True when each object that the part wants is in the kernel, be it with an older value."""
-        return all(obj.key in self._actual for obj in self.parts.state_of(part) or ())
+    def has_settled(self, part: str) -> bool:
+        """True when nothing that the part wants is known to differ."""
+        return self._dirty.isdisjoint(obj.key for obj in self.parts.state_of(part) or ())
 
     @property
     def families(self) -> frozenset[Family]:

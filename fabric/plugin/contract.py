@@ -180,10 +180,11 @@ class NodeAgent(Protocol):
         """CNI CHECK: what must be for a pod that was added, or None when this plugin does not know it."""
         ...
 
-    def is_programmed(self, pod: PodRef) -> bool:
-        """True when the kernel has what the agent itself wants for a pod that was added: policies, routes.
+    async def until_programmed(self, pod: PodRef) -> None:
+        """Return when the kernel has what the agent itself wants for a pod that was added: NAT, policies.
 
-        The pod's containers start no earlier. Asked often; never raises.
+        It is beside the attachment, which the kubelet carries out. The pod's containers start no earlier;
+        the kubelet waits so long as is bearable, and then adds the pod again.
         """
         ...
 
@@ -201,6 +202,15 @@ class NetworkPlugin(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def node_folders(self) -> Sequence[str]:
+        """Return the folders of a node's own that the plugin's files are in, such as `etc/calico`.
+
+        Each node has these below `NodeContext.root`, beside run, var/lib/cni and etc/cni/net.d; whatever
+        else a path names on a node is the machine's.
+        """
+        ...
 
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         """Return what is wrong with the `network` section: (path below `network`, what and what is allowed).
@@ -229,13 +239,6 @@ class NetworkPlugin(Protocol):
         """Release what nodes hold that are not among `nodes` any more.
 
         Idempotent, called again and again by one process of the cluster.
-        """
-        ...
-
-    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Run for ever, once in each process that has agents: what these share, such as a cache of the store.
-
-        Every FabricError inside is retried. May return when there is nothing to share.
         """
         ...
 

@@ -19,7 +19,7 @@ from calico.bgp.secrets import Secrets
 from calico.carrier import CarrierKeeper, TunnelWatch
 from calico.cni import Cni
 from calico.felix import ownership, routes
-from calico.felix.node_state import NodeState
+from calico.felix.node_state import HOSTS, NAT, NodeState
 from calico.felix.site import Site
 from calico.ipam.allocator import Ipam
 from calico.kube_annotations import KubeAnnotations
@@ -84,6 +84,8 @@ class CalicoAgent:
         self._was_up = False
         self._concern: tuple[object, object] = (None, None)
         self._changed = asyncio.Event()
+        self._computed = asyncio.Event()
+        """Set while what is wanted in the kernel follows from the newest snapshot."""
 
     async def run(self) -> None:
         """Run for ever; every FabricError inside is retried."""
@@ -98,6 +100,7 @@ class CalicoAgent:
                 while True:
                     self._changed.clear()
                     self._reconcile()
+                    self._computed.set()
                     await self._next_change()
         finally:
             self._syncer.leave(self)
@@ -147,8 +150,12 @@ class CalicoAgent:
         known = await self._cni.check(pod)
         return known and self._with_its_routes(known)
 
-    def is_programmed(self, pod: PodRef) -> bool:
-        return self._loop.has_programmed(f"endpoint:{pod.uid}")
+    async def until_programmed(self, pod: PodRef) -> None:
+        """Return when the node masquerades by all that the datastore said when the pod was added."""
+        await self._syncer.until(self._cni.revision_of(pod))
+        await self._computed.wait()
+        for part in (NAT, HOSTS):
+            await self._loop.until_settled(part)
 
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)
@@ -166,6 +173,7 @@ class CalicoAgent:
         self._changed_now()
 
     def _changed_now(self) -> None:
+        self._computed.clear()
         self._changed.set()
 
     def _is_up(self) -> bool:

@@ -63,6 +63,7 @@ class Cni:
         self._mtu = mtu
         self._refuse_new = refuse_new
         self._attached: dict[str, Attachment] = {}
+        self._revisions: dict[str, int] = {}
         self._ending: set[str] = set()
         self._held: dict[str, tuple[IPAddress, ...]] | None = None
 
@@ -94,7 +95,8 @@ class Cni:
         if uid_of(pod) != ref.uid:
             raise FabricError(f"pod {ref.namespace}/{ref.name} is not {ref.uid} any more but {uid_of(pod)}")
         found = await self._addresses.assign(ref, pod)
-        await workloads.write(self._store, self._clock, _endpoint(self._node, name, ref, pod, found))
+        endpoint = _endpoint(self._node, name, ref, pod, found)
+        self._revisions[ref.sandbox_id] = await workloads.write(self._store, self._clock, endpoint)
         await self._annotate(ref, found)
         mac = endpoints.mac_of(ref.uid)
         self._results.keep(Result(ref.namespace, ref.name, ref.uid, found, mtu, mac))
@@ -113,6 +115,10 @@ class Cni:
         if known is None and (kept := self._results.kept(container)) is not None:
             known = self._attached[container] = endpoints.attachment(ref, kept.ips, kept.mtu)
         return known
+
+    def revision_of(self, ref: PodRef) -> int:
+        """The store's revision at which the endpoint of a pod was written; 0 for one of an earlier life."""
+        return self._revisions.get(ref.sandbox_id, 0)
 
     async def delete(self, ref: PodRef) -> None:
         """Release everything of the pod; nothing is no error. Its UID is enough."""
@@ -177,6 +183,7 @@ class Cni:
                 await workloads.delete(self._store, namespace, name, container)
             await self._addresses.release(container)
             self._attached.pop(container, None)
+            self._revisions.pop(container, None)
             if self._held is not None:
                 self._held.pop(container, None)
             self._results.forget(container)

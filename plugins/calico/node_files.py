@@ -20,6 +20,8 @@ from fabric.netstate.objects import IPNetwork
 CNI_VERSION = "0.3.1"
 NETWORK = "k8s-pod-network"
 _FOLDER = "etc/cni/net.d"
+FOLDERS = ("etc/calico", "var/lib/calico")
+"""What a node has of its own for Calico, beside what every node has."""
 _KUBECONFIG = """\
 # Kubeconfig file for Calico CNI plugin.
 apiVersion: v1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from calico import bootstrap, served, topology_check
+from calico import bootstrap, node_files, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
@@ -37,6 +37,10 @@ class CalicoPlugin:
     def name(self) -> str:
         return "calico"
 
+    @property
+    def node_folders(self) -> Sequence[str]:
+        return node_files.FOLDERS
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 
@@ -55,9 +59,6 @@ class CalicoPlugin:
 
     async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
         await self._retirement.retire(nodes, store)
-
-    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Nothing runs here: the datastore and the Nodes are followed by the process' own caches."""
 
     def agent(self, context: NodeContext) -> NodeAgent:
         if self._syncer is None or self._kube is None:

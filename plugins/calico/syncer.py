@@ -7,6 +7,7 @@ says what may be skipped.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -155,6 +156,7 @@ class Syncer:
         self.snapshot = Snapshot()
         self._reflector = reflector
         self._followers: dict[object, Callable[[], None]] = {}
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
         reflector.follow(self, self._on_change)
 
     @property
@@ -169,6 +171,13 @@ class Syncer:
     def leave(self, who: object) -> None:
         self._followers.pop(who, None)
 
+    async def until(self, revision: int) -> None:
+        """Wait until the snapshot has all changes up to that revision, and its followers were told."""
+        if self.snapshot.revision < revision:
+            reached = asyncio.get_running_loop().create_future()
+            self._awaited.append((revision, reached))
+            await reached
+
     def _on_change(self, keys: Collection[str]) -> None:
         before, kvs = self.snapshot, self._reflector.kvs
         self.snapshot = changed(before, self._reflector.revision, ((key, kvs.get(key)) for key in keys))
@@ -176,3 +185,13 @@ class Syncer:
         if not is_same or not before.revision:
             for on_change in tuple(self._followers.values()):
                 on_change()
+        if self._awaited:
+            self._tell_of_revision()
+
+    def _tell_of_revision(self) -> None:
+        awaited, self._awaited = self._awaited, []
+        for revision, reached in awaited:
+            if revision > self.snapshot.revision:
+                self._awaited.append((revision, reached))
+            elif not reached.done():
+                reached.set_result(None)

@@ -56,16 +56,18 @@ async def is_there(store: Store, namespace: str, name: str) -> bool:
     return await store.get(store_key(kind_of(WorkloadEndpoint), name, namespace)) is not None
 
 
-async def write(store: Store, clock: Clock, endpoint: WorkloadEndpoint) -> None:
-    """Create it, or replace what stands there: the endpoint of an earlier pod of that name, or nonsense."""
+async def write(store: Store, clock: Clock, endpoint: WorkloadEndpoint) -> int:
+    """Create it, or replace what stands there: the endpoint of an earlier pod of that name, or nonsense.
+
+    Return the revision of the store at which it is there.
+    """
     key = store_key(kind_of(WorkloadEndpoint), endpoint.name, endpoint.metadata.namespace)
     for _ in range(WRITE_TRIES_MAX):
         with suppress(AlreadyExists):
-            await datastore.create(store, endpoint, clock)
-            return
+            return int((await datastore.create(store, endpoint, clock)).metadata.resource_version)
         kv = await store.get(key)
-        if kv is not None and await _replace(store, clock, kv, endpoint):
-            return
+        if kv is not None and (revision := await _replace(store, clock, kv, endpoint)):
+            return revision
     raise FabricError(f"WorkloadEndpoint({endpoint.name}) changes faster than it can be written")
 
 
@@ -81,13 +83,15 @@ async def delete(store: Store, namespace: str, name: str, container: str) -> Non
     raise FabricError(f"WorkloadEndpoint({name}) changes faster than it can be deleted")
 
 
-async def _replace(store: Store, clock: Clock, kv: KeyValue, endpoint: WorkloadEndpoint) -> bool:
+async def _replace(store: Store, clock: Clock, kv: KeyValue, endpoint: WorkloadEndpoint) -> int:
+    """Replace it, and return the revision; 0 where it was changed meanwhile."""
     try:
         metadata = replace(datastore.decode(WorkloadEndpoint, kv).metadata, labels=endpoint.labels)
     except datastore.Unreadable:
         metadata = datastore.stamped(endpoint, clock).metadata
     put = Put(kv.key, datastore.encode(replace(endpoint, metadata=metadata)))
-    return (await store.txn([ModRevision(kv.key, kv.mod_revision)], [put])).succeeded
+    result = await store.txn([ModRevision(kv.key, kv.mod_revision)], [put])
+    return result.revision if result.succeeded else 0
 
 
 def _workload(kv: KeyValue) -> Workload | None:

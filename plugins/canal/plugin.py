@@ -43,6 +43,10 @@ class CanalPlugin:
     def name(self) -> str:
         return "canal"
 
+    @property
+    def node_folders(self) -> Sequence[str]:
+        return (*self._flannel.node_folders, *self._calico.node_folders)
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         flannel, calico = _flannels(config), _calicos(config)
         return (*self._flannel.problems(flannel, nodes), *self._calico.problems(calico, nodes))
@@ -62,11 +66,6 @@ class CanalPlugin:
     async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
         await self._flannel.retire(_flannels(config), nodes, store)
         await self._calico.retire(_calicos(config), nodes, store)
-
-    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._flannel.run(_flannels(config), store, client))
-            tasks.create_task(self._calico.run(_calicos(config), store, client))
 
     def agent(self, context: NodeContext) -> NodeAgent:
         flannel = replace(context, config=_flannels(context.config))
@@ -115,8 +114,8 @@ class CanalAgent:
     async def check(self, pod: PodRef) -> Attachment | None:
         return await self._endpoints.check(pod)
 
-    def is_programmed(self, pod: PodRef) -> bool:
-        return self._endpoints.is_programmed(pod)
+    async def until_programmed(self, pod: PodRef) -> None:
+        await self._endpoints.until_programmed(pod)
 
     async def delete(self, pod: PodRef) -> None:
         await self._endpoints.delete(pod)

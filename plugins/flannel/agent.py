@@ -65,9 +65,8 @@ class FlannelAgent:
     async def check(self, pod: PodRef) -> Attachment | None:
         return self._cni.check(pod)
 
-    def is_programmed(self, pod: PodRef) -> bool:
-        """True: flanneld wants nothing for a single pod."""
-        return True
+    async def until_programmed(self, pod: PodRef) -> None:
+        """Return at once: flanneld wants nothing for a single pod."""
 
     async def delete(self, pod: PodRef) -> None:
         self._cni.delete(pod.uid)

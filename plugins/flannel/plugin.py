@@ -38,6 +38,10 @@ class FlannelPlugin:
     def name(self) -> str:
         return "flannel"
 
+    @property
+    def node_folders(self) -> Sequence[str]:
+        return ()
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 
@@ -67,9 +71,6 @@ class FlannelPlugin:
 
     async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
         await retirement.retire(nodes, store)
-
-    async def run(self, config: NetworkConfig, store: Store, client: Client) -> None:
-        """Nothing runs here: the leases that all agents share are followed by the process' reflector."""
 
     def agent(self, context: NodeContext) -> NodeAgent:
         if self._book is None:

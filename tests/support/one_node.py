@@ -48,8 +48,9 @@ class FakeAgent:
     def __init__(self) -> None:
         self.ready = True
         self.pod_cidrs: tuple[str, ...] = ()
-        self.unprogrammed: set[str] = set()
-        """UIDs of pods that have an attachment, and no policies yet."""
+        self.programs = asyncio.Event()
+        """Cleared while pods that have an attachment have no policies yet."""
+        self.programs.set()
         self.attachments: dict[str, Attachment] = {}
         self.collected: list[frozenset[str]] = []
         self._last = 1
@@ -72,8 +73,8 @@ class FakeAgent:
     async def check(self, pod: PodRef) -> Attachment | None:
         return self.attachments.get(pod.uid)
 
-    def is_programmed(self, pod: PodRef) -> bool:
-        return pod.uid not in self.unprogrammed
+    async def until_programmed(self, pod: PodRef) -> None:
+        await self.programs.wait()
 
     async def delete(self, pod: PodRef) -> None:
         self.attachments.pop(pod.uid, None)

@@ -82,8 +82,6 @@ class WorkerProcess:
             tasks.create_task(self._caches.run(), name="caches")
             tasks.create_task(self._runtime.follow(), name="power")
             await self._prepare()
-            shared = self._plugin.run(self._spec.network.config(), self._store, self._client)
-            tasks.create_task(shared, name=f"{self._plugin.name} of this process")
             async for spec in specs.changes(self._paths):
                 await self._reconcile(spec, tasks)
 

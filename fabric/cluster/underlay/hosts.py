@@ -20,16 +20,12 @@ from fabric.topology.underlay import CONTROL_PLANE
 AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
-_PRIVATE = (
-    "run",
-    "var/lib/cni",
-    "var/lib/kubelet",
-    "var/log/pods",
-    "var/lib/calico",
-    "etc/cni/net.d",
-    "etc/calico",
-)
-"""What a node has of its own on disk, below `ClusterPaths.node`."""
+_OF_HOSTS = ("run",)
+_OF_NODES = ("var/lib/kubelet", "var/log/pods", "var/lib/cni", "etc/cni/net.d")
+"""What each host has of its own on disk, below `ClusterPaths.node`, and what a node has beside it.
+
+The network plugin's folders come with the spec.
+"""
 
 
 class Hosts:
@@ -49,7 +45,7 @@ class Hosts:
                 await runtime.stop_node(name)
                 del names[name]
         alive = {name: pid for names in running for name, pid in names.items()}
-        await self._start({n: worker for n, worker in wanted.items() if n not in alive}, alive)
+        await self._start(spec, {n: worker for n, worker in wanted.items() if n not in alive}, alive)
         fresh = frozenset(name for name, pid in alive.items() if self.pids.get(name) != pid)
         self.pids.clear()
         self.pids.update(alive)
@@ -61,12 +57,15 @@ class Hosts:
         for name in set(folders_in(self._paths.nodes)) - set(wanted):
             await asyncio.to_thread(shutil.rmtree, self._paths.node(name), ignore_errors=True)
 
-    async def _start(self, missing: Mapping[str, int], alive: dict[str, int]) -> None:
+    async def _start(self, spec: ClusterSpec, missing: Mapping[str, int], alive: dict[str, int]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
+        nodes = {node.name for node in spec.nodes}
+        of_nodes = (*_OF_HOSTS, *_OF_NODES, *spec.network.node_folders)
 
         async def start(name: str, worker: int) -> None:
+            folders = of_nodes if name in nodes else _OF_HOSTS
             async with turns:
-                alive[name] = await self._runtimes[worker].start_node(self._spec(name))
+                alive[name] = await self._runtimes[worker].start_node(self._host(name, folders))
 
         async with asyncio.TaskGroup() as starting:
             for name, worker in missing.items():
@@ -74,9 +73,9 @@ class Hosts:
         if missing:
             _log.info("started %s", ", ".join(sorted(missing)))
 
-    def _spec(self, name: str) -> HostSpec:
+    def _host(self, name: str, folders: Iterable[str]) -> HostSpec:
         root = self._paths.node(name)
-        return HostSpec(name, mounts=tuple(_private_mount(root, folder) for folder in _PRIVATE))
+        return HostSpec(name, mounts=tuple(_private_mount(root, folder) for folder in folders))
 
 
 def wanted_hosts(spec: ClusterSpec) -> dict[str, int]:

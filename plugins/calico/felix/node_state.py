@@ -16,6 +16,9 @@ from calico.resources.nodes import Node
 from calico.syncer import Snapshot
 from fabric.netstate.objects import IPAddress, IPNetwork, NetState
 
+NAT, HOSTS = "nat", "hosts"
+"""The parts that pods' first packets need as they are wanted: an older value masquerades the wrong ones."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -25,7 +28,7 @@ class NodeState:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._own = tunnels.own_state(site) | nat.desired_state(site)
+        self._tunnels, self._nat = tunnels.own_state(site), nat.desired_state(site)
         self._nodes: Mapping[str, Node] = {}
         self._places: Mapping[IPNetwork, Place] = {}
         """Nodes and blocks of the last snapshot; what is below was computed from them."""
@@ -52,8 +55,9 @@ class NodeState:
             self._hosts = nat.hosts_state(self.site, _addresses(nodes.values()))
         self._nodes, self._places = nodes, places
         return {
-            "node": self._own,
-            "hosts": self._hosts,
+            "tunnels": self._tunnels,
+            NAT: self._nat,
+            HOSTS: self._hosts,
             **{f"peer:{name}": state for name, state in self._peers.items()},
             **{f"block:{cidr}": state for cidr, state in self._blocks.items()},
         }

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from calico import node_files
 from fabric.cluster import spec as specs
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.underlay.hosts import Hosts, wanted_hosts
+from fabric.plugin import registry
 from fabric.runtime.fake import FakeRuntime
 from fabric.topology.load import loads
 from fabric.topology.model import NodeEntry
@@ -101,3 +103,20 @@ async def test_a_node_that_left_leaves_no_disk_and_nobody_elses_is_touched(paths
     await Hosts(paths, runtimes).reconcile(fewer)
     assert not paths.node("node-3").exists()
     assert (paths.node("node-1") / "var/lib/cni/networks/cbr0/10.244.3.2").exists()
+
+
+async def test_a_node_has_folders_of_its_own_for_its_plugin_and_a_switch_has_none(paths):
+    folders = ("etc/some-plugin",)
+    spec = specs.choose(TOPOLOGY, None, api_port=6443, workers=1, node_folders=folders)
+    await Hosts(paths, [FakeRuntime()]).reconcile(spec)
+    assert (paths.node("node-1") / "etc/some-plugin").is_dir()
+    assert (paths.node("node-1") / "var/lib/kubelet").is_dir()
+    assert [path.name for path in paths.node("switch").iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "folders"),
+    [("flannel", ()), ("calico", node_files.FOLDERS), ("canal", node_files.FOLDERS)],
+)
+def test_each_plugin_names_its_folders(plugin, folders):
+    assert registry.load(plugin).node_folders == folders

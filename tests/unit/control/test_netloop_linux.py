@@ -87,16 +87,17 @@ async def test_a_change_of_one_part_is_one_step_and_no_reading(host, loop):
     assert host.reads == reads
 
 
-async def test_a_part_is_programmed_when_its_own_objects_are_there(host, loop):
-    assert loop.has_programmed("peer:node-2") and loop.has_programmed("a part that wants nothing")
+async def test_a_part_settles_by_its_own_objects_whatever_is_refused_of_others(host, loop):
+    await loop.until_settled("a part that wants nothing")
     other = Route(ip_network("10.99.0.0/24"), dev="missing", scope="link")
     loop.want("endpoint:uid-1", {other})
+    waiting = asyncio.create_task(loop.until_settled("endpoint:uid-1"))
     await asyncio.sleep(0.001)
-    assert not loop.has_programmed("endpoint:uid-1"), "Linux has no such device"
-    assert loop.has_programmed("peer:node-2")
+    assert not waiting.done(), "Linux has no such device"
+    await loop.until_settled("peer:node-2")
     loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
-    await asyncio.sleep(0.001)
-    assert loop.has_programmed("endpoint:uid-1")
+    await waiting
+    assert replace(other, dev="flannel.1") in host.state
 
 
 async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplog):

@@ -61,13 +61,28 @@ async def test_containers_start_only_after_the_network_is_up(node):
 async def test_containers_start_only_after_the_plugin_has_programmed_the_endpoint(node):
     async with node.kubelet():
         node.create()
-        node.agent.unprogrammed.add(node.uid())
-        await after(5)
+        node.agent.programs.clear()
+        await after(1)
         assert node.uid() in node.agent.attachments, "the pod has its address"
         assert node.runtime.started == []
-        message = "Failed to create pod sandbox: the network plugin has not programmed the pod's endpoint yet"
+        node.agent.programs.set()
+        await after(0.2)
+        assert len(node.runtime.started) == 1, "the kubelet waits for the word itself"
+        assert "FailedCreatePodSandBox" not in {reason for reason, _ in node.events()}
+
+
+async def test_a_pod_whose_endpoint_is_not_programmed_for_long_is_told_of_and_tried_again(node):
+    async with node.kubelet():
+        node.create()
+        node.agent.programs.clear()
+        await after(6)
+        assert node.runtime.started == []
+        message = (
+            "Failed to create pod sandbox: the network plugin has not programmed the pod's endpoint "
+            "within 5 s: fake network"
+        )
         assert ("FailedCreatePodSandBox", message) in node.events()
-        node.agent.unprogrammed.clear()
+        node.agent.programs.set()
         await after(15)
         assert node.status()["phase"] == "Running"
 
