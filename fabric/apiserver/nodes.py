@@ -90,6 +90,7 @@ def _taint_faults(taints: Any) -> Iterator[Cause]:
 def update_faults(new: Object, old: Object) -> Iterator[Cause]:
     """The pod CIDR and provider id may be set, and then not changed."""
     before, after = old.get("spec") or {}, new.get("spec") or {}
-    for field in ("podCIDR", "podCIDRs", "providerID"):
+    for field, name in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
         if before.get(field) and after.get(field) != before[field]:
-            yield forbidden_field(f"spec.{field}", "node updates may only change labels, taints, or capacity")
+            why = f'node updates may not change {name} except from "" to valid'
+            yield forbidden_field(f"spec.{field}", why)

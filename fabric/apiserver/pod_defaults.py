@@ -42,15 +42,27 @@ def admitted(pod: Object) -> Object:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return pod
-    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     extra = {
-        "serviceAccountName": account,
-        "serviceAccount": account,
+        "serviceAccountName": service_account(spec) or "default",
         "priority": SYSTEM_PRIORITIES.get(spec.get("priorityClassName", ""), spec.get("priority", 0)),
         "preemptionPolicy": spec.get("preemptionPolicy", "PreemptLowerPriority"),
         "tolerations": _tolerations(spec.get("tolerations") or []),
     }
     return {**pod, "spec": label_keys.merged({**spec, **extra}, labels_of(pod))}
+
+
+def readmitted(pod: Object, old: Object) -> Object:
+    """Return a changed pod with what admission adds at updates: tolerations, and its old priority."""
+    spec, before = pod.get("spec"), old.get("spec") or {}
+    if not isinstance(spec, dict):
+        return pod
+    kept = {field: before[field] for field in ("priority", "preemptionPolicy") if field in before}
+    return {**pod, "spec": {**kept, **spec, "tolerations": _tolerations(spec.get("tolerations") or [])}}
+
+
+def service_account(spec: Object) -> str:
+    """The name of the pod's service account, by either of its two fields; empty when it names none."""
+    return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "")
 
 
 def _tolerations(tolerations: list[Object]) -> list[Object]:
@@ -72,6 +84,9 @@ def defaulted(pod: Object) -> Object:
     if not isinstance(spec, dict):
         return pod
     full = _filled(spec, _SPEC)
+    if account := service_account(full):
+        for field in ("serviceAccountName", "serviceAccount"):
+            full = full if full.get(field) == account else {**full, field: account}
     host_network = bool(full.get("hostNetwork"))
     for field in ("containers", "initContainers", "ephemeralContainers"):
         full = _with_each(full, field, lambda c: _container(c, host_network=host_network))

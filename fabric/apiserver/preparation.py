@@ -128,6 +128,8 @@ def changed_object(kind: Kind, old: Object, new: Object, subresource: str, optio
         new = strategy.default_status(new)
         _raise(kind, new["metadata"]["name"], strategy.check_status(new))
     if _differs(new, old, "status"):
+        if not subresource:
+            new = strategy.prepare_for_update(new, old)
         new = _shared(strategy.default(new), old)
         check(kind, new)
         _raise(kind, new["metadata"]["name"], strategy.check_update(new, old))

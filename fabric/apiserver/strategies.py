@@ -21,6 +21,10 @@ def _as_it_is(obj: Object) -> Object:
     return obj
 
 
+def _as_the_client_gave_it(new: Object, old: Object) -> Object:
+    return new
+
+
 def _no_faults(obj: Object) -> Iterable[Cause]:
     return ()
 
@@ -35,6 +39,8 @@ class Strategy:
 
     prepare_for_create: Callable[[Object], Object] = _as_it_is
     """Runs at creation, before the defaults."""
+    prepare_for_update: Callable[[Object, Object], Object] = _as_the_client_gave_it
+    """Gets the new and the old object; runs before the defaults, where a client writes the object itself."""
     default: Callable[[Object], Object] = _as_it_is
     """Fills everything but the status; runs when anything but the status changes."""
     default_status: Callable[[Object], Object] = _as_it_is
@@ -65,6 +71,7 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         check_status=pod_updates.status_faults,
         initial_status={"phase": "Pending"},
         prepare_for_create=pod_defaults.admitted,
+        prepare_for_update=pod_defaults.readmitted,
         fields=pod_updates.SELECTABLE,
     ),
     (NODE.group, NODE.plural): Strategy(

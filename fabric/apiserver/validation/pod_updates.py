@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 from fabric.api.objects import Object
-from fabric.apiserver.refusals import Cause, forbidden_field, invalid_value
+from fabric.apiserver.refusals import Cause, forbidden_field, invalid_value, shown
 from fabric.apiserver.validation.rules import each, ip_or_none, label_key
 
 SELECTABLE = frozenset(
@@ -22,7 +24,9 @@ SELECTABLE = frozenset(
 )
 """Fields that a field selector may name."""
 
-_CHANGEABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
+_CHANGEABLE = frozenset({"activeDeadlineSeconds", "tolerations", "schedulingGates"})
+_GRACE = "terminationGracePeriodSeconds"
+CHANGES_TOLD_MAX = 10
 _IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
@@ -47,14 +51,30 @@ def faults(new: Object, old: Object) -> Iterator[Cause]:
     yield from _deadline(before, after)
     yield from _tolerations(before, after)
     yield from _gates(before, after)
-    earlier = before.get("terminationGracePeriodSeconds")
-    grace_changes = after.get("terminationGracePeriodSeconds") != earlier and (earlier or 0) >= 0
-    if grace_changes or _fixed_part(before) != _fixed_part(after):
-        yield forbidden_field("spec", _IMMUTABLE)
+    changeable = _CHANGEABLE
+    if before.get(_GRACE, 0) < 0 and after.get(_GRACE) == 1:
+        changeable |= {_GRACE}
+    changes = "".join(
+        islice(_changes("", *(_fixed_part(s, changeable) for s in (before, after))), CHANGES_TOLD_MAX)
+    )
+    if changes:
+        yield forbidden_field("spec", _IMMUTABLE + changes)
 
 
-def _fixed_part(spec: Object) -> Object:
-    fixed = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
+def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
+    """Two lines for each value that differs, the old one and the new one; upstream shows Go's own text."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            yield from _changes(f"{path}.{name}".lstrip("."), before.get(name), after.get(name))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for i, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _changes(f"{path}[{i}]", one, other)
+    elif before != after:
+        yield f"\n- {path}: {shown(before)}\n+ {path}: {shown(after)}"
+
+
+def _fixed_part(spec: Object, changeable: frozenset[str]) -> Object:
+    fixed = {name: value for name, value in spec.items() if name not in changeable}
     for field in ("containers", "initContainers"):
         fixed[field] = [{**container, "image": ""} for container in spec.get(field) or ()]
     return fixed

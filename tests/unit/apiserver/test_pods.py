@@ -169,12 +169,43 @@ async def test_some_of_a_pod_may_change(client, change):
         {"restartPolicy": "Never"},
         {"terminationGracePeriodSeconds": 5},
         {"tolerations": []},
+        {"serviceAccountName": "other"},
     ],
 )
 async def test_the_rest_of_a_pod_may_not_change(client, change):
-    await client.create(POD, pod(), namespace="default")
+    await client.create(POD, pod(tolerations=[{"key": "a", "operator": "Exists"}]), namespace="default")
     with pytest.raises(Invalid, match="Forbidden"):
         await client.patch(POD, "pod-1", {"spec": change}, namespace="default", patch_type=STRATEGIC)
+
+
+async def test_a_pod_is_replaced_by_a_manifest_that_leaves_out_what_the_server_fills_in(client):
+    own = {"serviceAccountName": "default", "priorityClassName": "system-node-critical"}
+    made = await client.create(POD, pod(**own), namespace="default")
+    body = pod(**own)
+    body["metadata"] |= {"namespace": "default", "labels": {"app": "web"}}
+    new = await client.update(POD, body)
+    assert new["spec"] == made["spec"]
+    assert (new["spec"]["priority"], len(new["spec"]["tolerations"])) == (2_000_001_000, 2)
+    assert new["metadata"]["labels"] == {"app": "web"}
+
+
+async def test_a_refused_change_of_a_pod_says_what_changed(client):
+    await client.create(POD, pod(serviceAccountName="default", nodeName="node-1"), namespace="default")
+    body = pod(restartPolicy="Never")
+    body["metadata"]["namespace"] = "default"
+    with pytest.raises(Invalid) as refusal:
+        await client.update(POD, body)
+    told = str(refusal.value).splitlines()[1:]
+    assert told == [
+        '- nodeName: "node-1"',
+        "+ nodeName: null",
+        '- restartPolicy: "Always"',
+        '+ restartPolicy: "Never"',
+        '- serviceAccount: "default"',
+        "+ serviceAccount: null",
+        '- serviceAccountName: "default"',
+        "+ serviceAccountName: null",
+    ]
 
 
 async def test_a_binding_that_is_junk_is_a_bad_request(client):
