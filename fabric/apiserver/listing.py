@@ -1,14 +1,16 @@
 """Lists: a page of the collection at one revision, and the token for the next page.
 
 The token names the revision and the last key. While nothing in the collection changed since, the next
-page comes from memory, else from the store's history; a forgotten revision is Gone.
+page comes from memory, else from the store's history; a forgotten revision is Gone. A page costs its own
+size, however long the collection is; with selectors, what is looked through until it is full.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
 
@@ -29,7 +31,7 @@ from fabric.apiserver.refusals import (
 )
 from fabric.apiserver.storage_keys import layout_of
 from fabric.apiserver.strategies import strategy_of
-from fabric.apiserver.watch_cache import Item
+from fabric.apiserver.watch_cache import Item, WatchCache
 from fabric.errors import BadRequest, Compacted, Gone
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
@@ -94,61 +96,71 @@ async def read_page(
     await cacher.fresh(asked)
     exact = asked if options.resource_version_match == "Exact" else cacher.revision
     revision = token.revision if token else exact
-    start_after = token.last_key if token else ""
-    found: Iterable[Item]
-    if cacher.of(kind).revision <= revision <= cacher.revision:
-        found = _from_memory(cacher, kind, namespace, start_after, options)
-    else:
-        found = await _from_history(store, kind, namespace, Token(revision, start_after), options)
-    return _page(found, revision, options)
-
-
-def _page(found: Iterable[Item], revision: int, options: ListOptions) -> ListPage:
-    if not options.limit:
-        return ListPage([item.obj for item in found], str(revision), "", None)
-    rest = iter(found)
-    items = list(islice(rest, options.limit))
-    following = sum(1 for _ in rest)
-    token = str(Token(revision, items[-1].key)) if following else ""
-    is_counted = (
-        following > 0 and not options.label_selector.requirements and not options.field_selector.requirements
-    )
-    return ListPage([item.obj for item in items], str(revision), token, following if is_counted else None)
-
-
-def _from_memory(
-    cacher: Cacher, kind: Kind, namespace: str, start_after: str, options: ListOptions
-) -> Iterator[Item]:
-    labels, fields = options.label_selector, options.field_selector
-    prefix = f"{namespace}/" if kind.namespaced and namespace else ""
-    for item in cacher.of(kind).items(prefix, start_after):
-        if selects(labels, fields, item.obj):
-            yield item
-
-
-async def _from_history(
-    store: Store, kind: Kind, namespace: str, token: Token, options: ListOptions
-) -> list[Item]:
+    token = token or Token(revision, "")
     scope = f"{namespace}/" if kind.namespaced and namespace else ""
-    found: list[Item] = []
+    if cacher.of(kind).revision <= revision <= cacher.revision:
+        return _present_page(cacher.of(kind), scope, token, options)
     try:
-        async for item in _past_items(store, kind, scope, token):
-            in_scope = item.key.startswith(scope) and item.key > token.last_key
-            if in_scope and selects(options.label_selector, options.field_selector, item.obj):
-                found.append(item)
+        return await _past_page(store, kind, scope, token, options)
     except Compacted:
-        raise (
-            continue_expired() if token.last_key else Gone(f"too old resource version: {token.revision}")
-        ) from None
-    return sorted(found, key=lambda item: item.key)
+        too_old = Gone(f"too old resource version: {revision}")
+        raise (continue_expired() if token.last_key else too_old) from None
 
 
-async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> AsyncIterator[Item]:
-    """The objects at the token's revision. A plugin's keys may sort otherwise than names: read them all."""
+def _present_page(cache: WatchCache, scope: str, token: Token, options: ListOptions) -> ListPage:
+    selected = (item for item in cache.items(scope, token.last_key) if _selects(options, item))
+    found = list(islice(selected, _wanted(options)))
+    return _page(found, cache.count(scope, token.last_key), token, options)
+
+
+async def _past_page(store: Store, kind: Kind, scope: str, token: Token, options: ListOptions) -> ListPage:
+    if isinstance(kind, ServedKind):  # a plugin's keys may sort otherwise than names: read them all
+        every = [item async for item in _past_items(store, kind, "", Token(token.revision, ""))]
+        rest = [item for item in every if item.key.startswith(scope) and item.key > token.last_key]
+        selected = sorted((item for item in rest if _selects(options, item)), key=lambda item: item.key)
+        return _page(selected, len(rest), token, options)
+    found: list[Item] = []
+    async with aclosing(_past_items(store, kind, scope, token)) as items:
+        async for item in items:
+            if _selects(options, item):
+                found.append(item)
+            if len(found) == _wanted(options):
+                break
+    prefix, start_after = _past_range(kind, scope, token)
+    count = (await store.range(prefix, start_after=start_after, limit=1, revision=token.revision)).count
+    return _page(found, count, token, options)
+
+
+def _wanted(options: ListOptions) -> int | None:
+    """How many items a page looks for: one more than it shows, as that tells whether another page follows."""
+    return options.limit + 1 if options.limit else None
+
+
+def _selects(options: ListOptions, item: Item) -> bool:
+    return selects(options.label_selector, options.field_selector, item.obj)
+
+
+def _page(found: Sequence[Item], count: int, token: Token, options: ListOptions) -> ListPage:
+    """The page of what was found after the token; `count`: how many items follow it, selected or not."""
+    shown = found[: options.limit] if options.limit else found
+    objects, revision = [item.obj for item in shown], str(token.revision)
+    if len(found) == len(shown):
+        return ListPage(objects, revision, "", None)
+    is_selected = bool(options.label_selector.requirements or options.field_selector.requirements)
+    remaining = None if is_selected else count - len(shown)
+    return ListPage(objects, revision, str(Token(token.revision, shown[-1].key)), remaining)
+
+
+def _past_range(kind: Kind, scope: str, token: Token) -> tuple[str, str]:
+    """The prefix and the last key in the store of what follows the token."""
+    prefix = layout_of(kind).prefix
+    return prefix + scope, prefix + token.last_key if token.last_key else ""
+
+
+async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> AsyncGenerator[Item, None]:
+    """The objects at the token's revision and behind it, in the order of the store's keys."""
     layout = layout_of(kind)
-    sorts_alike = not isinstance(kind, ServedKind)
-    prefix = layout.prefix + scope if sorts_alike else layout.prefix
-    start_after = layout.prefix + token.last_key if token.last_key and sorts_alike else ""
+    prefix, start_after = _past_range(kind, scope, token)
     more = True
     while more:
         page = await store.range(prefix, start_after=start_after, limit=HISTORY_PAGE, revision=token.revision)

@@ -18,6 +18,7 @@ import orjson
 
 from fabric.api.objects import Object
 from fabric.control.client import WatchEvent
+from fabric.store.keyspace import bounds
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -162,12 +163,13 @@ class WatchCache:
 
     def items(self, prefix: str = "", start_after: str = "") -> Iterator[Item]:
         """Items whose key starts with `prefix`, in key order, after `start_after`; not safe over an await."""
-        at = bisect_left(self._keys, prefix)
-        if start_after:
-            at = max(at, bisect_left(self._keys, start_after + "\0"))
-        while at < len(self._keys) and self._keys[at].startswith(prefix):
+        for at in range(*bounds(self._keys, prefix, start_after)):
             yield self._items[self._keys[at]]
-            at += 1
+
+    def count(self, prefix: str, start_after: str) -> int:
+        """How many items `items` would yield."""
+        start, end = bounds(self._keys, prefix, start_after)
+        return end - start
 
     def apply(self, key: str, obj: Object | None, revision: int) -> None:
         """Take the object that the store has at `revision` (None: deleted); older news is ignored."""

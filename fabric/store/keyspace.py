@@ -7,7 +7,7 @@ therefore in etcd's order. An insert moves pointers of the list only (microsecon
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from fabric.store.port import KeyValue
 
@@ -35,24 +35,32 @@ class Keyspace:
         del self._keys[bisect_left(self._keys, key)]
 
     def page(self, prefix: str, start_after: str, limit: int) -> tuple[tuple[KeyValue, ...], bool, int]:
-        """`limit` (0: all) keys of the prefix after `start_after`; whether more follow; its whole count."""
-        first, end = self._bounds(prefix)
-        start = max(first, bisect_right(self._keys, start_after)) if start_after else first
+        """`limit` (0: all) keys of the prefix after `start_after`; whether more follow; how many in all."""
+        start, end = self._bounds(prefix, start_after)
         stop = min(end, start + limit) if limit else end
-        return tuple(self._kvs[key] for key in self._keys[start:stop]), stop < end, end - first
+        return tuple(self._kvs[key] for key in self._keys[start:stop]), stop < end, end - start
 
-    def under(self, prefix: str) -> Iterator[KeyValue]:
-        first, end = self._bounds(prefix)
-        return (self._kvs[key] for key in self._keys[first:end])
+    def under(self, prefix: str, start_after: str = "") -> Iterator[KeyValue]:
+        """The keys of the prefix after `start_after`; nothing may be written before the iterator's end."""
+        return (self._kvs[self._keys[at]] for at in range(*self._bounds(prefix, start_after)))
+
+    def count(self, prefix: str, start_after: str) -> int:
+        """How many keys of the prefix come after `start_after`."""
+        start, end = self._bounds(prefix, start_after)
+        return end - start
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def _bounds(self, prefix: str) -> tuple[int, int]:
-        beyond = _first_text_after(prefix)
-        return bisect_left(self._keys, prefix), len(self._keys) if not beyond else bisect_left(
-            self._keys, beyond
-        )
+    def _bounds(self, prefix: str, start_after: str) -> tuple[int, int]:
+        return bounds(self._keys, prefix, start_after)
+
+
+def bounds(keys: Sequence[str], prefix: str, start_after: str = "") -> tuple[int, int]:
+    """Where the keys of the prefix after `start_after` begin and end in a sorted sequence."""
+    start = max(bisect_left(keys, prefix), bisect_right(keys, start_after))
+    beyond = _first_text_after(prefix)
+    return start, max(start, bisect_left(keys, beyond) if beyond else len(keys))
 
 
 def _first_text_after(prefix: str) -> str:

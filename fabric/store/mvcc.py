@@ -9,8 +9,10 @@ the order in which they were staged; when a log write fails, all staged changes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from fabric.errors import FabricError
 from fabric.store.history import EVENTS_MAX, History
@@ -80,14 +82,25 @@ class Mvcc:
 
     def range(self, prefix: str, start_after: str, limit: int, revision: int) -> RangeResult:
         """Read published state, now or at a remembered `revision`. Raises Compacted."""
-        keyspace = self._present
         if revision:
             self._refuse_future(revision)
             past = self.history.undone(prefix, revision)
             if past:
-                keyspace = _rewound(keyspace.under(prefix), past)
-        kvs, more, count = keyspace.page(prefix, start_after, limit)
+                return self._past_page(prefix, start_after, limit, revision, past)
+        kvs, more, count = self._present.page(prefix, start_after, limit)
         return RangeResult(kvs, revision or self.revision, more, count)
+
+    def _past_page(
+        self, prefix: str, start_after: str, limit: int, revision: int, past: Mapping[str, KeyValue | None]
+    ) -> RangeResult:
+        """A page of the present with the keys of `past` as they were; it costs its own size and theirs."""
+        changed = {key: kv for key, kv in past.items() if key > start_after}
+        there = sum(self._present.get(key) is not None for key in changed)
+        was = sorted((kv for kv in changed.values() if kv is not None), key=_key)
+        count = self._present.count(prefix, start_after) - there + len(was)
+        unchanged = (kv for kv in self._present.under(prefix, start_after) if kv.key not in changed)
+        kvs = tuple(islice(heapq.merge(unchanged, was, key=_key), limit or None))
+        return RangeResult(kvs, revision, len(kvs) < count, count)
 
     def compact(self, revision: int) -> None:
         self._refuse_future(revision)
@@ -189,7 +202,5 @@ class Mvcc:
             raise FabricError(f"revision {revision} is in the future (newest: {self.revision})")
 
 
-def _rewound(present: Iterable[KeyValue], past: dict[str, KeyValue | None]) -> Keyspace:
-    """The present with the keys of `past` as they were."""
-    untouched = (kv for kv in present if kv.key not in past)
-    return Keyspace((*untouched, *(kv for kv in past.values() if kv)))
+def _key(kv: KeyValue) -> str:
+    return kv.key

@@ -42,7 +42,7 @@ class RangeResult:
     more: bool = False
     """True when `limit` cut the answer."""
     count: int = 0
-    """Keys in the whole range, whatever the limit."""
+    """Keys of the prefix after `start_after`, whatever the limit, as etcd counts."""
 
 
 @dataclass(frozen=True, slots=True)

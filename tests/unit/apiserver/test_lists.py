@@ -7,7 +7,8 @@ from support.registry import config_map, new_registry, pod
 
 from fabric.api.kinds import CONFIG_MAP, EVENT, POD
 from fabric.api.selectors import FieldSelector, LabelSelector
-from fabric.apiserver.options import ListOptions, WriteOptions
+from fabric.apiserver import listing
+from fabric.apiserver.options import DeleteOptions, ListOptions, WriteOptions
 from fabric.errors import BadRequest, Gone
 from fabric.store.memory import MemoryStore
 
@@ -54,6 +55,19 @@ async def test_all_pages_show_the_revision_of_the_first(registry):
     assert names(first) + names(rest) == [f"map-{i}" for i in range(7)]
     assert rest.resource_version == first.resource_version
     assert "data" not in rest.items[-1]
+
+
+@pytest.mark.parametrize("past", [False, True])
+async def test_a_page_looks_at_no_more_objects_than_it_shows_and_the_next(registry, monkeypatch, past):
+    await fill(registry, 40)
+    looked_at = []
+    selects = listing.selects
+    monkeypatch.setattr(listing, "selects", lambda *args: looked_at.append(args[-1]) or selects(*args))
+    first = await registry.list(CONFIG_MAP, "", ListOptions(limit=3))
+    if past:
+        await registry.delete(CONFIG_MAP, "kube-system", "map-39", DeleteOptions())
+    second = await registry.list(CONFIG_MAP, "", ListOptions(limit=3, continue_=first.continue_))
+    assert (len(second.items), second.remaining, len(looked_at)) == (3, 34, 8)
 
 
 async def test_a_continue_token_of_a_forgotten_revision_is_gone():

@@ -76,6 +76,28 @@ def test_every_revision_reads_as_the_oracle_had_it(transactions: list, prefix: s
     asyncio.run(scenario())
 
 
+@given(
+    TRANSACTIONS,
+    st.sampled_from(["/", "/a", "/b/"]),
+    st.integers(1, 3),
+    st.sampled_from(["/a", "/a/1", "/b/"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_page_of_any_revision_is_a_part_of_it(
+    transactions: list, prefix: str, limit: int, start_after: str
+) -> None:
+    async def scenario() -> None:
+        store, oracle = MemoryStore(), Oracle()
+        await run(store, transactions, oracle)
+        for revision, state in enumerate(oracle.states, 1):
+            keys = sorted(key for key in under(prefix, state) if key > start_after)
+            page = await store.range(prefix, start_after=start_after, limit=limit, revision=revision)
+            assert [kv.key for kv in page.kvs] == keys[:limit]
+            assert (page.more, page.count) == (len(keys) > limit, len(keys))
+
+    asyncio.run(scenario())
+
+
 @given(TRANSACTIONS, st.sampled_from(["/", "/a", "/b/"]), st.integers(1, 20))
 @settings(max_examples=150, deadline=None)
 def test_replaying_a_watch_gives_the_present(transactions: list, prefix: str, start: int) -> None:
