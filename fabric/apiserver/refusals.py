@@ -15,6 +15,11 @@ from fabric.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, Not
 
 Details = dict[str, object]
 
+CAUSES_TOLD_MAX = 100
+"""As many as Go's decoder tells strict errors (sigs.k8s.io/json); an object can have 100,000 faults."""
+TOLD_CHARACTERS_MAX = 64 * 1024
+"""Of all causes of an answer, and of its message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -28,7 +33,7 @@ class Cause:
         return f"{self.field}: {self.message}"
 
     def as_object(self) -> dict[str, object]:
-        return {"reason": self.reason, "message": self.message, "field": self.field}
+        return {"reason": self.reason, "message": cut(self.message), "field": cut(self.field)}
 
 
 def required(field: str, why: str = "") -> Cause:
@@ -60,8 +65,12 @@ def too_long(field: str, bytes_max: int) -> Cause:
 
 def shown(value: Any) -> str:
     """The value as JSON, cut where it gets long."""
-    text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= 200 else text[:200] + "…"
+    return cut(json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":")), 200)
+
+
+def cut(text: str, characters_max: int = TOLD_CHARACTERS_MAX) -> str:
+    """The text, or its beginning and an ellipsis where it is longer."""
+    return text if len(text) <= characters_max else text[:characters_max] + "…"
 
 
 def details_of(kind: Kind, name: str = "", **more: object) -> Details:
@@ -99,7 +108,7 @@ def forbidden(kind: Kind, name: str, why: str, *causes: Cause) -> Forbidden:
 
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Invalid:
-    """All faults of an object at once."""
+    """The faults of an object at once; of very many the first ones, and how many more there are."""
     return _invalid(kind.group, kind.kind, name, causes)
 
 
@@ -109,13 +118,26 @@ def invalid_options(kind: str, causes: Sequence[Cause]) -> Invalid:
 
 
 def _invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Invalid:
-    faults = ", ".join(map(str, causes))
+    told = _told(causes)
+    faults = ", ".join(map(str, told))
+    if more := len(causes) - len(told):
+        faults += f", and {more} more"
     group_kind = f"{kind}.{group}" if group else kind
     listed = faults if len(causes) == 1 else f"[{faults}]"
     details: Details = {"name": name, "group": group, "kind": kind}
     details = {key: value for key, value in details.items() if value != ""}
-    details["causes"] = [cause.as_object() for cause in causes]
+    details["causes"] = [cause.as_object() for cause in told]
     return Invalid(f'{group_kind} "{name}" is invalid: {listed}', details=details)
+
+
+def _told(causes: Sequence[Cause]) -> Sequence[Cause]:
+    """The first causes, as many as an answer has room for, and one at least."""
+    size = 0
+    for count, cause in enumerate(causes[:CAUSES_TOLD_MAX]):
+        size += len(cause.field) + len(cause.message)
+        if count and size > TOLD_CHARACTERS_MAX:
+            return causes[:count]
+    return causes[:CAUSES_TOLD_MAX]
 
 
 def too_old(asked: int, oldest: int) -> Gone:

@@ -54,12 +54,14 @@ class Resources:
 
     async def answer(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         """Do what the request asks for; ApiError when it is refused."""
+        if target.is_watch:
+            return await self._watch(request, target)
         table = self._on_collection if target.is_collection else self._on_object
         verb, handler = table.get(request.method, ("", None))
         if request.method == "OPTIONS":
             return web.Response(headers={"Allow": _methods(table, target)})
         if handler is None or verb not in verbs_of(target):
-            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+            raise _not_allowed()
         return await handler(request, target)
 
     async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
@@ -75,11 +77,16 @@ class Resources:
     async def _list(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         query = request.query
         if request.method == "GET" and queries.truth(query, "watch"):
-            if "watch" not in target.kind.verbs:
-                raise MethodNotAllowed("the server does not allow this method on the requested resource")
-            return await serve_watch(request, target, self._registry, self._clock)
+            return await self._watch(request, target)
         page = await self._registry.list(target.kind, target.namespace, queries.list_options(query))
         return self._page(request, target.kind, page)
+
+    async def _watch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return web.Response(headers={"Allow": "GET, OPTIONS"})
+        if request.method != "GET" or "watch" not in target.kind.verbs:
+            raise _not_allowed()
+        return await serve_watch(request, target, self._registry, self._clock)
 
     async def _create(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         warnings: list[str] = []
@@ -172,6 +179,10 @@ class Resources:
         media = _accepted(request, kind)
         body = representation.of_page(kind, page, media, _include(request), self._clock.now())
         return _response(request, body, media, 200)
+
+
+def _not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("the server does not allow this method on the requested resource")
 
 
 def _methods(table: dict[str, tuple[str, Handler]], target: Target) -> str:

@@ -6,11 +6,12 @@ table of kinds.
     /api/v1/pods                               the pods of all namespaces
     /api/v1/namespaces/default/pods/web/status a subresource of one pod
     /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1
+    /api/v1/watch/namespaces/default/pods/web  a watch of one pod, as clients asked before `?watch=true`
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fabric.api.kinds import Kind, KindTable
 from fabric.errors import NotFound
@@ -24,6 +25,8 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    is_watch: bool = False
+    """Whether the path itself asks for a watch, of all objects or of one."""
 
     @property
     def is_collection(self) -> bool:
@@ -36,14 +39,21 @@ def target_of(path: str, kinds: KindTable) -> Target | None:
     if "" in parts:
         return None
     if len(parts) >= 3 and parts[0] == "api":
-        return _resource("", parts[1], parts[2:], kinds)
+        return _target("", parts[1], parts[2:], kinds)
     if len(parts) >= 4 and parts[0] == "apis":
-        return _resource(parts[1], parts[2], parts[3:], kinds)
+        return _target(parts[1], parts[2], parts[3:], kinds)
     return None
 
 
 def unknown_path() -> NotFound:
     return NotFound("the server could not find the requested resource")
+
+
+def _target(group: str, version: str, parts: list[str], kinds: KindTable) -> Target | None:
+    if parts[0] != "watch":
+        return _resource(group, version, parts, kinds)
+    found = _resource(group, version, parts[1:], kinds) if len(parts) > 1 else None
+    return None if found is None or found.subresource else replace(found, is_watch=True)
 
 
 def _resource(group: str, version: str, parts: list[str], kinds: KindTable) -> Target | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fabric.api.kinds import Kind
 from fabric.api.objects import Object
+from fabric.apiserver.refusals import cut
 from fabric.errors import (
     ApiError,
     BadInput,
@@ -33,7 +34,7 @@ def failure(error: ApiError) -> Object:
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": error.message,
+        "message": cut(error.message),
         "reason": error.reason,
         "details": error.details,
         "code": error.code,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+from aiohttp import WSMsgType
 from support.eventually import eventually
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -72,6 +73,44 @@ async def test_initial_events_end_with_a_bookmark(http):
     assert "settings" in [event["object"]["metadata"].get("name") for event in events]
     annotations = events[-1]["object"]["metadata"]["annotations"]
     assert annotations == {"k8s.io/initial-events-end": "true"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/watch/configmaps", "/api/v1/watch/namespaces/default/configmaps"])
+async def test_a_path_of_the_older_style_watches(http, path):
+    now = await version_now(http)
+    for named, seen in (("", ["other", "settings"]), ("/settings", ["settings"])):
+        if named and "namespaces" not in path:
+            continue
+        async with watch(http, f"resourceVersion={now}", path=path + named) as following:
+            if not named:
+                await http("POST", CONFIG_MAPS, SETTINGS | {"metadata": {"name": "other"}})
+                await http("POST", CONFIG_MAPS, SETTINGS)
+            assert [(await following())["object"]["metadata"]["name"] for _ in seen] == seen
+    refused = await http.json("DELETE", path)
+    assert (refused["code"], refused["reason"]) == (405, "MethodNotAllowed")
+
+
+async def test_a_path_of_the_older_style_takes_no_selector_for_another_object(http):
+    path = "/api/v1/watch/namespaces/default/configmaps/settings?fieldSelector=metadata.name%3Dother"
+    refused = await http.json("GET", path)
+    assert (refused["code"], refused["message"]) == (
+        400,
+        "fieldSelector metadata.name doesn't match requested name",
+    )
+
+
+@pytest.mark.parametrize("leaver", ["client", "server"])
+async def test_a_watch_over_a_websocket_sends_a_message_for_each_event(http, leaver):
+    query = f"watch=true&resourceVersion={await version_now(http)}" + "&timeoutSeconds=1" * (
+        leaver == "server"
+    )
+    async with http.session.ws_connect(f"http://api{CONFIG_MAPS}?{query}") as socket:
+        await http("POST", CONFIG_MAPS, SETTINGS)
+        event = await socket.receive_json(timeout=SECONDS_MAX)
+        assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "settings")
+        if leaver == "server":
+            assert (await socket.receive(timeout=SECONDS_MAX)).type == WSMsgType.CLOSE
+    assert await http.json("GET", f"{CONFIG_MAPS}/settings")
 
 
 async def test_a_watch_of_one_object_sees_only_that(http):

@@ -22,6 +22,9 @@ KINDS = KindTable()
         ("/api/v1/namespaces/pods/pods/pods", Target(POD, "pods", "pods")),
         ("/api/v1/nodes/node-1/status", Target(NODE, "", "node-1", "status")),
         ("/apis/coordination.k8s.io/v1/namespaces/a/leases/b", Target(LEASE, "a", "b")),
+        ("/api/v1/watch/pods", Target(POD, is_watch=True)),
+        ("/api/v1/watch/namespaces/a", Target(NAMESPACE, "", "a", is_watch=True)),
+        ("/apis/coordination.k8s.io/v1/watch/namespaces/a/leases/b", Target(LEASE, "a", "b", is_watch=True)),
     ],
 )
 def test_a_path_names_objects(path, target):
@@ -35,6 +38,9 @@ def test_a_path_names_objects(path, target):
         "/api",
         "/api/v1",
         "/api/v2/pods",
+        "/api/v1/watch",
+        "/api/v1/watch/unicorns",
+        "/api/v1/watch/namespaces/default/pods/web/status",
         "/api/v1/unicorns",
         "/api/v1/pods/web",
         "/api/v1/namespaces/default/nodes",
