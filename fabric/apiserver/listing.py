@@ -132,7 +132,7 @@ async def _past_page(store: Store, kind: Kind, scope: str, token: Token, options
 
 
 def _wanted(options: ListOptions) -> int | None:
-    """How many items a page looks for: one more than it shows, as that tells whether another page follows."""
+    """The number of items that a page looks for: one beyond its limit tells that another page follows."""
     return options.limit + 1 if options.limit else None
 
 

@@ -167,7 +167,7 @@ class WatchCache:
             yield self._items[self._keys[at]]
 
     def count(self, prefix: str, start_after: str) -> int:
-        """How many items `items` would yield."""
+        """The number of items that `items` would yield."""
         start, end = bounds(self._keys, prefix, start_after)
         return end - start
 

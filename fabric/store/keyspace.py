@@ -45,7 +45,7 @@ class Keyspace:
         return (self._kvs[self._keys[at]] for at in range(*self._bounds(prefix, start_after)))
 
     def count(self, prefix: str, start_after: str) -> int:
-        """How many keys of the prefix come after `start_after`."""
+        """The number of keys of the prefix that come after `start_after`."""
         start, end = self._bounds(prefix, start_after)
         return end - start
 
@@ -57,7 +57,7 @@ class Keyspace:
 
 
 def bounds(keys: Sequence[str], prefix: str, start_after: str = "") -> tuple[int, int]:
-    """Where the keys of the prefix after `start_after` begin and end in a sorted sequence."""
+    """The places at which the keys of the prefix after `start_after` begin and end in a sorted sequence."""
     start = max(bisect_left(keys, prefix), bisect_right(keys, start_after))
     beyond = _first_text_after(prefix)
     return start, max(start, bisect_left(keys, beyond) if beyond else len(keys))

@@ -62,7 +62,7 @@ def faults(new: Object, old: Object) -> Iterator[Cause]:
 
 
 def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
-    """Two lines for each value that differs, the old one and the new one; upstream shows Go's own text."""
+    """The values that differ, as two lines each, old and new; upstream shows Go's own text."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in sorted(before.keys() | after.keys()):
             yield from _changes(f"{path}.{name}".lstrip("."), before.get(name), after.get(name))
