@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from fabric.bench import clusters
 from fabric.bench.bgp_run import BgpRun, Converged
+from fabric.bench.clusters import Say
 from fabric.cluster.lookup import need_spec
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
@@ -31,8 +31,6 @@ HOLD_SECONDS = 240
 KEEPALIVES = 3
 """Of them may be lost before a peer is taken for dead."""
 UP_SECONDS_MAX = 600
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class BgpTimes:
 
 
 def measure(
-    nodes: int, shape: Shape, *, runs: int, silent: bool, keepalive_seconds: int, say: Say
+    nodes: int, shape: Shape, *, runs: int, silent: bool, keepalive_seconds: int, tune: bool, say: Say
 ) -> BgpTimes:
     """Bring the cluster up, measure it `runs` times, take it down.
 
@@ -68,9 +66,8 @@ def measure(
     """
     name = clusters.fresh_name()
     say(f"{plural(nodes, 'node')}, {shape}: up")
-    with clusters.running(
-        topology(name, nodes, shape, keepalive_seconds), "--no-check", "--timeout", str(UP_SECONDS_MAX)
-    ):
+    options = ("--no-check", "--timeout", str(UP_SECONDS_MAX), *(["--tune"] if tune else []))
+    with clusters.running(topology(name, nodes, shape, keepalive_seconds), *options, say=say):
         hold = KEEPALIVES * keepalive_seconds or HOLD_SECONDS
         return asyncio.run(_measure(ClusterPaths(name), nodes, shape, runs, hold, silent, say))
 

@@ -81,10 +81,14 @@ class BgpRun:
             # The kernels are listened to from before the first start: what is read late is dated late.
             until = self._until(watch, self._has_all, set(daemons), CONVERGED_SECONDS_MAX)
             converging = asyncio.create_task(until)
-            await asyncio.gather(*map(self._start, daemons.values()))
-            clients = [bird.client for bird in birds.birds(self._paths, self._spec)]
-            await asyncio.gather(converging, *map(nudge, clients))
-            ended = converging.result()
+            try:
+                await asyncio.gather(*map(self._start, daemons.values()))
+                clients = [bird.client for bird in birds.birds(self._paths, self._spec)]
+                await asyncio.gather(*map(nudge, clients))
+                ended = await converging
+            finally:
+                converging.cancel()
+                await asyncio.gather(converging, return_exceptions=True)
         if ended is None:
             raise FabricError(f"routes are missing {CONVERGED_SECONDS_MAX:.0f} s after BIRD was started")
         running = [it.pid for it in await self._birds()]
@@ -144,7 +148,15 @@ class BgpRun:
         return ended - began
 
     async def _until(self, watch: RouteWatch, has: Has, hosts: set[str], seconds_max: float) -> float | None:
-        return await asyncio.to_thread(watch.until, has, hosts=hosts, seconds_max=seconds_max)
+        """Wait in a thread, which ends with the wait, however that ends."""
+        waiting = asyncio.create_task(
+            asyncio.to_thread(watch.until, has, hosts=hosts, seconds_max=seconds_max)
+        )
+        try:
+            return await asyncio.shield(waiting)
+        finally:
+            watch.give_up()
+            await waiting
 
     @asynccontextmanager
     async def _watching(self, pids: Mapping[str, int]) -> AsyncIterator[RouteWatch]:

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fabric.cluster import down as downs
 from fabric.errors import FabricError
+
+Say = Callable[[str], None]
+"""Tells the user what goes on."""
 
 
 def run_fabric(*arguments: str) -> str:
@@ -35,25 +39,33 @@ def topology(name: str, **spec: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running(value: dict[str, Any], *options: str) -> Iterator[dict[str, Any]]:
+def running(value: dict[str, Any], *options: str, say: Say) -> Iterator[dict[str, Any]]:
     """Have the cluster up while the body runs; gives the report of `up`."""
-    name = value["metadata"]["name"]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "topology.yaml"
-        file.write_text(json.dumps(value))
-        with removed_on_failure(name):
-            yield json.loads(run_fabric("up", str(file), "-o", "json", *options))
-        run_fabric("down", name)
+    with file_of(value) as file, removed_on_failure(value["metadata"]["name"], say):
+        yield json.loads(run_fabric("up", str(file), "-o", "json", *options))
+        run_fabric("down", value["metadata"]["name"])
 
 
 @contextmanager
-def removed_on_failure(name: str) -> Iterator[None]:
-    """The cluster is taken down if the body raises; the body's error is the one that is told."""
+def file_of(value: dict[str, Any]) -> Iterator[Path]:
+    """Have the topology in a file while the body runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "topology.yaml"
+        file.write_text(json.dumps(value))
+        yield file
+
+
+@contextmanager
+def removed_on_failure(name: str, say: Say) -> Iterator[None]:
+    """Take the cluster down if the body raises, a `down` that was interrupted included.
+
+    The body's error is the one that is raised; a cluster that could not be taken down is told of.
+    """
     try:
         yield
-    except BaseException as failed:
+    except BaseException:
         try:
-            run_fabric("down", name)
-        except FabricError as refused:
-            failed.add_note(str(refused))
+            downs.down(name)
+        except (FabricError, KeyboardInterrupt, SystemExit) as stopped:
+            say(f"cluster {name} is still there ({str(stopped) or 'interrupted'}): sudo fabric down {name}")
         raise

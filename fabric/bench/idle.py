@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fabric.bench import clusters, cpu
-from fabric.bench.up import pod
+from fabric.bench.clusters import Say
+from fabric.bench.up import topology
 from fabric.cluster.cgroup import ClusterCgroup
 from fabric.errors import plural
 
@@ -36,13 +37,13 @@ class IdleTimes:
         return asdict(self)
 
 
-def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Callable[[str], None]) -> IdleTimes:
+def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Say) -> IdleTimes:
     """Bring a cluster up, let it rest, measure it, take it down."""
     name = clusters.fresh_name()
     what = f"{plugin}, {plural(nodes, 'node')}, {plural(pods, 'pod')}"
     say(f"{what}: up")
-    value = topology(name, plugin, nodes, pods)
-    with clusters.running(value, "--no-check", "--tune", "--timeout", str(UP_SECONDS_MAX)):
+    value = topology(name, nodes, pods, {"plugin": plugin})
+    with clusters.running(value, "--no-check", "--tune", "--timeout", str(UP_SECONDS_MAX), say=say):
         time.sleep(REST_SECONDS)
         say(f"{what}: at rest for {seconds:g} s")
         group = ClusterCgroup(name)
@@ -50,18 +51,6 @@ def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Callable[[s
         time.sleep(seconds)
         spent, took, after = group.cpu_seconds() - spent, time.monotonic() - began, _by_process(group)
     return IdleTimes(plugin, nodes, pods, round(took, 1), _percent(spent, took), _differ(before, after, took))
-
-
-def topology(name: str, plugin: str, nodes: int, pods: int) -> dict[str, Any]:
-    """A topology of that size, as the file's value."""
-    room = str(max(110, -(-pods // nodes) * 2))
-    capacity = {"cpu": "64", "memory": "256Gi", "pods": room}
-    return clusters.topology(
-        name,
-        nodes=[{"name": f"node-{number}", "capacity": capacity} for number in range(1, nodes + 1)],
-        network={"plugin": plugin},
-        manifests=[pod(number) for number in range(1, pods + 1)],
-    )
 
 
 def _by_process(group: ClusterCgroup) -> dict[tuple[str, int], float]:

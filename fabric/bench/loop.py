@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from fabric.bench import namespaces
+from fabric.bench.clusters import Say
 from fabric.bench.parts import KINDS, OWNER, ROOT, member_set, part
 from fabric.bench.timed_host import TimedHost
 from fabric.control.netloop import NetLoop
@@ -63,7 +64,7 @@ class ChangeTimes:
 
 
 def measure(
-    kernel: KernelName, parts: Iterable[int], members: Iterable[int], changes: int, say: Callable[[str], None]
+    kernel: KernelName, parts: Iterable[int], members: Iterable[int], changes: int, say: Say
 ) -> list[ChangeTimes]:
     """Measure each kind of part with each number of parts, and sets with each number of members.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fabric.errors import FabricError
 
@@ -12,11 +12,11 @@ from fabric.errors import FabricError
 @contextmanager
 def held() -> Iterator[int]:
     """Give the pid of a process in a namespace of its own; with its input's end it ends."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(["unshare", "--net", "--", "cat"], stdin=pipe, stdout=pipe, stderr=pipe) as holder:
+    argv, pipe = ["unshare", "--net", "--", "cat"], subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as holder:
         assert holder.stdin and holder.stdout and holder.stderr
-        holder.stdin.write(b"ready\n")
-        holder.stdin.flush()
+        with suppress(BrokenPipeError):  # why it ended is in its errors
+            holder.stdin.write(b"ready\n")
         if not holder.stdout.readline():
             raise FabricError(f"no network namespace: {holder.stderr.read().decode().strip()}")
         try:

@@ -22,6 +22,8 @@ from fabric.netstate.port import Owner
 KINDS = ("peer", "policy")
 UNDERLAY, TUNNEL = "eth0", "flannel.1"
 RULES = 8
+PARTS_MAX, MEMBERS_MAX, CHANGES_MAX = 65_000, 1_000_000, 65_000
+"""What there are addresses for: a /24 of 10.0.0.0/8 each, 10.100.0.1 on, 10.200.0.0/16."""
 OWNER = Owner(
     "bench",
     frozenset({Bridge, Vxlan, Address, Route, Neighbor, FdbEntry, Chain, IpSet}),

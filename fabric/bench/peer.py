@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from fabric.errors import FabricError
+from fabric.errors import FabricError, plural
 
 PYTHON = "/usr/bin/python3"
 """Debian's mininet belongs to Debian's Python."""
@@ -39,31 +39,25 @@ class PeerTimes:
     down_seconds: float
 
 
-def mininet(hosts: int, *, seconds_max: float = 600.0) -> PeerTimes:
-    """Start and stop that many hosts; FabricError when Mininet is not installed or fails."""
+def need_mininet() -> None:
+    """FabricError unless Mininet, and what it needs, is installed."""
     if not all(shutil.which(tool) for tool in ("mn", "brctl")):
         remedy = "sudo apt-get install mininet bridge-utils (or use --no-mininet)"
         raise FabricError(f"Mininet, or what it needs, is not installed: {remedy}")
+
+
+def mininet(hosts: int, *, seconds_max: float = 600.0) -> PeerTimes:
+    """Start and stop that many hosts; FabricError when Mininet is not there, fails or is late."""
+    need_mininet()
     inside = "ip link set lo up && mount -t sysfs none /sys && exec " + PYTHON + ' -c "$0" "$@"'
-    run = subprocess.run(
-        [
-            "unshare",
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            "sh",
-            "-c",
-            inside,
-            _SCRIPT,
-            str(hosts),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=seconds_max,
-        check=False,
-    )
+    # What was started in its namespaces ends with unshare.
+    apart = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    argv = [*apart, "sh", "-c", inside, _SCRIPT, str(hosts)]
+    try:
+        run = subprocess.run(argv, capture_output=True, text=True, timeout=seconds_max, check=False)
+    except subprocess.TimeoutExpired:
+        what = f"Mininet is not done with {plural(hosts, 'host')} after {seconds_max:g} s"
+        raise FabricError(f"{what}: use --no-mininet, or fewer pods") from None
     if run.returncode != 0:
         raise FabricError(f"Mininet failed: {(run.stderr or run.stdout).strip()[-500:]}")
     times = json.loads(run.stdout.strip().splitlines()[-1])

@@ -8,6 +8,7 @@ overflowed, the table is read anew.
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
 import struct
@@ -36,7 +37,7 @@ Has = Callable[[str, set[IPNetwork]], bool]
 
 
 class RouteWatch:
-    """The networks that BIRD has a way to, in the kernel of each of these hosts. Used by one thread."""
+    """The networks that BIRD has a way to, by host. One thread uses it, but for `give_up`."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = dict(pids)
@@ -50,15 +51,26 @@ class RouteWatch:
             opened.setblocking(False)
             self._sockets[opened.fileno()] = host, opened
             self._poll.register(opened.fileno(), select.EPOLLIN)
+        self._given_up = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll.register(self._given_up, select.EPOLLIN)
         self.networks = {host: set(_read_anew(pid)) for host, pid in pids.items()}
 
     def close(self) -> None:
+        """Close all sockets; nobody waits in `until` any more."""
         self._poll.close()
+        os.close(self._given_up)
         for _, opened in self._sockets.values():
             opened.close()
 
+    def give_up(self) -> None:
+        """End `until`, from any thread."""
+        os.eventfd_write(self._given_up, 1)
+
     def until(self, has: Has, *, hosts: Iterable[str], seconds_max: float) -> float | None:
-        """Wait until all of these hosts have what is waited for; the moment (monotonic), or None in time."""
+        """Wait until all of these hosts have what is waited for; the moment (monotonic).
+
+        None when time is over, or somebody gave it up.
+        """
         waiting = {host for host in hosts if not has(host, self.networks[host])}
         deadline = time.monotonic() + seconds_max
         while waiting:
@@ -66,6 +78,8 @@ class RouteWatch:
             if left <= 0:
                 return None
             for descriptor, _ in self._poll.poll(left):
+                if descriptor == self._given_up:
+                    return None
                 host, opened = self._sockets[descriptor]
                 self._take(host, opened)
                 if has(host, self.networks[host]):
@@ -78,11 +92,21 @@ class RouteWatch:
             data = opened.recv(_READ_BYTES)
         except OSError as error:
             if error.errno == errno.ENOBUFS:
+                _drain(opened)  # what still waits is older than the table
                 networks.clear()
                 networks.update(_read_anew(self._pids[host]))
             return
         for is_there, network in _changes(data):
             (networks.add if is_there else networks.discard)(network)
+
+
+def _drain(opened: socket.socket) -> None:
+    while True:
+        try:
+            opened.recv(_READ_BYTES)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                return
 
 
 def _read_anew(pid: int) -> Iterator[IPNetwork]:

@@ -9,24 +9,20 @@ from __future__ import annotations
 import json
 import resource
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from fabric.bench import cpu
-from fabric.bench.clusters import fresh_name, removed_on_failure, run_fabric
+from fabric.bench import clusters, cpu
+from fabric.bench.clusters import Say, file_of, fresh_name, removed_on_failure, run_fabric
 from fabric.bench.memory import by_command, slab_kib
-from fabric.bench.peer import PeerTimes, mininet
+from fabric.bench.peer import PeerTimes, mininet, need_mininet
 from fabric.cluster import component_records
 from fabric.cluster.cgroup import ClusterCgroup
 from fabric.cluster.paths import ClusterPaths
 from fabric.errors import plural
 
-_NEIGHBORS = Path("/proc/sys/net/ipv4/neigh/default")
 HEAVIEST = 6
 """How many processes' memory is told."""
 
@@ -77,12 +73,14 @@ class Run:
     cpu_seconds: dict[str, float]
 
 
-def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, say: Callable[[str], None]) -> UpTimes:
-    """Run it `runs` times; FabricError when a run does not come up whole."""
+def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, tune: bool, say: Say) -> UpTimes:
+    """Run it `runs` times; FabricError when one does not come up whole, or Mininet is not there."""
+    if with_mininet:
+        need_mininet()
     found = []
     for number in range(1, runs + 1):
         say(f"{plural(pods, 'pod')} on {plural(nodes, 'node')}, run {number}/{runs}")
-        found.append(_run(nodes, pods))
+        found.append(_run(nodes, pods, ["--tune"] if tune else [], say))
     peer = None
     if with_mininet:
         say(f"Mininet with {plural(pods, 'host')}")
@@ -99,48 +97,31 @@ def summary(nodes: int, pods: int, runs: Sequence[Run], peer: PeerTimes | None =
         len(runs),
         _median(run.up_seconds for run in runs),
         _median(run.down_seconds for run in runs),
-        {stage: _median(run.stages[stage] for run in runs) for stage in last.stages},
+        _medians([run.stages for run in runs]),
         last.pairs,
         _median(sum(run.pss_mib.values()) for run in runs),
         round(max(run.slab_mib for run in runs), 3),
         {name: round(mib, 1) for name, mib in list(last.pss_mib.items())[:HEAVIEST]},
         _median(run.cpu_user_seconds for run in runs),
         _median(run.cpu_system_seconds for run in runs),
-        {name: _median(run.cpu_seconds.get(name, 0) for run in runs) for name in last.cpu_seconds},
+        _medians([run.cpu_seconds for run in runs]),
         peer,
     )
 
 
-@contextmanager
-def raised_neighbor_limits(entries: int) -> Iterator[None]:
-    """Let the machine have that many ARP entries, or more, while the body runs; then put its limits back."""
-    limits = {name: _NEIGHBORS / name for name in ("gc_thresh1", "gc_thresh2", "gc_thresh3")}
-    before = {name: path.read_text() for name, path in limits.items()}
-    try:
-        for name, path in limits.items():
-            path.write_text(str(max(entries, int(before[name]))))
-        yield
-    finally:
-        for name, path in limits.items():
-            path.write_text(before[name])
-
-
-def _run(nodes: int, pods: int) -> Run:
+def _run(nodes: int, pods: int, options: Sequence[str], say: Say) -> Run:
     name = fresh_name()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "topology.yaml"
-        file.write_text(json.dumps(topology(name, nodes, pods)))
+    with file_of(topology(name, nodes, pods)) as file, removed_on_failure(name, say):
         slab = slab_kib()
-        with removed_on_failure(name):
-            began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-            report = json.loads(run_fabric("up", str(file), "-o", "json"))
-            up_seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-            user, system = ClusterCgroup(name).cpu_times()
-            pids = ClusterCgroup(name).processes()
-            records = component_records.read_all(ClusterPaths(name))
-            spent = cpu.by_component(pids, {component: record.pid for component, record in records.items()})
-            weights = by_command(pids)
-            slab = slab_kib() - slab
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        report = json.loads(run_fabric("up", str(file), "-o", "json", *options))
+        up_seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        user, system = ClusterCgroup(name).cpu_times()
+        pids = ClusterCgroup(name).processes()
+        records = component_records.read_all(ClusterPaths(name))
+        spent = cpu.by_component(pids, {component: record.pid for component, record in records.items()})
+        weights = by_command(pids)
+        slab = slab_kib() - slab
         began = time.monotonic()
         run_fabric("down", name)
         down_seconds = time.monotonic() - began
@@ -158,22 +139,16 @@ def _run(nodes: int, pods: int) -> Run:
     )
 
 
-def topology(name: str, nodes: int, pods: int) -> dict[str, Any]:
-    """A topology of that size, as the file's value."""
-    room = max(110, -(-pods // nodes) * 2)
-    return {
-        "apiVersion": "fabric.dev/v1",
-        "kind": "Topology",
-        "metadata": {"name": name},
-        "spec": {
-            "nodes": [
-                {"name": f"node-{number}", "capacity": {"cpu": "64", "memory": "256Gi", "pods": str(room)}}
-                for number in range(1, nodes + 1)
-            ],
-            "network": {"plugin": "flannel", "backend": "vxlan"},
-            "manifests": [pod(number) for number in range(1, pods + 1)],
-        },
-    }
+def topology(name: str, nodes: int, pods: int, network: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A topology of that size with room for twice the pods, as the file's value."""
+    room = str(max(110, -(-pods // nodes) * 2))
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": room}
+    return clusters.topology(
+        name,
+        nodes=[{"name": f"node-{number}", "capacity": capacity} for number in range(1, nodes + 1)],
+        network=network or {"plugin": "flannel", "backend": "vxlan"},
+        manifests=[pod(number) for number in range(1, pods + 1)],
+    )
 
 
 def pod(number: int) -> dict[str, Any]:
@@ -184,6 +159,12 @@ def pod(number: int) -> dict[str, Any]:
         "metadata": {"name": f"pod-{number}"},
         "spec": {"containers": [{"name": "pause", "image": "pause"}]},
     }
+
+
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each; what a run did not have is nothing there."""
+    names = dict.fromkeys(name for run in runs for name in run)
+    return {name: _median(run.get(name, 0) for run in runs) for name in names}
 
 
 def _median(values: Iterable[float]) -> float:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from contextlib import nullcontext
 from itertools import product
 from typing import Annotated
 
@@ -12,17 +9,19 @@ import typer
 
 from fabric.bench import bgp as bgps
 from fabric.bench.bgp import BgpTimes
-from fabric.bench.up import UpTimes, measure, raised_neighbor_limits
+from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
 from fabric.cli.bench_loop_command import loop
-from fabric.cli.choice import need_root
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, number, prepare, say
 from fabric.cli.output import Format, Output, camel
-from fabric.cluster.preflight import Size
 from fabric.errors import BadInput, Problem
 
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
 SIZES = "2x4,4x100,10x1000"
 NODES, NODES_MIN = "10,25,50,100,200", 4
+KEEPALIVE_SECONDS_MAX = 65535 // 3
+"""Three of them are the hold time, which has two bytes in BGP (RFC 4271)."""
+Tune = Annotated[bool, typer.Option(help="Let `up --tune` raise the machine's limit of ARP entries.")]
 
 
 bench.command("loop")(loop)
@@ -37,22 +36,18 @@ def up(
     sizes: Annotated[str, typer.Option(help="NODESxPODS, comma between.")] = SIZES,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each size; medians are shown.")] = 3,
     mininet: Annotated[bool, typer.Option(help="Time as many Mininet hosts in the same run.")] = True,
-    tune: Annotated[
-        bool, typer.Option(help="Raise the machine's neigh.gc_thresh* while it runs, and put it back.")
-    ] = True,
+    tune: Tune = True,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
     """Time up and down, by stage, with memory, beside Mininet's bare hosts.
 
     Example: sudo fabric bench up --sizes 2x4,4x100 --runs 5
     """
-    _prepare()
+    prepare("bench up")
     wanted = [_size(text) for text in sizes.split(",")]
-    most = max(Size.flat(nodes, pods).neighbors for nodes, pods in wanted)
-    found: list[UpTimes] = []
-    with raised_neighbor_limits(2 * most) if tune else nullcontext():
-        for nodes, pods in wanted:
-            found.append(measure(nodes, pods, runs=runs, with_mininet=mininet, say=_say))
+    found = [
+        measure(nodes, pods, runs=runs, with_mininet=mininet, tune=tune, say=say) for nodes, pods in wanted
+    ]
     if format in (Format.json, Format.yaml):
         output.data(camel([entry.as_json() for entry in found]), format)
         return
@@ -69,11 +64,14 @@ def bgp(
         bool, typer.Option(help="Pull a node's cable too, which takes the hold time to notice.")
     ] = False,
     keepalive: Annotated[
-        int, typer.Option(min=0, help="Seconds between keepalives; three of them are the hold time. 0: 80.")
+        int,
+        typer.Option(
+            min=0,
+            max=KEEPALIVE_SECONDS_MAX,
+            help="Seconds between keepalives; three of them are the hold time. 0: 80.",
+        ),
     ] = 0,
-    tune: Annotated[
-        bool, typer.Option(help="Raise the machine's neigh.gc_thresh* while it runs, and put it back.")
-    ] = True,
+    tune: Tune = True,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
     """Time how fast real BIRDs tell every node of every block, and forget a node that dies.
@@ -82,17 +80,15 @@ def bgp(
 
     Example: sudo fabric bench bgp --nodes 20 --silent --keepalive 2 --runs 1
     """
-    _prepare()
+    prepare("bench bgp")
     wanted = [_count(text) for text in nodes.split(",")]
     shapes = [shape for shape, asked in zip(bgps.SHAPES, (mesh, reflectors), strict=True) if asked]
-    most = Size.flat(max(wanted), max(wanted)).neighbors
-    found: list[BgpTimes] = []
-    with raised_neighbor_limits(2 * most) if tune else nullcontext():
-        for shape, count in product(shapes, wanted):
-            times = bgps.measure(
-                count, shape, runs=runs, silent=silent, keepalive_seconds=keepalive, say=_say
-            )
-            found.append(times)
+    if not shapes:
+        raise BadInput(Problem("--no-mesh --no-reflectors", "nothing is left to measure: leave one out"))
+    found = [
+        bgps.measure(count, shape, runs=runs, silent=silent, keepalive_seconds=keepalive, tune=tune, say=say)
+        for shape, count in product(shapes, wanted)
+    ]
     if format in (Format.json, Format.yaml):
         output.data(camel([entry.as_json() for entry in found]), format)
         return
@@ -115,9 +111,10 @@ def _bgp_row(entry: BgpTimes) -> tuple[object, ...]:
 
 
 def _count(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < NODES_MIN:
-        raise BadInput(Problem("--nodes", f"{text!r} is no number of nodes from {NODES_MIN} on"))
-    return int(text)
+    if (found := number(text, NODES_MIN, most=NODES_MAX)) is None:
+        what = f"{text!r} is no number of nodes from {NODES_MIN} to {NODES_MAX}"
+        raise BadInput(Problem("--nodes", what))
+    return found
 
 
 def _print(found: list[UpTimes]) -> None:
@@ -145,17 +142,9 @@ def _row(entry: UpTimes) -> tuple[object, ...]:
 
 
 def _size(text: str) -> tuple[int, int]:
-    nodes, cross, pods = text.strip().partition("x")
-    if not (cross and nodes.isdigit() and pods.isdigit() and int(nodes) and int(pods)):
-        raise BadInput(Problem("--sizes", f"{text!r} is no size; write NODESxPODS, such as 4x100"))
-    return int(nodes), int(pods)
-
-
-def _prepare() -> None:
-    """A bench that is told to end takes its cluster down first, and puts the machine's limits back."""
-    need_root("bench")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    nodes, _, pods = text.partition("x")
+    counted, held = number(nodes, most=NODES_MAX), number(pods, most=PODS_MAX)
+    if counted is None or held is None:
+        what = f"{text!r} is no size; write NODESxPODS, such as 4x100, up to {NODES_MAX}x{PODS_MAX}"
+        raise BadInput(Problem("--sizes", what))
+    return counted, held

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, NamedTuple
 
 import typer
@@ -11,14 +10,15 @@ from fabric.bench import idle as idles
 from fabric.bench import loop as loops
 from fabric.bench.idle import IdleTimes
 from fabric.bench.loop import KERNELS, ChangeTimes
+from fabric.bench.parts import CHANGES_MAX, MEMBERS_MAX, PARTS_MAX
 from fabric.cli import output
-from fabric.cli.choice import need_root
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, number, prepare, say
 from fabric.cli.output import Format, Output, camel
 from fabric.errors import BadInput, Problem
 from fabric.plugin import registry
 
 PARTS, MEMBERS, IDLE = "10,100,1000", "10000", "flannel:2x10,calico:5x10"
-_CLUSTER = re.compile(r"([a-z0-9-]+):([1-9]\d*)x(\d+)")
+SECONDS_MAX = 86400
 
 
 class _Cluster(NamedTuple):
@@ -32,12 +32,16 @@ def loop(
     members: Annotated[
         str, typer.Option(help="Numbers of members of a set, comma between; empty for none.")
     ] = MEMBERS,
-    changes: Annotated[int, typer.Option(min=1, help="Changes of each; medians are shown.")] = 50,
+    changes: Annotated[
+        int, typer.Option(min=1, max=CHANGES_MAX, help="Changes of each; medians are shown.")
+    ] = 50,
     real: Annotated[bool, typer.Option(help="Measure on Linux beside the fake kernel.")] = True,
     idle: Annotated[
         str, typer.Option(help="Clusters at rest, PLUGIN:NODESxPODS, comma between; empty for none.")
     ] = IDLE,
-    seconds: Annotated[float, typer.Option(min=1, help="How long each cluster is watched at rest.")] = 30.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=SECONDS_MAX, help="How long each cluster is watched at rest.")
+    ] = 30.0,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
     """Measure what one change costs a node's loop among many parts, and clusters at rest.
@@ -46,14 +50,16 @@ def loop(
 
     Example: sudo fabric bench loop --parts '' --members '' --idle flannel:10x1000,calico:50x0 --seconds 60
     """
-    counts, sizes = _numbers("--parts", parts), _numbers("--members", members)
+    counts, sizes = _numbers("--parts", parts, PARTS_MAX), _numbers("--members", members, MEMBERS_MAX)
     wanted = [_cluster(text.strip()) for text in idle.split(",") if text.strip()]
+    if not (counts or sizes or wanted):
+        raise BadInput(Problem("--parts --members --idle", "all are empty: name something to measure"))
     if real or wanted:
-        need_root("bench loop")
+        prepare("bench loop")
     changed: list[ChangeTimes] = []
     for kernel in KERNELS if real else KERNELS[:1]:
-        changed += loops.measure(kernel, counts, sizes, changes, _say)
-    resting = [idles.measure(*it, seconds, _say) for it in wanted]
+        changed += loops.measure(kernel, counts, sizes, changes, say)
+    resting = [idles.measure(*it, seconds, say) for it in wanted]
     if format in (Format.json, Format.yaml):
         found = {"changes": [it.as_json() for it in changed], "idle": [it.as_json() for it in resting]}
         output.data(camel(found), format)
@@ -92,26 +98,25 @@ def _idle_row(entry: IdleTimes) -> tuple[object, ...]:
     return entry.plugin, entry.nodes, entry.pods, f"{entry.cpu_percent:.2f}", shares
 
 
-def _numbers(option: str, text: str) -> list[int]:
+def _numbers(option: str, text: str, most: int) -> list[int]:
     words = [word.strip() for word in text.split(",") if word.strip()]
-    for word in words:
-        if not word.isdecimal() or not int(word):
-            raise BadInput(Problem(option, f"{word!r} is no number from 1 on"))
-    return [int(word) for word in words]
+    found = {word: number(word, most=most) for word in words}
+    for word, value in found.items():
+        if value is None:
+            raise BadInput(Problem(option, f"{word!r} is no number from 1 to {most}"))
+    return [value for word in words if (value := found[word])]
 
 
 def _cluster(text: str) -> _Cluster:
-    found = _CLUSTER.fullmatch(text)
-    if found is None:
-        what = f"{text!r} is no cluster; write PLUGIN:NODESxPODS, such as flannel:2x10"
-        raise BadInput(Problem("--idle", what))
-    if found[1] not in registry.installed():
+    plugin, _, size = text.partition(":")
+    nodes, _, pods = size.partition("x")
+    counted, held = number(nodes, most=NODES_MAX), number(pods, 0, most=PODS_MAX)
+    if counted is None or held is None:
+        form = f"PLUGIN:NODESxPODS, such as flannel:2x10, up to {NODES_MAX}x{PODS_MAX}"
+        raise BadInput(Problem("--idle", f"{text!r} is no cluster; write {form}"))
+    if plugin not in registry.installed():
         known = ", ".join(registry.installed())
         raise BadInput(
-            Problem("--idle", f"{text!r}: plugin {found[1]!r} is not installed (installed: {known})")
+            Problem("--idle", f"{text!r}: plugin {plugin!r} is not installed (installed: {known})")
         )
-    return _Cluster(found[1], int(found[2]), int(found[3]))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    return _Cluster(plugin, counted, held)

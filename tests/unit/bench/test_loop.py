@@ -1,16 +1,18 @@
-"""`bench loop` on the fake kernel: a change is one step and no reading, and clusters at rest are valid."""
+"""`bench loop` on the fake kernel: a change is one step and no reading, however many there are."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+from ipaddress import ip_address
 
 import pytest
 
-from fabric.bench import idle, loop
-from fabric.cli import bench_loop_command
-from fabric.cluster.validation import check_network
-from fabric.errors import BadInput
-from fabric.topology.load import load
+from fabric.bench import loop, parts
+from fabric.bench.parts import CHANGES_MAX, KINDS, MEMBERS_MAX, PARTS_MAX, part
+from fabric.bench.timed_host import TimedHost
+from fabric.errors import FabricError
+from fabric.kernel.fake import FakeKernel
+from fabric.netstate.plan import diff
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +46,44 @@ def test_only_the_real_kernel_has_a_cost_of_writing(found):
     assert all(it.loop_milliseconds > 0 for it in found)
 
 
-@pytest.mark.parametrize("plugin", ["flannel", "calico", "canal"])
-def test_a_cluster_at_rest_is_a_topology_that_up_takes(tmp_path, plugin):
-    file = tmp_path / "topology.yaml"
-    file.write_text(json.dumps(idle.topology("a", plugin, 3, 7)))
-    topology = load(file)
-    check_network(topology)
-    assert (len(topology.nodes), len(topology.manifests)) == (3, 7)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [1, 255, 256, PARTS_MAX])
+def test_parts_share_no_object_and_two_versions_of_one_differ_in_one(kind, number):
+    first, other = part(kind, number, 1), part(kind, number, 2)
+    assert {it.key for it in first} == {it.key for it in other} and len(first - other) == 1
+    assert {it.key for it in first}.isdisjoint(it.key for it in part(kind, number - 1, 1))
+    assert all(parts.OWNER.owns(it) for it in first | other | parts.ROOT)
 
 
-@pytest.mark.parametrize(
-    ("given", "what"),
-    [
-        ({"parts": "ten"}, "'ten' is no number from 1 on"),
-        ({"members": "0"}, "'0' is no number from 1 on"),
-        ({"idle": "flannel"}, "write PLUGIN:NODESxPODS, such as flannel:2x10"),
-        ({"idle": "flannel:0x1"}, "write PLUGIN:NODESxPODS, such as flannel:2x10"),
-        ({"idle": "weave:2x1"}, "plugin 'weave' is not installed (installed: calico, canal, flannel)"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused_before_anything_runs(given, what):
-    with pytest.raises(BadInput) as refused:
-        bench_loop_command.loop(**{"parts": "", "members": "", "idle": "", **given})
-    assert what in str(refused.value)
+def test_the_largest_set_and_the_last_change_of_it_are_of_addresses_that_there_are():
+    first = ip_address("10.100.0.1")
+    assert first + MEMBERS_MAX - 1 < ip_address("10.200.0.0"), "or a change would add what is there"
+    assert ip_address(f"10.200.{CHANGES_MAX // 256}.{CHANGES_MAX % 256}")
+    assert sorted(parts.member_set(3).members) == ["10.100.0.1", "10.100.0.2", "10.100.0.3"]
+
+
+def test_a_loop_that_does_not_settle_is_an_error_that_says_why(monkeypatch):
+    async def refuse(self, plan):
+        raise FabricError("no memory")
+
+    monkeypatch.setattr(TimedHost, "apply", refuse)
+    monkeypatch.setattr(loop, "SETTLE_SECONDS_MAX", 0.2)
+    with pytest.raises(FabricError, match=r"the loop did not settle in 0.2 s: no memory"):
+        loop.measure("fake", [1], [], 1, lambda text: None)
+
+
+async def test_a_timed_host_passes_everything_on_and_counts_it():
+    inner = FakeKernel("node-1").host("node-1")
+    host = TimedHost(inner)
+    noticed = []
+    stop = host.watch(lambda *told: noticed.append(told))
+    await host.apply(diff(parts.ROOT, frozenset()))
+    assert await host.read(parts.OWNER) == await inner.read(parts.OWNER)
+    assert (host.name, host.reads, len(inner.state)) == ("node-1", 1, len(parts.ROOT))
+    inner.tell("netlink", None, False)
+    await asyncio.sleep(0)
+    assert host.write_seconds > 0 and noticed == [("netlink", None, False)]
+    stop()
+    inner.tell("netlink", None, True)
+    await asyncio.sleep(0)
+    assert len(noticed) == 1

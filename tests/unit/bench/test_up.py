@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fabric.bench import cpu, memory, peer, up
+from fabric.bench import cpu, memory, up
 from fabric.bench.peer import PeerTimes
 from fabric.bench.up import Run, summary
 from fabric.cluster.validation import check_network
@@ -48,6 +50,8 @@ def test_figures_are_medians_over_the_runs_and_slab_is_the_largest():
 def test_a_component_that_only_some_runs_had_counts_as_nothing_in_the_others():
     found = summary(2, 4, [run_of(1, cpu_seconds={}), run_of(3, cpu_seconds={}), run_of(2)])
     assert found.cpu_seconds == {"api": 0, "worker": 0}
+    found = summary(2, 4, [run_of(1), run_of(3, cpu_seconds={"api": 3}), run_of(2, stages={})])
+    assert found.cpu_seconds == {"api": 2, "worker": 2} and found.stages == {"nodes Ready": 0.5}
 
 
 @pytest.mark.parametrize(("nodes", "pods"), [(1, 1), (2, 4), (10, 1000)])
@@ -59,6 +63,40 @@ def test_every_size_is_a_topology_that_up_takes_with_room_for_its_pods(tmp_path,
     rooms = [int(node["capacity"]["pods"]) for node in value["spec"]["nodes"]]
     assert len(rooms) == nodes and sum(rooms) >= 2 * pods
     assert len(value["spec"]["manifests"]) == pods
+
+
+@given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=9))
+def test_medians_are_figures_that_were_measured_or_between_two_and_their_order_does_not_matter(seconds):
+    found = summary(1, 1, [run_of(each) for each in seconds])
+    assert found.up_seconds == summary(1, 1, [run_of(each) for each in sorted(seconds)]).up_seconds
+    assert min(seconds) - 0.001 <= found.up_seconds <= max(seconds) + 0.001
+    below = sum(each <= found.up_seconds + 0.001 for each in seconds)
+    above = sum(each >= found.up_seconds - 0.001 for each in seconds)
+    assert 2 * below >= len(seconds) <= 2 * above
+
+
+def test_a_mininet_that_is_not_there_is_said_before_any_cluster_is_started(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(up, "_run", lambda *_: pytest.fail("a cluster is started"))
+    with pytest.raises(FabricError, match="apt-get install mininet bridge-utils"):
+        up.measure(2, 4, runs=1, with_mininet=True, tune=False, say=print)
+
+
+def test_each_run_is_told_and_only_the_limit_that_was_asked_for_is_raised(monkeypatch):
+    asked, told = [], []
+
+    def run(nodes, pods, options, say):
+        asked.append((nodes, pods, *options))
+        return run_of(len(asked))
+
+    monkeypatch.setattr(up, "_run", run)
+    monkeypatch.setattr(up, "need_mininet", lambda: None)
+    monkeypatch.setattr(up, "mininet", lambda hosts: PeerTimes(hosts, 1.0, 2.0))
+    found = up.measure(1, 4, runs=3, with_mininet=True, tune=True, say=told.append)
+    assert asked == [(1, 4, "--tune")] * 3 and (found.up_seconds, found.peer.hosts) == (2, 4)
+    assert told == [*(f"4 pods on 1 node, run {number}/3" for number in (1, 2, 3)), "Mininet with 4 hosts"]
+    assert up.measure(2, 1, runs=1, with_mininet=False, tune=False, say=told.append).peer is None
+    assert asked[3:] == [(2, 1)]
 
 
 def test_processor_time_goes_to_its_component_and_the_rest_to_hosts_and_pods():
@@ -112,29 +150,3 @@ def test_memory_is_summed_by_command_the_heaviest_first():
     assert list(found.values()) == sorted(found.values(), reverse=True)
     assert max(found.values()) >= 2 * memory.pss_kib(mine) * 0.9 > 0
     assert memory.slab_kib() > 0
-
-
-def test_limits_are_raised_for_the_body_and_put_back_whatever_it_does(tmp_path, monkeypatch):
-    before = {"gc_thresh1": "128\n", "gc_thresh2": "512\n", "gc_thresh3": "900000\n"}
-    for name, text in before.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(up, "_NEIGHBORS", tmp_path)
-    with pytest.raises(ZeroDivisionError), up.raised_neighbor_limits(4000):
-        now = {name: int((tmp_path / name).read_text()) for name in before}
-        assert now == {"gc_thresh1": 4000, "gc_thresh2": 4000, "gc_thresh3": 900000}
-        raise ZeroDivisionError
-    assert {name: (tmp_path / name).read_text() for name in before} == before
-
-
-def test_a_peer_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(peer.shutil, "which", lambda tool: None if tool == "mn" else f"/usr/bin/{tool}")
-    with pytest.raises(FabricError, match="apt-get install mininet"):
-        peer.mininet(4)
-
-
-def test_a_peer_that_fails_says_why(monkeypatch):
-    monkeypatch.setattr(peer.shutil, "which", lambda tool: f"/usr/bin/{tool}")
-    refused = subprocess.CompletedProcess([], 1, "", "no bridge\n")
-    monkeypatch.setattr(peer.subprocess, "run", lambda *arguments, **options: refused)
-    with pytest.raises(FabricError, match="Mininet failed: no bridge"):
-        peer.mininet(4)

@@ -85,7 +85,9 @@ def test_help_goes_to_standard_output_and_names_every_command(fabric):
         ("bgp", ["bgp", "lab"]),
         ("link show", ["link", "show"]),
         ("link down", ["link", "down", "a", "b"]),
-        ("bench", ["bench", "up"]),
+        ("bench up", ["bench", "up"]),
+        ("bench bgp", ["bench", "bgp"]),
+        ("bench loop", ["bench", "loop"]),
     ],
 )
 def test_what_needs_root_says_so_before_anything_else(fabric, monkeypatch, command, words):

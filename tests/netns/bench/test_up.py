@@ -25,9 +25,3 @@ def test_a_cluster_is_timed_weighed_and_taken_down(folders):
     assert 0.5 * everything < sum(spent.values()) < 1.2 * everything
     assert found["pssMib"] > 10
     assert left_in(folders) == []
-
-
-@pytest.mark.parametrize("size", ["4", "x4", "2x", "0x4", "2xfour", ""])
-def test_what_is_no_size_is_refused(size):
-    done = fabric("bench", "up", "--sizes", size)
-    assert done.returncode == 2 and "is no size; write NODESxPODS" in done.stderr

@@ -25,9 +25,3 @@ def test_a_cluster_is_timed_and_taken_down(folders, shape, sessions):
     assert 1 < found["silentSeconds"] < 10, "three keepalives were missed"
     assert found["cpuSeconds"] > 0 and found["pssMib"] > 1
     assert left_in(folders) == []
-
-
-@pytest.mark.parametrize("nodes", ["3", "ten", ""])
-def test_what_is_no_number_of_nodes_is_refused(nodes):
-    done = fabric("bench", "bgp", "--nodes", nodes)
-    assert done.returncode == 2 and "is no number of nodes from 4 on" in done.stderr
