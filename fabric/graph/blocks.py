@@ -48,6 +48,11 @@ class Block:
     boxes: Mapping[str, Box]
     size: tuple[float, float]
 
+    @property
+    def is_flipped(self) -> bool:
+        """True where the hosts stand above the device."""
+        return any(self.boxes[it].top < self.boxes[self.device].top for row in self.hosts for it in row)
+
     def flipped(self) -> Block:
         """Return the block with its device at the bottom and its hosts above."""
         height = self.size[1]

@@ -1,9 +1,10 @@
 """The layout computes where each box of a picture stands, in pixels from the top left. Pure.
 
 Blocks (`blocks`: a switch or router with its hosts) stand in rows by tier, the highest on top, each near the
-middle of those that it is linked to. Where all are of one tier, a ring or a mesh stands on a circle, and any
-other graph has its centre on top. The number of hosts in a row is the one that makes the whole picture's
-shape nearest to a screen's. The same graph is always the same layout.
+middle of those that it is linked to. Where all are of one tier, a ring or a mesh stands on a circle or in two
+rows that face each other, and any other graph has its centre on top. Of these, and of the numbers of hosts in
+a row, the layout is taken with which the fewest cables must be bent around blocks, and then the one whose
+shape is nearest to a screen's. The same graph is always the same layout.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fabric.graph.blocks import Block, Box, block, device_lines, host_lines, hosts_of, largest
+from fabric.graph.cables import Obstacles
 from fabric.graph.picture import Picture
 from fabric.topology.wiring import Wiring, natural
 
@@ -39,12 +41,19 @@ class Layout:
     width: float = 0.0
     height: float = 0.0
 
+    @property
+    def distortion(self) -> float:
+        """The distance of the shape from the one that is aimed at."""
+        return abs(math.log(self.width / self.height / SHAPE))
+
+    @property
+    def obstacles(self) -> Obstacles:
+        """The blocks as cables meet them."""
+        return Obstacles(self.boxes, self.frames, self.rows)
+
 
 def layout(picture: Picture, *, with_labels: bool = False) -> Layout:
-    """Return the layout whose shape is nearest to a screen's; `with_labels` leaves room for addresses.
-
-    Links pass behind blocks where rows are broken in two: such a layout is taken when there is no other.
-    """
+    """Return the layout with the fewest bent cables; `with_labels` leaves room for addresses."""
     wiring = picture.wiring
     hosts = hosts_of(wiring)
     device = largest(device_lines(picture, name, with_labels=with_labels) for name in hosts)
@@ -54,28 +63,36 @@ def layout(picture: Picture, *, with_labels: bool = False) -> Layout:
         if it.name not in hosts
     )
     most = max((len(it) for it in hosts.values()), default=1)
-    tried: list[tuple[int, float, Layout]] = []
+    found: list[Layout] = []
     for columns in range(1, min(most, COLUMNS_MAX) + 1):
-        blocks = {name: block(name, own, columns, device, cell) for name, own in hosts.items()}
-        found, breaks = _placed(wiring, blocks)
-        tried.append((breaks, abs(math.log(found.width / found.height / SHAPE)), found))
-    return min(tried, key=lambda it: it[:2])[2]
+        found += _arranged(wiring, {it: block(it, own, columns, device, cell) for it, own in hosts.items()})
+    return min(found, key=lambda it: (it.obstacles.in_the_way(wiring), it.distortion))
 
 
-def _placed(wiring: Wiring, blocks: Mapping[str, Block]) -> tuple[Layout, int]:
-    """Return the layout, and how many rows had to be broken."""
+def _arranged(wiring: Wiring, blocks: Mapping[str, Block]) -> Iterator[Layout]:
+    """Yield the layouts that suit the graph."""
     depths = _depths(wiring, blocks)
-    breaks = 0
     if len(set(depths.values())) == 1 and _is_round(wiring, blocks):
-        corners = _circle(wiring, blocks)
+        order = list(_walk(wiring, sorted(blocks, key=natural), blocks.keys()))
+        corners = _circle(order, blocks)
         middle = sum(y + blocks[it].boxes[it].middle[1] for it, (_, y) in corners.items()) / len(corners)
-        blocks = {
-            name: block.flipped() if corners[name][1] + block.size[1] / 2 < middle else block
-            for name, block in blocks.items()
-        }
+        yield _placed(
+            corners,
+            {
+                name: it.flipped() if corners[name][1] + it.size[1] / 2 < middle else it
+                for name, it in blocks.items()
+            },
+        )
+        half = (len(order) + 1) // 2
+        facing = {name: it.flipped() if name in order[:half] else it for name, it in blocks.items()}
+        yield _placed(_in_lines(wiring, [order[:half], order[: half - 1 : -1]], facing), facing)
     else:
-        blocks = _turned(blocks, depths)
-        corners, breaks = _tiers(wiring, blocks, depths)
+        turned = _turned(blocks, depths)
+        yield _placed(_tiers(wiring, turned, depths), turned)
+
+
+def _placed(corners: Mapping[str, tuple[float, float]], blocks: Mapping[str, Block]) -> Layout:
+    """Return the layout of blocks whose top left corners are given, moved to the sheet's."""
     left = min((x for x, _ in corners.values()), default=0.0) - MARGIN
     top = min((y for _, y in corners.values()), default=0.0) - MARGIN
     boxes: dict[str, Box] = {}
@@ -88,7 +105,7 @@ def _placed(wiring: Wiring, blocks: Mapping[str, Block]) -> tuple[Layout, int]:
     right = max((x + blocks[name].size[0] for name, (x, _) in corners.items()), default=0.0)
     bottom = max((y + blocks[name].size[1] for name, (_, y) in corners.items()), default=0.0)
     rows = {name: block.hosts for name, block in blocks.items() if block.hosts}
-    return Layout(boxes, frames, rows, right - left + MARGIN, bottom - top + MARGIN), breaks
+    return Layout(boxes, frames, rows, right - left + MARGIN, bottom - top + MARGIN)
 
 
 def _turned(blocks: Mapping[str, Block], depths: Mapping[str, int]) -> dict[str, Block]:
@@ -127,9 +144,8 @@ def _is_round(wiring: Wiring, blocks: Mapping[str, Block]) -> bool:
     return len(blocks) > 2 and len(pairs) >= len(blocks)
 
 
-def _circle(wiring: Wiring, blocks: Mapping[str, Block]) -> dict[str, tuple[float, float]]:
-    """Return the corners of blocks on an ellipse, neighbours beside each other, none over another."""
-    order = list(_walk(wiring, sorted(blocks, key=natural), blocks.keys()))
+def _circle(order: Sequence[str], blocks: Mapping[str, Block]) -> dict[str, tuple[float, float]]:
+    """Return the corners of blocks on an ellipse, in this order, none over another."""
     width = max(it.size[0] for it in blocks.values())
     height = max(it.size[1] for it in blocks.values())
     across, down = 0.0, 0.0
@@ -168,10 +184,16 @@ def _walk(wiring: Wiring, order: Sequence[str], among: object) -> Iterator[str]:
 
 def _tiers(
     wiring: Wiring, blocks: Mapping[str, Block], depths: Mapping[str, int]
-) -> tuple[dict[str, tuple[float, float]], int]:
-    """Return the corners of blocks in rows, each row centred, and how many rows were broken."""
+) -> dict[str, tuple[float, float]]:
+    """Return the corners of blocks in rows by depth; a row that is too wide is broken."""
     rows = _ordered(wiring, blocks, depths)
-    lines = [line for row in rows for line in _wrapped(row, blocks)]
+    return _in_lines(wiring, [line for row in rows for line in _wrapped(row, blocks)], blocks)
+
+
+def _in_lines(
+    wiring: Wiring, lines: Sequence[Sequence[str]], blocks: Mapping[str, Block]
+) -> dict[str, tuple[float, float]]:
+    """Return the corners of blocks in these lines, each line centred."""
     gaps = [LABEL_GAP if _is_linked_within(wiring, line) else GAP for line in lines]
     widest = max(_line_width(line, blocks, gap) for line, gap in zip(lines, gaps, strict=True))
     corners: dict[str, tuple[float, float]] = {}
@@ -182,11 +204,13 @@ def _tiers(
         space = gap + min(spare / (len(line) + 1), 160.0)
         used = sum(blocks[name].size[0] for name in line) + space * (len(line) - 1)
         x = (widest - used) / 2
+        tallest = max(blocks[name].size[1] for name in line)
+        stand_below = any(blocks[name].is_flipped for name in line)
         for name in line:
-            corners[name] = (x, y)
+            corners[name] = (x, y + (tallest - blocks[name].size[1]) * stand_below)
             x += blocks[name].size[0] + space
-        y += max(blocks[name].size[1] for name in line) + min(TIER_GAP + widest / 20, TIER_GAP_MAX)
-    return corners, len(lines) - len(rows)
+        y += tallest + min(TIER_GAP + widest / 20, TIER_GAP_MAX)
+    return corners
 
 
 def _is_linked_within(wiring: Wiring, line: Sequence[str]) -> bool:

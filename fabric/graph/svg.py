@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
+from itertools import pairwise
+from math import dist
 
+from fabric.graph import shapes
 from fabric.graph.blocks import LINE, Box, device_lines, host_lines, pod_lines
+from fabric.graph.cables import Cable, Point, beside
 from fabric.graph.layout import MARGIN, Layout, layout
 from fabric.graph.picture import Peering, Picture
 from fabric.topology.addressing import port_name
@@ -30,8 +33,8 @@ _PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
 _NEAR_A = (0.2, 0.26, 0.32, 0.16, 0.38, 0.44)
 _NEAR_B = tuple(1 - it for it in _NEAR_A)
 """Where on a line a label is tried: of the link, and of the interface at either end."""
-_LANE = 14.0
-"""Distance of parallel links."""
+_BESIDE = 3.0
+"""How far a session is drawn beside a bent cable."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class _Sheet:
     places: Layout
     with_labels: bool
     with_interfaces: bool
+    cables: Mapping[str, Cable]
+    """Of links between two blocks, by the link's name."""
     common: Mapping[str, str]
     """What most links of each kind do."""
     below: list[str] = field(default_factory=list)
@@ -55,13 +60,13 @@ def svg(picture: Picture, *, addresses: bool = False, interfaces: bool = False) 
     places = layout(picture, with_labels=addresses)
     legend = list(_legend(picture))
     width, height = _size(places, legend)
-    sheet = _Sheet(picture, places, addresses, interfaces, _common_words(picture))
+    cables = places.obstacles.cables(picture.wiring)
+    sheet = _Sheet(picture, places, addresses, interfaces, cables, _common_words(picture))
     for name, frame in places.frames.items():
-        sheet.below.append(_rect(frame, "#f9fafb", "#d1d5db", 8))
+        sheet.below.append(shapes.rect(frame, "#f9fafb", "#d1d5db", 8))
         _draw_rows(sheet, name)
     for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
-        if not _is_in_block(places, link):
-            _draw_link(sheet, link)
+        _draw_link(sheet, link)
     for peering in _drawn_sessions(picture):
         _draw_session(sheet, peering)
     for device in sorted(picture.wiring.devices, key=lambda it: natural(it.name)):
@@ -90,11 +95,6 @@ def _size(places: Layout, legend: Sequence[tuple[str, str]]) -> tuple[float, flo
     return round(width), round(places.height + len(legend) * _LEGEND_LINE + MARGIN)
 
 
-def _is_in_block(places: Layout, link: Link) -> bool:
-    """True for a host's link to the device that it is drawn with."""
-    return any(link.a in row or link.b in row for it in (link.a, link.b) for row in places.rows.get(it, ()))
-
-
 def _draw_rows(sheet: _Sheet, name: str) -> None:
     """Draw the wires from a device to its hosts: a trunk at the side, a bus for each row, a drop to each."""
     boxes, rows = sheet.places.boxes, sheet.places.rows[name]
@@ -104,14 +104,14 @@ def _draw_rows(sheet: _Sheet, name: str) -> None:
     leaves = device.top if is_flipped else device.top + device.height
     trunk = frame.left + 5
     levels = [_bus(boxes[row[0]], is_flipped) for row in rows]
-    sheet.below.append(_line(x, leaves, x, levels[0], PLAIN))
+    sheet.below.append(shapes.line(x, leaves, x, levels[0], PLAIN))
     if len(rows) > 1:
-        sheet.below.append(_line(trunk, levels[0], trunk, levels[-1], PLAIN))
+        sheet.below.append(shapes.line(trunk, levels[0], trunk, levels[-1], PLAIN))
     for row, y in zip(rows, levels, strict=True):
         ends = [boxes[host].middle[0] for host in row]
         first = y == levels[0]
         left = min([*ends, *([x] if first else []), *([trunk] if len(rows) > 1 else [])])
-        sheet.below.append(_line(left, y, max([*ends, *([x] if first else [])]), y, PLAIN))
+        sheet.below.append(shapes.line(left, y, max([*ends, *([x] if first else [])]), y, PLAIN))
         for host in row:
             _draw_drop(sheet, name, host, y, is_flipped)
 
@@ -125,41 +125,32 @@ def _draw_drop(sheet: _Sheet, name: str, host: str, y: float, is_flipped: bool) 
     x = box.middle[0]
     end = box.top + box.height if is_flipped else box.top
     link = next(it for it in sheet.picture.wiring.links_of(host) if it.other(host) == name)
-    sheet.below.append(_line(x, y, x, end, PLAIN if link.up else BROKEN, 1 if link.up else 3))
+    sheet.below.append(shapes.line(x, y, x, end, PLAIN if link.up else BROKEN, 1 if link.up else 3))
     words = " ".join(filter(None, (_differing(sheet, link), _interfaces(sheet, link, name))))
     if words:
-        sheet.above.append(_text(x + 4, (y + end) / 2 + 3, words, PLAIN if link.up else BROKEN, "start", 9))
+        sheet.above.append(
+            shapes.text(x + 4, (y + end) / 2 + 3, words, PLAIN if link.up else BROKEN, "start", 9)
+        )
 
 
 def _draw_link(sheet: _Sheet, link: Link) -> None:
     """Draw a link between two blocks; parallel ones run beside each other."""
-    boxes = sheet.places.boxes
-    if link.a not in boxes or link.b not in boxes:
+    cable = sheet.cables.get(link.name)
+    if cable is None:
         return
-    x1, y1, x2, y2 = _ends(boxes[link.a], boxes[link.b], _LANE * (link.number - 1))
     colour = PLAIN if link.up else BROKEN
-    sheet.below.append(_line(x1, y1, x2, y2, colour, 1 if link.up else 3))
+    sheet.below.append(shapes.path(cable, colour, 1 if link.up else 3))
     if words := _differing(sheet, link):
-        _label(sheet, (x1, y1, x2, y2), words, colour, _PLACES)
+        _label(sheet, max(pairwise(cable), key=lambda it: dist(*it)), words, colour, _PLACES)
     if sheet.with_interfaces:
         wiring = sheet.picture.wiring
-        for name, near in ((link.a, _NEAR_A), (link.b, _NEAR_B)):
-            _label(sheet, (x1, y1, x2, y2), port_name(wiring, link, name), "#374151", near)
+        for name, part, near in ((link.a, cable[:2], _NEAR_A), (link.b, cable[-2:], _NEAR_B)):
+            _label(sheet, (part[0], part[1]), port_name(wiring, link, name), "#374151", near)
 
 
-def _ends(a: Box, b: Box, aside: float) -> tuple[float, float, float, float]:
-    """Return the line between two boxes' middles, which the boxes themselves cover; `aside` moves it over."""
-    (x1, y1), (x2, y2) = a.middle, b.middle
-    length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5 or 1.0
-    dx, dy = -(y2 - y1) / length * aside, (x2 - x1) / length * aside
-    return round(x1 + dx, 1), round(y1 + dy, 1), round(x2 + dx, 1), round(y2 + dy, 1)
-
-
-def _label(
-    sheet: _Sheet, line: tuple[float, float, float, float], words: str, colour: str, at: Sequence[float]
-) -> None:
+def _label(sheet: _Sheet, line: tuple[Point, Point], words: str, colour: str, at: Sequence[float]) -> None:
     """Write on a line where nothing else stands: no box and no other label."""
-    x1, y1, x2, y2 = line
+    (x1, y1), (x2, y2) = line
     width, height = len(words) * _LABEL_WIDTH + 4, _LABEL + 4.0
     best: tuple[int, Box] | None = None
     for part in at:
@@ -173,18 +164,29 @@ def _label(
     if best is not None:
         sheet.taken.append(best[1])
         x, y = best[1].middle
-        sheet.above.append(_rect(best[1], "white", "none", 3))
-        sheet.above.append(_text(x, y + 3.5, words, colour, "middle", _LABEL))
+        sheet.above.append(shapes.rect(best[1], "white", "none", 3))
+        sheet.above.append(shapes.text(x, y + 3.5, words, colour, "middle", _LABEL))
 
 
 def _draw_session(sheet: _Sheet, peering: Peering) -> None:
     boxes = sheet.places.boxes
     if peering.a in boxes and peering.b in boxes:
-        x1, y1, x2, y2 = _ends(boxes[peering.a], boxes[peering.b], -5.0)
-        bend = min(80.0, abs(x2 - x1) / 5) if abs(y1 - y2) < 1 else 0.0
         colour = SESSION if peering.up else BROKEN
+        if (bent := _bent_between(sheet, peering.a, peering.b)) is not None:
+            along = [(x - _BESIDE, y - _BESIDE) for x, y in bent]
+            sheet.below.append(shapes.path(along, colour, dashed=True))
+            return
+        (x1, y1), (x2, y2) = beside(boxes[peering.a].middle, boxes[peering.b].middle, -5.0)
+        bend = min(80.0, abs(x2 - x1) / 5) if abs(y1 - y2) < 1 else 0.0
         path = f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {(y1 + y2) / 2 - bend:g} {x2:g} {y2:g}"
         sheet.below.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>')
+
+
+def _bent_between(sheet: _Sheet, a: str, b: str) -> Cable | None:
+    """Return the bent cable between two devices, if there is one."""
+    links = (it for it in sheet.picture.wiring.links_of(a) if it.other(a) == b)
+    cables = (sheet.cables.get(it.name, ()) for it in links)
+    return next((it for it in cables if len(it) > 2), None)
 
 
 def _drawn_sessions(picture: Picture) -> list[Peering]:
@@ -232,7 +234,7 @@ def _interfaces(sheet: _Sheet, link: Link, *ends: str) -> str:
 def _device(sheet: _Sheet, name: str) -> Iterator[str]:
     picture, box = sheet.picture, sheet.places.boxes[name]
     device = picture.wiring.device(name)
-    yield _rect(box, FILLS[device.role], "#374151", box.height / 2 if device.role == "router" else 4)
+    yield shapes.rect(box, FILLS[device.role], "#374151", box.height / 2 if device.role == "router" else 4)
     lines = host_lines if device.role == "host" else device_lines
     texts = lines(picture, name, with_labels=sheet.with_labels)
     pods_from = len(texts) - (len(pod_lines(picture, name)) if device.role == "host" else 0)
@@ -240,7 +242,7 @@ def _device(sheet: _Sheet, name: str) -> Iterator[str]:
     first = y - (len(texts) - 1) * LINE / 2 + 4
     for index, text in enumerate(texts):
         colour = "#111827" if index == 0 else "#374151" if index < pods_from else "#065f46"
-        yield _text(x, first + index * LINE, text, colour, "middle", 11, bold=index == 0)
+        yield shapes.text(x, first + index * LINE, text, colour, "middle", 11, bold=index == 0)
 
 
 def _legend(picture: Picture) -> Iterator[tuple[str, str]]:
@@ -268,30 +270,10 @@ def _written_legend(legend: Sequence[tuple[str, str]], top: float) -> Iterator[s
     for index, (what, text) in enumerate(legend):
         y = top + index * _LEGEND_LINE + 10
         if what in FILLS:
-            yield _rect(Box(MARGIN, y - 7, 28, 14), FILLS[what], "#374151", 7 if what == "router" else 3)
+            yield shapes.rect(
+                Box(MARGIN, y - 7, 28, 14), FILLS[what], "#374151", 7 if what == "router" else 3
+            )
         else:
             colour, _, dashed = what.partition(" ")
-            yield _line(MARGIN, y, MARGIN + 28, y, colour, 1, dashed=bool(dashed))
-        yield _text(MARGIN + 38, y + 4, text, "#111827", "start", 11)
-
-
-def _rect(box: Box, fill: str, stroke: str, radius: float) -> str:
-    at = f'x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}" rx="{radius:g}"'
-    return f'<rect {at} fill="{fill}" stroke="{stroke}"/>'
-
-
-def _line(
-    x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1, *, dashed: bool = False
-) -> str:
-    dashes = ' stroke-dasharray="5 4"' * dashed
-    thick = f' stroke-width="{width}"' * (width > 1)
-    return f'<path d="M{x1:g} {y1:g} L{x2:g} {y2:g}" fill="none" stroke="{colour}"{thick}{dashes}/>'
-
-
-def _text(x: float, y: float, text: str, colour: str, anchor: str, size: int, *, bold: bool = False) -> str:
-    outline = ' stroke="white" stroke-width="3" paint-order="stroke"' * (size < 11)
-    weight = ' font-weight="bold"' * bold
-    return (
-        f'<text x="{round(x, 1):g}" y="{round(y, 1):g}" text-anchor="{anchor}" font-size="{size}"'
-        f' fill="{colour}"{weight}{outline}>{escape(text)}</text>'
-    )
+            yield shapes.line(MARGIN, y, MARGIN + 28, y, colour, 1, dashed=bool(dashed))
+        yield shapes.text(MARGIN + 38, y + 4, text, "#111827", "start", 11)

@@ -1,10 +1,12 @@
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
 from support.wirings import TWO_SITES, addressed, nodes, wired
 
+from fabric.graph.blocks import Box
+from fabric.graph.cables import crosses
 from fabric.graph.layout import layout
 from fabric.graph.picture import Peering, Picture
 from fabric.graph.svg import svg
@@ -66,6 +68,61 @@ def test_no_two_boxes_overlap_and_every_device_is_drawn_once(options):
     for device in wiring.devices:
         full = [line for line in lines if line.lstrip("│├└─ ").split(" ")[0] == device.name]
         assert len(full) == 1
+
+
+def generated(generator, **arguments):
+    return {"kind": "graph", "generator": generator, "arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        *((generated("ring", n=n), hosts) for n in (3, 4, 8, 12, 30) for hosts in (0, n, 4 * n)),
+        *(
+            ({"kind": "leaf-spine", "racks": r, "spines": s, "uplinks": 2}, n)
+            for r, s, n in ((4, 2, 9), (20, 4, 50))
+        ),
+        (generated("fat-tree", k=6), 30),
+        (generated("waxman", n=20), 40),
+        (generated("complete_graph", n=8), 24),
+        (generated("path_graph", n=7), 30),
+        (generated("balanced_tree", r=3, h=2), 30),
+        (generated("watts_strogatz", n=12, k=4, p=0.2), 24),
+    ],
+    ids=str,
+)
+def test_no_cable_passes_behind_a_box_or_a_rack_that_is_not_at_its_end(options, count):
+    wiring = wired(options, count)
+    places = layout(Picture(wiring, {"node-1": ["pod-1", "pod-2", "pod-3"]}))
+    cables = places.obstacles.cables(wiring)
+    for link in wiring.links:
+        for part in pairwise(cables.get(link.name, ())):
+            behind = {
+                name
+                for name, box in (*places.boxes.items(), *places.frames.items())
+                if name not in (link.a, link.b) and crosses(box, *part)
+            }
+            assert not behind, f"{link.name} passes behind {behind}"
+    blocks = places.boxes.keys() - {host for rows in places.rows.values() for row in rows for host in row}
+    assert cables.keys() == {it.name for it in wiring.links if it.a in blocks and it.b in blocks}
+
+
+@pytest.mark.parametrize("nodes", [0, 4, 16])
+@pytest.mark.parametrize("routers", [4, 8, 12])
+def test_all_cables_of_a_ring_are_straight(routers, nodes):
+    wiring = wired(generated("ring", n=routers), nodes)
+    assert layout(Picture(wiring)).obstacles.in_the_way(wiring) == 0
+
+
+def test_a_line_crosses_a_box_when_some_of_it_is_inside():
+    box = Box(10, 10, 20, 20)
+    assert (
+        crosses(box, (0, 20), (40, 20))
+        and crosses(box, (15, 15), (16, 16))
+        and crosses(box, (5, 12), (12, 5)) is False
+    )
+    assert not crosses(box, (0, 10), (40, 10)), "it touches the edge"
+    assert crosses(box, (0, 0), (40, 40)) and not crosses(box, (0, 0), (9, 40))
 
 
 def test_a_tree_says_of_a_link_that_it_is_down_and_which_of_two_it_is():
