@@ -2,7 +2,8 @@
 
 Transactions are judged in the order of their calls and acknowledged once their group is in the log.
 A group takes everything staged while the one before it was written, so a hundred writers share one
-sync of the disk. A transaction whose compares fail is also answered only when what it was judged
+sync of the disk; in a crowd it waits a moment for more, as each group costs a sync, two changes of threads
+and a wake of every watch. A transaction whose compares fail is also answered only when what it was judged
 against is durable. Lease time is loop time; a timer, not a task, ends leases.
 """
 
@@ -27,6 +28,11 @@ LEASE_ID_BITS = 62
 LEASE_SECONDS_MAX = 9_000_000_000
 """As in etcd."""
 EXPIRY_RETRY_SECONDS = 1.0
+CROWD = 3
+"""A group of so many changes tells that several writers are at work: the next one waits for company."""
+GATHER_SECONDS = 0.004
+GATHERED_MAX = 64
+"""A group of so many waits no longer."""
 
 
 class Log(Protocol):
@@ -51,6 +57,7 @@ class LocalStore:
         self._writer = ThreadPoolExecutor(1, "store-log") if log else None
         self._queue: list[tuple[Change, asyncio.Future[None]]] = []
         self._writing: asyncio.Future[None] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         if snapshot.leases:
@@ -113,6 +120,9 @@ class LocalStore:
         self._closed = True
         if self._timer:
             self._timer.cancel()
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathered()
         while self._writing is not None:
             await asyncio.wait([self._writing])
         self._waiters.close()
@@ -126,7 +136,7 @@ class LocalStore:
             self._publish(change)
             await asyncio.sleep(0)
             return
-        if change.is_mark and self._writing is None:
+        if change.is_mark and self._writing is None and not self._queue:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((change, done))
@@ -134,9 +144,14 @@ class LocalStore:
         await done
 
     def _write_group(self) -> None:
-        """Send the queue to the log, unless a group is on its way: it will send the next."""
+        """Send the queue to the log, unless a group is on its way or being gathered: it will send the next."""
         if self._writing is not None or not self._queue:
             return
+        if self._gathering is not None:
+            if len(self._queue) < GATHERED_MAX:
+                return
+            self._gathering.cancel()
+            self._gathering = None
         assert self._log and self._writer
         group, self._queue = self._queue, []
         changes = [change for change, _ in group]
@@ -155,6 +170,12 @@ class LocalStore:
             self._publish(change)
             if not done.done():
                 done.set_result(None)
+        if len(group) >= CROWD and not self._closed:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)
+        self._write_group()
+
+    def _gathered(self) -> None:
+        self._gathering = None
         self._write_group()
 
     def _fail(self, group: list[tuple[Change, asyncio.Future[None]]], error: BaseException) -> None:

@@ -11,6 +11,7 @@ from support.eventually import eventually
 from support.store_contract import keys, put
 
 from fabric.errors import StoreUnavailable
+from fabric.store import local
 from fabric.store.local import LocalStore
 from fabric.store.mvcc import Change, Snapshot
 from fabric.store.port import ModRevision, Put
@@ -69,6 +70,49 @@ async def test_a_group_takes_everything_that_waited() -> None:
     await asyncio.gather(*(put(store, f"/{i}") for i in range(50)))
     assert len(disk.groups) == 2 and len(disk.groups[1]) == 49
     await store.close()
+
+
+@pytest.fixture
+def endless_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "GATHER_SECONDS", 3600.0)
+
+
+async def crowded_store(disk: FullDisk) -> LocalStore:
+    """A store of which many have just written at once."""
+    store = LocalStore(Snapshot(), disk)
+    await asyncio.gather(*(put(store, f"/{i}") for i in range(local.CROWD + 1)))
+    return store
+
+
+async def test_in_a_crowd_a_group_waits_for_company(endless_gathering: None) -> None:
+    disk = FullDisk()
+    store = await crowded_store(disk)
+    before = len(disk.groups)
+    first = [asyncio.ensure_future(put(store, f"/first-{i}")) for i in range(local.GATHERED_MAX - 1)]
+    await asyncio.sleep(0.05)
+    assert len(disk.groups) == before
+    await asyncio.gather(put(store, "/last"), *first)
+    assert len(disk.groups[-1]) == local.GATHERED_MAX
+    await store.close()
+
+
+async def test_one_who_writes_alone_waits_for_nobody(endless_gathering: None) -> None:
+    store = LocalStore(Snapshot(), FullDisk())
+    for i in range(5):
+        await put(store, f"/{i}")
+    await store.close()
+
+
+async def test_a_failed_compare_waits_for_the_group_that_is_gathered(endless_gathering: None) -> None:
+    disk = FullDisk()
+    store = await crowded_store(disk)
+    won = asyncio.ensure_future(store.txn([ModRevision("/a", 0)], [Put("/a", b"1")]))
+    lost = asyncio.ensure_future(store.txn([ModRevision("/a", 0)], [Put("/a", b"2")]))
+    await asyncio.sleep(0.05)
+    assert not won.done() and not lost.done()
+    await store.close()
+    assert (await won).succeeded and not (await lost).succeeded
+    assert (await won).revision in disk.groups[-2] + disk.groups[-1]
 
 
 async def test_closing_finishes_what_is_queued() -> None:
