@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from functools import cache
 from typing import Any, NamedTuple
@@ -51,20 +51,21 @@ def pruned(kind: Kind, obj: Object, unknown: Report, known: Object | None = None
 
 def _is_clean(at: Shape, value: Any) -> bool:
     """Whether pruning would change nothing: the common case, found out without making anything."""
-    if isinstance(value, list):
-        items = at.items
-        return items is None or all(
-            item is not None and (type(item) not in _NESTED or _is_clean(items, item)) for item in value
-        )
-    fields, values = at.fields, at.values
+    if type(value) is list:
+        return at.items is None or _are_clean(at.items, value)
+    fields = at.fields
     if fields is None:
-        return values is None or all(
-            child is not None and (type(child) not in _NESTED or _is_clean(values, child))
-            for child in value.values()
-        )
+        return at.values is None or _are_clean(at.values, value.values())
     for name, child in value.items():
         below = fields.get(name)
         if below is None or child is None or (type(child) in _NESTED and not _is_clean(below, child)):
+            return False
+    return True
+
+
+def _are_clean(at: Shape, children: Iterable[Any]) -> bool:
+    for child in children:
+        if child is None or (type(child) in _NESTED and not _is_clean(at, child)):
             return False
     return True
 

@@ -6,11 +6,12 @@ empty; `bin/go-types` makes it from Kubernetes' sources.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -80,34 +81,58 @@ def without_empty(api_version: str, kind: str, obj: Object, known: Object | None
 
 
 def _trimmed(name: str, obj: Object, known: Object) -> Object:
-    fields = _by_name(name)
-    kept: Object = {}
+    rules = _rules(name)
+    changed: Object = {}
+    dropped: set[str] = set()
     for key, value in obj.items():
-        field = fields.get(key)
-        if field is None or known.get(key) is value:
-            kept[key] = value
-        elif not _is_omitted(field, value):
-            kept[key] = _trimmed_value(field, value) if field.type in structs() else value
-    same = len(kept) == len(obj) and all(kept[key] is obj[key] for key in kept)
-    return obj if same else kept
+        rule = rules.get(key)
+        if rule is None or known.get(key) is value:
+            continue
+        if not value:
+            if rule.drops_empty:
+                dropped.add(key)
+        elif rule.struct:
+            new = _trimmed_value(rule, value)
+            if new is not value:
+                changed[key] = new
+    if not (dropped or changed):
+        return obj
+    return {key: changed.get(key, value) for key, value in obj.items() if key not in dropped}
 
 
-def _trimmed_value(field: Field, value: Any) -> Any:
+def _trimmed_value(rule: _Rule, value: Any) -> Any:
+    struct = rule.struct
     if isinstance(value, list):
-        items = [_trimmed(field.type, item, {}) if isinstance(item, dict) else item for item in value]
-        return value if all(new is old for new, old in zip(items, value, strict=True)) else items
+        items = [_trimmed(struct, item, {}) if isinstance(item, dict) else item for item in value]
+        return value if all(map(operator.is_, items, value)) else items
     if not isinstance(value, dict):
         return value
-    if field.shape != "map":
-        return _trimmed(field.type, value, {})
-    return {key: _trimmed(field.type, item, {}) for key, item in value.items()}
+    if not rule.is_map:
+        return _trimmed(struct, value, {})
+    return {key: _trimmed(struct, item, {}) for key, item in value.items()}
 
 
-def _is_omitted(field: Field, value: Any) -> bool:
+class _Rule(NamedTuple):
+    """What is to be done with a field."""
+
+    drops_empty: bool
     """Structs are never empty to Go's encoder, and a pointer to an empty value says something."""
-    if value or not field.omits_empty or field.shape == "*":
-        return False
-    return field.is_scalar or field.shape in ("[]", "map")
+    struct: str
+    """The struct of the field, or of its items; empty for a scalar."""
+    is_map: bool
+
+
+@cache
+def _rules(name: str) -> Mapping[str, _Rule]:
+    """The fields of a struct with which something is to be done."""
+    found: dict[str, _Rule] = {}
+    for key, field in _by_name(name).items():
+        drops_empty = field.omits_empty and field.shape != "*"
+        drops_empty = drops_empty and (field.is_scalar or field.shape in ("[]", "map"))
+        struct = field.type if field.type in structs() else ""
+        if drops_empty or struct:
+            found[key] = _Rule(drops_empty, struct, field.shape == "map")
+    return found
 
 
 @cache

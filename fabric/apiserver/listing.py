@@ -82,7 +82,9 @@ def check_fields(kind: Kind, selector: FieldSelector) -> None:
 
 
 def selects(labels: LabelSelector, fields: FieldSelector, obj: Object) -> bool:
-    return (not labels.requirements or labels.matches(labels_of(obj))) and fields.matches(obj)
+    if labels.requirements and not labels.matches(labels_of(obj)):
+        return False
+    return not fields.requirements or fields.matches(obj)
 
 
 async def read_page(

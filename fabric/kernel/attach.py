@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import NetState, Sysctl
-from fabric.netstate.plan import diff
+from fabric.netstate.plan import additions, diff
 from fabric.netstate.port import Host, Kernel, Owner
 
 
@@ -19,16 +19,16 @@ async def attach(
 
     KernelRefused when Linux does not take it; nothing is undone then: attach again, or delete the pod.
     """
-    await _put(kernel.host(node), attachment_node)
-    await _put(kernel.host(pod), attachment_pod)
-
-
-async def _put(host: Host, desired: NetState) -> None:
     try:
-        await host.apply(diff(desired, frozenset()))
+        await kernel.apply({node: additions(attachment_node), pod: additions(attachment_pod)})
     except KernelRefused:
-        actual = await host.read(_owner_of(desired))
-        await host.apply(diff(desired, actual))
+        await _repair(kernel.host(node), attachment_node)
+        await _repair(kernel.host(pod), attachment_pod)
+
+
+async def _repair(host: Host, desired: NetState) -> None:
+    actual = await host.read(_owner_of(desired))
+    await host.apply(diff(desired, actual))
 
 
 def _owner_of(desired: NetState) -> Owner:

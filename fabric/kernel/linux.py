@@ -13,7 +13,7 @@ import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from socket import SOCK_CLOEXEC, SOCK_NONBLOCK
@@ -58,6 +58,18 @@ class LinuxKernel(Kernel):
             self._hosts[name] = LinuxHost(self, name)
         return self._hosts[name]
 
+    async def apply(self, plans: Mapping[str, Plan]) -> None:
+        hosts = [(self.host(name), plan) for name, plan in plans.items() if plan]
+
+        def work() -> None:
+            for host, plan in hosts:
+                host.carry_out(plan)
+
+        async with AsyncExitStack() as turns:
+            for host, _ in sorted(hosts, key=lambda entry: entry[0].name):
+                await turns.enter_async_context(host.turn)
+            await self.in_thread(work)
+
     def close(self) -> None:
         """Close every socket and end the threads; the namespaces stay as they are."""
         self._executor.shutdown()
@@ -93,7 +105,8 @@ class LinuxHost(Host):
         self._kernel = kernel
         self._name = name
         self._busy = threading.Lock()
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held by whoever works in this namespace; turns of several are taken in the order of names."""
         self._socket: Socket | None = None
         self._pid = 0
         self._watch: Watch | None = None
@@ -106,14 +119,14 @@ class LinuxHost(Host):
         return self._name
 
     async def read(self, owner: Owner) -> NetState:
-        async with self._turn:
+        async with self.turn:
             self._follow()
             return await self._kernel.in_thread(lambda: self._read(owner))
 
     async def apply(self, plan: Plan) -> None:
         if plan:
-            async with self._turn:
-                await self._kernel.in_thread(lambda: self._apply(plan))
+            async with self.turn:
+                await self._kernel.in_thread(lambda: self.carry_out(plan))
 
     def watch(self, notice: Notice) -> Callable[[], None]:
         self._notices.append(notice)
@@ -185,7 +198,8 @@ class LinuxHost(Host):
                 found.update(self._netfilter.sets())
         return frozenset(obj for obj in found if type(obj) in owner.kinds and owner.owns(obj))
 
-    def _apply(self, plan: Plan) -> None:
+    def carry_out(self, plan: Plan) -> None:
+        """Do what `apply` does, in the calling thread, which holds the turn."""
         with self._visit("apply") as socket:
             for medium, steps in groupby(plan.steps, lambda step: medium_of(step.obj)):
                 match medium:

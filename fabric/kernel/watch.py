@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
@@ -25,8 +26,11 @@ _NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 0x40
 _NEW_GENERATION, _GENERATION_PID = 0x0A0F, 2
 _HEADER = struct.Struct("=IHHII")
 _RECEIVE_BYTES = 1 << 16
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 22
+_SO_RCVBUFFORCE = 33
 _READS_MAX = 1000
+GATHER_SECONDS = 0.01
+"""A change seldom comes alone: a pod's veth is told of a dozen times while it is made."""
 _GONE = {links.RTM_DELLINK, addresses.RTM_DELADDR, routes.RTM_DELROUTE, neighbors.RTM_DELNEIGH}
 
 _Told = dict[Hashable, tuple[NetObject | None, bool]]
@@ -55,7 +59,7 @@ class Watch:
             raise
         self._loop.add_reader(self._process, self._end)
         for opened, read in zip(self._sockets, (self._read_route, self._read_rules), strict=False):
-            self._loop.add_reader(opened.fileno(), read)
+            self._loop.add_reader(opened.fileno(), self._gather, opened, read)
 
     def close(self) -> None:
         """Hear no more; a second time does nothing."""
@@ -72,15 +76,37 @@ class Watch:
         self.close()
         self._ended()
 
+    def _gather(self, opened: socket.socket, read: Callable[[], None]) -> None:
+        """Have `read` called a moment later, for all that is told until then."""
+        self._loop.remove_reader(opened.fileno())
+
+        def due() -> None:
+            if self._process >= 0:
+                self._loop.add_reader(opened.fileno(), self._gather, opened, read)
+                read()
+
+        self._loop.call_later(GATHER_SECONDS, due)
+
     def _read_route(self) -> None:
         told: _Told = {}
         try:
-            for kind, body in _messages(self._sockets[0]):
-                self._take(kind, body, told)
+            messages = list(_messages(self._sockets[0]))
+            last = {body[4:8]: n for n, (kind, body) in enumerate(messages) if _is_of_device(kind, body)}
+            for n, (kind, body) in enumerate(messages):
+                if not self._is_outdated(kind, body, n, last):
+                    self._take(kind, body, told)
         except OSError:  # Overrun: more was told than there was room for.
             told = {None: (None, False)}
         for obj, gone in told.values():
             self._tell("netlink", obj, gone)
+
+    def _is_outdated(self, kind: int, body: bytes, n: int, last: dict[bytes, int]) -> bool:
+        """True for a word on a device that another follows; the first is heard for the device's name."""
+        return (
+            _is_of_device(kind, body)
+            and last[body[4:8]] > n
+            and int.from_bytes(body[4:8], sys.byteorder) in self._names()
+        )
 
     def _take(self, kind: int, body: bytes, told: _Told) -> None:
         names = self._names()
@@ -114,7 +140,10 @@ def _open(protocol: int, groups: int) -> socket.socket:
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     opened = socket.socket(socket.AF_NETLINK, kind, protocol)
     try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        except PermissionError:  # Not the machine's root: as much as net.core.rmem_max gives.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         opened.bind((0, groups))
     except BaseException:
         opened.close()
@@ -136,6 +165,11 @@ def _messages(opened: socket.socket) -> Iterator[tuple[int, bytes]]:
                 break
             yield kind, data[offset + _HEADER.size : offset + length]
             offset += (length + 3) & ~3
+
+
+def _is_of_device(kind: int, body: bytes) -> bool:
+    """True for news of a device; the same message is also a bridge's word on its port."""
+    return kind == links.RTM_NEWLINK and body[0] == socket.AF_UNSPEC
 
 
 def _device(body: bytes, names: dict[int, str]) -> NetObject | None:

@@ -95,7 +95,7 @@ class PodWorkers:
                 self._stale.discard(uid_of(pod))
             result = await self._progress(pod)
         except FabricError:
-            await self._write(pod, SyncResult(self._decide(pod).waiting))
+            await self._write(pod, SyncResult(self._decide(pod, self.view(pod)).waiting))
             raise
         self._tell_crashes(pod, result.waiting)
         await self._write(pod, result)
@@ -121,16 +121,16 @@ class PodWorkers:
     async def _progress(self, pod: Object) -> SyncResult:
         """Decide and do until nothing can be done now: a sidecar that runs lets the next container start."""
         result = SyncResult({})
-        while not outcome(pod, self.view(pod)):
-            actions = self._decide(pod)
+        while not outcome(pod, view := self.view(pod)):
+            actions = self._decide(pod, view)
             todo = tuple(start for start in actions.start if start.container["name"] not in result.waiting)
             if actions.sandbox == "keep" and not todo and self._syncer.is_up(pod):
                 return result.and_then(SyncResult(actions.waiting, actions.wake_seconds))
             result = result.and_then(await self._syncer.sync_pod(pod, replace(actions, start=todo)))
         return result
 
-    def _decide(self, pod: Object) -> PodActions:
-        return compute_pod_actions(pod, self.view(pod), self._syncer.backoff, self._now())
+    def _decide(self, pod: Object, view: PodView) -> PodActions:
+        return compute_pod_actions(pod, view, self._syncer.backoff, self._now())
 
     async def _stop(self, pod: Object, stop: KillReason) -> None:
         uid = uid_of(pod)

@@ -87,6 +87,7 @@ class PodSyncer:
         self._clock = clock
         self._allocatable = allocatable
         self._volumes: dict[str, dict[str, Mount]] = {}
+        self._files: dict[str, PodFiles] = {}
 
     async def sync_pod(self, pod: Object, actions: PodActions) -> SyncResult:
         """Do what the actions say; FabricError (after an event) when sandbox, network or volumes refuse."""
@@ -121,10 +122,11 @@ class PodSyncer:
         wanted = volume_references(pod)
         if wanted and uid_of(pod) in self._volumes:
             sources = await self._sources.fetch(pod["metadata"]["namespace"], wanted)
-            refresh_volumes(PodFiles.of(self._config, pod).volumes, self._facts(pod), sources)
+            refresh_volumes(self._files_of(pod).volumes, self._facts(pod), sources)
 
     def forget(self, uid: str) -> None:
         self._volumes.pop(uid, None)
+        self._files.pop(uid, None)
         self._puller.forget(uid)
         self.backoff.forget(f"{uid}/")
 
@@ -132,7 +134,7 @@ class PodSyncer:
         uid = uid_of(pod)
         if uid not in self._volumes:
             sources = await self._sources.fetch(pod["metadata"]["namespace"], volume_references(pod))
-            directory = PodFiles.of(self._config, pod).volumes
+            directory = self._files_of(pod).volumes
             try:
                 await prepare_host_paths(pod, self._config.node_name, self._pod_cache)
                 self._volumes[uid] = set_up_volumes(directory, self._facts(pod), sources)
@@ -165,7 +167,7 @@ class PodSyncer:
             "hostname": f"{name}\n",
             "resolv.conf": resolv_conf(pod, config.cluster_dns, config.cluster_domain),
         }
-        write_etc_files(PodFiles.of(config, pod).volumes, texts)
+        write_etc_files(self._files_of(pod).volumes, texts)
 
     async def _start(
         self, pod: Object, start: ContainerStart, volumes: Mapping[str, Mount]
@@ -190,7 +192,7 @@ class PodSyncer:
     async def _run(
         self, pod: Object, start: ContainerStart, image: Image, volumes: Mapping[str, Mount], sources: Sources
     ) -> ContainerStatus:
-        files = PodFiles.of(self._config, pod)
+        files = self._files_of(pod)
         env = environment(start.container, self._facts(pod), sources)
         mounts = container_mounts(start.container, volumes, files.volumes, env)
         log_path = files.log(start.container["name"], start.restart_count)
@@ -231,13 +233,21 @@ class PodSyncer:
 
     async def _trim(self, pod: Object, start: ContainerStart) -> None:
         """Keep the last end of a container beside its present start; forget earlier ones and their logs."""
-        files = PodFiles.of(self._config, pod)
+        if start.restart_count < 2:
+            return
+        files = self._files_of(pod)
         name = start.container["name"]
         for container in self._pod_cache.containers(uid_of(pod)):
             count = int(container.labels.get(LABEL_RESTARTS, "0"))
             if container.labels.get(LABEL_CONTAINER) == name and count < start.restart_count - 1:
                 await self._pod_cache.remove_container(uid_of(pod), container.id)
                 files.remove_log(name, count)
+
+    def _files_of(self, pod: Object) -> PodFiles:
+        found = self._files.get(uid_of(pod))
+        if found is None:
+            found = self._files[uid_of(pod)] = PodFiles.of(self._config, pod)
+        return found
 
     def _facts(self, pod: Object) -> PodFacts:
         config = self._config

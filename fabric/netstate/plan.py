@@ -102,6 +102,12 @@ def diff(desired: NetState, actual: NetState) -> Plan:
     return between(want, have, lambda: desired & actual)
 
 
+def additions(desired: NetState) -> Plan:
+    """Return the plan that puts `desired` where nothing is, as in a new pod: `diff` from an empty state."""
+    want = _by_key(desired).values()
+    return Plan(tuple(sorted((Step("add", obj) for obj in want), key=_rank)), outdated(want, ()))
+
+
 def between(
     want: Mapping[Hashable, NetObject],
     have: Mapping[Hashable, NetObject],

@@ -110,3 +110,11 @@ class Kernel(Protocol):
     def host(self, name: str) -> Host:
         """The namespace of that name; using one that does not exist raises KernelRefused."""
         ...
+
+    async def apply(self, plans: Mapping[str, Plan]) -> None:
+        """Carry out each namespace's plan, one after the other, as `Host.apply` does each.
+
+        A refusal ends it: of the namespaces behind it nothing is done.
+        """
+        for name, plan in plans.items():
+            await self.host(name).apply(plan)

@@ -144,7 +144,7 @@ class LocalStore:
         await done
 
     def _write_group(self) -> None:
-        """Send the queue to the log, unless a group is on its way or being gathered: it will send the next."""
+        """Send the queue to the log, unless a group is on its way or gathers: then that sends the next."""
         if self._writing is not None or not self._queue:
             return
         if self._gathering is not None:

@@ -205,3 +205,47 @@ def test_a_text_that_yaml_reads_as_something_else_is_named_at_its_own_line():
         f"t.yaml:26: ConfigMap default/settings: data.version is 1.2{QUOTED}",
         't.yaml:27: ConfigMap default/settings: immutable is "yes"; allowed: true or false',
     ]
+
+
+def pods(names, image="echo", more=""):
+    spec = f"spec: {{containers: [{{name: main, image: {image}{more}}}]}}"
+    return "".join(f"    - {{apiVersion: v1, kind: Pod, metadata: {{name: {n}}}, {spec}}}\n" for n in names)
+
+
+def test_pods_that_differ_in_their_names_only_are_asked_about_once(monkeypatch):
+    asked = []
+
+    async def counted(client, kind, manifest):
+        asked.append(manifest.object["metadata"]["name"])
+        await applied(client, kind, manifest)
+
+    applied = validation.apply_one
+    monkeypatch.setattr(validation, "apply_one", counted)
+    assert refused(pods(["pod-1", "pod-2", "pod-30"]) + pods(["pod-4"], image="pause")) == []
+    assert asked == ["pod-30", "pod-4"]
+
+
+def test_each_of_pods_that_are_wrong_alike_is_named_at_its_line():
+    wrong = ", ports: [{containerPort: 99999}]"
+    found = refused(pods(["pod-1", "pod-20", "pod-3"], more=wrong))
+    assert [text.split(": spec")[0] for text in found] == [
+        "t.yaml:8: Pod default/pod-1",
+        "t.yaml:9: Pod default/pod-20",
+        "t.yaml:10: Pod default/pod-3",
+    ]
+
+
+def test_a_name_that_is_wrong_is_refused_among_pods_that_are_alike():
+    found = refused(pods(["pod-1", "Pod_2", "pod-3"]))
+    assert len(found) == 1 and found[0].startswith("t.yaml:9: Pod default/Pod_2: metadata.name")
+
+
+def test_a_warning_about_pods_that_are_alike_counts_them_all():
+    more = ", livenessProbe: {tcpSocket: {port: 80}}"
+    topology = loads(
+        HEAD.format(plugin="flannel") + pods(["pod-1", "pod-20", "pod-3"], more=more), Path("t.yaml")
+    )
+    [told] = validation.check_manifests(topology)
+    assert str(told).startswith("t.yaml:8: Pod default/pod-1: ") and str(told).endswith(
+        "(and in 2 more places)"
+    )
