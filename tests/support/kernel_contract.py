@@ -263,6 +263,20 @@ class KernelContract(CaseContract, ABC):
             assert await left_to_do(kernel.host("node-1"), node) == ""
             assert await left_to_do(kernel.host("pod:1"), pod) == ""
 
+    async def test_plans_of_two_namespaces_are_carried_out_together(self, kernel: Kernel):
+        node, pod = _attachment()
+        bridge = frozenset({Bridge("cni0")})
+        await kernel.apply({"node-1": diff(bridge | node, NOTHING), "pod:1": diff(pod, NOTHING)})
+        assert await left_to_do(kernel.host("node-1"), bridge | node) == ""
+        assert await left_to_do(kernel.host("pod:1"), pod) == ""
+
+    async def test_a_refusal_in_one_namespace_ends_what_is_done_in_several(self, kernel: Kernel):
+        _, pod = _attachment()
+        lonely = frozenset({Address(ip_interface("10.0.0.1/24"), "missing")})
+        with pytest.raises(KernelRefused, match=r"node-1: .*missing"):
+            await kernel.apply({"node-1": diff(lonely, NOTHING), "pod:1": diff(pod, NOTHING)})
+        assert await left_to_do(kernel.host("pod:1"), pod) == str(diff(pod, NOTHING))
+
     async def test_a_half_attached_pod_is_completed(self, kernel: Kernel):
         node, pod = _attachment()
         await put(kernel.host("node-1"), Bridge("cni0"), Veth("veth1", "eth0", "pod:1", 1400))

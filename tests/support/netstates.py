@@ -31,6 +31,7 @@ from fabric.netstate.objects import (
     Vxlan,
 )
 from fabric.netstate.plan import Plan, diff, matches
+from fabric.netstate.rules import Rule
 
 T = TypeVar("T")
 NAMESPACES = ("node-1", "pod:1")
@@ -106,7 +107,9 @@ _sets = st.one_of(
         IpSet, st.just("all"), st.just("list:set"), members=st.frozensets(st.sampled_from(["s1", "s2"]))
     ),
 )
-_targets = st.sampled_from(["-j ACCEPT", "-j A", "-j B", "-j C", "-m set --match-set s1 src -j DROP"])
+_targets = st.sampled_from(["-j ACCEPT", "-j A", "-j B", "-j C", "-m set --match-set s1 src -j DROP"]).map(
+    Rule.parse
+)
 _rules = st.one_of(
     st.builds(
         Chain,

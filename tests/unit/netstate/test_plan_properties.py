@@ -3,7 +3,7 @@ from support.netstates import NAMESPACES, at_once, states_with_ipip
 
 from fabric.kernel.fake import FakeHost, FakeKernel
 from fabric.netstate.objects import NetObject, NetState, Sysctl
-from fabric.netstate.plan import diff, matches
+from fabric.netstate.plan import additions, diff, matches
 
 NOTHING: NetState = frozenset()
 
@@ -62,3 +62,9 @@ def test_an_object_matches_itself_and_its_text_says_all_of_it(state):
     for obj in state:
         assert matches(obj, obj)
     assert len({str(obj) for obj in state}) == len(state)
+
+
+@settings(deadline=None)
+@given(states_with_ipip)
+def test_what_is_added_where_nothing_is_is_the_difference_to_nothing(state):
+    assert additions(state) == diff(state, NOTHING)
