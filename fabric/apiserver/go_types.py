@@ -113,7 +113,7 @@ def _trimmed_value(rule: _Rule, value: Any) -> Any:
 
 
 class _Rule(NamedTuple):
-    """What is to be done with a field."""
+    """A rule says what is to be done with one field."""
 
     drops_empty: bool
     """Structs are never empty to Go's encoder, and a pointer to an empty value says something."""
