@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -70,6 +71,17 @@ class NetLoop:
         self._notices: dict[object, tuple[Medium, NetObject | None, bool]] = {}
         """What the kernel told while a plan was carried out, the last of each key."""
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def resync_seconds(self) -> Mapping[Medium, float]:
+        """The seconds after which each medium is read again though nothing was told; inf is never."""
+        return self._resync_seconds
+
+    @resync_seconds.setter
+    def resync_seconds(self, seconds: Mapping[Medium, float]) -> None:
+        if seconds != self._resync_seconds:
+            self._resync_seconds = seconds
+            self.poke()
 
     def want(self, part: str, desired: Iterable[NetObject]) -> None:
         """Set what one part wants, nothing to let it go, and wake the loop; the same again does nothing."""
@@ -159,7 +171,7 @@ class NetLoop:
             self._judge_notices()
         self._careful = False
         due = min((self._due[medium] for medium in self._media), default=None)
-        return None if due is None else max(0.0, due - self._now())
+        return None if due is None or math.isinf(due) else max(0.0, due - self._now())
 
     async def _read_what_is_due(self) -> None:
         now = self._now()

@@ -27,12 +27,12 @@ from calico.kube_labels import KubeLabels
 from calico.node_files import NodeFiles, conflist
 from calico.registration import Registration
 from calico.resources.bgp_configuration import effective as effective_bgp
-from calico.resources.endpoints import ClusterInformation
+from calico.resources.endpoints import INTERFACE_PREFIX, ClusterInformation
 from calico.resources.felix import FelixConfigurationSpec, effective
 from calico.settings import Settings
 from calico.status import Condition, down, up
 from calico.syncer import Syncer
-from fabric.control.clock import LoopClock
+from fabric.control.clock import Clock, LoopClock
 from fabric.control.netloop import NetLoop
 from fabric.errors import FabricError
 from fabric.netstate.objects import Route
@@ -58,23 +58,15 @@ class CalicoAgent:
         configured = conflist(facts.name, context.config.mtu, own_addresses=self._file is None)
         service_cidr = next(iter(context.config.service_cidrs), None)
         self._files = NodeFiles(context.root, facts.name, service_cidr, configured)
-        self._cni = Cni(
-            facts.name,
-            context.root,
-            store,
-            context.client,
-            clock,
-            self._file or IpamAddresses(ipam, context.client),
-            self._pod_mtu,
-            self._refuse_new_pods,
-            configured,
-        )
+        self._cni = self._cni_plugin(clock, ipam, configured)
         own = (ipam, KubeAnnotations(context.client, facts.name)) if self._file is None else (None, None)
         self._registration = Registration(
             store, clock, facts, settings.rules, own[0], lambda: kube.of(facts.name), own[1]
         )
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
-        owner = ownership.owner(ownership.RouteOwnership(lambda: self._protocols, self._is_external))
+        owner = ownership.owner(
+            ownership.RouteOwnership(lambda: self._protocols, self._is_of_pod, self._is_external)
+        )
         host = TunnelWatch(context.host, lambda: self._bird.device_came(encapsulation.TUNL0))
         self._loop = NetLoop(host, owner)
         self._secrets = Secrets(context.client, self._changed_now)
@@ -86,6 +78,21 @@ class CalicoAgent:
         self._changed = asyncio.Event()
         self._computed = asyncio.Event()
         """Set while what is wanted in the kernel follows from the newest snapshot."""
+
+    def _cni_plugin(self, clock: Clock, ipam: Ipam, configured: str) -> Cni:
+        context = self._context
+        return Cni(
+            context.facts.name,
+            context.root,
+            context.store,
+            context.client,
+            clock,
+            self._file or IpamAddresses(ipam, context.client),
+            self._pod_mtu,
+            self._refuse_new_pods,
+            configured,
+            lambda: self._prefixes()[0],
+        )
 
     async def run(self) -> None:
         """Run for ever; every FabricError inside is retried."""
@@ -189,6 +196,7 @@ class CalicoAgent:
             self._state = NodeState(site)
         wanted = self._state.parts(self._syncer.snapshot) if self._settings.backend != "none" else {}
         self._protocols |= {routes.protocol(site.felix)}
+        self._loop.resync_seconds = site.resync_seconds
         self._loop.want_all(wanted)
         self._carrier.want(self._settings.backend != "none" and site.wants_ipip and not site.has_ipip)
         if self._settings.runs_bird:
@@ -200,6 +208,13 @@ class CalicoAgent:
         felix = self._felix()
         sources = {4: felix.device_route_source_address, 6: felix.device_route_source_address_v6}
         return endpoints.with_routes_of(attachment, felix.device_route_protocol or endpoints.BOOT, sources)
+
+    def _prefixes(self) -> tuple[str, ...]:
+        """The beginnings of pods' devices; that of new ones first."""
+        return tuple((self._felix().interface_prefix or INTERFACE_PREFIX).split(","))
+
+    def _is_of_pod(self, device: str) -> bool:
+        return device.startswith(self._prefixes()) or self._cni.has_device(device)
 
     def _is_external(self, route: Route) -> bool:
         """True of a route over a pod's device to no pod of the node, where removeExternalRoutes says so."""

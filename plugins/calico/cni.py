@@ -19,7 +19,13 @@ from pathlib import Path
 
 from calico import endpoints, workloads
 from calico.addresses import Addresses
-from calico.resources.endpoints import EndpointPort, WorkloadEndpoint, endpoint_name, interface_name
+from calico.resources.endpoints import (
+    INTERFACE_PREFIX,
+    EndpointPort,
+    WorkloadEndpoint,
+    endpoint_name,
+    interface_name,
+)
 from calico.resources.readers import NAME_LENGTH_MAX
 from calico.results import Result, Results
 from fabric.api.kinds import POD
@@ -52,8 +58,9 @@ class Cni:
         mtu: Callable[[], int],
         refuse_new: Callable[[], None] = lambda: None,
         conflist: str = "",
+        prefix: Callable[[], str] = lambda: INTERFACE_PREFIX,
     ) -> None:
-        """`mtu` says what pods get, `refuse_new` why none may come now; both by a FabricError."""
+        """`mtu` and `prefix` say what new veths get, `refuse_new` by a FabricError why none may come now."""
         self._node = node
         self._results = Results(root, conflist)
         self._store = store
@@ -65,15 +72,23 @@ class Cni:
         self._attached: dict[str, Attachment] = {}
         self._revisions: dict[str, int] = {}
         self._ending: set[str] = set()
-        self._held: dict[str, tuple[IPAddress, ...]] | None = None
+        self._prefix = prefix
+        self._held: dict[str, Result] | None = None
 
     def has_address(self, address: IPNetwork) -> bool:
         """True where a pod of this node was given the address (a network of one), and has not ended."""
+        is_one = address.prefixlen == address.max_prefixlen
+        return is_one and any(address.network_address in it.ips for it in self._results_held().values())
+
+    def has_device(self, name: str) -> bool:
+        """True where a pod of this node was given a veth of that name, and has not ended."""
+        return any(it.device == name for it in self._results_held().values())
+
+    def _results_held(self) -> dict[str, Result]:
         if self._held is None:
             found = {container: self._results.kept(container) for container in self._results.containers()}
-            self._held = {name: result.ips for name, result in found.items() if result is not None}
-        is_one = address.prefixlen == address.max_prefixlen
-        return is_one and any(address.network_address in ips for ips in self._held.values())
+            self._held = {name: result for name, result in found.items() if result is not None}
+        return self._held
 
     async def run(self) -> None:
         """Restore the endpoints of this node's pods, for ever."""
@@ -95,25 +110,27 @@ class Cni:
         if uid_of(pod) != ref.uid:
             raise FabricError(f"pod {ref.namespace}/{ref.name} is not {ref.uid} any more but {uid_of(pod)}")
         found = await self._addresses.assign(ref, pod)
-        endpoint = _endpoint(self._node, name, ref, pod, found)
+        device = interface_name(ref.namespace, ref.name, self._prefix())
+        result = Result(ref.namespace, ref.name, ref.uid, found, mtu, endpoints.mac_of(ref.uid), device)
+        endpoint = _endpoint(self._node, name, result, pod)
         self._revisions[ref.sandbox_id] = await workloads.write(self._store, self._clock, endpoint)
         await self._annotate(ref, found)
-        mac = endpoints.mac_of(ref.uid)
-        self._results.keep(Result(ref.namespace, ref.name, ref.uid, found, mtu, mac))
+        self._results.keep(result)
         if self._held is not None:
-            self._held[ref.sandbox_id] = found
-        attached = self._attached[ref.sandbox_id] = endpoints.attachment(ref, found, mtu)
+            self._held[ref.sandbox_id] = result
+        attached = self._attached[ref.sandbox_id] = endpoints.attachment(ref, found, mtu, device)
         return attached
 
     async def check(self, ref: PodRef) -> Attachment | None:
         """The attachment of a pod that was added; None when nothing is known of it.
 
-        It is what ADD said, also after pools have changed: a pod keeps its MTU until it is made anew.
+        It is what ADD said, also after the configuration has changed: a pod keeps its veth's name and MTU.
         """
         container = ref.sandbox_id
         known = self._attached.get(container)
         if known is None and (kept := self._results.kept(container)) is not None:
-            known = self._attached[container] = endpoints.attachment(ref, kept.ips, kept.mtu)
+            attached = endpoints.attachment(ref, kept.ips, kept.mtu, kept.device)
+            known = self._attached[container] = attached
         return known
 
     def revision_of(self, ref: PodRef) -> int:
@@ -160,7 +177,7 @@ class Cni:
             return
         self._refuse_new()
         name = self._endpoint_name(ref)
-        endpoint = _endpoint(self._node, name, ref, pod, result.ips)
+        endpoint = _endpoint(self._node, name, result, pod)
         await workloads.write(self._store, self._clock, endpoint)
         if self._is_ending(ref.sandbox_id):
             await workloads.delete(self._store, ref.namespace, name, ref.sandbox_id)
@@ -198,10 +215,9 @@ class Cni:
         return name
 
 
-def _endpoint(
-    node: str, name: str, ref: PodRef, pod: Object, addresses: tuple[IPAddress, ...]
-) -> WorkloadEndpoint:
+def _endpoint(node: str, name: str, result: Result, pod: Object) -> WorkloadEndpoint:
     """The pod's WorkloadEndpoint, with what policies select by."""
+    ref = result.ref
     spec = pod.get("spec") or {}
     account = spec.get("serviceAccountName") or "default"
     labels = labels_of(pod) | {
@@ -219,10 +235,10 @@ def _endpoint(
         pod=ref.name,
         endpoint=ref.device,
         service_account_name=account,
-        ip_networks=tuple(ip_network(address) for address in addresses),
+        ip_networks=tuple(map(ip_network, result.ips)),
         profiles=(f"kns.{ref.namespace}", f"ksa.{ref.namespace}.{account}"),
-        interface_name=interface_name(ref.namespace, ref.name),
-        mac=endpoints.mac_of(ref.uid),
+        interface_name=result.device,
+        mac=result.mac,
         ports=tuple(_ports(spec)),
     )
 

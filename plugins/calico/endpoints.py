@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_interface, ip_network
 
-from calico.resources.endpoints import interface_name
 from fabric.netstate.objects import Address, IPAddress, LinkUp, NetObject, NetState, Route, Sysctl, Veth
 from fabric.plugin.contract import Attachment, PodRef
 
@@ -30,9 +29,8 @@ _SETTINGS = (
 )
 
 
-def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int) -> Attachment:
-    """Return how the pod with these addresses hangs on its node."""
-    device = interface_name(pod.namespace, pod.name)
+def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int, device: str) -> Attachment:
+    """Return how the pod with these addresses hangs on its node, where its veth is called `device`."""
     return Attachment(
         ips=tuple(ip_interface(address) for address in addresses),
         gateways=(GATEWAY,),

@@ -17,7 +17,6 @@ from typing import Any
 
 from calico.ipam.records import NONSENSE
 from calico.node_files import CNI_VERSION, NETWORK
-from calico.resources.endpoints import interface_name
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPAddress
 from fabric.netstate.port import pod_namespace
@@ -37,7 +36,9 @@ class Result:
     uid: str
     ips: tuple[IPAddress, ...]
     mtu: int
-    mac: str = ""
+    mac: str
+    device: str
+    """The node's end of the pod's veth."""
 
     @property
     def ref(self) -> PodRef:
@@ -90,7 +91,7 @@ class Results:
 
     def _document(self, result: Result, container: str) -> dict[str, Any]:
         """Keys in the order of CNI's library, those of the result in that of their names."""
-        device = {"mac": result.mac, "mtu": result.mtu, "name": interface_name(result.namespace, result.pod)}
+        device = {"mac": result.mac, "mtu": result.mtu, "name": result.device}
         return {
             "kind": "cniCacheV1",
             "containerId": container,
@@ -118,9 +119,9 @@ class Results:
 def _read(doc: dict[str, Any]) -> Result:
     arguments = dict(doc["cniArgs"])
     namespace, pod, uid = (arguments[f"K8S_POD_{name}"] for name in ("NAMESPACE", "NAME", "UID"))
-    texts = all(isinstance(text, str) and text for text in (namespace, pod, uid))
     (device,) = doc["result"]["interfaces"]
+    texts = all(isinstance(text, str) and text for text in (namespace, pod, uid, device["name"]))
     ips = tuple(ip_interface(str(ip["address"])).ip for ip in doc["result"]["ips"])
     if not texts or not ips:
         raise ValueError("no result of an ADD")
-    return Result(namespace, pod, uid, ips, int(device["mtu"]), str(device["mac"]))
+    return Result(namespace, pod, uid, ips, int(device["mtu"]), str(device["mac"]), device["name"])

@@ -84,10 +84,12 @@ def _felix_s_routes(pools: Sequence[IPPool], felix: FelixConfigurationSpec) -> I
     A route to an own pod goes out by the pod's device, and is this node's to announce.
     """
     yield 'if ifname ~ "*.calico" || ifname = "tunl0" then reject;'
+    prefixes = dict.fromkeys((INTERFACE_PREFIX, *(felix.interface_prefix or INTERFACE_PREFIX).split(",")))
+    of_pods = " || ".join(f'ifname ~ "{prefix}*"' for prefix in prefixes)
     for pool in pools:
         if encapsulation.is_felix_s(pool.spec, felix) and not pool.spec.disable_bgp_export:
             cidr = pool.spec.cidr
-            learned = f'source = RTS_INHERIT && !(ifname ~ "{INTERFACE_PREFIX}*")'
+            learned = f"source = RTS_INHERIT && !({of_pods})"
             yield f"if net ~ {cidr} && {learned} then reject;"
 
 

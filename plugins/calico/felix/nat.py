@@ -9,12 +9,13 @@ floating IPs are there, and empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 
 from calico.felix import tunnels
 from calico.felix.rules import FelixRule, chain, jump
 from calico.felix.site import Site
 from calico.resources.felix import FelixConfigurationSpec, port_range
-from fabric.netstate.objects import Chain, Family, IPAddress, IpSet, Jump, NetState
+from fabric.netstate.objects import Chain, Family, IPAddress, IPNetwork, IpSet, Jump, NetState
 
 FAMILIES: tuple[Family, ...] = (4, 6)
 ALL_HOSTS = "all-hosts-net"
@@ -34,11 +35,18 @@ def desired_state(site: Site) -> NetState:
 
 
 def hosts_state(site: Site, addresses: Iterable[IPAddress]) -> NetState:
-    """The sets of all nodes' addresses, where natOutgoing spares these too; else nothing."""
+    """The sets of the addresses of all nodes and external ones, where natOutgoing spares these too."""
     if site.felix.nat_outgoing_exclusions != "IPPoolsAndHostIPs":
         return frozenset()
-    texts = {family: [str(it) for it in addresses if it.version == family] for family in FAMILIES}
+    hosts = [*map(ip_network, addresses), *site.felix.external_nodes_list]
+    texts = {family: [_member(it) for it in hosts if it.version == family] for family in FAMILIES}
     return frozenset(_set(ALL_HOSTS, family, texts[family]) for family in _families(site))
+
+
+def _member(network: IPNetwork) -> str:
+    """A network as ipset prints it: one of a single address without its length."""
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if single else str(network)
 
 
 def _families(site: Site) -> tuple[Family, ...]:

@@ -1,7 +1,7 @@
 """Felix's objects on a node are known by protocol number, prefix and the names of the tunnels.
 
-The routes and veths of pods (`cali…`) are the kubelet's, which makes and repairs them; any other route over
-such a device is Felix's to remove (removeExternalRoutes). BIRD's routes are its own.
+The routes and veths of pods (`cali…`, or as interfacePrefix says) are the kubelet's, which makes and repairs
+them; any other route over such a device is Felix's to remove (removeExternalRoutes). BIRD owns its routes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class RouteOwnership:
 
     protocols: Callable[[], frozenset[int]] = lambda: frozenset({ROUTE_PROTOCOL})
     """Of routes over other devices than Felix's own."""
+    is_of_pod: Callable[[str], bool] = lambda device: device.startswith(INTERFACE_PREFIX)
+    """True for the name of a pod's device."""
     is_external: Callable[[Route], bool] = lambda route: False
     """True for a route over a pod's device that is to be removed."""
 
@@ -69,7 +71,7 @@ def _owns(obj: NetObject, told: RouteOwnership) -> bool:
 
 def _owns_route(route: Route, told: RouteOwnership) -> bool:
     device = route.dev or ""
-    if device.startswith(INTERFACE_PREFIX):
+    if told.is_of_pod(device):
         return route.proto not in (KERNEL, BIRD) and told.is_external(route)
     if device in _VXLAN:
         return route.proto not in (KERNEL, BIRD)

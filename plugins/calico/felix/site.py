@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calico.resources.felix import FelixConfigurationSpec
+from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
 from calico.resources.nodes import Node
+from calico.resources.notation import seconds_of
 from calico.resources.pools import IPPool
+from fabric.control.netloop import RESYNC_JITTER, RESYNC_SECONDS
 from fabric.netstate.objects import Family, IPAddress, IPInterface
+from fabric.netstate.port import Medium
 from fabric.plugin.contract import NodeFacts
+
+REFRESH_SECONDS_MIN = 1.0
+"""The shortest refresh interval: a read of the kernel costs milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,21 @@ class Site:
         """The source of the node's own packets to pods (deviceRouteSourceAddress); None: Linux' choice."""
         felix = self.felix
         return felix.device_route_source_address if family == 4 else felix.device_route_source_address_v6
+
+    @property
+    def resync_seconds(self) -> Mapping[Medium, float]:
+        """The seconds after which each medium is read again, with jitter: the refresh intervals at most.
+
+        An interval of 0 is never; where Calico's default stands, fabric's own intervals hold.
+        """
+        told: Mapping[Medium, tuple[str | None, str | None]] = {
+            "netlink": (self.felix.route_refresh_interval, DEFAULTS.route_refresh_interval),
+            "sets": (self.felix.ipsets_refresh_interval, DEFAULTS.ipsets_refresh_interval),
+            "rules": (self.felix.iptables_refresh_interval, DEFAULTS.iptables_refresh_interval),
+        }
+        given = {medium: seconds_of(now or "0") for medium, (now, default) in told.items() if now != default}
+        most = {medium: max(it, REFRESH_SECONDS_MIN) if it else math.inf for medium, it in given.items()}
+        return {**RESYNC_SECONDS, **{medium: it / (1 + RESYNC_JITTER) for medium, it in most.items()}}
 
     def _wants(self, encapsulation: str, family: Family = 4) -> bool:
         """True where ipipEnabled or vxlanEnabled says so; unset, where a pool needs it."""

@@ -126,8 +126,6 @@ def endpoint_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def interface_name(namespace: str, pod: str) -> str:
-    """The host's end of a pod's veth: `cali` and eleven digits of a hash, 15 characters in all."""
-    return (
-        INTERFACE_PREFIX + hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()[:11]
-    )
+def interface_name(namespace: str, pod: str, prefix: str = INTERFACE_PREFIX) -> str:
+    """The host's end of a pod's veth: the prefix and eleven digits of a hash, at most 15 characters."""
+    return prefix + hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()[:11]

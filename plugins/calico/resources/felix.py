@@ -6,19 +6,22 @@ whoever sets one is warned: see `without_effect`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from calico.resources import crds
 from calico.resources.envelope import Resource
-from calico.resources.fields import key, rest
+from calico.resources.fields import key, rest, takes
 from calico.resources.readers import (
     address,
     choice,
     duration,
     flag,
     iptables_device,
+    listed,
+    masked_network,
     number,
     of_family,
     ports,
@@ -26,7 +29,7 @@ from calico.resources.readers import (
     word,
 )
 from calico.resources.refusals import Refusal
-from fabric.netstate.objects import IPAddress
+from fabric.netstate.objects import IPAddress, IPNetwork
 
 _FILLED_IN = {
     "bpfConnectTimeLoadBalancing": "TCP",
@@ -34,12 +37,29 @@ _FILLED_IN = {
     "floatingIPs": "Disabled",
 }
 SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,4}", re.ASCII)
+"""Eleven of a device's 15 characters are digits of a hash."""
+_NODES_DEVICES = ("eth0", "lo", "tunl0", "vxlan.calico", "vxlan-v6.calico", "flannel.1", "cni0", "kube-ipvs0")
+
+
+@takes(type="string")
+def _prefixes(value: Any, path: str, refusals: list[Refusal]) -> Any:
+    """The beginnings of names of pods' devices, such as `cali,azv`; no device of a node's own begins so."""
+    for prefix in value.split(",") if isinstance(value, str) and value else ():
+        own = next((name for name in _NODES_DEVICES if name.startswith(prefix)), None)
+        if not _PREFIX.fullmatch(prefix):
+            reason = "must be prefixes of 1 to 4 letters, digits, '_', '.' or '-', with a comma between them"
+            refusals.append(Refusal(path, reason, value))
+        elif own is not None:
+            refusals.append(Refusal(path, f"{own} is the node's own device, and no pod's", value))
+    return text(value, path, refusals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FelixConfigurationSpec:
     log_severity_screen: str | None = key("logSeverityScreen", word(*SEVERITIES), default=None)
-    interface_prefix: str | None = key("interfacePrefix", text, default=None)
+    interface_prefix: str | None = key("interfacePrefix", _prefixes, default=None)
+    """With a comma between them; new pods' devices are named with the first."""
     default_endpoint_to_host_action: str | None = key(
         "defaultEndpointToHostAction", word("Drop", "Accept", "Return"), default=None
     )
@@ -81,6 +101,7 @@ class FelixConfigurationSpec:
         "allowVXLANPacketsFromWorkloads", flag, default=None
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
+    external_nodes_list: tuple[IPNetwork, ...] = key("externalNodesList", listed(masked_network), default=())
     rest: Mapping[str, Any] = rest(crds.fields_of("FelixConfiguration"))
 
     def __post_init__(self) -> None:

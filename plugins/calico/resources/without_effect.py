@@ -25,12 +25,10 @@ _REASONS: Mapping[str, str] = {
         ignoreLooseRPF
     """,
     "the kernel is read again at fabric's own intervals": """
-        interfaceRefreshInterval ipsetsRefreshInterval iptablesPostWriteCheckInterval
-        iptablesRefreshInterval nftablesRefreshInterval routeRefreshInterval
+        interfaceRefreshInterval iptablesPostWriteCheckInterval nftablesRefreshInterval
     """,
     "iptables' flavour is that of the machine": "iptablesBackend nftablesMode",
     "fabric's nodes have one underlay device, eth0": "mtuIfacePattern interfaceExclude requireMTUFile",
-    "pods' devices are called cali…": "interfacePrefix",
     "floating IPs are not supported": "floatingIPs",
     "routes follow the blocks of the IPAM": "routeSource routeSyncDisabled routeTableRange routeTableRanges",
     _PRIORITIES: """
@@ -52,7 +50,6 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "bpfConnectTimeLoadBalancing": ("TCP",),
     "bpfHostNetworkedNATWithoutCTLB": ("Enabled",),
     "floatingIPs": ("Disabled",),
-    "interfacePrefix": ("cali",),
     "iptablesBackend": ("Auto",),
     "ipv6Support": (True,),
     "logSeverityScreen": ("Info",),

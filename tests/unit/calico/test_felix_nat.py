@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from support.calico_nodes import node, pool, site, snapshot
@@ -42,6 +43,13 @@ def saved(state):
 
 def outgoing(felix):
     return [line for line in saved(wanted(felix)) if "-A cali-nat-outgoing" in line]
+
+
+def test_external_nodes_are_spared_by_natoutgoing_where_nodes_are():
+    external = (ip_network("192.0.2.7/32"), ip_network("198.51.100.0/24"), ip_network("2001:db8::/64"))
+    felix = replace(DEFAULTS, nat_outgoing_exclusions="IPPoolsAndHostIPs", external_nodes_list=external)
+    (hosts,) = (it for it in wanted(felix) if isinstance(it, IpSet) and "all-hosts-net" in it.name)
+    assert hosts.members == {"192.168.0.11", "192.168.0.12", "192.0.2.7", "198.51.100.0/24"}
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ def told(kind: str = "FelixConfiguration", **spec):
         ({"healthPort": 9099}, "spec.healthPort: it changes nothing: fabric's Felix has nothing that"),
         ({"floatingIPs": "Enabled"}, "spec.floatingIPs: it changes nothing: floating IPs"),
         ({"routeSource": "WorkloadIPs"}, "spec.routeSource: it changes nothing: routes follow the blocks"),
-        ({"iptablesRefreshInterval": "30s"}, "spec.iptablesRefreshInterval: it changes nothing: the kernel"),
+        (
+            {"interfaceRefreshInterval": "30s"},
+            "spec.interfaceRefreshInterval: it changes nothing: the kernel",
+        ),
     ],
 )
 def test_a_field_of_felix_without_effect_is_told(spec, text):
