@@ -18,6 +18,8 @@ from fabric.errors import FabricError
 
 PARENT = "fabric"
 _PROCESSES, _KILL = "cgroup.procs", "cgroup.kill"
+PROCESSES_SHARE = 0.75
+"""The part of the machine's processes that all clusters together may have, where cgroup v2 can count them."""
 _POLL_SECONDS = 0.005
 _SUPERVISOR_SECONDS_MAX = 10.0
 
@@ -50,6 +52,7 @@ class ClusterCgroup:
             raise FabricError(
                 f"cannot make the cgroup {self._members}: {error.strerror}; fabric needs root"
             ) from None
+        _limit_processes(self._group.parent)
 
     def join(self) -> None:
         """Put the caller, and so all its future children, into the cluster."""
@@ -115,6 +118,13 @@ class ClusterCgroup:
 
     def _supervisors(self) -> list[int]:
         return _pids(self._group)
+
+
+def _limit_processes(group: Path) -> None:
+    """Leave the machine some processes whatever pods start; without the pids controller there is no limit."""
+    limits = (int(Path("/proc/sys/kernel", name).read_text()) for name in ("pid_max", "threads-max"))
+    with contextlib.suppress(FileNotFoundError), (group / "pids.max").open("r+") as file:
+        file.write(str(int(min(limits) * PROCESSES_SHARE)))
 
 
 def _pids(group: Path) -> list[int]:

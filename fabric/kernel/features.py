@@ -49,6 +49,8 @@ _REMEDIES: dict[str, str] = {
     "ipset": "apt-get install ipset; modprobe ip_set ip_set_hash_net xt_set",
     "bridge-nf": "modprobe br_netfilter; without it pods of one node bypass network policy",
     "cgroup2": "mount -t cgroup2 none /sys/fs/cgroup, and run as root: Linux 5.14 or later (cgroup.kill)",
+    "pids": "echo +pids > cgroup.subtree_control at the root of cgroup v2, or boot with cgroup_no_v1=pids; "
+    "without it pods can use up the machine's processes",
 }
 
 

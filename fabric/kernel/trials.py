@@ -122,6 +122,13 @@ def _file(path: str) -> str:
     return path
 
 
+def _pids() -> str:
+    root = _cgroup2()
+    if "pids" not in Path(root, "cgroup.subtree_control").read_text().split():
+        raise ToolFailed(f"the groups below {root} have no pids controller")
+    return "all clusters together have a limit"
+
+
 def _cgroup2() -> str:
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     points = [words[1] for words in mounts if words[2] == "cgroup2"]
@@ -151,4 +158,5 @@ TRIALS: Mapping[str, Callable[[], str]] = {
     "ipset": _ipset,
     "bridge-nf": lambda: _file("/proc/sys/net/bridge/bridge-nf-call-iptables"),
     "cgroup2": _cgroup2,
+    "pids": _pids,
 }
