@@ -64,9 +64,11 @@ class Range:
 
     def subnets(self) -> Iterator[IPNetwork]:
         """Yield the subnets from SubnetMin up to SubnetMax."""
-        step = self.first.num_addresses
-        for number in range(self.size):
-            yield _network(self.first.network_address + number * step, self.subnet_len)
+        return map(self.subnet, range(self.size))
+
+    def subnet(self, number: int) -> IPNetwork:
+        """Return a subnet by its number; SubnetMin has 0."""
+        return _network(self.first.network_address + number * self.first.num_addresses, self.subnet_len)
 
     def allows(self, subnet: IPNetwork) -> bool:
         """True when this subnet may be given out as the configuration stands now."""
