@@ -1,4 +1,4 @@
-"""ICMP echo between many namespaces from one thread: a raw socket in each, all read by one selector.
+"""ICMP echo from many namespaces by one thread: a raw socket in each, all read by one selector.
 
 A request says in its identifier who sent it and in its sequence number to whom; a reply must come back to the
 socket that asked, from the address that was asked, with the same bytes.
@@ -11,7 +11,7 @@ import selectors
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric.kernel.namespaces import inside
@@ -39,14 +39,15 @@ _FAMILIES = {
 
 
 class Pinger:
-    """The pinger sends echo requests from the namespaces of the given processes; at most 65,536 of them."""
+    """The pinger sends echo requests from the namespaces of the given processes, each known by a number."""
 
-    def __init__(self, pids: Sequence[int], version: int) -> None:
+    def __init__(self, pids: Mapping[int, int], version: int) -> None:
+        """`pids`: by the number of the source, below 65,536."""
         self._family = _FAMILIES[version]
-        self._sockets: list[socket.socket] = []
+        self._sockets: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
         try:
-            for index, pid in enumerate(pids):
+            for index, pid in pids.items():
                 with inside(pid):
                     opened = socket.socket(self._family.domain, socket.SOCK_RAW, self._family.protocol)
                 self._prepare(opened, index)
@@ -87,11 +88,11 @@ class Pinger:
 
     def close(self) -> None:
         self._selector.close()
-        for opened in self._sockets:
+        for opened in self._sockets.values():
             opened.close()
 
     def _prepare(self, opened: socket.socket, index: int) -> None:
-        self._sockets.append(opened)
+        self._sockets[index] = opened
         opened.setblocking(False)
         with contextlib.suppress(OSError):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)

@@ -36,7 +36,7 @@ def open_files() -> int:
 def test_pairs_that_answer_are_told_from_those_that_do_not(pair, version, prefix):
     addresses = [f"{prefix}1", f"{prefix}2", f"{prefix}9"]
     before = open_files()
-    pinger = Pinger(pair, version)
+    pinger = Pinger(dict(enumerate(pair)), version)
     answers: list[int] = []
     try:
         left = {(0, 1), (1, 0), (0, 2)}
@@ -52,7 +52,7 @@ def test_pairs_that_answer_are_told_from_those_that_do_not(pair, version, prefix
 
 def test_a_wire_that_is_pulled_answers_nobody_and_the_asking_ends(pair):
     ip(pair[1], "link", "set", "eth0", "down")
-    pinger = Pinger(pair, 4)
+    pinger = Pinger(dict(enumerate(pair)), 4)
     try:
         pairs = {(0, 1), (1, 0)}
         assert pinger.ping(pairs, ["192.0.2.1", "192.0.2.2"], wait_seconds=0.2) == pairs
@@ -63,5 +63,5 @@ def test_a_wire_that_is_pulled_answers_nobody_and_the_asking_ends(pair):
 def test_a_namespace_that_is_gone_leaves_no_socket_open(pair):
     before = open_files()
     with pytest.raises(OSError):
-        Pinger([pair[0], 2**22 - 1], 4)
+        Pinger({0: pair[0], 1: 2**22 - 1}, 4)
     assert open_files() == before
