@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -31,9 +31,14 @@ KUBERNETES = (1, 34)
 
 
 @cache
-def _bundle() -> tuple[str, Traversable]:
-    """The newest patch version of it that is bundled, as `v1.34.2`, and the folder of its schemas."""
-    folder = files("kubernetes_validate") / "kubernetes-json-schema"
+def _bundle() -> tuple[str, Path]:
+    """The newest patch version of it that is bundled, as `v1.34.2`, and the folder of its schemas.
+
+    The package is not imported: only its files are needed, and it would import another validator.
+    """
+    package = find_spec("kubernetes_validate")
+    assert package is not None and package.origin is not None
+    folder = Path(package.origin).parent / "kubernetes-json-schema"
     found = [(matched, entry) for entry in folder.iterdir() if (matched := _VERSION.fullmatch(entry.name))]
     of_minor = [(int(m[3]), entry) for m, entry in found if (int(m[1]), int(m[2])) == KUBERNETES]
     patch, newest = max(of_minor, key=lambda pair: pair[0])
