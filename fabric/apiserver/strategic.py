@@ -20,6 +20,8 @@ _PATCH = "$patch"
 _RETAIN = "$retainKeys"
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
+_SCALARS = frozenset((str, bool, int, float))
+"""Types of values that take the place of what was there, whatever the field."""
 _GONE = object()
 """The place of an item that the patch deletes."""
 
@@ -34,10 +36,22 @@ def merged(at: Shape, original: Object, patch: Object) -> Object:
     if directive not in (None, "merge"):
         raise BadRequest(f"unknown directive in strategic merge patch: $patch: {directive!r}")
     result = _retained(original, patch)
+    directives = False
     for name, value in patch.items():
-        if not name.startswith("$"):
+        if name.startswith("$"):
+            directives = directives or name not in (_PATCH, _RETAIN)
+        elif type(value) in _SCALARS:
+            result[name] = value
+        else:
             _merge_field(at.child(name), result, name, value)
-        elif name not in (_PATCH, _RETAIN) and not name.startswith((_ORDER, _DELETE)):
+    if directives:
+        _follow_directives(at, result, patch)
+    return result
+
+
+def _follow_directives(at: Shape, result: Object, patch: Object) -> None:
+    for name in patch:
+        if name.startswith("$") and name not in (_PATCH, _RETAIN) and not name.startswith((_ORDER, _DELETE)):
             raise BadRequest(f"unknown directive in strategic merge patch: {name}")
     for name in _directed(patch, _DELETE):
         gone, before = set(map(_hashable, _listed(patch, _DELETE + name))), result.get(name)
@@ -46,7 +60,6 @@ def merged(at: Shape, original: Object, patch: Object) -> Object:
     for name in _directed(patch, _ORDER):
         if isinstance(result.get(name), list):
             result[name] = _ordered(at.child(name), result[name], _listed(patch, _ORDER + name))
-    return result
 
 
 def _directed(patch: Object, prefix: str) -> list[str]:

@@ -62,12 +62,14 @@ def versioned(obj: Object, revision: int) -> Object:
 class Change:
     """A write to an object: its state before and after, either of which may be missing."""
 
-    __slots__ = ("_last", "new", "old", "revision")
+    __slots__ = ("_last", "new", "nodes", "old", "revision")
 
     def __init__(self, revision: int, old: Item | None, new: Item | None) -> None:
         self.revision = revision
         self.old = old
         self.new = new
+        self.nodes = frozenset((_node_of(old), _node_of(new)))
+        """Those that the pod was and is bound to, an empty name for none."""
         self._last: Item | None = None
 
     @property
@@ -194,7 +196,7 @@ class WatchCache:
         for watcher in self._watchers:
             watcher.hear(change)
         if self._of_node:
-            for node in {_node_of(change.old), _node_of(change.new)}:
+            for node in change.nodes:
                 for watcher in self._of_node.get(node, ()):
                     watcher.hear(change)
 

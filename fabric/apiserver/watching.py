@@ -94,6 +94,8 @@ async def follow(
         while True:
             for change in _unseen(watch_cache, watcher):
                 watcher.position = change.revision
+                if watcher.node is not None and watcher.node not in change.nodes:
+                    continue
                 sent = filter_.event_of(change)
                 if sent is not None:
                     yield sent
