@@ -12,7 +12,7 @@ import typer
 from fabric.cli.choice import Name, choose, need_root
 from fabric.cluster.lookup import need_spec
 from fabric.cluster.paths import ClusterPaths
-from fabric.cluster.runtimes import Shells, all_connections, sandbox_pids
+from fabric.cluster.runtimes import Shells, host_pids, sandbox_pids
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +51,4 @@ def cli(
 
 
 async def _pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
-    pids: dict[str, int] = {}
-    async with all_connections(paths, workers) as runtimes:
-        for runtime in runtimes:
-            pids |= await runtime.nodes()
-    return pids | await sandbox_pids(paths, workers)
+    return await host_pids(paths, workers) | await sandbox_pids(paths, workers)

@@ -53,6 +53,13 @@ async def all_connections(paths: ClusterPaths, workers: int) -> AsyncIterator[li
         yield [await stack.enter_async_context(connection(paths, index)) for index in range(workers)]
 
 
+async def host_pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
+    """Pid of a process in each living host's namespaces, by host."""
+    async with all_connections(paths, workers) as runtimes:
+        answers = await asyncio.gather(*(runtime.nodes() for runtime in runtimes))
+    return {host: pid for found in answers for host, pid in found.items()}
+
+
 async def sandbox_pids(paths: ClusterPaths, workers: int) -> dict[str, int]:
     """Pid of the pause process of every living pod, by the pod's UID."""
     async with all_connections(paths, workers) as runtimes:

@@ -17,7 +17,7 @@ from socket import socket as AnySocket
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
 from fabric.kernel.fake_namespace import FakeNamespace
-from fabric.netstate.objects import Ipip, LinkUp, NetObject, NetState, Qdisc, Route, Sysctl, Veth
+from fabric.netstate.objects import Ipip, LinkUp, NetObject, NetState, Qdisc, Route, Setting, Sysctl, Veth
 from fabric.netstate.plan import Plan, Step, matches
 from fabric.netstate.port import Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, Family, Jump, Table
@@ -75,12 +75,17 @@ class FakeHost(Host):
         """All that is in the namespace, whoever made it; nothing when there is no such namespace."""
         return self._spaces[self._name].visible if self._name in self._spaces else frozenset()
 
+    @property
+    def settings(self) -> frozenset[Setting]:
+        """The MTU and the MAC of every device, which are no part of `state`: its devices tell them."""
+        return self._spaces[self._name].settings if self._name in self._spaces else frozenset()
+
     async def read(self, owner: Owner) -> NetState:
-        state = self._space("read").visible
+        space = self._space("read")
         self.reads += 1
         return frozenset(
             obj
-            for obj in state
+            for obj in (*space.visible, *space.settings)
             if type(obj) in owner.kinds
             and (not isinstance(obj, Sysctl) or obj.path in owner.sysctls)
             and owner.owns(obj)

@@ -20,16 +20,20 @@ from fabric.netstate.objects import (
     IpSet,
     Jump,
     Link,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
     NetState,
     Route,
+    Setting,
     Sysctl,
     Tun,
     Veth,
     Vxlan,
     device_names,
+    settings_of,
 )
 
 
@@ -41,6 +45,10 @@ class FakeNamespace:
         self._spaces = spaces
         self.objects: dict[Hashable, NetObject] = {}
         self.hooks = BuiltInChains()
+        self._loopback: list[LinkMtu | LinkMac] = [
+            LinkMtu("lo", 65536),
+            LinkMac("lo", "00:00:00:00:00:00"),
+        ]
 
     @property
     def state(self) -> NetState:
@@ -54,6 +62,12 @@ class FakeNamespace:
             for obj in self.objects.values()
             if not (isinstance(obj, Ipip) and obj.is_absent)
         )
+
+    @property
+    def settings(self) -> frozenset[Setting]:
+        """The MTU and the MAC of every device."""
+        found = [it for obj in self.objects.values() if isinstance(obj, Link) for it in settings_of(obj)]
+        return frozenset((*self._loopback, *found))
 
     def drop_device(self, name: str) -> None:
         """Remove a device and all that hangs on it; both ends of a veth."""
@@ -75,6 +89,9 @@ class FakeNamespace:
         if isinstance(obj, Link):
             self._put_link(obj)
             return
+        if isinstance(obj, LinkMtu | LinkMac):
+            self._set(obj)
+            return
         if isinstance(obj, Route) and obj.via and not obj.dev:
             obj = replace(obj, dev=strictness.device_towards(obj.via, None, list(self.state)))
         if isinstance(obj, IpSet):
@@ -82,6 +99,16 @@ class FakeNamespace:
         self.objects[obj.key] = obj
         if isinstance(obj, LinkUp):
             self._set_up(obj.dev, True)
+
+    def _set(self, wanted: LinkMtu | LinkMac) -> None:
+        link = self.objects.get(("link", wanted.dev))
+        match link, wanted:
+            case Bridge() | Veth() | Vxlan(), LinkMac(mac=mac):
+                self._put_link(replace(link, mac=mac))
+            case Bridge() | Veth() | Vxlan() | Ipip() | Tun(), LinkMtu(mtu=mtu):
+                self._put_link(replace(link, mtu=mtu))
+            case _:
+                self._loopback = [wanted if it.key == wanted.key else it for it in self._loopback]
 
     def _check_set_change(self, obj: IpSet) -> None:
         old = self.objects.get(obj.key)
@@ -96,7 +123,6 @@ class FakeNamespace:
                 strictness.refuse(errno.EEXIST)
             if old is None:
                 self._put_peer(link)
-            link = replace(link, peer_mac=link.peer_mac or _mac(link.peer_ns, link.peer))
         if isinstance(link, Vxlan):
             link = self._fit_tunnel(link, old)
         if not isinstance(link, Ipip | Tun):
@@ -136,7 +162,6 @@ class FakeNamespace:
             peer_ns=self._name,
             mtu=link.mtu,
             mac=link.peer_mac or _mac(link.peer_ns, link.peer),
-            peer_mac=link.mac or _mac(self._name, link.name),
             up=False,
         )
         there.objects[end.key] = end
@@ -148,7 +173,7 @@ class FakeNamespace:
                     self.drop_device(obj.name)
             case LinkUp(dev=dev):
                 self._set_up(dev, False)
-            case Sysctl():
+            case Sysctl() | LinkMtu() | LinkMac():
                 pass
             case IpSet(name=name):
                 if strictness.is_named(name, self.state - {obj}):

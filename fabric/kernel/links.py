@@ -99,10 +99,10 @@ def change(link: Link, old: Link | None, indexes: Indexes) -> list[Request]:
     head = _IFINFO.pack(0, 0, index, 0, 0)
     requests = [raised(index, True)] if link.up and not (old and old.up) else []
     if old is None or link.mtu != old.mtu:
-        requests.append(Request(RTM_SETLINK, 0, head + u32(_MTU, link.mtu), f"mtu {link.mtu}"))
+        requests.append(with_mtu(index, link.mtu))
     mac = None if isinstance(link, Ipip | Tun) else link.mac
     if mac and mac != getattr(old, "mac", None):
-        requests.append(Request(RTM_SETLINK, 0, head + _mac(mac), f"address {mac}"))
+        requests.append(with_mac(index, mac))
     if isinstance(link, Veth):
         requests += _port(link, old, head, indexes)
     if not link.up and (old is None or old.up):
@@ -134,6 +134,14 @@ def raised(index: int, up: bool) -> Request:
     """Return the request that raises or lowers a device."""
     flags = IFF_UP if up else 0
     return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, flags, IFF_UP), "up" if up else "down")
+
+
+def with_mtu(index: int, mtu: int) -> Request:
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + u32(_MTU, mtu), f"mtu {mtu}")
+
+
+def with_mac(index: int, mac: str) -> Request:
+    return Request(RTM_SETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0) + _mac(mac), f"address {mac}")
 
 
 def resized(name: str, mtu: int) -> Request:
@@ -188,15 +196,14 @@ def device(body: bytes) -> Device:
     )
 
 
-def read_link(it: Device, names: Mapping[int, str], far_end: tuple[str, str, str]) -> Link | None:
-    """Return what `it` is in netstate's words; `far_end` is a veth's peer, its namespace and its MAC."""
+def read_link(it: Device, names: Mapping[int, str], far_end: tuple[str, str]) -> Link | None:
+    """Return what `it` is in netstate's words; `far_end` is a veth's peer and its namespace."""
     match it.kind:
         case "bridge":
             return Bridge(it.name, it.mtu, it.mac, it.up)
         case "veth":
-            peer, peer_ns, peer_mac = far_end
             master = names.get(it.master)
-            return Veth(it.name, peer, peer_ns, it.mtu, it.mac, peer_mac or None, master, it.hairpin, it.up)
+            return Veth(it.name, *far_end, it.mtu, it.mac, None, master, it.hairpin, it.up)
         case "vxlan":
             return _read_vxlan(it, names)
         case "ipip":

@@ -21,7 +21,7 @@ from socket import socket as AnySocket
 from typing import TypeVar
 
 from fabric.errors import KernelRefused
-from fabric.kernel import conntrack, links, programs, tun
+from fabric.kernel import conntrack, programs, tun
 from fabric.kernel.namespaces import inside
 from fabric.kernel.netfilter import Netfilter
 from fabric.kernel.netlink import NetlinkError, Socket
@@ -31,7 +31,7 @@ from fabric.kernel.reader import Reader
 from fabric.kernel.watch import Watch
 from fabric.kernel.writer import NETLINK_KINDS, Writer, refusal
 from fabric.netstate.flows import Flow
-from fabric.netstate.objects import NetObject, NetState, Sysctl, Veth
+from fabric.netstate.objects import NetObject, NetState, Sysctl
 from fabric.netstate.plan import Plan, Step
 from fabric.netstate.port import POD_PREFIX, Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, IpSet, Jump
@@ -242,15 +242,7 @@ class LinuxHost(Host):
         def read(kind: type) -> NetState:
             return frozenset(self._reader.read(socket, frozenset((kind,))))
 
-        return Writer(self._name, socket, self._kernel.pids, read, self._resize_peer, self._make_tun)
-
-    def _resize_peer(self, link: Veth) -> None:
-        with inside(self._kernel.pids[link.peer_ns]):
-            socket = Socket()
-        try:
-            socket.change([links.resized(link.peer, link.mtu)])
-        finally:
-            socket.close()
+        return Writer(self._name, socket, self._kernel.pids, read, self._make_tun)
 
     def _make_tun(self, name: str) -> None:
         with inside(self._pid):

@@ -14,6 +14,8 @@ from fabric.netstate.objects import (
     Family,
     FdbEntry,
     Ipip,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
@@ -25,6 +27,7 @@ from fabric.netstate.objects import (
 )
 
 _KINDS_OF_DEVICES = {"bridge": Bridge, "veth": Veth, "vxlan": Vxlan, "ipip": Ipip, "tun": Tun}
+MAC_LENGTH = len("00:00:00:00:00:00")
 _RAISED_BY_THEMSELVES = _KINDS_OF_DEVICES.keys() - {"veth"}
 
 
@@ -46,6 +49,10 @@ class Reader:
         yield from self._links(socket, found, names, kinds)
         if LinkUp in kinds:
             yield from (LinkUp(it.name) for it in found if it.up and it.kind not in _RAISED_BY_THEMSELVES)
+        if LinkMtu in kinds:
+            yield from (LinkMtu(it.name, it.mtu) for it in found)
+        if LinkMac in kinds:
+            yield from (LinkMac(it.name, it.mac) for it in found if len(it.mac) == MAC_LENGTH)
         if Address in kinds:
             yield from addresses.read(socket, names)
         if Neighbor in kinds:
@@ -63,21 +70,21 @@ class Reader:
         wanted = [it for it in found if _KINDS_OF_DEVICES.get(it.kind) in kinds]
         far_ends = self._far_ends(socket, [it for it in wanted if it.kind == "veth"], found)
         for it in wanted:
-            link = links.read_link(it, names, far_ends.get(it.index, ("", "", "")))
+            link = links.read_link(it, names, far_ends.get(it.index, ("", "")))
             if link is not None:
                 yield link
 
     def _far_ends(
         self, socket: Socket, veths: Sequence[Device], found: Sequence[Device]
-    ) -> dict[int, tuple[str, str, str]]:
-        """Return (name, namespace, MAC) of the far end of each pair, by the near end's index.
+    ) -> dict[int, tuple[str, str]]:
+        """Return (name, namespace) of the far end of each pair, by the near end's index.
 
         A far end in a namespace that is none of ours has an empty namespace; nothing is known of one whose
         namespace has no number here.
         """
         here = {it.index: it for it in found}
         ends = {
-            it.index: (here[it.link].name, self._namespace, here[it.link].mac)
+            it.index: (here[it.link].name, self._namespace)
             for it in veths
             if it.netns_id is None and it.link in here
         }
@@ -86,6 +93,5 @@ class Reader:
         answers = socket.ask([links.question(it.link, id) for it, id in away])
         for (it, id), answer in zip(away, answers, strict=True):
             if not isinstance(answer, OSError):
-                far = links.device(answer[1])
-                ends[it.index] = (far.name, spaces.get(id, ""), far.mac)
+                ends[it.index] = (links.device(answer[1]).name, spaces.get(id, ""))
         return ends

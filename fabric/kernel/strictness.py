@@ -18,6 +18,8 @@ from fabric.netstate.objects import (
     IPAddress,
     Ipip,
     Link,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
@@ -31,6 +33,7 @@ from fabric.netstate.objects import (
 from fabric.netstate.rules import Chain, Family, IpSet, Jump, Table
 
 NAME_LENGTH_MAX = 15
+MTU_MIN, MTU_MAX = 68, 65535
 CHAIN_LENGTH_MAX = 28
 SET_LENGTH_MAX = 31
 BUILT_IN: dict[Table, set[str]] = {
@@ -68,6 +71,16 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
             _check_device(dev, there)
             if isinstance(obj, FdbEntry) and not any(isinstance(o, Vxlan) and o.name == dev for o in there):
                 refuse(errno.EOPNOTSUPP)
+        case LinkMtu(dev=dev, mtu=mtu):
+            _check_device(dev, there)
+            if dev != "lo" and not MTU_MIN <= mtu <= MTU_MAX:
+                refuse(errno.EINVAL)
+        case LinkMac(dev=dev, mac=mac):
+            _check_device(dev, there)
+            if any(isinstance(o, Ipip | Tun) and o.name == dev for o in there):
+                refuse(errno.EOPNOTSUPP)
+            if int(mac[:2], 16) & 1:
+                refuse(errno.EADDRNOTAVAIL)
         case Address(dev=dev):
             _check_device(dev, there)
             if obj.address.version == 6 and _ipv6_is_off(dev, there):

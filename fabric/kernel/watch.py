@@ -180,5 +180,5 @@ def _device(body: bytes, names: dict[int, str]) -> NetObject | None:
     names[it.index] = it.name
     if it.kind in ("veth", ""):
         return Veth(it.name, "", "", it.mtu, it.mac, None, names.get(it.master), it.hairpin, it.up)
-    found = links.read_link(it, names, ("", "", ""))
+    found = links.read_link(it, names, ("", ""))
     return found or Veth(it.name, "", "", it.mtu, it.mac, up=it.up)

@@ -19,6 +19,8 @@ from fabric.netstate.objects import (
     FdbEntry,
     Ipip,
     Link,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
@@ -31,7 +33,10 @@ from fabric.netstate.objects import (
 )
 from fabric.netstate.plan import Step, matches
 
-NETLINK_KINDS = (Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, Address, Route, Neighbor, FdbEntry, Qdisc)
+NETLINK_KINDS = (
+    *(Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, LinkMtu, LinkMac),
+    *(Address, Route, Neighbor, FdbEntry, Qdisc),
+)
 _GONE = {errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO}
 _ADD, _REPLACE = NLM_F_CREATE | NLM_F_EXCL, NLM_F_CREATE | NLM_F_REPLACE
 
@@ -54,14 +59,12 @@ class Writer:
         socket: Socket,
         pids: Mapping[str, int],
         read: Callable[[type], NetState],
-        resize_peer: Callable[[Veth], None],
         make_tun: Callable[[str], None],
     ) -> None:
         self._namespace = namespace
         self._socket = socket
         self._pids = pids
         self._read = read
-        self._resize_peer = resize_peer
         self._make_tun = make_tun
         self._pending: list[tuple[Step, Request]] = []
         self._links_pending = False
@@ -113,6 +116,10 @@ class Writer:
                 yield from self._link(step, link)
             case LinkUp(dev=dev):
                 yield links.raised(self[dev], not delete)
+            case LinkMtu(dev=dev, mtu=mtu):
+                yield links.with_mtu(self[dev], mtu)
+            case LinkMac(dev=dev, mac=mac):
+                yield links.with_mac(self[dev], mac)
             case Address(dev=dev) as it:
                 yield addresses.request(
                     it, self[dev], addresses.RTM_DELADDR if delete else addresses.RTM_NEWADDR, add
@@ -144,8 +151,6 @@ class Writer:
         else:
             old = step.old if isinstance(step.old, Link) else None
             yield from links.change(link, old, self)
-            if isinstance(link, Veth) and isinstance(step.old, Veth) and link.mtu != step.old.mtu:
-                self._resize_peer(link)
         self._links_pending = True
 
     def _make(self, link: Tun) -> None:

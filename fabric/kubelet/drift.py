@@ -119,7 +119,7 @@ def owner_of(state: NetState) -> Owner:
 def _is_as(wanted: NetObject, told: NetObject) -> bool:
     """Compare with what the kernel told, which says nothing of a pair's far end."""
     if isinstance(wanted, Veth) and isinstance(told, Veth):
-        told = replace(told, peer=wanted.peer, peer_ns=wanted.peer_ns, peer_mac=wanted.peer_mac)
+        told = replace(told, peer=wanted.peer, peer_ns=wanted.peer_ns)
     return matches(wanted, told)
 
 

@@ -35,7 +35,8 @@ class Bridge:
 class Veth:
     """A veth pair: this end here, the other end in namespace `peer_ns`, both made in one message.
 
-    The peer's end is raised by a `LinkUp` (or an address plan) in its own namespace.
+    The peer's end gets the same MTU when the pair is made. From then on it belongs to its own namespace: a
+    `LinkUp` there raises it, `LinkMtu` and `LinkMac` keep its MTU and MAC.
     """
 
     name: str
@@ -43,7 +44,8 @@ class Veth:
     peer_ns: str
     mtu: int = 1500
     mac: str | None = None
-    peer_mac: str | None = None
+    peer_mac: str | None = field(default=None, compare=False)
+    """The MAC of the other end when the pair is made; None leaves the kernel's choice."""
     master: str | None = None
     hairpin: bool = False
     up: bool = True

@@ -50,6 +50,36 @@ class LinkUp:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkMtu:
+    """The MTU of a device that exists by another's doing; no longer wanted, it stays as it is."""
+
+    dev: str
+    mtu: int
+
+    @property
+    def key(self) -> Hashable:
+        return ("mtu", self.dev)
+
+    def __str__(self) -> str:
+        return f"link {self.dev} mtu {self.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMac:
+    """The MAC of a device that exists by another's doing; no longer wanted, it stays as it is."""
+
+    dev: str
+    mac: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("mac", self.dev)
+
+    def __str__(self) -> str:
+        return f"link {self.dev} address {self.mac}"
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """An address of a device, with its prefix length."""
 
@@ -175,7 +205,23 @@ class Sysctl:
         return f"sysctl {self.path}={self.value}"
 
 
-NetObject = Link | LinkUp | Address | Route | Neighbor | FdbEntry | Qdisc | Sysctl | IpSet | Chain | Jump
+Setting = Sysctl | LinkMtu | LinkMac
+"""What always has a value: Linux cannot delete one, so that the last stays."""
+NetObject = (
+    Link
+    | LinkUp
+    | LinkMtu
+    | LinkMac
+    | Address
+    | Route
+    | Neighbor
+    | FdbEntry
+    | Qdisc
+    | Sysctl
+    | IpSet
+    | Chain
+    | Jump
+)
 NetState = frozenset[NetObject]
 """Everything that one owner has, or wants, in one network namespace."""
 
@@ -187,7 +233,7 @@ def device_names(obj: NetObject) -> frozenset[str]:
             return frozenset((obj.name, obj.parent))
         case Bridge() | Veth() | Ipip() | Tun():
             return frozenset((obj.name,))
-        case LinkUp() | Address() | Neighbor() | FdbEntry() | Qdisc():
+        case LinkUp() | LinkMtu() | LinkMac() | Address() | Neighbor() | FdbEntry() | Qdisc():
             return frozenset((obj.dev,))
         case Route():
             return frozenset((obj.dev,) if obj.dev else ()) | {hop.dev for hop in obj.next_hops}
@@ -196,3 +242,9 @@ def device_names(obj: NetObject) -> frozenset[str]:
             per_device = group in ("conf", "neigh") and any(setting) and name not in ("all", "default")
             return frozenset((name,)) if per_device else frozenset()
     return frozenset()
+
+
+def settings_of(link: Link) -> tuple[LinkMtu | LinkMac, ...]:
+    """Return the MTU of a device, and its MAC where it has one, as objects of their own."""
+    mac = None if isinstance(link, Ipip | Tun) else link.mac
+    return (LinkMtu(link.name, link.mtu), *((LinkMac(link.name, mac),) if mac else ()))

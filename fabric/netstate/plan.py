@@ -24,12 +24,15 @@ from fabric.netstate.objects import (
     IpSet,
     Jump,
     Link,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
     NetState,
     Qdisc,
     Route,
+    Setting,
     Sysctl,
     Tun,
     Veth,
@@ -42,7 +45,7 @@ _ADD_ORDER: dict[type, int] = {
     for rank, kind in enumerate(
         (
             *(Bridge, Veth, Vxlan, Ipip, Tun),
-            *(Sysctl, Qdisc, Address, LinkUp, Neighbor, FdbEntry, Route),
+            *(LinkMtu, LinkMac, Sysctl, Qdisc, Address, LinkUp, Neighbor, FdbEntry, Route),
             *(IpSet, Chain, Jump),
         )
     )
@@ -90,7 +93,7 @@ class Plan:
 def diff(desired: NetState, actual: NetState) -> Plan:
     """Return the plan that turns `actual` into `desired`.
 
-    A sysctl that is no longer desired keeps its value: Linux has no way to unset one. Of two desired objects
+    A setting that is no longer desired keeps its value: Linux has no way to unset one. Of two desired objects
     with one key, the one whose text comes first is planned, always the same.
     """
     have = _by_key(actual)
@@ -121,9 +124,9 @@ def between(
     for key, obj in want.items():
         steps += _steps_towards(obj, have.get(key))
     steps += [
-        Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Sysctl)
+        Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Setting)
     ]
-    if any(isinstance(step.obj, Link | Address | LinkUp) and step.verb != "add" for step in steps):
+    if any(isinstance(step.obj, Link | Address | LinkUp | LinkMac) and step.verb != "add" for step in steps):
         matching = (obj for key, obj in want.items() if key in have and matches(obj, have[key]))
         steps += _Losses.of(steps, frozenset((*kept(), *matching))).put_again()
     flows = outdated(want.values(), have.values()) if steps else ()
@@ -144,9 +147,10 @@ def matches(desired: NetObject, actual: NetObject) -> bool:
 
 def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
     """True when Linux cannot change a device, or its queue, from one into the other in place."""
+    same: tuple[str, ...]
     match desired, actual:
         case Veth(), Veth():
-            same = ("peer", "peer_ns") + (("peer_mac",) if desired.peer_mac else ())
+            same = ("peer", "peer_ns")
         case Vxlan(), Vxlan():
             same = ("vni", "parent", "local", "port", "learning", "gbp")
         case Ipip(), Ipip():
@@ -195,7 +199,9 @@ class _Losses:
         shaken = {obj.dev for obj in addresses} | {obj.dev for obj in deleted if isinstance(obj, LinkUp)}
         renamed: set[str] = set()
         for step in steps:
-            if isinstance(step.obj, Link) and isinstance(step.old, Link):
+            if isinstance(step.obj, LinkMac):
+                renamed.add(step.obj.dev)
+            elif isinstance(step.obj, Link) and isinstance(step.old, Link):
                 shaken |= {step.obj.name} if step.old.up and not step.obj.up else set()
                 renamed |= {step.obj.name} if _has_new_mac(step.obj, step.old) else set()
         sources = frozenset(obj.address.ip for obj in addresses)
@@ -229,11 +235,8 @@ def _has_new_mac(new: Link, old: Link) -> bool:
 
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
     match desired, actual:
-        case Bridge() | Vxlan(), Bridge() | Vxlan():
+        case Bridge() | Veth() | Vxlan(), Bridge() | Veth() | Vxlan():
             return replace(desired, mac=desired.mac or actual.mac)
-        case Veth(), Veth():
-            peer_mac = desired.peer_mac or actual.peer_mac
-            return replace(desired, mac=desired.mac or actual.mac, peer_mac=peer_mac)
         case Route(), Route() if desired.via and not desired.dev:
             return replace(desired, dev=actual.dev)
         case Jump(), Jump() if desired.stands_at(actual.position):

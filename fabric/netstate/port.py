@@ -72,8 +72,9 @@ class Host(Protocol):
         Routes of `proto kernel`, addresses of link scope in IPv6 and dynamic neighbours are never
         returned. Nor is a device of a type that netstate does not know, a TUN device that ends with its
         program, or an `Ipip` that is absent. A `LinkUp` is returned for every raised device but bridges,
-        tunnels and TUN devices, also where a `Veth` says `up`; a veth whose far end is in no namespace of
-        the cluster has an empty `peer_ns`.
+        tunnels and TUN devices, also where a `Veth` says `up`; a `LinkMtu` for every device, a `LinkMac` for
+        every one that has a MAC. A veth whose far end is in no namespace of the cluster has an empty
+        `peer_ns`.
         """
         ...
 

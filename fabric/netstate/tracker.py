@@ -19,6 +19,7 @@ from fabric.netstate.objects import (
     Route,
     Veth,
     device_names,
+    settings_of,
 )
 from fabric.netstate.parts import Parts
 from fabric.netstate.plan import Plan, between, matches
@@ -112,16 +113,19 @@ class Tracker:
         """
         known = self._actual.get(obj.key)
         if isinstance(known, Veth) and isinstance(obj, Veth):
-            obj = replace(obj, peer=known.peer, peer_ns=known.peer_ns, peer_mac=known.peer_mac)
+            obj = replace(obj, peer=known.peer, peer_ns=known.peer_ns)
         differs = owned if known is None else not matches(known, obj)
         drifted = known is not None if gone else differs
         if isinstance(obj, Address):
             return drifted or (gone and obj.dev in self._devices)
         if isinstance(obj, Link) and obj.name in self._devices:
             down = gone or not obj.up
-            drifted = drifted or down != (obj.name in self._down)
+            drifted = drifted or down != (obj.name in self._down) or self._has_other_settings(obj)
             (self._down.add if down else self._down.discard)(obj.name)
         return drifted
+
+    def _has_other_settings(self, link: Link) -> bool:
+        return any(self._actual.get(it.key, it) != it for it in settings_of(link))
 
     def _kept(self) -> Iterable[NetObject]:
         """Return what is wanted and there, and needs no step."""

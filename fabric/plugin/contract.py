@@ -138,7 +138,10 @@ class Attachment:
     node: NetState
     """What the node's namespace must have for this pod; its `Veth` makes both ends."""
     pod: NetState
-    """What the pod's namespace must have: LinkUp (of `lo` too: nobody else raises it), Address, Route."""
+    """What the pod's namespace must have: LinkUp (of `lo` too: nobody else raises it), Address, Route.
+
+    LinkMtu and LinkMac as well: `node` keeps its own end of the pair only.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from fabric.netstate.objects import (
     Bridge,
     IPAddress,
     IPNetwork,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     NetObject,
     NetState,
@@ -91,11 +93,15 @@ def speakers(wiring: Wiring, given: Addresses) -> dict[str, Speaker]:
 
 
 def owner(role: Role, version: int = 4) -> Owner:
-    """The underlay owns all devices, queues and addresses of its switches and routers, and a host's eth0."""
+    """The underlay owns all devices, queues and addresses of its switches and routers, and a host's eth0.
+
+    Of a host's eth0 the MTU and the MAC too: the switch at the other end makes it, and sees no more of it.
+    """
     sysctls = frozenset(_SYSCTLS[version] if role == "router" else list(_SYSCTLS[version])[:1])
     kinds: frozenset[type] = frozenset({LinkUp, Bridge, Veth, Address, Qdisc, Sysctl})
     if role == "host":
-        return Owner("underlay", frozenset({LinkUp, Address, Qdisc, Route, Sysctl}), _owns_at_host, sysctls)
+        kinds = frozenset({LinkUp, LinkMtu, LinkMac, Address, Qdisc, Route, Sysctl})
+        return Owner("underlay", kinds, _owns_at_host, sysctls)
     return Owner("underlay", kinds, _owns, sysctls)
 
 
@@ -113,7 +119,7 @@ def _owns_at_host(obj: NetObject) -> bool:
     match obj:
         case LinkUp(dev=dev):
             return dev in ("lo", DEVICE)
-        case Address(dev=dev) | Qdisc(dev=dev):
+        case LinkMtu(dev=dev) | LinkMac(dev=dev) | Address(dev=dev) | Qdisc(dev=dev):
             return dev == DEVICE
         case Route(dst=dst, dev=dev):
             return dst.prefixlen == 0 and dev == DEVICE
@@ -126,6 +132,8 @@ def _host(wiring: Wiring, given: Addresses, name: str) -> Iterator[NetObject]:
     if is_up:
         yield LinkUp(DEVICE)
     for link in wiring.links_of(name):
+        yield LinkMtu(DEVICE, link.shape.mtu)
+        yield LinkMac(DEVICE, mac_of(name, DEVICE))
         yield from _queue(link, DEVICE)
     address = given.hosts.get(name)
     if address is None:

@@ -14,6 +14,7 @@ from typing import Any
 from fabric.bird.protocols import BgpSession, Protocol
 from fabric.bird.reasons import Md5Drops, md5_drops, reason
 from fabric.bird.status import Status
+from fabric.cluster import runtimes
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
@@ -139,7 +140,7 @@ def _is_down(protocol: Protocol) -> bool:
 
 async def _drops(paths: ClusterPaths, spec: ClusterSpec, hosts: Sequence[str]) -> Mapping[str, Md5Drops]:
     """Count the segments that each host's kernel dropped for a wrong TCP MD5 signature."""
-    pids = await birds.pids(paths, spec.workers)
+    pids = await runtimes.host_pids(paths, spec.workers)
     return {host: md5_drops(_netstat(pids[host])) for host in hosts if host in pids}
 
 

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from fabric.bird.client import BirdClient
 from fabric.cluster.paths import ClusterPaths
-from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay.hosts import wanted_hosts
 from fabric.topology.wiring import natural
@@ -77,10 +76,3 @@ def host_of(address: str, names: Mapping[Address, str]) -> str:
         return names.get(ip_address(address.partition("%")[0]), "")
     except ValueError:
         return ""
-
-
-async def pids(paths: ClusterPaths, workers: int) -> Mapping[str, int]:
-    """A process in each living host's namespaces, by host."""
-    async with all_connections(paths, workers) as runtimes:
-        answers = await asyncio.gather(*(runtime.nodes() for runtime in runtimes))
-    return {host: pid for found in answers for host, pid in found.items()}

@@ -10,9 +10,12 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fabric.cluster import runtimes
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import all_connections
 from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.underlay.drift import drift
+from fabric.cluster.underlay.state import Underlay
 from fabric.errors import FabricError
 from fabric.kernel import programs
 from fabric.verify import birds
@@ -32,12 +35,13 @@ _LISTENING = "0A"
 
 
 async def troubles(paths: ClusterPaths, spec: ClusterSpec) -> list[str]:
-    """Say what is wrong, one line each: pulled links, BGP, rules of strangers."""
+    """Say what is wrong, one line each: links, BGP, rules of strangers."""
     found = pulled(spec)
     try:
-        pids = await birds.pids(paths, spec.workers)
+        pids = await runtimes.host_pids(paths, spec.workers)
     except FabricError as error:
         return [*found, str(error)]
+    found += await not_as_wired(spec, pids)
     if birds.birds(paths, spec):
         ends = await sessions(paths, spec)
         found += down_sessions(ends)
@@ -50,6 +54,19 @@ def pulled(spec: ClusterSpec) -> list[str]:
     """Links that `fabric link down` pulled, or that the file has so."""
     links = spec.underlay.wiring().links
     return [f"link {it.name} is down; put it back: fabric link up {it.a} {it.b}" for it in links if not it.up]
+
+
+async def not_as_wired(spec: ClusterSpec, pids: Mapping[str, int]) -> list[str]:
+    """Devices, addresses and routes of the underlay that are not as the spec says, a line for each host."""
+    underlay = Underlay.of(spec)
+    try:
+        found = await drift(underlay, pids, pids.keys() & underlay.states.keys())
+    except FabricError as error:
+        return [f"the underlay: {error}"]
+    return [
+        f"{host}: the underlay is not as the topology says, which needs: {str(plan).splitlines()[0]}"
+        for host, plan in found.items()
+    ]
 
 
 def down_sessions(found: Sequence[Session]) -> list[str]:

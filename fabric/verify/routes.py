@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from fabric.bird.routes import BirdRoute
+from fabric.cluster import runtimes
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.errors import FabricError
@@ -153,7 +154,7 @@ class Table:
 
 async def table(paths: ClusterPaths, spec: ClusterSpec, host: str) -> Table:
     """Read a host's routes from its kernel, and their stories from its BIRD, if it has one."""
-    pids = await birds.pids(paths, spec.workers)
+    pids = await runtimes.host_pids(paths, spec.workers)
     if host not in pids:
         raise FabricError(f"{host} is off: it has no kernel to ask; see fabric status {paths.cluster}")
     try:

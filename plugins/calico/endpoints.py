@@ -12,7 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_interface, ip_network
 
-from fabric.netstate.objects import Address, IPAddress, LinkUp, NetObject, NetState, Route, Sysctl, Veth
+from fabric.netstate.objects import (
+    Address,
+    IPAddress,
+    LinkMac,
+    LinkMtu,
+    LinkUp,
+    NetObject,
+    NetState,
+    Route,
+    Sysctl,
+    Veth,
+)
 from fabric.plugin.contract import Attachment, PodRef
 
 GATEWAY = IPv4Address("169.254.1.1")
@@ -36,7 +47,7 @@ def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int, device: 
         gateways=(GATEWAY,),
         mtu=mtu,
         node=_node(pod, device, addresses, mtu),
-        pod=frozenset((LinkUp("lo"), LinkUp(pod.device), *_pod(pod.device, addresses))),
+        pod=frozenset((LinkUp("lo"), *_pod(pod, addresses, mtu))),
     )
 
 
@@ -71,7 +82,9 @@ def _node(pod: PodRef, device: str, addresses: tuple[IPAddress, ...], mtu: int) 
     return frozenset((veth, *settings, *routes))
 
 
-def _pod(device: str, addresses: tuple[IPAddress, ...]) -> Iterator[NetObject]:
+def _pod(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int) -> Iterator[NetObject]:
+    device = pod.device
+    yield from (LinkUp(device), LinkMtu(device, mtu), LinkMac(device, mac_of(pod.uid)))
     for address in addresses:
         yield Address(ip_interface(address), device)
     yield Route(ip_network(GATEWAY), dev=device, scope="link")

@@ -21,6 +21,8 @@ from fabric.netstate.objects import (
     Bridge,
     IPAddress,
     IPInterface,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     NetObject,
     NetState,
@@ -69,7 +71,7 @@ def attachment(pod: PodRef, env: SubnetEnv, addresses: tuple[IPAddress, ...]) ->
         gateways=tuple(gateway.ip for gateway in env.gateways),
         mtu=env.mtu,
         node=frozenset((veth,)),
-        pod=frozenset((LinkUp("lo"), LinkUp(pod.device), *_pod_state(pod.device, env, ips))),
+        pod=frozenset((LinkUp("lo"), *_pod_state(pod.device, env, ips))),
     )
 
 
@@ -192,7 +194,7 @@ def _on_disk() -> Iterator[None]:
 
 
 def _pod_state(device: str, env: SubnetEnv, ips: tuple[IPInterface, ...]) -> tuple[NetObject, ...]:
-    objects: list[NetObject] = []
+    objects: list[NetObject] = [LinkUp(device), LinkMtu(device, env.mtu), LinkMac(device, mac_of(ips[0].ip))]
     for ip, gateway, network in zip(ips, env.gateways, env.networks, strict=True):
         everywhere = ip_network("0.0.0.0/0" if ip.version == 4 else "::/0")
         objects += [

@@ -21,7 +21,8 @@ from fabric.netstate.objects import (
     Veth,
     Vxlan,
 )
-from support.kernel_cases import LAN, LAN4, PORT, Refusal, RoundTrip, add, route
+from support.kernel_cases import LAN, LAN4, PORT, RoundTrip, route
+from support.kernel_refusals import Refusal, add
 
 WORKLOAD = Veth("cali0123456789a", "eth0", "pod:1", 1480, "ee:ee:ee:ee:ee:ee")
 CARRIED = Tun("tunl0", 1480)

@@ -13,10 +13,11 @@ from typing import ClassVar
 import pytest
 
 from fabric.errors import KernelRefused
-from fabric.netstate.objects import NetObject, NetState, Sysctl
+from fabric.netstate.objects import NetObject, NetState, Setting, Sysctl
 from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Host, Kernel, Owner
-from support.kernel_cases import LAN, Refusal, RoundTrip
+from support.kernel_cases import LAN, RoundTrip
+from support.kernel_refusals import Refusal
 
 NOTHING: NetState = frozenset()
 
@@ -77,7 +78,7 @@ class CaseContract:
         actual = await host.read(owner)
         for _ in range(2):
             await host.apply(diff(NOTHING, actual))
-        assert {obj for obj in await host.read(owner) if not isinstance(obj, Sysctl)} == set()
+        assert {obj for obj in await host.read(owner) if not isinstance(obj, Setting)} == set()
 
     async def test_what_linux_refuses_is_refused(self, kernel: Kernel, refusal: Refusal):
         host = kernel.host("node-1")

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from fabric.netstate.objects import Bridge, Chain, IpSet, Neighbor, NetObject, Qdisc, Sysctl, Veth
+from fabric.netstate.objects import (
+    Bridge,
+    Chain,
+    IpSet,
+    LinkMac,
+    LinkMtu,
+    Neighbor,
+    NetObject,
+    Qdisc,
+    Sysctl,
+    Veth,
+)
 from support.kernel_cases import ROUND_TRIPS, TUNNEL, VTEP, route
 
 CHANGES: tuple[tuple[NetObject, NetObject], ...] = (
@@ -13,7 +24,8 @@ CHANGES: tuple[tuple[NetObject, NetObject], ...] = (
     (Veth("v", "eth0", "pod:1"), Veth("v", "eth0", "pod:1", 1400, VTEP, None, "br0", True)),
     (Veth("v", "eth0", "pod:1", master="br0"), Veth("v", "eth0", "pod:1", up=False)),
     (Veth("v", "eth0", "pod:1"), Veth("v", "eth1", "node-2")),
-    (Veth("v", "eth0", "pod:1"), Veth("v", "eth0", "pod:1", peer_mac=VTEP)),
+    (LinkMtu("lo", 1500), LinkMtu("lo", 1400)),
+    (LinkMac("br0", VTEP), LinkMac("br0", "02:00:00:00:00:03")),
     (TUNNEL, replace(TUNNEL, mtu=1400, mac=VTEP)),
     (TUNNEL, replace(TUNNEL, vni=2, gbp=True, port=4789, learning=True)),
     (route("10.9.0.0/16", "192.168.0.12", "br0"), route("10.9.0.0/16", "192.168.0.13", "br0")),

@@ -44,13 +44,13 @@ from support.kernel_cases import (
     LAN6,
     NODE,
     PORT,
-    REFUSALS,
     ROUND_TRIPS,
     TUNNEL,
     VTEP,
     route,
 )
 from support.kernel_changes import CHANGES
+from support.kernel_refusals import REFUSALS
 
 ALL_KINDS: frozenset[type] = frozenset(
     (

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from fabric.netstate.objects import Qdisc
 from support.case_contract import CaseContract
-from support.kernel_cases import LAN, Refusal, RoundTrip, add
+from support.kernel_cases import LAN, RoundTrip
+from support.kernel_refusals import Refusal, add
 
 NETEM = Qdisc("br0", "netem", 10**8, 0, 0, 20_000, 5_000, 12_345, 250_000)
 

@@ -18,6 +18,7 @@ from fabric.netstate.objects import (
     Ipip,
     IpSet,
     Jump,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
@@ -93,6 +94,7 @@ _entries = st.one_of(
         lambda dev, value: Sysctl(f"net/ipv4/conf/{dev}/rp_filter", value), _devices, st.sampled_from("01")
     ),
     st.just(LinkUp("lo")),
+    st.builds(LinkMtu, st.just("lo"), st.sampled_from([1500, 65536])),
     st.builds(
         Qdisc,
         _devices,
@@ -149,7 +151,8 @@ def _possible(objects: Iterable[NetObject]) -> NetState:
         except KernelRefused:
             continue
         wanted[step.obj.key] = step.obj
-    there = {obj.key: obj for obj in kernel.host("node-1").state}
+    host = kernel.host("node-1")
+    there = {obj.key: obj for obj in (*host.state, *host.settings)}
     return frozenset(obj for key, obj in wanted.items() if key in there and matches(obj, there[key]))
 
 

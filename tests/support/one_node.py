@@ -19,7 +19,7 @@ from fabric.kernel.fake import FakeKernel
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet, SharedCaches
-from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
+from fabric.netstate.objects import Address, Bridge, LinkMac, LinkMtu, LinkUp, Route, Veth
 from fabric.plugin.contract import AgentStatus, Attachment, PodRef
 from fabric.runtime.contract import HostSpec, SandboxSpec, SandboxStatus
 from fabric.runtime.fake import FakeRuntime
@@ -212,10 +212,13 @@ async def after(seconds: float) -> None:
 def _attachment(pod: PodRef, number: int) -> Attachment:
     address = ip_interface(f"10.244.1.{number}/24")
     gateway = ip_address("10.244.1.1")
-    veth = Veth(f"veth{number:08x}", pod.device, pod.netns, mtu=1450, master="cni0", hairpin=True)
+    mac = f"0a:58:0a:f4:01:{number:02x}"
+    veth = Veth(f"veth{number:08x}", pod.device, pod.netns, 1450, peer_mac=mac, master="cni0", hairpin=True)
     inside = (
         LinkUp("lo"),
         LinkUp(pod.device),
+        LinkMtu(pod.device, 1450),
+        LinkMac(pod.device, mac),
         Address(address, pod.device),
         Route(ip_network("0.0.0.0/0"), gateway, pod.device),
     )

@@ -23,6 +23,8 @@ from fabric.netstate.objects import (
     FdbEntry,
     IPAddress,
     Ipip,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     NetObject,
@@ -35,9 +37,10 @@ from fabric.netstate.objects import (
 )
 
 KINDS: frozenset[type] = frozenset(
-    (Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, Address, Route, Neighbor, FdbEntry)
+    (Bridge, Veth, Vxlan, Ipip, Tun, LinkUp, LinkMtu, LinkMac, Address, Route, Neighbor, FdbEntry)
 )
 """What a namespace tells by netlink; sets, rules and sysctls have other doors."""
+ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
 IFF_TUN, RTNH_F_ONLINK, RTM_F_CLONED, TABLE_LOCAL, METRIC_IPV6 = 1, 4, 0x200, 255, 1024
 Message = Any
 
@@ -86,6 +89,9 @@ class Oracle:
             device, up = link.get("ifname"), bool(link["flags"] & IFF_UP)
             mtu, mac = link.get("mtu"), link.get("address")
             data = link.get(("linkinfo", "data"))
+            yield LinkMtu(device, mtu)
+            if link["ifi_type"] in (ARPHRD_ETHER, ARPHRD_LOOPBACK):
+                yield LinkMac(device, mac)
             match link.get(("linkinfo", "kind")):
                 case "bridge":
                     yield Bridge(device, mtu, mac, up)

@@ -16,14 +16,12 @@ from fabric.cluster import spec as specs
 from fabric.cluster.lock import held
 from fabric.cluster.lookup import need_spec
 from fabric.cluster.paths import ClusterPaths
-from fabric.cluster.runtimes import all_connections
-from fabric.cluster.spec import ClusterSpec
+from fabric.cluster.runtimes import host_pids
+from fabric.cluster.underlay.drift import drift
 from fabric.cluster.underlay.spec import LinkChange
 from fabric.cluster.underlay.state import Underlay
 from fabric.errors import BadInput, FabricError, Problem, plural
 from fabric.kernel.features import probe
-from fabric.kernel.linux import LinuxKernel
-from fabric.netstate.plan import diff
 from fabric.topology.shapes import Shape, shape
 from fabric.topology.underlay_schema import SHAPE
 from fabric.topology.wiring import Link, Wiring
@@ -119,7 +117,7 @@ async def applied(paths: ClusterPaths, names: Iterable[str]) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + APPLIED_SECONDS_MAX
     while True:
-        late = await _late(paths, spec, underlay, wanted)
+        late = await drift(underlay, await host_pids(paths, spec.workers), wanted)
         if not late:
             return
         if loop.time() > deadline:
@@ -128,22 +126,6 @@ async def applied(paths: ClusterPaths, names: Iterable[str]) -> None:
                 f"it will be tried again: see {paths.logs}/underlay.log"
             )
         await asyncio.sleep(POLL_SECONDS)
-
-
-async def _late(paths: ClusterPaths, spec: ClusterSpec, underlay: Underlay, names: set[str]) -> set[str]:
-    pids: dict[str, int] = {}
-    async with all_connections(paths, spec.workers) as runtimes:
-        for runtime in runtimes:
-            pids |= await runtime.nodes()
-    kernel = LinuxKernel(pids)
-    try:
-        return {
-            name
-            for name in names
-            if diff(underlay.states[name], await kernel.host(name).read(underlay.owner(name)))
-        }
-    finally:
-        kernel.close()
 
 
 def _refuse_what_the_kernel_lacks(wanted: Sequence[Link]) -> None:

@@ -1,8 +1,14 @@
 """What a stranger takes away from a node's network comes back."""
 
+import asyncio
+import os
+import signal
+
 import pytest
+from support.cluster_namespaces import namespaces_of
 from support.clusters import fabric
 from support.eventually import eventually
+from support.namespaces import run_inside
 
 DRIFT = {
     "a route": ("ip route del {subnet}", "ip route show {subnet}"),
@@ -57,3 +63,52 @@ async def test_status_tells_a_nodes_last_plan(vxlan):
         return f"add route {subnet} via" in row
 
     await eventually(told, seconds_max=30)
+
+
+WIRES = {
+    "a node's MTU": ("node-1", "eth0", "mtu 1300"),
+    "a node's MAC": ("node-1", "eth0", "address 02:00:00:00:00:99"),
+    "a node that was lowered": ("node-1", "eth0", "down"),
+    "the switch's MTU": ("switch", "node-1", "mtu 1300"),
+    "the switch's MAC": ("switch", "node-1", "address 02:00:00:00:00:99"),
+    "a pod's MTU and MAC": ("pod-1", "eth0", "mtu 1300 address 02:00:00:00:00:99"),
+}
+
+
+@pytest.mark.parametrize("what", WIRES)
+async def test_each_end_of_a_wire_is_as_it_was_promised_again(vxlan, what):
+    where, device, change = WIRES[what]
+    pid = (await asyncio.to_thread(namespaces_of, vxlan))[where].pid
+
+    def look():
+        link = run_inside(pid, "ip", "-o", "link", "show", device)
+        return link + run_inside(pid, "ip", "-o", "-4", "address", "show", device)
+
+    before = look()
+    assert "state UP" in before
+    run_inside(pid, "ip", "link", "set", device, *change.split())
+    await eventually(lambda: look() == before, seconds_max=200)
+    target = vxlan.report["pods"][2]["ip"]
+
+    def reached():
+        return vxlan.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
+
+    await eventually(reached, seconds_max=60)
+
+
+async def test_status_tells_of_a_wire_that_nobody_has_put_back_yet(vxlan):
+    def told():
+        return [line for line in vxlan.status()["troubles"] if "the underlay" in line]
+
+    assert told() == []
+    keeper = vxlan.pid("underlay")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        assert vxlan.exec("node:node-1", "ip", "link", "set", "eth0", "mtu", "1300").returncode == 0
+        assert told() == [
+            "node-1: the underlay is not as the topology says, which needs: replace link eth0 mtu 1500"
+        ]
+        assert fabric("status", vxlan.name).returncode == 1
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    await eventually(lambda: told() == [], seconds_max=60)

@@ -179,3 +179,16 @@ def test_another_kind_of_underlay_is_refused_by_line(racks):
         assert "spec.underlay.kind is l2, and the running cluster has leaf-spine" in refused.stderr
     finally:
         racks.file.write_text(text)
+
+
+@pytest.mark.parametrize("device", ["node:node-1 eth0", "node:leaf-1 node-1", "node:leaf-1 spine-1"])
+@pytest.mark.parametrize("change", ["mtu 1300", "address 02:00:00:00:00:99"])
+async def test_each_end_of_a_wire_is_as_it_was_promised_again(racks, device, change):
+    where, name = device.split()
+
+    def look():
+        return racks.exec(where, "ip", "-o", "link", "show", name).stdout
+
+    before = look()
+    assert racks.exec(where, "ip", "link", "set", name, *change.split()).returncode == 0
+    await eventually(lambda: look() == before, seconds_max=200)

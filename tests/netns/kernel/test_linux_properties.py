@@ -8,7 +8,7 @@ from support.namespaces import held_by_threads
 from support.netstates import NAMESPACES, states
 
 from fabric.kernel.linux import LinuxKernel
-from fabric.netstate.objects import Bridge, NetState, Sysctl, Veth
+from fabric.netstate.objects import Bridge, NetState, Setting, Veth
 from fabric.netstate.plan import diff
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
@@ -41,6 +41,6 @@ async def _go(kernel: LinuxKernel, desired: NetState, actual: NetState) -> None:
         assert await left_to_do(host, desired) == ""
         await host.apply(diff(frozenset(), await host.read(owner_of(desired, actual))))
         left = await host.read(owner_of(desired, actual))
-        assert {obj for obj in left if not isinstance(obj, Sysctl)} == set()
+        assert {obj for obj in left if not isinstance(obj, Setting)} == set()
     finally:
         kernel.close()

@@ -6,6 +6,7 @@ import pytest
 from support.calico_cni import NONE, CniNode, assert_nothing_is_left, ref, with_subnet_file
 from support.calico_nodes import pool
 
+from calico.endpoints import mac_of
 from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
 from fabric.api.kinds import POD
@@ -29,6 +30,8 @@ async def test_a_pod_gets_an_address_without_neighbours_and_a_way_out(node):
     assert (ip.network.prefixlen, str(found.gateways[0]), found.mtu) == (32, "169.254.1.1", 1450)
     assert sorted(map(str, found.pod)) == [
         f"address {ip} dev eth0",
+        f"link eth0 address {mac_of(ref().uid)}",
+        "link eth0 mtu 1450",
         "link eth0 up",
         "link lo up",
         "route 169.254.1.1/32 dev eth0 scope link",

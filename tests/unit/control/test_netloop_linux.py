@@ -17,6 +17,8 @@ from fabric.netstate.objects import (
     FdbEntry,
     IpSet,
     Jump,
+    LinkMac,
+    LinkMtu,
     LinkUp,
     Neighbor,
     Route,
@@ -62,7 +64,7 @@ async def loop(host):
 
 
 def is_whole(host, *objects):
-    return {*objects} <= {replace(obj, peer_mac=None) if isinstance(obj, Veth) else obj for obj in host.state}
+    return {*objects} <= host.state
 
 
 @pytest.mark.parametrize("change", [{"port": 4789}, {"local": ip_address("192.168.0.99")}, {"vni": 2}])
@@ -233,3 +235,53 @@ async def test_a_bridge_that_nobody_wants_is_left_alone(host, loop):
     host.tamper_add(Bridge("docker0"))
     await asyncio.sleep(200)
     assert any(isinstance(obj, Bridge) for obj in host.state)
+
+
+@pytest.fixture
+async def uplink(host):
+    """A loop over what a node's eth0 shall have, which a switch has made."""
+    kinds = frozenset({LinkUp, LinkMtu, LinkMac, Address, Neighbor})
+    loop = NetLoop(host, Owner("underlay", kinds, lambda obj: obj.dev == "eth0"))
+    loop.want("underlay", UPLINK)
+    async with running(loop.run()):
+        await asyncio.sleep(1)
+        assert loop.settled
+        yield loop
+
+
+UPLINK = (
+    LinkUp("eth0"),
+    LinkMtu("eth0", 1500),
+    LinkMac("eth0", MAC),
+    Address(ip_interface("192.168.0.11/24"), "eth0"),
+    Neighbor(ip_address("192.168.0.1"), PEER_MAC, "eth0"),
+)
+
+
+@pytest.mark.parametrize("change", [LinkMtu("eth0", 1300), LinkMac("eth0", "02:00:00:00:00:09")])
+async def test_a_device_of_anothers_gets_its_mtu_and_mac_back_at_once(host, uplink, change):
+    wanted = next(obj for obj in UPLINK if obj.key == change.key)
+    host.tamper_add(change)
+    assert change in host.settings
+    await asyncio.sleep(0.1)
+    assert wanted in host.settings and uplink.settled
+    assert str(uplink.last_plan).splitlines()[0] == f"replace {wanted}"
+    assert UPLINK[-1] in host.state, "a new MAC takes the neighbours along"
+
+
+async def test_what_linux_refuses_of_a_device_is_told_and_holds_up_nothing(host, uplink):
+    uplink.want("underlay", {*UPLINK, LinkMtu("eth0", 70000)} - {UPLINK[1]})
+    await asyncio.sleep(1)
+    assert "replace link eth0 mtu 70000" in uplink.last_error
+    host.tamper_delete(UPLINK[3])
+    await asyncio.sleep(10)
+    assert UPLINK[3] in host.state
+
+
+async def test_a_setting_that_is_wanted_no_more_stays_and_is_nobodys(host, uplink):
+    uplink.want("underlay", {*UPLINK} - {UPLINK[1]})
+    await asyncio.sleep(0.1)
+    assert uplink.settled and uplink.last_error == ""
+    host.tamper_add(LinkMtu("eth0", 1300))
+    await asyncio.sleep(200)
+    assert LinkMtu("eth0", 1300) in host.settings and uplink.settled

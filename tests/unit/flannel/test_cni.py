@@ -38,6 +38,8 @@ def test_an_attachment_reads_like_the_shell(node):
         "master cni0 hairpin on up\n"
     )
     assert str(diff(found.pod, frozenset())) == (
+        "add link eth0 mtu 1450\n"
+        "add link eth0 address 0a:58:0a:f4:01:02\n"
         "add address 10.244.1.2/24 dev eth0\n"
         "add link eth0 up\n"
         "add link lo up\n"

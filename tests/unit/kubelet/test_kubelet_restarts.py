@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.one_node import NODE_NAME, OneNode, after
 
-from fabric.netstate.objects import Address, Bridge, LinkUp, Route, Veth
+from fabric.netstate.objects import Address, Bridge, LinkMac, LinkMtu, LinkUp, Route, Veth
 from fabric.runtime.contract import HostSpec
 
 RESYNC_SECONDS = 60 * 1.25 + 1
@@ -101,6 +101,22 @@ async def test_what_a_stranger_deletes_of_a_pods_network_comes_back(node, kind):
         await after(1 if host is node_host else RESYNC_SECONDS)
         assert (pod_host.state, node_host.state) == settled
         assert node.runtime.signals == []
+
+
+@pytest.mark.parametrize("change", [LinkMtu("eth0", 1300), LinkMac("eth0", "02:00:00:00:00:09")])
+async def test_what_a_stranger_sets_at_a_pods_end_is_put_back_and_the_pair_is_the_same(node, change):
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        host = node.kernel.host(f"pod:{node.uid()}")
+        settled = host.state, host.settings
+        host.tamper_add(change)
+        assert change in host.settings
+        await after(RESYNC_SECONDS)
+        assert (host.state, host.settings) == settled
+        assert not [
+            step for plan in node.kernel.host(NODE_NAME).plans for step in plan.steps if step.verb == "delete"
+        ]
 
 
 async def test_a_settled_network_is_read_and_not_written(node):

@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from support.netstates import NAMESPACES, at_once, states_with_ipip
 
 from fabric.kernel.fake import FakeHost, FakeKernel
-from fabric.netstate.objects import NetObject, NetState, Sysctl
+from fabric.netstate.objects import NetObject, NetState, Setting
 from fabric.netstate.plan import additions, diff, matches
 
 NOTHING: NetState = frozenset()
@@ -17,11 +17,11 @@ def host_with(state: NetState) -> FakeHost:
 def known(host: FakeHost, *states: NetState) -> NetState:
     """Return what of these states is there; what the fake keeps for itself is left out."""
     keys = {obj.key for state in states for obj in state}
-    return frozenset(obj for obj in host.state if obj.key in keys)
+    return frozenset(obj for obj in (*host.state, *host.settings) if obj.key in keys)
 
 
-def without_sysctls(state: NetState) -> set[NetObject]:
-    return {obj for obj in state if not isinstance(obj, Sysctl)}
+def without_settings(state: NetState) -> set[NetObject]:
+    return {obj for obj in state if not isinstance(obj, Setting)}
 
 
 @settings(max_examples=200, deadline=None)
@@ -44,7 +44,7 @@ def test_what_is_as_it_should_be_gives_an_empty_plan(state):
 def test_nothing_desired_leaves_nothing(state):
     host = host_with(state)
     at_once(host.apply(diff(NOTHING, known(host, state))))
-    assert without_sysctls(known(host, state)) == set()
+    assert without_settings(known(host, state)) == set()
 
 
 @settings(deadline=None)

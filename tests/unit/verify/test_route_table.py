@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_network
 import pytest
 from support.recorded_bird import answering, configured
 
+from fabric.cluster import runtimes
 from fabric.errors import FabricError
 from fabric.netstate.objects import NextHop, Route
-from fabric.verify import birds
 from fabric.verify import routes as routes_of
 from fabric.verify.routes import EQUAL, Line, Offer
 
@@ -36,7 +36,7 @@ def kernel(monkeypatch):
             raise found[0]
         return found
 
-    monkeypatch.setattr(birds, "pids", pids)
+    monkeypatch.setattr(runtimes, "host_pids", pids)
     monkeypatch.setattr(routes_of, "_own_addresses", own)
     monkeypatch.setattr(routes_of, "main_table", main_table)
     return found

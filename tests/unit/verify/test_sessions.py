@@ -11,6 +11,7 @@ from support.command_line import RACKS
 from support.recorded_bird import answering, configured
 
 from fabric.bird.reasons import Md5Drops
+from fabric.cluster import runtimes
 from fabric.errors import FabricError
 from fabric.verify import bgp, birds
 
@@ -22,7 +23,7 @@ def alive(monkeypatch):
     async def pids(paths, workers):
         return {"node-1": os.getpid()}
 
-    monkeypatch.setattr(birds, "pids", pids)
+    monkeypatch.setattr(runtimes, "host_pids", pids)
 
 
 async def test_each_session_is_told_with_peer_type_state_and_routes(cluster, alive):

@@ -9,9 +9,12 @@ import pytest
 from support.command_line import RACKS
 from support.recorded_bird import configured
 
+from fabric.cluster import runtimes
 from fabric.cluster.underlay.spec import LinkChange
-from fabric.errors import FabricError
-from fabric.verify import birds, health
+from fabric.errors import FabricError, KernelRefused
+from fabric.netstate.objects import LinkMtu
+from fabric.netstate.plan import Plan, Step
+from fabric.verify import health
 from fabric.verify.bgp import Session
 
 STRANGE = "-A FORWARD -j DROP"
@@ -21,7 +24,9 @@ STRANGE = "-A FORWARD -j DROP"
 def world(monkeypatch):
     """Nodes that live, with rules; daemons whose sessions and sockets are as they are told to be."""
 
-    world = SimpleNamespace(pids={"node-1": 1, "node-2": 2}, rules={1: "", 2: ""}, sessions=[], deaf=[])
+    world = SimpleNamespace(
+        pids={"node-1": 1, "node-2": 2}, rules={1: "", 2: ""}, sessions=[], deaf=[], drift={}
+    )
 
     async def pids(paths, workers):
         if isinstance(world.pids, Exception):
@@ -39,7 +44,14 @@ def world(monkeypatch):
             raise world.rules[pid]
         return world.rules[pid]
 
-    monkeypatch.setattr(birds, "pids", pids)
+    monkeypatch.setattr(runtimes, "host_pids", pids)
+
+    async def drift(underlay, pids, names):
+        if isinstance(world.drift, Exception):
+            raise world.drift
+        return world.drift
+
+    monkeypatch.setattr(health, "drift", drift)
     monkeypatch.setattr(health, "sessions", sessions)
     monkeypatch.setattr(health, "_processes", processes)
     monkeypatch.setattr(health, "deaf", lambda daemons: [it for it in world.deaf if it in daemons])
@@ -61,6 +73,7 @@ async def test_a_cluster_that_is_well_has_no_troubles(cluster, world):
 async def test_troubles_are_told_in_order_cables_first(cluster, world):
     paths, spec = cluster(RACKS)
     configured(paths, "node-1")
+    world.drift = {"node-1": Plan((Step("replace", LinkMtu("eth0", 1500)), Step("add", LinkMtu("lo", 1500))))}
     world.sessions = [
         Session("node-1", "Mesh_1", "node-2", state="Active"),
         Session("leaf-1", "spine1", "spine-1", state="Established"),
@@ -69,6 +82,7 @@ async def test_troubles_are_told_in_order_cables_first(cluster, world):
     world.rules[2] = f"*filter\n{STRANGE}\nCOMMIT\n"
     assert await health.troubles(paths, pull(spec, "leaf-1--spine-1")) == [
         "link leaf-1--spine-1 is down; put it back: fabric link up leaf-1 spine-1",
+        "node-1: the underlay is not as the topology says, which needs: replace link eth0 mtu 1500",
         "BGP session of node-1 to node-2 is Active",
         "leaf-1",
         f"node-2: a rule that the network did not make: {STRANGE}",
@@ -89,6 +103,16 @@ async def test_a_node_whose_rules_cannot_be_read_hides_no_others(cluster, world,
     paths, spec = cluster()
     world.rules = {1: error, 2: STRANGE}
     assert await health.troubles(paths, spec) == [f"node-2: a rule that the network did not make: {STRANGE}"]
+
+
+async def test_a_namespace_that_cannot_be_read_is_told_beside_the_others(cluster, world):
+    paths, spec = cluster()
+    world.drift = KernelRefused("node-1: read: there is no such namespace (ESRCH)")
+    world.rules = {1: "", 2: STRANGE}
+    assert await health.troubles(paths, spec) == [
+        "the underlay: node-1: read: there is no such namespace (ESRCH)",
+        f"node-2: a rule that the network did not make: {STRANGE}",
+    ]
 
 
 async def test_a_node_that_is_off_is_not_asked_for_rules(cluster, world):
