@@ -1,4 +1,4 @@
-"""What of the underlay is not as the spec says: a plan for each namespace, which nobody carries out here."""
+"""The drift of an underlay: what would bring each namespace to the spec, which nobody carries out here."""
 
 from __future__ import annotations
 
