@@ -121,21 +121,28 @@ def install(name: str, words: Sequence[str]) -> str:
     if len(words) > 1:
         raise BadInput(Problem("--install", "one folder at most"))
     path = Path(words[0] if words else LAUNCHER_FOLDER) / name
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112, Path's raises at a name that Linux does not take
         raise BadInput(Problem("--install", f"no folder {path.parent}"))
-    if path.exists() and _MARK not in path.read_text(errors="replace"):
-        raise FabricError(f"{path} is there and is not fabric's: remove it, or choose another folder")
-    fresh = path.with_name(f".{name}.{os.getpid()}")
     try:
-        fresh.write_text(_launcher(name))
-        fresh.chmod(0o755)
-        fresh.replace(path)
+        if path.exists() and _MARK not in path.read_text(errors="replace"):
+            raise FabricError(f"{path} is there and is not fabric's: remove it, or choose another folder")
+        _put(path, _launcher(name))
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise FabricError(
             f"cannot write {path}: {error.strerror}; choose another folder, or use sudo"
         ) from None
     return f"{path} runs fabric {name}"
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a program; whoever starts it meanwhile has the old one or the new one, whole."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text)
+        fresh.chmod(0o755)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _launcher(name: str) -> str:

@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
 
 
 def exec_(
-    arguments: Annotated[list[str], typer.Argument(help="POD -- COMMAND …, or with --node: -- COMMAND …")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="POD -- COMMAND …, or with --node: -- COMMAND …")
+    ] = None,
     namespace: Namespace = "default",
     container: Container = None,
     node: NodeName = None,
@@ -60,9 +62,11 @@ def exec_(
     """
     need_root("exec")
     paths = choose(cluster)
-    name, command = (None, arguments) if node is not None else (arguments[0], arguments[1:])
+    words = arguments or []
+    name, command = (None, words) if node is not None else (next(iter(words), ""), words[1:])
     if not command:
-        raise BadInput(Problem("argument", "no command; write: fabric exec POD -- COMMAND"))
+        where = f"--node {node}" if node is not None else name or "POD"
+        raise BadInput(Problem("argument", f"no command; write: fabric exec {where} -- COMMAND"))
     if tty and not sys.stdin.isatty():
         raise BadInput(Problem("--tty", "standard input is not a terminal; leave out -t"))
     try:

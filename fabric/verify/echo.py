@@ -19,6 +19,8 @@ from fabric.kernel.namespaces import inside
 _ICMP_FILTER, _SOL_RAW = 1, 255
 _PAYLOAD = b"fabric reachability check 012345"
 OUTSTANDING_MAX = 256
+LATE_SECONDS = 0.05
+"""A request that is not answered for so long makes room for others; its answer still counts."""
 RECEIVE_BYTES = 1 << 20
 
 
@@ -63,28 +65,36 @@ class Pinger:
         wait_seconds: float,
         answered: Callable[[int], None] = lambda count: None,
     ) -> set[tuple[int, int]]:
-        """Ask once for each (source index, target index); return the pairs that were not answered."""
+        """Ask once for each (source index, target index); return the pairs that were not answered.
+
+        `wait_seconds` from the last request or answer on.
+        """
         waiting = iter(pairs)
         open_pairs: set[tuple[int, int]] = set()
         unsent: set[tuple[int, int]] = set()
+        fresh: dict[tuple[int, int], float] = {}
         exhausted = False
         deadline = time.monotonic() + wait_seconds
         while True:
-            while not exhausted and len(open_pairs) < OUTSTANDING_MAX:
+            while not exhausted and len(fresh) < OUTSTANDING_MAX:
                 pair = next(waiting, None)
                 if pair is None:
                     exhausted = True
                 elif self._send(pair, addresses[pair[1]]):
                     open_pairs.add(pair)
+                    fresh[pair] = time.monotonic()
+                    deadline = fresh[pair] + wait_seconds
                 else:
                     unsent.add(pair)
             before = len(open_pairs)
             self._receive(open_pairs, addresses)
+            now = time.monotonic()
             if len(open_pairs) < before:
                 answered(before - len(open_pairs))
-                deadline = time.monotonic() + wait_seconds
-            if (exhausted and not open_pairs) or time.monotonic() > deadline:
-                return open_pairs | unsent | set(waiting)
+                deadline = now + wait_seconds
+            fresh = {it: sent for it, sent in fresh.items() if it in open_pairs and now - sent < LATE_SECONDS}
+            if exhausted and (not open_pairs or now > deadline):
+                return open_pairs | unsent
 
     def close(self) -> None:
         self._selector.close()

@@ -11,6 +11,7 @@ import asyncio
 import os
 import resource
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ THREADS_MAX = 4
 """Most of a ping is the kernel's work, which several processors do at once."""
 TRIES = 20
 WAIT_SECONDS = 0.5
+SILENCE_SECONDS_MAX = TRIES * WAIT_SECONDS
+"""Who has not answered while nobody did for so long is not asked again."""
 FAILURES_KEPT = 20
 
 _THRESHOLD = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
@@ -131,10 +134,14 @@ def _ask(
     except OSError as error:
         raise PodEnded(f"a pod ended while the check began ({error}); see fabric status") from error
     left: set[tuple[int, int]] = set(pairs)
+    heard = time.monotonic()
     try:
         for _ in range(TRIES):
+            before = len(left)
             left = pinger.ping(sorted(left), addresses, wait_seconds=WAIT_SECONDS, answered=answered)
-            if not left:
+            if len(left) < before:
+                heard = time.monotonic()
+            if not left or time.monotonic() - heard > SILENCE_SECONDS_MAX:
                 break
     finally:
         pinger.close()

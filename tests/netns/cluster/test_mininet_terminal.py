@@ -1,11 +1,9 @@
-"""Mininet's command line at a terminal: what is typed, Ctrl-C, Ctrl-D; pods that end; a closed output."""
+"""Mininet's command line, and a pod's shell, at a terminal: keys, Ctrl-C, Ctrl-D, ends, a closed output."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -14,42 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 from support.clusters import TOP, fabric
+from support.terminal import Terminal
 
 ARGV = [sys.executable, "-P", "-m", "fabric", "cli"]
 CTRL_C, CTRL_D = "\x03", "\x04"
-
-
-class Terminal:
-    """A user at a terminal."""
-
-    def __init__(self, *argv: str) -> None:
-        self.pid, self._master = pty.fork()
-        if self.pid == 0:
-            os.chdir(TOP)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.execv(argv[0], argv)
-        self._said = ""
-
-    def sees(self, text: str, seconds_max: float = 20) -> None:
-        """Wait until that is there, and forget all up to it."""
-        deadline = time.monotonic() + seconds_max
-        while text not in self._said:
-            assert time.monotonic() < deadline, f"no {text!r} in {self._said!r}"
-            if select.select([self._master], [], [], 0.1)[0]:
-                self._said += os.read(self._master, 4096).decode(errors="replace")
-        self._said = self._said.partition(text)[2]
-
-    def types(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def end(self, seconds_max: float = 20) -> int:
-        """Read to the end, and return the exit code; what does not end is killed."""
-        with contextlib.suppress(OSError):
-            while select.select([self._master], [], [], seconds_max)[0]:
-                os.read(self._master, 4096)
-            os.kill(self.pid, signal.SIGKILL)
-        os.close(self._master)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 @pytest.fixture
@@ -97,6 +63,31 @@ def test_ctrl_c_ends_the_command_and_the_third_a_shell_that_does_not_mind(termin
     terminal.sees("fabric> ")  # what is typed before it goes to the program
     terminal.types("exit\n")
     assert terminal.end() == 0
+
+
+def test_a_shell_in_a_pod_has_the_users_terminal(vxlan):
+    argv = [*ARGV[:-1], "exec", "-it", "--cluster", vxlan.name, "pod-1", "--", "sh"]
+    user = Terminal(*argv)
+    user.types("tty; stty size; echo rea''dy\n")
+    user.sees("/dev/pts/")
+    user.sees("ready")
+    user.resizes(33, 101)
+    user.types("stty size; sleep 1000\n")
+    user.sees("33 101")
+    user.types(f"{CTRL_C}echo $?; exit 7\n")
+    user.sees("130")
+    assert user.end() == 7
+
+
+def test_a_reader_that_goes_away_ends_a_program_at_a_pods_terminal(vxlan):
+    """`fabric exec -it pod-1 -- yes | head -1`: the program is not left running."""
+    words = f"{' '.join(ARGV[:-1])} exec -it --cluster {vxlan.name} pod-1 -- yes | head -1"
+    user = Terminal("/bin/sh", "-c", words)
+    user.sees("y")
+    assert user.end() == 0
+    deadline = time.monotonic() + 30
+    while vxlan.exec("pod-1", "pgrep", "-x", "yes").returncode == 0:
+        assert time.monotonic() < deadline, "it runs on"
 
 
 def test_an_interrupt_ends_lines_that_nobody_types(vxlan):

@@ -99,6 +99,18 @@ def test_a_strangers_file_is_not_replaced(tmp_path):
         plugin_commands.install("calicoctl", ["a", "b"])
 
 
+def test_a_launcher_that_cannot_be_written_says_why_and_leaves_nothing(tmp_path):
+    (tmp_path / "calicoctl").mkdir()
+    with pytest.raises(
+        FabricError, match=r"cannot write .*/calicoctl: Is a directory; choose another folder"
+    ):
+        plugin_commands.install("calicoctl", [str(tmp_path)])
+    for folder in ("a" * 300, str(tmp_path / "calicoctl" / ("b" * 5000)), "/dev/null"):
+        with pytest.raises(BadInput, match="--install: no folder"):
+            plugin_commands.install("calicoctl", [folder])
+    assert [it.name for it in tmp_path.iterdir()] == ["calicoctl"]
+
+
 def test_calicoctl_is_found_by_its_entry_point():
     assert "calicoctl" in installed.installed()
     with pytest.raises(FabricError, match=r"command 'growl' is not installed \(installed: calicoctl"):
