@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from fabric.cluster.cgroup import clusters_elsewhere, clusters_with_cgroup
 from fabric.cluster.down import all_clusters
 from fabric.cluster.paths import ClusterPaths
 from fabric.errors import BadInput, FabricError, Problem
@@ -37,7 +38,9 @@ def choose(name: str | None, *, running: bool = True) -> ClusterPaths:
     where = "argument" if name is not None else CLUSTER_VARIABLE
     if name is None:
         name = os.environ.get(CLUSTER_VARIABLE) or _only(clusters, running=running)
-    if name not in clusters:
+    if (folders := clusters_elsewhere().get(name)) is not None:
+        raise BadInput(Problem(where, f"cluster {name!r} has its files in other folders: set {folders}"))
+    if name not in {*clusters, *clusters_with_cgroup()}:
         known = ", ".join(clusters) or "none"
         raise BadInput(Problem(where, f"no cluster {name!r} on this machine; there: {known}"))
     return ClusterPaths(name)
@@ -45,7 +48,7 @@ def choose(name: str | None, *, running: bool = True) -> ClusterPaths:
 
 def _only(clusters: Sequence[str], *, running: bool) -> str:
     if not clusters:
-        raise FabricError("no cluster on this machine; start one: sudo fabric up topologies/two-nodes.yaml")
+        raise FabricError(_none())
     left = list(clusters)
     if running and len(clusters) > 1:
         left = [each for each in clusters if ClusterPaths(each).store_socket.exists()] or left
@@ -54,6 +57,13 @@ def _only(clusters: Sequence[str], *, running: bool) -> str:
         what = f"several clusters are here, name one of: {names}; or set {CLUSTER_VARIABLE}"
         raise BadInput(Problem("argument", what))
     return left[0]
+
+
+def _none() -> str:
+    """Say that there is no cluster, or that others have their files in other folders."""
+    others = [f"{name} ({folders})" for name, folders in clusters_elsewhere().items()]
+    where = f" in these folders; in others: {', '.join(others)}" if others else " on this machine"
+    return f"no cluster{where}; start one: sudo fabric up topologies/two-nodes.yaml"
 
 
 def is_file(what: str) -> bool:

@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
 def list_clusters(format: Annotated[Format, Output] = Format.table) -> None:
     """List the clusters on this machine.
 
+    FABRIC_RUN_DIR and FABRIC_STATE_DIR name other folders, with clusters of their own.
+
     Example: fabric list -o json
     """
     found = [statuses.glance(name) for name in downs.all_clusters()]

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def down(
     name: Name = None,
-    all_: Annotated[bool, typer.Option("--all", help="Take down every cluster on this machine.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Take down every cluster that `list` shows.")] = False,
 ) -> None:
     """Remove a cluster: its processes, namespaces, wires, rules and files.
 

@@ -13,11 +13,13 @@ import signal
 import time
 from pathlib import Path
 
-from fabric.cluster.paths import folders_in, make_folder
-from fabric.errors import FabricError
+from fabric.cluster.paths import Folders, folders_in, make_folder
+from fabric.errors import BadInput, FabricError, Problem
 
 PARENT = "fabric"
 _PROCESSES, _KILL = "cgroup.procs", "cgroup.kill"
+_FOLDERS = "user.fabric.folders"
+"""The extended attribute of a cluster's cgroup that says where its files are."""
 PROCESSES_SHARE = 0.75
 """The part of the machine's processes that all clusters together may have, where cgroup v2 can count them."""
 _POLL_SECONDS = 0.005
@@ -46,13 +48,41 @@ class ClusterCgroup:
         self._members = self._group / "members"
 
     def make(self) -> None:
+        """Make the cgroup of a cluster whose files are in this process' folders; BadInput where they are not.
+
+        A cluster is known on the whole machine by its name, whatever folders its files are in.
+        """
         try:
             make_folder(self._members)
         except OSError as error:
             raise FabricError(
                 f"cannot make the cgroup {self._members}: {error.strerror}; fabric needs root"
             ) from None
+        self.refuse_elsewhere()
+        with contextlib.suppress(OSError):  # A kernel before 5.7 has no such attributes.
+            os.setxattr(self._group, _FOLDERS, Folders.of_environment().text.encode())
         _limit_processes(self._group.parent)
+
+    def folders(self) -> Folders | None:
+        """Return where the files of the cluster are; None where that is not known."""
+        with contextlib.suppress(OSError):
+            return Folders.parse(os.getxattr(self._group, _FOLDERS).decode())
+        return None
+
+    def is_here(self) -> bool:
+        """True when the cluster's files are in this process' folders, or no process of it lives."""
+        return self.folders() == Folders.of_environment() or not self.processes()
+
+    def elsewhere(self) -> Folders | None:
+        """Return where the cluster's files are, if that is known to be elsewhere and it lives."""
+        return None if self.is_here() else self.folders()
+
+    def refuse_elsewhere(self) -> None:
+        """Raise BadInput for a cluster whose files are not in this process' folders."""
+        if (folders := self.elsewhere()) is not None:
+            name = self._group.name
+            what = f"a cluster {name!r} runs with its files in other folders: set {folders} to work on it"
+            raise BadInput(Problem("cluster", f"{what}, or choose another name"))
 
     def join(self) -> None:
         """Put the caller, and so all its future children, into the cluster."""
@@ -135,9 +165,15 @@ def _pids(group: Path) -> list[int]:
 
 
 def clusters_with_cgroup() -> list[str]:
-    """Names of all clusters that have a cgroup, alive or left over."""
+    """Names of all clusters that have a cgroup, alive or left over, wherever their files are."""
     root = mount_point()
     return sorted(folders_in(root / PARENT)) if root else []
+
+
+def clusters_elsewhere() -> dict[str, Folders]:
+    """The living clusters whose files are not in this process' folders, and where they are."""
+    found = ((name, ClusterCgroup(name).elsewhere()) for name in clusters_with_cgroup())
+    return {name: folders for name, folders in found if folders is not None}
 
 
 _STATE, _START_TIME = 0, 19

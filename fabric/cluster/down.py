@@ -9,15 +9,26 @@ from __future__ import annotations
 import contextlib
 
 from fabric.cluster import lock
-from fabric.cluster.cgroup import PARENT, ClusterCgroup, clusters_with_cgroup, mount_point
+from fabric.cluster.cgroup import (
+    PARENT,
+    ClusterCgroup,
+    clusters_elsewhere,
+    clusters_with_cgroup,
+    mount_point,
+)
 from fabric.cluster.neighbor_limit import NeighborLimit
 from fabric.cluster.paths import ClusterPaths, known_clusters, refusals, run_root, state_root
 from fabric.cluster.removal import remove
 
 
 def down(name: str) -> bool:
-    """Remove the cluster; False when there was none. FabricError when a process cannot be killed."""
+    """Remove the cluster; False when there was none. FabricError when a process cannot be killed.
+
+    BadInput when its files are in other folders: they would stay behind.
+    """
     paths = ClusterPaths(name)
+    if mount_point() is not None:
+        ClusterCgroup(name).refuse_elsewhere()
     with refusals(), lock.held(paths.lock):
         found = name in all_clusters()
         if mount_point() is not None:
@@ -30,8 +41,9 @@ def down(name: str) -> bool:
 
 
 def all_clusters() -> list[str]:
-    """Names of all clusters on this machine: running, or with anything left over."""
-    return sorted({*known_clusters(), *clusters_with_cgroup()})
+    """Names of all clusters of this process' folders: running, or with anything left over."""
+    here = (name for name in clusters_with_cgroup() if ClusterCgroup(name).is_here())
+    return sorted({*known_clusters(), *here} - clusters_elsewhere().keys())
 
 
 def _remove_empty_roots() -> None:

@@ -32,6 +32,31 @@ def state_root() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Folders:
+    """The two roots below which a command keeps its clusters' files."""
+
+    run: Path
+    state: Path
+
+    @classmethod
+    def of_environment(cls) -> Folders:
+        return cls(run_root().absolute(), state_root().absolute())
+
+    @classmethod
+    def parse(cls, text: str) -> Folders:
+        """Undo `text`."""
+        run, _, state = text.partition("\0")
+        return cls(Path(run), Path(state))
+
+    @property
+    def text(self) -> str:
+        return f"{self.run}\0{self.state}"
+
+    def __str__(self) -> str:
+        return f"FABRIC_RUN_DIR={self.run} FABRIC_STATE_DIR={self.state}"
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterPaths:
     """The paths of one cluster."""
 

@@ -59,8 +59,8 @@ def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: 
         spec = _chosen(topology, before, features)
         if before is not None:
             refuse_what_cannot_change(topology, before, spec)
-        paths.make()
         ClusterCgroup(topology.name).make()
+        paths.make()
         NeighborLimit().claim(topology.name, neighbors, tune=tune)
         if spec != before:
             specs.write(paths.spec, spec)

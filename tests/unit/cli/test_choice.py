@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fabric.cli import choice
 from fabric.cli.choice import choose
-from fabric.cluster.paths import ClusterPaths
+from fabric.cluster.paths import ClusterPaths, Folders
 from fabric.errors import BadInput, FabricError
 
 
@@ -19,6 +21,8 @@ def there(monkeypatch, tmp_path):
 
     def make(*names, running=()):
         monkeypatch.setattr(choice, "all_clusters", lambda: list(names))
+        monkeypatch.setattr(choice, "clusters_with_cgroup", list)
+        monkeypatch.setattr(choice, "clusters_elsewhere", dict)
         for name in names:
             ClusterPaths(name).make()
             ClusterPaths(name).store_socket.unlink(missing_ok=True)
@@ -62,3 +66,18 @@ def test_a_name_that_fits_none_is_refused_with_where_it_stood(there, monkeypatch
     there()
     with pytest.raises(FabricError, match="start one: sudo fabric up"):
         choose(None)
+
+
+def test_a_cluster_of_other_folders_is_never_the_only_one_and_by_its_name_one_is_told_where_it_is(
+    there, monkeypatch
+):
+    there()
+    folders = Folders(Path("/theirs/run"), Path("/theirs/state"))
+    monkeypatch.setattr(choice, "clusters_elsewhere", lambda: {"theirs": folders})
+    told = "FABRIC_RUN_DIR=/theirs/run FABRIC_STATE_DIR=/theirs/state"
+    with pytest.raises(FabricError, match=f"no cluster in these folders; in others: theirs .{told}"):
+        choose(None, running=False)
+    with pytest.raises(
+        BadInput, match=f"argument: cluster 'theirs' has its files in other folders: set {told}"
+    ):
+        choose("theirs")

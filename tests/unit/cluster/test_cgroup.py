@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -6,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fabric.cluster import cgroup
-from fabric.cluster.cgroup import PROCESSES_SHARE, ClusterCgroup, start_time
+from fabric.cluster.cgroup import PROCESSES_SHARE, ClusterCgroup, clusters_elsewhere, start_time
+from fabric.errors import BadInput
 
 
 @pytest.fixture
@@ -40,3 +42,48 @@ def test_a_process_that_is_dead_and_not_reaped_is_gone():
     assert start_time(child.pid) == 0
     child.wait()
     assert start_time(child.pid) == 0
+
+
+@pytest.fixture
+def members(root, monkeypatch):
+    """A list of the processes that every cgroup has, in folders that keep attributes as the kernel's do."""
+    pids, attributes = [], {}
+
+    def getxattr(path, name):
+        if (path, name) not in attributes:
+            raise OSError(errno.ENODATA, "No data available")
+        return attributes[path, name]
+
+    monkeypatch.setattr(cgroup.os, "getxattr", getxattr)
+    monkeypatch.setattr(
+        cgroup.os, "setxattr", lambda path, name, value: attributes.update({(path, name): value})
+    )
+    monkeypatch.setattr(ClusterCgroup, "processes", lambda _: pids)
+    return pids
+
+
+def in_folders(monkeypatch, name):
+    monkeypatch.setenv("FABRIC_RUN_DIR", f"/{name}/run")
+    monkeypatch.setenv("FABRIC_STATE_DIR", f"/{name}/state")
+
+
+def test_a_living_cluster_of_other_folders_is_not_taken_for_the_own_of_that_name(members, monkeypatch):
+    in_folders(monkeypatch, "theirs")
+    ClusterCgroup("t").make()
+    members.append(1)
+    ClusterCgroup("t").make()
+    in_folders(monkeypatch, "mine")
+    told = "'t' runs with its files in other folders: set FABRIC_RUN_DIR=/theirs/run FABRIC_STATE_DIR=/theirs"
+    with pytest.raises(BadInput, match=told):
+        ClusterCgroup("t").make()
+    assert list(clusters_elsewhere()) == ["t"]
+
+
+def test_what_a_dead_cluster_of_other_folders_left_is_nobodys(members, monkeypatch):
+    in_folders(monkeypatch, "theirs")
+    ClusterCgroup("t").make()
+    in_folders(monkeypatch, "mine")
+    assert clusters_elsewhere() == {}
+    ClusterCgroup("t").make()
+    members.append(1)
+    assert clusters_elsewhere() == {}, "it is the own one now"
