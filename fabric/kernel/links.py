@@ -8,10 +8,9 @@ by group: one request, however many they are.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Protocol
 
 from fabric.kernel import netlink
 from fabric.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, text, u32
@@ -20,8 +19,8 @@ from fabric.netstate.objects import Bridge, IPAddress, Ipip, Link, Tun, Veth, Vx
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 IFF_UP = 1
-DOOMED_GROUP = 0x0FAB
-"""Devices that one request is about to delete."""
+DELETION_GROUP = 0x0FAB
+"""The group of devices that one request is about to delete."""
 _IFINFO = struct.Struct("=BxHiII")
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _TXQLEN, _LINKINFO, _NET_NS_PID = 1, 3, 4, 5, 10, 13, 18, 19
 _GROUP, _EXT_MASK, _NUM_TX_QUEUES, _NUM_RX_QUEUES, _LINK_NETNSID, _TARGET_NETNSID = 27, 29, 31, 32, 37, 46
@@ -36,10 +35,8 @@ _SKIP_STATISTICS = u32(_EXT_MASK, 8)
 _ONE_QUEUE = u32(_NUM_TX_QUEUES, 1) + u32(_NUM_RX_QUEUES, 1)
 
 
-class Indexes(Protocol):
-    """The indexes of devices by name; OSError ENODEV when there is none of that name."""
-
-    def __getitem__(self, device: str) -> int: ...
+IndexOf = Callable[[str], int]
+"""Gives a device's index by its name; OSError ENODEV when there is none of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class Device:
     data: Mapping[int, bytes]
 
 
-def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Request]:
+def creation(link: Link, index_of: IndexOf, pids: Mapping[str, int]) -> list[Request]:
     """Return the requests that make `link`, which is no Tun; `pids` tells a peer's namespace.
 
     A bridge takes the smallest MTU of its ports until it is given another than it has; so it is.
@@ -75,13 +72,13 @@ def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Requ
             body += attribute(_LINKINFO, text(_INFO_KIND, "bridge"))
             after = [resized(link.name, link.mtu)]
         case Veth():
-            body += _ONE_QUEUE + (u32(_MASTER, indexes[link.master]) if link.master else b"")
+            body += _ONE_QUEUE + (u32(_MASTER, index_of(link.master)) if link.master else b"")
             info = attribute(_INFO_DATA, attribute(_VETH_INFO_PEER, _peer(link, pids[link.peer_ns])))
             body += attribute(_LINKINFO, text(_INFO_KIND, "veth") + info)
             after = [hairpin(link)] if link.hairpin else []
         case Vxlan():
             body += b"" if link.qlen is None else u32(_TXQLEN, link.qlen)
-            info = attribute(_INFO_DATA, _vxlan(link, indexes[link.parent]))
+            info = attribute(_INFO_DATA, _vxlan(link, index_of(link.parent)))
             body += attribute(_LINKINFO, text(_INFO_KIND, "vxlan") + info)
         case Ipip():
             info = attribute(_INFO_DATA, _ipip(link))
@@ -89,13 +86,13 @@ def creation(link: Link, indexes: Indexes, pids: Mapping[str, int]) -> list[Requ
     return [Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body), *after]
 
 
-def change(link: Link, old: Link | None, indexes: Indexes) -> list[Request]:
+def change(link: Link, old: Link | None, index_of: IndexOf) -> list[Request]:
     """Return the requests that give an existing device the changeable values of `link`.
 
     Only what differs from `old` is sent, one request a value, so that a refused one spoils no other: a device
     is raised first, a new MAC flushes its neighbours only where the MAC is new, and it is lowered last.
     """
-    index = indexes[link.name]
+    index = index_of(link.name)
     head = _IFINFO.pack(0, 0, index, 0, 0)
     requests = [raised(index, True)] if link.up and not (old and old.up) else []
     if old is None or link.mtu != old.mtu:
@@ -104,18 +101,18 @@ def change(link: Link, old: Link | None, indexes: Indexes) -> list[Request]:
     if mac and mac != getattr(old, "mac", None):
         requests.append(with_mac(index, mac))
     if isinstance(link, Veth):
-        requests += _port(link, old, head, indexes)
+        requests += _port(link, old, head, index_of)
     if not link.up and (old is None or old.up):
         requests.append(raised(index, False))
     return requests
 
 
-def _port(link: Veth, old: Link | None, head: bytes, indexes: Indexes) -> list[Request]:
+def _port(link: Veth, old: Link | None, head: bytes, index_of: IndexOf) -> list[Request]:
     """Return the requests that put a veth into its bridge, or out of one."""
     requests: list[Request] = []
     moves = not isinstance(old, Veth) or link.master != old.master
     if moves:
-        master = u32(_MASTER, indexes[link.master] if link.master else 0)
+        master = u32(_MASTER, index_of(link.master) if link.master else 0)
         requests.append(Request(RTM_SETLINK, 0, head + master, f"master {link.master or 'none'}"))
     if link.master and (moves or not isinstance(old, Veth) or link.hairpin != old.hairpin):
         requests.append(hairpin(link))
@@ -152,14 +149,14 @@ def deletion(name: str) -> Request:
     return Request(RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name))
 
 
-def doom(name: str) -> Request:
+def into_deletion_group(name: str) -> Request:
     """Return the request that puts a device into the group which `group_deletion` deletes."""
-    body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name) + u32(_GROUP, DOOMED_GROUP)
+    body = _IFINFO.pack(0, 0, 0, 0, 0) + text(_IFNAME, name) + u32(_GROUP, DELETION_GROUP)
     return Request(RTM_SETLINK, 0, body)
 
 
 def group_deletion() -> Request:
-    return Request(RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(_GROUP, DOOMED_GROUP))
+    return Request(RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + u32(_GROUP, DELETION_GROUP))
 
 
 def devices(socket: netlink.Socket) -> list[Device]:

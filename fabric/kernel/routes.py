@@ -13,7 +13,7 @@ from socket import AF_INET, AF_INET6
 from typing import Literal, get_args
 
 from fabric.kernel import netlink
-from fabric.kernel.links import Indexes, devices, names_by_index
+from fabric.kernel.links import IndexOf, devices, names_by_index
 from fabric.kernel.namespaces import inside
 from fabric.kernel.netlink import Request, attribute, u32
 from fabric.netstate.objects import MAIN_TABLE, Family, IPAddress, NextHop, Route
@@ -34,7 +34,7 @@ _SCOPE_NAMES: dict[int, _Scope] = {_SCOPES[name]: name for name in get_args(_Sco
 _TYPE_NAMES: dict[int, _Type] = {_TYPES[name]: name for name in get_args(_Type)}
 
 
-def request(obj: Route, indexes: Indexes, type: int, flags: int) -> Request:
+def request(obj: Route, index_of: IndexOf, type: int, flags: int) -> Request:
     """Return the request that adds, replaces or deletes `obj`."""
     family = AF_INET if obj.dst.version == 4 else AF_INET6
     table = obj.table if obj.table < 256 else 0
@@ -47,8 +47,8 @@ def request(obj: Route, indexes: Indexes, type: int, flags: int) -> Request:
     body += attribute(_RTA_PREFSRC, obj.src.packed) if obj.src else b""
     if obj.type == "unicast":
         body += attribute(_RTA_GATEWAY, obj.via.packed) if obj.via else b""
-        body += u32(_RTA_OIF, indexes[obj.dev]) if obj.dev else b""
-        body += attribute(_RTA_MULTIPATH, _legs(obj, indexes)) if obj.next_hops else b""
+        body += u32(_RTA_OIF, index_of(obj.dev)) if obj.dev else b""
+        body += attribute(_RTA_MULTIPATH, _legs(obj, index_of)) if obj.next_hops else b""
     return Request(type, flags, body)
 
 
@@ -79,12 +79,12 @@ def main_table(pid: int) -> tuple[Route, ...]:
     return tuple(route for route in routes if route.table == MAIN_TABLE)
 
 
-def _legs(obj: Route, indexes: Indexes) -> bytes:
+def _legs(obj: Route, index_of: IndexOf) -> bytes:
     packed = b""
     for hop in obj.next_hops:
         gateway = attribute(_RTA_GATEWAY, hop.via.packed) if hop.via else b""
         bits = _RTNH_F_ONLINK if hop.onlink else 0
-        packed += _RTNEXTHOP.pack(8 + len(gateway), bits, hop.weight - 1, indexes[hop.dev]) + gateway
+        packed += _RTNEXTHOP.pack(8 + len(gateway), bits, hop.weight - 1, index_of(hop.dev)) + gateway
     return packed
 
 

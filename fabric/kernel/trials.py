@@ -51,7 +51,7 @@ def enter() -> str:
 
 
 def _built(link: Link) -> str:
-    _done(links.creation(link, {"lo": _LO}, {"here": os.getpid()}))
+    _done(links.creation(link, {"lo": _LO}.__getitem__, {"here": os.getpid()}))
     return f"link type {type(link).__name__.lower()}"
 
 

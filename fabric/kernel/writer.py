@@ -72,18 +72,18 @@ class Writer:
 
     def write(self, steps: Iterable[Step]) -> None:
         """Carry out the steps in order; KernelRefused names the first that Linux refused."""
-        doomed: list[Step] = []
+        deletions: list[Step] = []
         for step in steps:
             if step.verb == "delete" and isinstance(step.obj, Link) and not isinstance(step.obj, Ipip):
-                doomed.append(step)
+                deletions.append(step)
                 continue
-            self._doom(doomed)
-            doomed = []
+            self._delete_devices(deletions)
+            deletions = []
             self._add(step)
-        self._doom(doomed)
+        self._delete_devices(deletions)
         self._flush()
 
-    def __getitem__(self, device: str) -> int:
+    def index_of(self, device: str) -> int:
         """Return a device's index, after what is pending for devices has been sent."""
         if self._links_pending:
             self._flush()
@@ -98,13 +98,13 @@ class Writer:
             if step.verb != "delete" or error.errno not in _GONE:
                 raise refusal(self._namespace, step, error) from error
 
-    def _doom(self, steps: list[Step]) -> None:
+    def _delete_devices(self, steps: list[Step]) -> None:
         if not steps:
             return
         if len(steps) == 1:
             self._pending.append((steps[0], links.deletion(_name(steps[0].obj))))
         else:
-            self._pending += [(step, links.doom(_name(step.obj))) for step in steps]
+            self._pending += [(step, links.into_deletion_group(_name(step.obj))) for step in steps]
             self._pending.append((steps[-1], links.group_deletion()))
         self._links_pending = True
 
@@ -115,42 +115,44 @@ class Writer:
             case Bridge() | Veth() | Vxlan() | Ipip() | Tun() as link:
                 yield from self._link(step, link)
             case LinkUp(dev=dev):
-                yield links.raised(self[dev], not delete)
+                yield links.raised(self.index_of(dev), not delete)
             case LinkMtu(dev=dev, mtu=mtu):
-                yield links.with_mtu(self[dev], mtu)
+                yield links.with_mtu(self.index_of(dev), mtu)
             case LinkMac(dev=dev, mac=mac):
-                yield links.with_mac(self[dev], mac)
+                yield links.with_mac(self.index_of(dev), mac)
             case Address(dev=dev) as it:
                 yield addresses.request(
-                    it, self[dev], addresses.RTM_DELADDR if delete else addresses.RTM_NEWADDR, add
+                    it, self.index_of(dev), addresses.RTM_DELADDR if delete else addresses.RTM_NEWADDR, add
                 )
             case Neighbor(dev=dev) as it:
-                yield neighbors.neighbor(it, self[dev], _neighbor_type(delete), add)
+                yield neighbors.neighbor(it, self.index_of(dev), _neighbor_type(delete), add)
             case FdbEntry(dev=dev) as it:
                 self._require_vxlan(dev)
-                yield neighbors.entry(it, self[dev], _neighbor_type(delete), add)
+                yield neighbors.entry(it, self.index_of(dev), _neighbor_type(delete), add)
             case Qdisc(dev=dev) as it:
-                yield from qdiscs.requests(it, self[dev], step.verb, add)
+                yield from qdiscs.requests(it, self.index_of(dev), step.verb, add)
             case Route() as it:
-                yield routes.request(it, self, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add)
+                yield routes.request(
+                    it, self.index_of, routes.RTM_DELROUTE if delete else routes.RTM_NEWROUTE, add
+                )
 
     def _link(self, step: Step, link: Link) -> Iterator[Request]:
         if step.verb == "delete":
-            yield from self._lowered_for_good(link)
+            yield from self._tunnel_deletion(link)
         elif step.verb == "add" and isinstance(link, Tun):
             self._make(link)
-            yield from links.change(link, None, self)
+            yield from links.change(link, None, self.index_of)
         elif step.verb == "add":
             if isinstance(link, Veth) and link.peer_ns not in self._pids:
                 raise NetlinkError(errno.ESRCH, f"no namespace {link.peer_ns}")
-            first, *more = links.creation(link, self, self._pids)
+            first, *more = links.creation(link, self.index_of, self._pids)
             yield first
             if isinstance(link, Bridge):
                 self._flush()
             yield from more
         else:
             old = step.old if isinstance(step.old, Link) else None
-            yield from links.change(link, old, self)
+            yield from links.change(link, old, self.index_of)
         self._links_pending = True
 
     def _make(self, link: Tun) -> None:
@@ -164,9 +166,9 @@ class Writer:
             if not any(matches(link, obj) for obj in self._read(Tun)):
                 raise NetlinkError(errno.EEXIST, os.strerror(errno.EEXIST))
 
-    def _lowered_for_good(self, link: Link) -> Iterator[Request]:
+    def _tunnel_deletion(self, link: Link) -> Iterator[Request]:
         """Yield the requests that delete a tunnel, or leave the driver's own as before its first use."""
-        index = self[link.name]
+        index = self.index_of(link.name)
         yield links.raised(index, False)
         for it in self._read(Address):
             if isinstance(it, Address) and it.dev == link.name:
@@ -177,7 +179,7 @@ class Writer:
         """Refuse what Linux takes and drops: a tunnel's end for a device that has none."""
         if device in self._tunnels:
             return
-        (answer,) = self._socket.ask([links.question(self[device])])
+        (answer,) = self._socket.ask([links.question(self.index_of(device))])
         if isinstance(answer, OSError):
             raise answer
         if links.device(answer[1]).kind != "vxlan":
@@ -212,7 +214,7 @@ class Writer:
         ]
         if not found:
             return False
-        requests = links.change(tunnel, None, self)
+        requests = links.change(tunnel, None, self.index_of)
         for request, error in zip(requests, self._socket.change(requests), strict=True):
             if error is not None:
                 raise refusal(self._namespace, step, error, request.what) from error

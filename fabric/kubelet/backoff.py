@@ -18,7 +18,7 @@ class _Entry:
     updated: float
 
 
-class BackOff:
+class KeyedBackoff:
     """Delays by key; times are seconds since the epoch."""
 
     def __init__(self, seconds: float = SECONDS, seconds_max: float = SECONDS_MAX) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.records import Waiting
 
@@ -33,7 +33,7 @@ class Puller:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._backoff = BackOff()
+        self._backoff = KeyedBackoff()
         self._failed: dict[str, tuple[float, str]] = {}
 
     def pull(self, pod: Object, container: Object, now: float) -> tuple[Image | None, Waiting | None, float]:

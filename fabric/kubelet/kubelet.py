@@ -22,7 +22,7 @@ from fabric.control.informer import Informer
 from fabric.control.informers import Informers
 from fabric.control.loop import Loop
 from fabric.kubelet.admission import Admission
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.images import Catalogue, Puller
 from fabric.kubelet.killpod import PodKiller
@@ -93,7 +93,7 @@ class Kubelet:
         self._network = PodNetwork(config.node_name, kernel, agent, config.root)
         sources, puller = caches.sources, Puller(images)
         syncer = PodSyncer(
-            config, pod_cache, self._network, sources, puller, BackOff(), events, clock, capacity(config)
+            config, pod_cache, self._network, sources, puller, KeyedBackoff(), events, clock, capacity(config)
         )
         self._statuses = StatusWriter(client)
         killer = PodKiller(config, client, pod_cache, self._network, events)

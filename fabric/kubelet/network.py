@@ -52,7 +52,8 @@ class PodNetwork:
         self._attached: dict[str, Attachment] = {}
         self._on_node = NodeDrift(kernel.host(node_name))
         self._refs: dict[str, PodRef] = {}
-        self._drifted: set[str] = set()
+        self._programmed: set[str] = set()
+        """Pods whose attachment is in the kernel, as far as was seen."""
 
     def addresses(self, uid: str) -> tuple[str, ...]:
         """The pod's addresses, primary first; empty before its network is up."""
@@ -61,7 +62,7 @@ class PodNetwork:
 
     def is_up(self, uid: str) -> bool:
         """True once the kernel was brought to the attachment, and no drift was seen since."""
-        return uid in self._attached and uid not in self._drifted
+        return uid in self._programmed
 
     async def attach(self, ref: PodRef, ports: Sequence[HostPort] = ()) -> None:
         """Bring the pod's network up, or repair it, and map its host ports.
@@ -69,17 +70,17 @@ class PodNetwork:
         FabricError when the agent cannot allocate or Linux refuses: ask again later.
         """
         attachment = await self._agent.add(ref)
-        self._drifted.add(ref.uid)
+        self._programmed.discard(ref.uid)
         self._attached[ref.uid] = attachment
         self._refs[ref.uid] = ref
         on_node = attachment.node | localnet(attachment) if ports else attachment.node
         self._on_node.keep(ref.uid, on_node)
         await attach(self._kernel, self._node_name, ref.netns, on_node, attachment.pod)
         await self.host_ports.put(ref, ports, attachment.ips)
-        await self._programmed(ref)
-        self._drifted.discard(ref.uid)
+        await self._until_programmed(ref)
+        self._programmed.add(ref.uid)
 
-    async def _programmed(self, ref: PodRef) -> None:
+    async def _until_programmed(self, ref: PodRef) -> None:
         try:
             async with asyncio.timeout(PROGRAMMED_SECONDS_MAX):
                 await self._agent.until_programmed(ref)
@@ -107,7 +108,7 @@ class PodNetwork:
         self._attached.pop(uid, None)
         self._on_node.drop(uid)
         self._refs.pop(uid, None)
-        self._drifted.discard(uid)
+        self._programmed.discard(uid)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` when the node's namespace tells of a change to a pod's part; return how to end it."""
@@ -133,7 +134,7 @@ class PodNetwork:
 
     def _noted(self, found: set[str]) -> frozenset[str]:
         still = found & self._attached.keys()
-        self._drifted |= still
+        self._programmed -= still
         return frozenset(still)
 
     async def _has_drifted(self, uid: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.api.objects import Object, uid_of
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.podspec import app_containers, init_containers, is_sidecar, restart_policy
 from fabric.kubelet.records import PodView, Record, Waiting
 
@@ -53,7 +53,7 @@ def outcome(pod: Object, view: PodView) -> Literal["", "Succeeded", "Failed"]:
     return "Failed" if any(latest.failed for latest in ended) else "Succeeded"
 
 
-def compute_pod_actions(pod: Object, view: PodView, backoff: BackOff, now: float) -> PodActions:
+def compute_pod_actions(pod: Object, view: PodView, backoff: KeyedBackoff, now: float) -> PodActions:
     """Return what brings a pod with no outcome nearer to its specification. `now` is epoch seconds."""
     candidates = _starts(pod, view)
     start: list[ContainerStart] = []
@@ -131,7 +131,7 @@ def _restarts(policy: str, ended: Record) -> bool:
     return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)
 
 
-def _crash_message(pod: Object, candidate: ContainerStart, backoff: BackOff) -> str:
+def _crash_message(pod: Object, candidate: ContainerStart, backoff: KeyedBackoff) -> str:
     meta = pod["metadata"]
     delay = _duration(backoff.delay(restart_key(pod, candidate.container)))
     name = candidate.container["name"]

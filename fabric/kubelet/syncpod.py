@@ -14,7 +14,7 @@ from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import Events
 from fabric.errors import FabricError
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.containers import container_spec
@@ -72,7 +72,7 @@ class PodSyncer:
         network: PodNetwork,
         sources: SourceCache,
         puller: Puller,
-        backoff: BackOff,
+        backoff: KeyedBackoff,
         recorder: Events,
         clock: Clock,
         allocatable: Mapping[str, str],

@@ -70,14 +70,14 @@ def wanted_secrets(snapshot: Snapshot) -> frozenset[SecretRef]:
 def _layout(snapshot: Snapshot) -> Layout:
     resources = snapshot.resources
     nouns = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
-    return _made(*(resources.get(noun) for noun in nouns))
+    return _layout_of(*(resources.get(noun) for noun in nouns))
 
 
-def _make(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any) -> Layout:
+def _new_layout(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any) -> Layout:
     return Layout(nodes or {}, pools or {}, peers or {}, filters or {}, configurations or {}, felix or {})
 
 
-_made = KeptByIdentity(_make)
+_layout_of = KeptByIdentity(_new_layout)
 
 
 def _sorted_by_host(blocks: Mapping[IPNetwork, Place]) -> Mapping[str, tuple[IPNetwork, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podstatus import changes
@@ -43,7 +43,7 @@ def test_references_expand_as_in_kubernetes(text, expanded):
 
 
 def test_the_first_restart_is_at_once_and_later_ones_wait_twice_as_long():
-    backoff = BackOff()
+    backoff = KeyedBackoff()
     waits = []
     for now in (0.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0):
         waits.append(backoff.remaining("key", now, now))
@@ -52,12 +52,12 @@ def test_the_first_restart_is_at_once_and_later_ones_wait_twice_as_long():
 
 
 def test_a_settled_pod_needs_nothing():
-    decision = compute_pod_actions(POD, view(running("a"), running("b")), BackOff(), 200.0)
+    decision = compute_pod_actions(POD, view(running("a"), running("b")), KeyedBackoff(), 200.0)
     assert (decision.sandbox, decision.start, dict(decision.waiting)) == ("keep", (), {})
 
 
 def test_only_what_failed_is_started_again_under_on_failure():
-    decision = compute_pod_actions(POD, view(ended("a", 0), ended("b", 2)), BackOff(), 200.0)
+    decision = compute_pod_actions(POD, view(ended("a", 0), ended("b", 2)), KeyedBackoff(), 200.0)
     assert [(start.container["name"], start.restart_count) for start in decision.start] == [("b", 1)]
 
 
