@@ -9,15 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from socket import socket as AnySocket
 
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
 from fabric.kernel.fake_namespace import FakeNamespace
-from fabric.netstate.objects import Ipip, LinkUp, NetObject, NetState, Qdisc, Route, Setting, Sysctl, Veth
+from fabric.kernel.fake_rules import BuiltInChains
+from fabric.netstate.objects import (
+    Bridge,
+    Ipip,
+    Link,
+    LinkUp,
+    NetObject,
+    NetState,
+    Qdisc,
+    Route,
+    Setting,
+    Sysctl,
+    Veth,
+)
 from fabric.netstate.plan import Plan, Step, matches
 from fabric.netstate.port import Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, Family, Jump, Table
@@ -41,8 +55,8 @@ class FakeKernel(Kernel):
     def remove_namespace(self, name: str) -> None:
         """End it: its veths go, and so do their far ends elsewhere."""
         space = self._spaces.pop(name, None)
-        for obj in space.state if space else ():
-            if isinstance(obj, Veth) and obj.peer_ns in self._spaces:
+        for obj in space.objects.of_kind(Veth) if space else ():
+            if obj.peer_ns in self._spaces:
                 self._spaces[obj.peer_ns].drop_device(obj.peer)
         if space is not None:
             self._hosts[name].tell("netlink", None, False)
@@ -85,7 +99,7 @@ class FakeHost(Host):
         self.reads += 1
         return frozenset(
             obj
-            for obj in (*space.visible, *space.settings)
+            for obj in space.read(owner.kinds)
             if type(obj) in owner.kinds
             and (not isinstance(obj, Sysctl) or obj.path in owner.sysctls)
             and owner.owns(obj)
@@ -170,30 +184,39 @@ class FakeHost(Host):
         return self._spaces[self._name]
 
     def _transact(self, space: FakeNamespace, steps: list[Step], *, is_ours: bool = True) -> None:
-        before = dict(space.objects), space.hooks.copy()
+        before = {step.obj.key: space.objects.get(step.obj.key) for step in steps}, space.hooks.copy()
         try:
             for step in steps:
                 self._check(space, step)
                 if step.verb == "delete":
-                    space.objects.pop(step.obj.key, None)
+                    space.objects.drop(step.obj.key)
                 else:
-                    space.objects[step.obj.key] = step.obj
+                    space.objects.put(step.obj)
                 if isinstance(step.obj, Jump) and step.verb == "delete":
                     space.hooks.drop(step.obj, is_ours=is_ours)
                 elif isinstance(step.obj, Jump):
                     space.hooks.put(step.obj, is_ours=is_ours)
-            strictness.check_rules(space.state)
+            strictness.check_rules([step.obj for step in steps], space.objects)
         except OSError as error:
-            space.objects, space.hooks = before
+            self._take_back(space, *before)
             raise self._refusal(steps[0], error) from error
+
+    def _take_back(
+        self, space: FakeNamespace, objects: Mapping[Hashable, NetObject | None], hooks: BuiltInChains
+    ) -> None:
+        space.hooks = hooks
+        for key, obj in objects.items():
+            space.objects.drop(key)
+            if obj is not None:
+                space.objects.put(obj)
 
     def _carry_out(self, space: FakeNamespace, step: Step) -> None:
         try:
             self._check(space, step)
             if step.verb == "delete":
                 space.delete(step.obj)
-            else:
-                space.put(step.obj)
+            elif not self._is_there(space, step):
+                space.put(_as_sent(step))
         except OSError as error:
             raise self._refusal(step, error) from error
 
@@ -203,14 +226,31 @@ class FakeHost(Host):
                 self._faults.remove(fault)
                 strictness.refuse(errno.EBUSY)
         found = space.objects.get(step.obj.key)
-        adopted = (
-            isinstance(step.obj, Ipip) and step.obj.is_open and isinstance(found, Ipip) and found.is_open
-        )
-        put_anyhow = adopted or isinstance(step.obj, Jump)
-        if step.verb == "add" and found is not None and not put_anyhow and not matches(step.obj, found):
+        if step.verb != "add" or found is None or isinstance(step.obj, Jump) or _is_adopted(step.obj, found):
+            return
+        if not matches(step.obj, found):
             strictness.refuse(errno.EEXIST)
+
+    def _is_there(self, space: FakeNamespace, step: Step) -> bool:
+        """True for a device that is to be made and is there: Linux leaves it as it is."""
+        found = space.objects.get(step.obj.key)
+        is_made = step.verb == "add" and isinstance(step.obj, Link) and found is not None
+        return is_made and not _is_adopted(step.obj, found)
 
     def _refusal(self, step: Step, error: OSError) -> KernelRefused:
         what = str(step).split("\n", 1)[0]
         name = errno.errorcode.get(error.errno or 0, "?")
         return KernelRefused(f"{self._name}: {what}: {error.strerror} ({name})")
+
+
+def _is_adopted(obj: NetObject, found: NetObject | None) -> bool:
+    """True for the driver's own tunnel, which is taken over when another like it is made."""
+    return isinstance(obj, Ipip) and obj.is_open and isinstance(found, Ipip) and found.is_open
+
+
+def _as_sent(step: Step) -> NetObject:
+    """Return what Linux is told: of a bridge's MAC only when it is another than before."""
+    match step.obj, step.old:
+        case Bridge(mac=mac) as bridge, Bridge(mac=old) if mac == old:
+            return replace(bridge, mac=None)
+    return step.obj

@@ -1,7 +1,7 @@
 """The strictness of Linux: the steps that it would refuse, as one pure function for each kind of object.
 
 Each raises OSError with the errno that Linux gives. The fake kernel asks before it takes a step, so that
-a plan in a wrong order fails in a unit test as it would on a node.
+a plan in a wrong order fails in a unit test as it would on a node. Only what the step concerns is looked at.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable
 
+from fabric.kernel.fake_objects import Objects, chain_key, rules_of, set_names, targets
 from fabric.netstate.objects import (
     Address,
     Bridge,
@@ -23,6 +24,7 @@ from fabric.netstate.objects import (
     LinkUp,
     Neighbor,
     NetObject,
+    NextHop,
     Qdisc,
     Route,
     Sysctl,
@@ -30,7 +32,7 @@ from fabric.netstate.objects import (
     Veth,
     Vxlan,
 )
-from fabric.netstate.rules import Chain, Family, IpSet, Jump, Table
+from fabric.netstate.rules import Chain, IpSet, Jump, Table
 
 NAME_LENGTH_MAX = 15
 MTU_MIN, MTU_MAX = 68, 65535
@@ -52,8 +54,6 @@ TARGETS = frozenset(
         """,
     )
 )
-_TARGET = re.compile(r"(?:^| )(?:-j|-g) (\S+)")
-_SET = re.compile(r"--match-set (\S+)|--(?:add|del)-set (\S+)")
 
 
 def refuse(number: int) -> None:
@@ -61,15 +61,14 @@ def refuse(number: int) -> None:
     raise OSError(number, os.strerror(number))
 
 
-def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
-    """Raise what Linux would answer to putting `obj` among `objects`."""
-    there = list(objects)
+def check(obj: NetObject, there: Objects) -> None:
+    """Raise what Linux would answer to putting `obj` among those that are there."""
     match obj:
         case Bridge() | Veth() | Vxlan() | Ipip() | Tun():
             _check_link(obj, there)
         case LinkUp(dev=dev) | Neighbor(dev=dev) | FdbEntry(dev=dev):
             _check_device(dev, there)
-            if isinstance(obj, FdbEntry) and not any(isinstance(o, Vxlan) and o.name == dev for o in there):
+            if isinstance(obj, FdbEntry) and not isinstance(there.link(dev), Vxlan):
                 refuse(errno.EOPNOTSUPP)
         case LinkMtu(dev=dev, mtu=mtu):
             _check_device(dev, there)
@@ -77,7 +76,7 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
                 refuse(errno.EINVAL)
         case LinkMac(dev=dev, mac=mac):
             _check_device(dev, there)
-            if any(isinstance(o, Ipip | Tun) and o.name == dev for o in there):
+            if isinstance(there.link(dev), Ipip | Tun):
                 refuse(errno.EOPNOTSUPP)
             if int(mac[:2], 16) & 1:
                 refuse(errno.EADDRNOTAVAIL)
@@ -97,95 +96,78 @@ def check(obj: NetObject, objects: Iterable[NetObject]) -> None:
             _check_set(obj, there)
 
 
-def check_rules(objects: Iterable[NetObject]) -> None:
-    """Raise what Linux would answer to the rules as a whole: at the end of a transaction."""
-    there = list(objects)
-    chains = {(o.family, o.table, o.name): o for o in there if isinstance(o, Chain)}
-    sets = {o.name: o.family for o in there if isinstance(o, IpSet)}
-    for chain in chains.values():
-        if len(chain.name) > CHAIN_LENGTH_MAX:
-            refuse(errno.EINVAL)
-    for family, table, rule in _rules(there):
-        for target in _TARGET.findall(rule):
-            if target not in TARGETS and (family, table, target) not in chains:
+def check_rules(touched: Iterable[NetObject], there: Objects) -> None:
+    """Raise what Linux would answer at the end of a transaction in which these came, changed or went."""
+    left = [(it, there.get(it.key)) for it in touched]
+    for it, now in left:
+        if now is None and isinstance(it, Chain) and there.referring_to(it.key):
+            refuse(errno.ENOENT)
+        if isinstance(now, Chain | Jump):
+            _check_rules_of(now, there)
+    for it, now in left:
+        if now is not None:
+            _refuse_loops(it.key, there)
+
+
+def _check_rules_of(obj: Chain | Jump, there: Objects) -> None:
+    if isinstance(obj, Chain) and len(obj.name) > CHAIN_LENGTH_MAX:
+        refuse(errno.EINVAL)
+    if isinstance(obj, Jump) and obj.chain not in BUILT_IN[obj.table]:
+        refuse(errno.ENOENT)
+    for rule in rules_of(obj):
+        for target in targets(rule):
+            if target not in TARGETS and chain_key(obj.family, obj.table, target) not in there:
                 refuse(errno.ENOENT)
         for name in set_names(rule):
-            if name not in sets:
+            named = there.get(IpSet(name).key)
+            if not isinstance(named, IpSet):
                 refuse(errno.ENOENT)
-            if sets[name] != family:
+            elif named.family != obj.family:
                 refuse(errno.EINVAL)
-    for obj in there:
-        if isinstance(obj, Jump) and obj.chain not in BUILT_IN[obj.table]:
-            refuse(errno.ENOENT)
-    _refuse_loops(chains)
 
 
-def set_names(rule: str) -> list[str]:
-    """Return the names of the sets that a rule names."""
-    return [match or add for match, add in _SET.findall(rule)]
+def _refuse_loops(start: Hashable, there: Objects) -> None:
+    """Refuse rules that lead from a chain back to it."""
+    done: set[Hashable] = set()
 
-
-def is_named(name: str, objects: Iterable[NetObject]) -> bool:
-    """True when a rule, or a set of sets, names the set."""
-    there = list(objects)
-    in_rule = any(name in set_names(rule) for _, _, rule in _rules(there))
-    return in_rule or any(
-        isinstance(o, IpSet) and o.type.startswith("list:") and name in o.members for o in there
-    )
-
-
-def _rules(objects: Iterable[NetObject]) -> Iterator[tuple[Family, Table, str]]:
-    for obj in objects:
-        if isinstance(obj, Jump):
-            yield obj.family, obj.table, str(obj.rule)
-        elif isinstance(obj, Chain):
-            for rule in obj.rules:
-                yield obj.family, obj.table, str(rule)
-
-
-def _refuse_loops(chains: dict[tuple[Family, Table, str], Chain]) -> None:
-    done: set[tuple[Family, Table, str]] = set()
-
-    def visit(key: tuple[Family, Table, str], above: frozenset[tuple[Family, Table, str]]) -> None:
+    def visit(key: Hashable, above: frozenset[Hashable]) -> None:
         if key in above:
             refuse(errno.ELOOP)
-        if key in done or key not in chains:
+        obj = there.get(key)
+        if key in done or not isinstance(obj, Chain):
             return
-        for rule in chains[key].rules:
-            for target in _TARGET.findall(str(rule)):
-                visit((key[0], key[1], target), above | {key})
+        for rule in rules_of(obj):
+            for target in targets(rule):
+                visit(chain_key(obj.family, obj.table, target), above | {key})
         done.add(key)
 
-    for key in chains:
-        visit(key, frozenset())
+    visit(start, frozenset())
 
 
-def _check_link(obj: Link, there: list[NetObject]) -> None:
+def _check_link(obj: Link, there: Objects) -> None:
     if not 0 < len(obj.name) <= NAME_LENGTH_MAX:
         refuse(errno.ERANGE)
     if isinstance(obj, Veth) and obj.master is not None:
         _check_device(obj.master, there)
-        if not any(isinstance(o, Bridge) and o.name == obj.master for o in there):
+        if not isinstance(there.link(obj.master), Bridge):
             refuse(errno.EOPNOTSUPP)
     if isinstance(obj, Vxlan):
         _check_device(obj.parent, there)
-        for other in there:
-            same_port = isinstance(other, Vxlan) and (other.vni, other.port) == (obj.vni, obj.port)
-            if same_port and other.key != obj.key:
+        for tunnel in there.of_kind(Vxlan):
+            if (tunnel.vni, tunnel.port) == (obj.vni, obj.port) and tunnel.key != obj.key:
                 refuse(errno.EEXIST)
     if isinstance(obj, Ipip):
-        for other in there:
-            same_ends = isinstance(other, Ipip) and (other.local, other.remote) == (obj.local, obj.remote)
-            if same_ends and other.key != obj.key:
+        for other in there.of_kind(Ipip):
+            if (other.local, other.remote) == (obj.local, obj.remote) and other.key != obj.key:
                 refuse(errno.EEXIST)
 
 
-def _check_device(dev: str, there: list[NetObject]) -> None:
-    if dev != "lo" and not any(isinstance(o, Link) and o.name == dev for o in there):
+def _check_device(dev: str, there: Objects) -> None:
+    if dev != "lo" and there.link(dev) is None:
         refuse(errno.ENODEV)
 
 
-def _check_sysctl(path: str, there: list[NetObject]) -> None:
+def _check_sysctl(path: str, there: Objects) -> None:
     parts = path.split("/")
     if len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
         try:
@@ -194,68 +176,70 @@ def _check_sysctl(path: str, there: list[NetObject]) -> None:
             refuse(errno.ENOENT)
 
 
-def _check_set(obj: IpSet, there: list[NetObject]) -> None:
-    if obj.type.startswith("list:") and not obj.members <= {o.name for o in there if isinstance(o, IpSet)}:
+def _check_set(obj: IpSet, there: Objects) -> None:
+    if obj.type.startswith("list:") and any(IpSet(name).key not in there for name in obj.members):
         refuse(errno.ENOENT)
     if len(obj.name) > SET_LENGTH_MAX or (obj.type == "hash:net" and {"0.0.0.0/0", "::/0"} & obj.members):
         refuse(errno.EINVAL)
 
 
-def _ipv6_is_off(dev: str, there: list[NetObject]) -> bool:
-    return any(
-        isinstance(o, Sysctl) and o.path == f"net/ipv6/conf/{scope}/disable_ipv6" and o.value == "1"
-        for o in there
-        for scope in ("all", dev)
-    )
+def _ipv6_is_off(dev: str, there: Objects) -> bool:
+    paths = (f"net/ipv6/conf/{scope}/disable_ipv6" for scope in ("all", dev))
+    return any(there.get(Sysctl(path, "1").key) == Sysctl(path, "1") for path in paths)
 
 
-def _check_route(route: Route, there: list[NetObject]) -> None:
+def _check_route(route: Route, there: Objects) -> None:
     if route.type != "unicast":
         return
-    legs = route.next_hops or (route,)
-    for leg in legs:
-        if leg.dev is not None:
-            _check_device(leg.dev, there)
-            if not is_up(leg.dev, there):
-                refuse(errno.ENETDOWN)
-        if leg.via is None and leg.dev is None:
-            refuse(errno.EINVAL if route.dst.version == 4 else errno.ENODEV)
-        if leg.onlink and (leg.dev is None or (route.dst.version == 4 and _has_no_ipv4(there))):
-            refuse(errno.EINVAL)
-        is_own = any(isinstance(o, Address) and o.address.ip == leg.via for o in there)
-        if is_own and (leg.onlink or route.dst.version == 6):
-            refuse(errno.EINVAL)
-        if leg.via is not None and not leg.onlink and device_towards(leg.via, leg.dev, there) is None:
-            refuse(errno.ENETUNREACH if route.dst.version == 4 else errno.EHOSTUNREACH)
-    if route.src is not None and not any(isinstance(o, Address) and o.address.ip == route.src for o in there):
+    addresses = there.of_kind(Address)
+    for leg in route.next_hops or (route,):
+        _check_leg(leg, route, addresses, there)
+    if route.src is not None and all(it.address.ip != route.src for it in addresses):
         refuse(errno.EINVAL)
 
 
-def _has_no_ipv4(there: Iterable[NetObject]) -> bool:
+def _check_leg(leg: Route | NextHop, route: Route, addresses: Iterable[Address], there: Objects) -> None:
+    version = route.dst.version
+    if leg.dev is not None:
+        _check_device(leg.dev, there)
+        if not is_up(leg.dev, there):
+            refuse(errno.ENETDOWN)
+    if leg.via is None and leg.dev is None:
+        refuse(errno.EINVAL if version == 4 else errno.ENODEV)
+    if leg.onlink and (leg.dev is None or (version == 4 and _has_no_ipv4(addresses, there))):
+        refuse(errno.EINVAL)
+    is_own = any(it.address.ip == leg.via for it in addresses)
+    if is_own and (leg.onlink or version == 6):
+        refuse(errno.EINVAL)
+    if leg.via is not None and not leg.onlink and device_towards(leg.via, leg.dev, there) is None:
+        refuse(errno.ENETUNREACH if version == 4 else errno.EHOSTUNREACH)
+
+
+def _has_no_ipv4(addresses: Iterable[Address], there: Objects) -> bool:
     """True before the first IPv4 address: Linux has no table of local ones then, and trusts no gateway."""
-    return not any((isinstance(o, Address) and o.address.version == 4) or o == LinkUp("lo") for o in there)
+    return LinkUp("lo").key not in there and all(it.address.version != 4 for it in addresses)
 
 
-def is_up(dev: str, there: Iterable[NetObject]) -> bool:
+def is_up(dev: str, there: Objects) -> bool:
     """True when the device is raised."""
-    return any(
-        (isinstance(o, Link) and o.name == dev and o.up) or (isinstance(o, LinkUp) and o.dev == dev)
-        for o in there
-    )
+    link = there.link(dev)
+    return (link is not None and link.up) or LinkUp(dev).key in there
 
 
-def device_towards(via: IPAddress, dev: str | None, there: list[NetObject]) -> str | None:
+def device_towards(via: IPAddress, dev: str | None, there: Objects) -> str | None:
     """Return the device over which a gateway is a direct neighbour, or None."""
     if via.version == 6 and via.is_link_local:
         return dev
-    for obj in there:
-        match obj:
-            case Address(dev=device, address=address):
-                near = via in address.network
-            case Route(dev=str() as device, via=None, type="unicast") if obj.scope != "host":
-                near = via in obj.dst
-            case _:
-                continue
-        if near and dev in (None, device) and is_up(device, there):
-            return device
+    for it in there.of_kind(Address):
+        if via in it.address.network and dev in (None, it.dev) and is_up(it.dev, there):
+            return it.dev
+    for route in there.of_kind(Route) if dev is None else there.on_device(dev):
+        if isinstance(route, Route) and dev in (None, route.dev) and _is_direct(route, via, there):
+            return route.dev
     return None
+
+
+def _is_direct(route: Route, via: IPAddress, there: Objects) -> bool:
+    """True when the route says that the gateway is a neighbour."""
+    is_link = route.via is None and route.type == "unicast" and route.scope != "host"
+    return is_link and via in route.dst and route.dev is not None and is_up(route.dev, there)

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from fabric.netstate.flows import Flow, outdated
+from fabric.netstate.losses import Losses, bridges_of_other_ports, has_new_mac, with_macs_kept
 from fabric.netstate.objects import (
     Address,
     Bridge,
     Chain,
     FdbEntry,
-    IPAddress,
     Ipip,
     IpSet,
     Jump,
@@ -37,8 +36,9 @@ from fabric.netstate.objects import (
     Tun,
     Veth,
     Vxlan,
-    device_names,
 )
+from fabric.netstate.step import Step as Step
+from fabric.netstate.step import Verb as Verb
 
 _ADD_ORDER: dict[type, int] = {
     kind: rank
@@ -50,7 +50,11 @@ _ADD_ORDER: dict[type, int] = {
         )
     )
 }
+_FIRST = -len(_ADD_ORDER)
+"""A bridge's MAC is set before a port goes that it may have it from."""
 _DELETE_RULES, _ADD_JUMPS, _DELETE_CHAINS, _DELETE_SETS = 20, 21, 22, 23
+_TAKES_ALONG = Link | Address | LinkUp | LinkMac
+"""What may take along what hangs on it when it goes or changes."""
 _LATE: dict[tuple[str, type], int] = {
     ("delete", Jump): _DELETE_RULES,
     ("add", Jump): _ADD_JUMPS,
@@ -58,21 +62,6 @@ _LATE: dict[tuple[str, type], int] = {
     ("delete", Chain): _DELETE_CHAINS,
     ("delete", IpSet): _DELETE_SETS,
 }
-
-Verb = Literal["add", "replace", "delete"]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step is one change to Linux."""
-
-    verb: Verb
-    obj: NetObject
-    old: NetObject | None = None
-    """With `replace`: what stands there now."""
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.obj}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +115,12 @@ def between(
     steps += [
         Step("delete", obj) for key, obj in have.items() if key not in want and not isinstance(obj, Setting)
     ]
-    if any(isinstance(step.obj, Link | Address | LinkUp | LinkMac) and step.verb != "add" for step in steps):
+    bridges = bridges_of_other_ports(steps)
+    if bridges or any(isinstance(it.obj, _TAKES_ALONG) and it.verb != "add" for it in steps):
         matching = (obj for key, obj in want.items() if key in have and matches(obj, have[key]))
-        steps += _Losses.of(steps, frozenset((*kept(), *matching))).put_again()
+        stays = frozenset((*kept(), *matching))
+        steps = with_macs_kept(steps, bridges, stays, have.values())
+        steps += Losses.of(steps, bridges, stays).put_again()
     flows = outdated(want.values(), have.values()) if steps else ()
     return Plan(tuple(sorted(steps, key=_rank)), flows)
 
@@ -176,63 +168,6 @@ def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
     return [Step("replace", obj, old)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Losses:
-    """Losses are the objects that a plan's steps take with them although they are desired.
-
-    A device takes all that hangs on it. One that is lowered, or loses an address, may lose its other
-    addresses, routes and neighbours; one with a new MAC its neighbours. Routes from an address go with it.
-    """
-
-    kept: NetState
-    gone: frozenset[str] = frozenset()
-    shaken: frozenset[str] = frozenset()
-    renamed: frozenset[str] = frozenset()
-    sources: frozenset[IPAddress] = frozenset()
-
-    @classmethod
-    def of(cls, steps: Iterable[Step], kept: NetState) -> _Losses:
-        deleted = [step.obj for step in steps if step.verb == "delete"]
-        gone = {obj.name for obj in deleted if isinstance(obj, Link)}
-        gone |= {obj.name for obj in kept if isinstance(obj, Vxlan) and obj.parent in gone}
-        addresses = [obj for obj in deleted if isinstance(obj, Address)]
-        shaken = {obj.dev for obj in addresses} | {obj.dev for obj in deleted if isinstance(obj, LinkUp)}
-        renamed: set[str] = set()
-        for step in steps:
-            if isinstance(step.obj, LinkMac):
-                renamed.add(step.obj.dev)
-            elif isinstance(step.obj, Link) and isinstance(step.old, Link):
-                shaken |= {step.obj.name} if step.old.up and not step.obj.up else set()
-                renamed |= {step.obj.name} if _has_new_mac(step.obj, step.old) else set()
-        sources = frozenset(obj.address.ip for obj in addresses)
-        return cls(kept, frozenset(gone), frozenset(shaken), frozenset(renamed), sources)
-
-    def put_again(self) -> list[Step]:
-        if not (self.gone or self.shaken or self.renamed):
-            return []
-        return [Step("add", obj) for obj in self.kept if self._has(obj)]
-
-    def _has(self, obj: NetObject) -> bool:
-        devices = device_names(obj)
-        if devices & self.gone:
-            return True
-        match obj:
-            case Route(via=via, dev=None) if via is not None:
-                return bool(self.shaken | self.gone) or obj.src in self.sources
-            case Route():
-                return bool(devices & self.shaken) or obj.src in self.sources
-            case Address():
-                return bool(devices & self.shaken)
-            case Neighbor():
-                return bool(devices & (self.shaken | self.renamed))
-        return False
-
-
-def _has_new_mac(new: Link, old: Link) -> bool:
-    mac = getattr(new, "mac", None)
-    return mac is not None and mac != getattr(old, "mac", None)
-
-
 def _fill_open(desired: NetObject, actual: NetObject) -> NetObject:
     match desired, actual:
         case Bridge() | Veth() | Vxlan(), Bridge() | Veth() | Vxlan():
@@ -255,6 +190,8 @@ def _by_key(state: Iterable[NetObject]) -> dict[Hashable, NetObject]:
 
 
 def _rank(step: Step) -> tuple[int, int, str]:
+    if isinstance(step.obj, Bridge) and isinstance(step.old, Bridge) and has_new_mac(step.obj, step.old):
+        return _FIRST, 0, _sort_text(step.obj)
     late = _LATE.get((step.verb, type(step.obj)))
     delete = step.verb == "delete"
     rank = _ADD_ORDER[type(step.obj)] if late is None else late

@@ -36,6 +36,7 @@ from fabric.netstate.objects import (
 )
 from fabric.netstate.plan import Plan, Step, diff
 from fabric.netstate.port import Host, Kernel, Owner
+from support.bridge_contract import BridgeContract
 from support.calico_cases import CALICO_CHANGES, CALICO_REFUSALS, CALICO_ROUND_TRIPS
 from support.case_contract import NOTHING, CaseContract, left_to_do, owner_of, put
 from support.kernel_cases import (
@@ -67,7 +68,7 @@ async def left_to_do_of(host: Host, desired: NetState) -> str:
     return str(diff(desired, frozenset(obj for obj in found if obj.key in keys)))
 
 
-class KernelContract(CaseContract, ABC):
+class KernelContract(CaseContract, BridgeContract, ABC):
     round_trips: ClassVar = {**ROUND_TRIPS, **CALICO_ROUND_TRIPS}
     refusals: ClassVar = {**REFUSALS, **CALICO_REFUSALS}
     changes = (*CHANGES, *CALICO_CHANGES)

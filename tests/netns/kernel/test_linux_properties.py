@@ -2,13 +2,13 @@ import asyncio
 import os
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from support.kernel_contract import left_to_do, owner_of
 from support.namespaces import held_by_threads
 from support.netstates import NAMESPACES, states
 
 from fabric.kernel.linux import LinuxKernel
-from fabric.netstate.objects import Bridge, NetState, Setting, Veth
+from fabric.netstate.objects import NetState, Setting
 from fabric.netstate.plan import diff
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
@@ -17,19 +17,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="n
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(states, states)
 def test_linux_takes_what_the_fake_takes_and_one_plan_leads_from_any_state_to_any_other(desired, actual):
-    assume(not has_inherited_mac(desired, actual))
     with held_by_threads(*NAMESPACES) as pids:
         asyncio.run(_go(LinuxKernel(pids), desired, actual))
-
-
-def has_inherited_mac(desired: NetState, actual: NetState) -> bool:
-    """Tell whether a bridge is to keep the MAC of a port that it had in `actual`.
-
-    Linux shows an inherited MAC as it shows one that was set, and takes it away with the port: the next
-    plan sets it.
-    """
-    kept = {(obj.name, obj.mac) for obj in desired if isinstance(obj, Bridge) and obj.mac}
-    return not kept.isdisjoint((obj.master, obj.mac) for obj in actual if isinstance(obj, Veth))
 
 
 async def _go(kernel: LinuxKernel, desired: NetState, actual: NetState) -> None:

@@ -1,9 +1,12 @@
+import sys
 from ipaddress import ip_address
 
 import pytest
 from support.kernel_cases import LAN, NODE, ROUND_TRIPS, TUNNEL, VTEP, route
 from support.kernel_contract import left_to_do, owner_of, put
+from support.netstates import at_once
 
+from fabric.bench.parts import KINDS, ROOT, part
 from fabric.errors import KernelRefused
 from fabric.kernel.attach import attach
 from fabric.kernel.fake import FakeKernel
@@ -121,3 +124,30 @@ async def test_a_mac_left_open_is_chosen_and_stays(kernel: FakeKernel):
     await host.apply(Plan((Step("replace", Veth("veth1", "eth0", "pod:1", 1400), before),)))
     (after,) = [obj for obj in host.state if isinstance(obj, Veth)]
     assert before.mac == after.mac and before.mac
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_one_part_is_the_same_work_among_ten_parts_and_among_a_thousand(kind):
+    few, many = (calls_of_a_change(kind, count) for count in (10, 1000))
+    assert few == many
+
+
+def calls_of_a_change(kind, count):
+    """How many functions the fake calls to put another version of one part in the place of the first."""
+    host = FakeKernel("node-1").host("node-1")
+    parts = [part(kind, number, 0) for number in range(1, count + 1)]
+    at_once(host.apply(diff(ROOT.union(*parts), frozenset())))
+    plan = diff(part(kind, 5, 1), part(kind, 5, 0))
+    calls = 0
+
+    def count_call(frame, event, arg):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count_call)
+    try:
+        at_once(host.apply(plan))
+    finally:
+        sys.setprofile(None)
+    assert plan
+    return calls
