@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fabric.api.kinds import Kind, KindTable
+from fabric.apiserver.refusals import cut
 from fabric.errors import NotFound
 
 
@@ -45,8 +46,40 @@ def target_of(path: str, kinds: KindTable) -> Target | None:
     return None
 
 
-def unknown_path() -> NotFound:
-    return NotFound("the server could not find the requested resource")
+def unknown_path(path: str = "") -> NotFound:
+    """Refuse a path as upstream does; of one that names a resource, say what there is instead.
+
+    kubectl shows the message as it is, for a kind that is not served when it looks for a definition of it.
+    """
+    return NotFound("the server could not find the requested resource" + _instead(path.strip("/").split("/")))
+
+
+_INSTEAD = {
+    "exec": "fabric exec POD -- COMMAND",
+    "attach": "fabric logs -f POD",
+    "log": "fabric logs POD",
+    "portforward": "fabric exec --node NODE -- COMMAND, from where pods are reached by their addresses",
+}
+"""What does the work of a pod's subresource that is not served."""
+
+
+def _instead(parts: list[str]) -> str:
+    core = parts[0] == "api"
+    below = parts[2 if core else 3 :]
+    if not below or parts[0] not in ("api", "apis"):
+        return ""
+    group_version = "/".join(parts[1 : 2 if core else 3])
+    if below[0] == "namespaces" and len(below) > 2:
+        below = below[2:]
+    resource, subresource = below[0], below[2] if len(below) > 2 else ""
+    if (resource, subresource) in {("pods", it) for it in _INSTEAD}:
+        return f": pods/{subresource} is not served; instead: {_INSTEAD[subresource]}"
+    name = f"{resource}/{subresource}" if subresource else resource
+    shown = cut(f"{name} of {group_version}", _SHOWN_CHARACTERS_MAX)
+    return f": {shown} is not served; what is: kubectl api-resources"
+
+
+_SHOWN_CHARACTERS_MAX = 100
 
 
 def _target(group: str, version: str, parts: list[str], kinds: KindTable) -> Target | None:

@@ -128,7 +128,7 @@ class ApiServer:
             return await self._resources.answer(request, target)
         document = self._documents.answer(request)
         if document is None:
-            raise unknown_path()
+            raise unknown_path(request.path)
         return document
 
 

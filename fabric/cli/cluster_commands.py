@@ -61,10 +61,16 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             ("PROCESS", "PID", "RESTARTS"), [(p.name, p.pid or "dead", p.restarts) for p in seen.processes]
         )
         output.emit("")
+        networks, everywhere = statuses.told_once([n.network for n in seen.nodes])
         output.table(
             ("NODE", "READY", "ADDRESS", "PODS", "NETWORK"),
-            [(n.name, n.ready, n.address, n.pods, n.network) for n in seen.nodes],
+            [
+                (n.name, n.ready, n.address, n.pods, network)
+                for n, network in zip(seen.nodes, networks, strict=True)
+            ],
         )
+        for said in everywhere:
+            output.emit(f"on every node: {said}")
         if format is Format.wide:
             output.emit("")
             rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]

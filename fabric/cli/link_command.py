@@ -117,7 +117,7 @@ def _change(what: str, cluster: str | None, a: str, b: str, number: int, alter: 
     asyncio.run(links.applied(paths, (a, b)))
     for each in wanted:
         words = " ".join(filter(None, (f"mtu {each.shape.mtu}", str(each.shape))))
-        output.emit(f"link {each.name} is {'up' if each.up else 'down'}: {words}")
+        output.emit(f"link {each.name} is {'up' if each.up else 'down'} ({words})")
 
 
 def _as_json(it: Link) -> dict[str, object]:

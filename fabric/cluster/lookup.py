@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import http.client
 import socket
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.underlay.hosts import wanted_hosts
 from fabric.errors import ApiError, BadInput, FabricError, NotFound, Problem, ServerUnavailable
+from fabric.topology.wiring import natural
 
 
 def need_spec(paths: ClusterPaths) -> ClusterSpec:
@@ -53,9 +55,23 @@ def need_pod(paths: ClusterPaths, name: str, namespace: str) -> Object:
         there = [key_of(pod) for pod in every(paths, kinds.POD)]
         here = [key.name for key in there if key.namespace == namespace]
         elsewhere = [str(key) for key in there if key.name == name]
-        close = elsewhere or difflib.get_close_matches(name, here, 3, 0.4)
+        close = elsewhere or _closest(name, here)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
+        if name in _hosts(paths):
+            hint = f"; {name} is no pod but a machine of the underlay: fabric exec --node {name} -- COMMAND"
         raise FabricError(f"no pod {name!r} in namespace {namespace!r}{hint}") from None
+
+
+def _closest(name: str, names: Iterable[str]) -> list[str]:
+    """Names that are like it, three at most: the likest first, and equally like ones in natural order."""
+    rated = [(difflib.SequenceMatcher(None, it, name).ratio(), it) for it in names]
+    rated.sort(key=lambda it: (-it[0], natural(it[1])))
+    return [it for likeness, it in rated if likeness >= LIKENESS_MIN][:3]
+
+
+def _hosts(paths: ClusterPaths) -> Container[str]:
+    spec = specs.read(paths.spec)
+    return () if spec is None else wanted_hosts(spec)
 
 
 def container_name(pod: Object, wanted: str | None) -> str:
@@ -89,6 +105,16 @@ def log_folder(paths: ClusterPaths, pod: Object, container: str) -> Path:
 
 
 SECONDS_MAX = 10.0
+LIKENESS_MIN = 0.4
+"""Of names that are suggested for one that is not there: difflib's ratio."""
+
+
+class NoApiServer(ServerUnavailable):
+    """The API server does not answer; `why` says what came instead."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the API server does not answer: {why}; see fabric status")
+        self.why = why
 
 
 def get(paths: ClusterPaths, kind: Kind, name: str, namespace: str = "") -> Object:
@@ -123,7 +149,7 @@ def _ask(paths: ClusterPaths, path: str) -> Any:
         answer = connection.getresponse()
         value = orjson.loads(answer.read())
     except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-        raise ServerUnavailable(f"the API server does not answer ({error}); see fabric status") from None
+        raise NoApiServer(_why_silent(error)) from None
     finally:
         connection.close()
     if answer.status == NotFound.code:
@@ -131,6 +157,19 @@ def _ask(paths: ClusterPaths, path: str) -> Any:
     if answer.status != http.client.OK:
         raise _refused(value)
     return value
+
+
+def _why_silent(error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            return "its socket is not there"
+        case ConnectionRefusedError():
+            return "nobody listens on its socket"
+        case TimeoutError():
+            return f"nothing came within {SECONDS_MAX:g} s"
+        case OSError(strerror=str(text)):
+            return text
+    return str(error) or type(error).__name__
 
 
 def _refused(status: Any) -> FabricError:

@@ -136,4 +136,5 @@ def why_not_up(pod: Object) -> str:
     for found in status.get("conditions", ()):
         if found.get("status") != "True" and found.get("message"):
             return str(found["message"])
-    return str(status.get("phase", "Pending"))
+    phase = str(status.get("phase", "Pending"))
+    return f"{phase}, but not Ready" if phase == "Running" else phase

@@ -135,9 +135,9 @@ def _tools(wanted: Mapping[str, str]) -> Iterator[Finding]:
     for tool, package in wanted.items():
         path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if path:
-            yield Finding(tool, "ok", path)
+            yield Finding(f"program {tool}", "ok", path)
         else:
-            yield Finding(tool, "error", "not installed", f"sudo apt-get install {package}")
+            yield Finding(f"program {tool}", "error", "not installed", f"sudo apt-get install {package}")
 
 
 def _limits(size: Size) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from fabric.api.objects import Object, condition
 from fabric.cluster import component_records, lookup
 from fabric.cluster import spec as specs
 from fabric.cluster.cgroup import ClusterCgroup, mount_point
+from fabric.cluster.lookup import NoApiServer
 from fabric.cluster.paths import ClusterPaths
-from fabric.cluster.pod_readiness import is_up, why_not_up
+from fabric.cluster.pod_readiness import is_up, some, why_not_up
 from fabric.errors import FabricError
 from fabric.kubelet.noderegistration import DETAILS
 
@@ -99,14 +101,18 @@ def look(paths: ClusterPaths) -> Overview:
     pods: list[Object] = []
     try:
         nodes, pods = lookup.every(paths, kinds.NODE), lookup.every(paths, kinds.POD)
+    except NoApiServer as silence:
+        troubles.append(f"the API server does not answer: {silence.why}")
     except FabricError as error:
         troubles.append(str(error))
     views = [_node_view(node, pods) for node in nodes]
-    troubles += [f"node {v.name} is not Ready" for v in views if v.ready != "True"]
+    silent = {v.name for v in views if v.ready == "Unknown"}
+    troubles += [f"node {v.name} is not Ready{_unknown(v, pods)}" for v in views if v.ready != "True"]
     troubles += [f"node {v.name}: {it}" for v in views if (it := v.details.get("trouble"))]
     troubles += [f"node {n['metadata']['name']}: {it}" for n in nodes if (it := _no_network(n))]
-    troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in pods if not is_up(p)]
-    running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
+    heard = [pod for pod in pods if pod["spec"].get("nodeName") not in silent]
+    troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in heard if not is_up(p)]
+    running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in heard)
     return Overview(first, processes, views, len(pods), running, troubles)
 
 
@@ -115,6 +121,21 @@ def _is_full(folder: Path) -> bool:
         return os.statvfs(folder).f_bavail == 0
     except OSError:
         return False
+
+
+def _unknown(node: NodeView, pods: Sequence[Object]) -> str:
+    """Say what is not known of a node that does not answer: what the API has of its pods is from before."""
+    if node.ready != "Unknown":
+        return ""
+    names = [pod["metadata"]["name"] for pod in pods if pod["spec"].get("nodeName") == node.name]
+    return ": its kubelet does not answer" + (f"; {some('not known are its pods', names)}" if names else "")
+
+
+def told_once(messages: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what each node says and the others do not, and what all of them say after that, once."""
+    parts = [message.split("; ") for message in messages]
+    shared = [it for it in parts[0][1:] if all(it in other for other in parts)] if len(parts) > 1 else []
+    return ["; ".join(it for it in said if it not in shared) for said in parts], shared
 
 
 def _no_network(node: Object) -> str:
@@ -128,12 +149,14 @@ def _node_view(node: Object, pods: list[Object]) -> NodeView:
     network = condition(node, "NetworkUnavailable") or {}
     addresses = (node.get("status") or {}).get("addresses") or []
     annotations = node["metadata"].get("annotations") or {}
+    ready = (condition(node, "Ready") or {}).get("status", "Unknown")
+    before = "does not answer; before: " if ready == "Unknown" and network else ""
     return NodeView(
         name=name,
-        ready=(condition(node, "Ready") or {}).get("status", "Unknown"),
+        ready=ready,
         address=next((a["address"] for a in addresses if a["type"] == "InternalIP"), ""),
         pods=sum(pod["spec"].get("nodeName") == name for pod in pods),
-        network=network.get("message") or network.get("reason") or "unknown",
+        network=f"{before}{network.get('message') or network.get('reason') or 'unknown'}",
         details={
             key.removeprefix(DETAILS): value for key, value in annotations.items() if key.startswith(DETAILS)
         },

@@ -30,9 +30,10 @@ from fabric.plugin import registry as plugins
 from fabric.plugin.served import ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology import wires
-from fabric.topology.complaints import dotted, not_allowed
+from fabric.topology.complaints import dotted, not_allowed, show
 from fabric.topology.model import Manifest, Topology
 
+NODES_NAMED_MAX = 10
 _INDEX = re.compile(r"\[\d+\]")
 _UNKNOWN = re.compile(r'unknown field "([^"]*)"')
 
@@ -48,6 +49,7 @@ def check_manifests(topology: Topology) -> list[Problem]:
     if not topology.manifests:
         return warnings
     problems = [*_unserved(topology.manifests, table), *_repeated(topology.manifests, table)]
+    problems += _bound_elsewhere(topology)
     if not problems:
         problems, told = asyncio.run(_answers(topology, table))
         warnings += told
@@ -86,6 +88,21 @@ def _repeated(manifests: Sequence[Manifest], table: KindTable) -> Iterator[Probl
         before = first.setdefault((kind, key), m.where)
         if before is not m.where:
             yield Problem(m.where, f"a second {kind.kind} {key}; the first is at {before}")
+
+
+def _bound_elsewhere(topology: Topology) -> Iterator[Problem]:
+    """Yield the pods that name a node which the file does not have: no kubelet would ever start them."""
+    nodes = [node.name for node in topology.nodes]
+    for manifest in topology.manifests:
+        spec = manifest.object.get("spec")
+        if manifest.object["kind"] != "Pod" or not isinstance(spec, dict):
+            continue
+        bound = spec.get("nodeName")
+        if isinstance(bound, str) and bound and bound not in nodes:
+            there = ", ".join(nodes[:NODES_NAMED_MAX]) + ", …" * (len(nodes) > NODES_NAMED_MAX)
+            what = f"spec.nodeName: the file has no node {show(bound)}; there: {there}"
+            name = manifest.object["metadata"]["name"]
+            yield Problem(manifest.line_of("spec.nodeName"), f"Pod {name}: {what}")
 
 
 async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem], list[Problem]]:

@@ -45,7 +45,7 @@ class Picture:
         """Return a device's name, role, AS number and label."""
         words: Iterable[str] = (
             device.name,
-            device.role if device.role != "host" else "",
+            device.role if device.role not in ("host", device.name) else "",
             f"AS {device.asn}" if device.asn else "",
             self.labels.get(device.name, ""),
         )

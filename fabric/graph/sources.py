@@ -130,7 +130,8 @@ def peerings(views: Iterable[View]) -> list[Peering]:
 
 
 def _why(seen: Sequence[View]) -> str:
-    why = next((it.why for it in seen if it.why), "")
+    ends = {it.why: it.here for it in seen if it.why}
+    why = "; ".join(f"{here}: {why}" for why, here in ends.items()) if len(ends) > 1 else "".join(ends)
     return f"link {seen[0].link}: {why}" if why and seen[0].link else why
 
 

@@ -89,7 +89,7 @@ def _branches(picture: Picture, below: _Spanning, name: str, indent: str) -> Ite
     for index, (link, is_first) in enumerate(below.links[name], len(pods) + 1):
         last = index == count
         far = link.other(name)
-        words = f" [link {found}]" if (found := picture.words(link)) else ""
+        words = f" [link to {name}: {found}]" if (found := picture.words(link)) else ""
         which = f" (link {link.number})" if link.number > 1 else ""
         title = picture.title(picture.wiring.device(far)) if is_first else f"= {far}{which}"
         yield f"{indent}{'└─' if last else '├─'} {title}{words}"

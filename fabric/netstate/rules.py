@@ -41,8 +41,13 @@ class IpSet:
 
     def __str__(self) -> str:
         few = len(self.members) <= _MEMBERS_TOLD_MAX
-        members = str(sorted(self.members)) if few else f"({len(self.members)} members)"
-        return f"ipset {self.name} {self.type} family inet{'6' * (self.family == 6)} {members}"
+        members = (
+            [f"add {self.name} {it}" for it in sorted(self.members)]
+            if few
+            else [f"({len(self.members)} members)"]
+        )
+        head = f"ipset {self.name} {self.type} family inet{'6' * (self.family == 6)}"
+        return "\n  ".join([head, *members])
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def _allowed(rule: Mapping[str, Any]) -> str:
     limits = [
         size,
         length,
-        f"matching {rule['pattern']}" if "pattern" in rule else "",
+        str(rule["title"]) if "pattern" in rule else "",
         f"at most {rule['maxLength']} characters" if "maxLength" in rule else "",
         "not empty" if rule.get("minLength") else "",
     ]

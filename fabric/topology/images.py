@@ -29,7 +29,7 @@ _IMAGES: dict[str, Any] = {
             "command": {"type": "array", "items": _TEXT, "description": "What runs: an ENTRYPOINT."},
             "args": {"type": "array", "items": _TEXT, "description": "Arguments to it: a CMD."},
             "env": {"type": "object", "additionalProperties": _TEXT},
-            "cwd": {"type": "string", "pattern": "^/", "default": "/"},
+            "cwd": {"type": "string", "pattern": "^/", "title": "an absolute path", "default": "/"},
             "root": _TEXT | {"description": "A folder with an unpacked image.", "minLength": 1},
             "ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}},
         },

@@ -10,11 +10,18 @@ from fabric.topology import images
 API_VERSION = "fabric.dev/v1"
 NODES_MAX = 1000
 DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+NAME: Mapping[str, Any] = {
+    "type": "string",
+    "pattern": DNS_LABEL,
+    "title": "lower-case letters, digits and -, such as node-1",
+}
+"""A rule for names; the title of a pattern is what a complaint says of it."""
 
 _QUANTITY: dict[str, Any] = {
     "type": ["string", "number"],
     "minimum": 0,
     "pattern": r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+    "title": "a quantity such as 2, 500m or 1Gi",
 }
 
 _NODE: dict[str, Any] = {
@@ -23,7 +30,7 @@ _NODE: dict[str, Any] = {
     "additionalProperties": False,
     "required": ["name"],
     "properties": {
-        "name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 63},
+        "name": {**NAME, "maxLength": 63},
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
         "taints": {
             "type": "array",
@@ -76,7 +83,7 @@ _METADATA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["name"],
-    "properties": {"name": {"type": "string", "pattern": DNS_LABEL, "maxLength": 40}},
+    "properties": {"name": {**NAME, "maxLength": 40}},
 }
 
 _NODES: dict[str, Any] = {

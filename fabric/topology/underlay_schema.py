@@ -6,20 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabric.topology.leafspine import RACKS_MAX, SPINES_MAX, UPLINKS_MAX
-from fabric.topology.schema import DNS_LABEL, file_schema
+from fabric.topology.schema import NAME, file_schema
 from fabric.topology.wiring import LINKS_MAX, ROUTERS_MAX
 
 _AS: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 4_294_967_294}
-_NAME: dict[str, Any] = {"type": "string", "pattern": DNS_LABEL, "maxLength": 63}
+_NAME: dict[str, Any] = {**NAME, "maxLength": 63}
 _MTU: dict[str, Any] = {"type": "integer", "minimum": 1280, "maximum": 65535, "default": 1500}
-_SHARE: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,4})?%$"}
-_TIME: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s)$"}
+_SHARE: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"^[0-9]+(\.[0-9]{1,4})?%$",
+    "title": "a share such as 0.1%",
+}
+_TIME: dict[str, Any] = {
+    "type": "string",
+    "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s)$",
+    "title": "a time such as 10ms",
+}
 
 SHAPE: dict[str, Any] = {
     "mtu": _MTU,
     "rate": {
         "type": "string",
         "pattern": r"^[0-9]+(\.[0-9]+)?[KMG]?bit$",
+        "title": "a rate such as 100Mbit",
         "description": "Bits per second, each way: 100Mbit.",
     },
     "queue": {"enum": ["tbf", "htb"], "default": "tbf", "description": "What keeps the rate."},
@@ -134,7 +143,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "mininet",
         "A Mininet Topo class: its hosts are the nodes.",
         {
-            "topo": {"type": "string", "pattern": r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$"},
+            "topo": {
+                "type": "string",
+                "pattern": r"^[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*$",
+                "title": "a file and its class, such as rack.py:Rack",
+            },
             "arguments": _ARGUMENTS,
             "subnet": _RANGES["subnet"],
             "mtu": _MTU,

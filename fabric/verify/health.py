@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from fabric.cluster import runtimes
@@ -18,6 +19,7 @@ from fabric.cluster.underlay.drift import drift
 from fabric.cluster.underlay.state import Underlay
 from fabric.errors import FabricError
 from fabric.kernel import programs
+from fabric.topology.wiring import natural
 from fabric.verify import birds
 from fabric.verify.bgp import NO_ANSWER, Session, sessions
 
@@ -70,15 +72,24 @@ async def not_as_wired(spec: ClusterSpec, pids: Mapping[str, int]) -> list[str]:
 
 
 def down_sessions(found: Sequence[Session]) -> list[str]:
-    """Ends of sessions that are not established, and daemons that do not answer."""
+    """Sessions that are not established, with what each end says, and daemons that do not answer."""
     lines = []
+    ends: dict[tuple[str, str], list[Session]] = {}
     for it in found:
-        if it.state == NO_ANSWER:
-            lines.append(f"BGP on {it.node}: {it.reason}")
-        elif not it.is_established:
-            why = f": {it.reason}" if it.reason else ""
-            lines.append(f"BGP session of {it.node} to {it.peer or it.address} is {it.state}{why}")
-    return lines
+        if it.state != NO_ANSWER and not it.is_established:
+            ends.setdefault((it.node, it.peer or it.address), []).append(it)
+    for a, b in sorted(ends, key=lambda pair: (natural(pair[0]), natural(pair[1]))):
+        for here, there in zip_longest(ends.pop((a, b), ()), ends.pop((b, a), ())):
+            (host, peer, first), *others = [
+                (*way, end) for way, end in (((a, b), here), ((b, a), there)) if end is not None
+            ]
+            other = "".join(f"; at {name} {_told(end)}" for name, _, end in others)
+            lines.append(f"BGP session of {host} to {peer} is {_told(first)}{other}")
+    return lines + [f"BGP on {it.node}: {it.reason}" for it in found if it.state == NO_ANSWER]
+
+
+def _told(end: Session) -> str:
+    return f"{end.state}: {end.reason}" if end.reason else end.state
 
 
 async def _processes(paths: ClusterPaths, spec: ClusterSpec, hosts: Container[str]) -> Mapping[str, int]:

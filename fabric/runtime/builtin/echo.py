@@ -3,11 +3,14 @@
 TCP (9000) greets with a JSON line and sends each line back; UDP (9000) answers each datagram with a
 JSON line; HTTP (8080) answers any request with JSON, `/hostname` and `/clientip` with plain text. It
 listens on IPv4 and IPv6. Ports come from `--http-port=`, `--tcp-port=`, `--udp-port=`, or from
-HTTP_PORT, TCP_PORT, UDP_PORT; 0 leaves one out. One thread; a pod's copy of it is a fork of the runtime.
+HTTP_PORT, TCP_PORT, UDP_PORT; 0 leaves one out. It writes a line when it listens, and one for each
+request, connection or datagram; a line that nobody takes is left out, so that no answer waits for the
+log. One thread; a pod's copy of it is a fork of the runtime.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -25,6 +28,8 @@ _PORTS = {"http": 8080, "tcp": 9000, "udp": 9000}
 _CONNECTIONS_MAX = 1024
 _LINE_BYTES_MAX = 64 * 1024
 _IPV6_PKTINFO_BYTES = 20
+_LOG_LINE_CHARACTERS_MAX = 500
+"""Less than PIPE_BUF when each is escaped: such a line is written whole, or not at all."""
 
 
 def main(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
@@ -37,6 +42,7 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
         _leave(2, str(error))
     except OSError as error:
         _leave(1, f"{PROGRAM}: {error}")
+    tell("listens on " + ", ".join(f"{kind} {port}" for kind, port in ports(argv, env).items() if port))
     while True:
         server.run_once()
 
@@ -58,6 +64,14 @@ def ports(argv: Sequence[str], env: Mapping[str, str]) -> dict[str, int]:
     return chosen
 
 
+def tell(what: str) -> None:
+    """Write a line of the log, if it can be written at once."""
+    line = ascii(f"{PROGRAM}: {what}"[:_LOG_LINE_CHARACTERS_MAX])[1:-1].encode() + b"\n"
+    with contextlib.suppress(OSError):
+        if select.select([], [1], [], 0)[1]:
+            os.write(1, line)
+
+
 def describe(local: tuple[str, int], peer: tuple[str, int], **more: str) -> bytes:
     """Return one JSON line: host name, own address, and the peer as it is seen here."""
     answer = {
@@ -67,6 +81,11 @@ def describe(local: tuple[str, int], peer: tuple[str, int], **more: str) -> byte
         **more,
     }
     return json.dumps(answer).encode() + b"\n"
+
+
+def _named(peer: tuple[str, int]) -> str:
+    address = plain(peer[0])
+    return f"[{address}]:{peer[1]}" if ":" in address else f"{address}:{peer[1]}"
 
 
 def plain(address: str) -> str:
@@ -82,8 +101,7 @@ def respond(request: bytes, local: tuple[str, int], peer: tuple[str, int]) -> by
     if path == "/hostname":
         body = socket.gethostname().encode()
     elif path == "/clientip":
-        address = plain(peer[0])
-        body = f"[{address}]:{peer[1]}".encode() if ":" in address else f"{address}:{peer[1]}".encode()
+        body = _named(peer).encode()
     else:
         kind, body = "application/json", describe(local, peer, method=method.decode("latin-1"), path=path)
     head = (
@@ -140,7 +158,9 @@ class _Server:
         end.close()
 
     def _serve_tcp(self, end: socket.socket) -> None:
-        end.sendall(describe(end.getsockname()[:2], end.getpeername()[:2]))
+        peer = end.getpeername()[:2]
+        end.sendall(describe(end.getsockname()[:2], peer))
+        tell(f"tcp connection from {_named(peer)}")
 
         def ready() -> None:
             try:
@@ -162,7 +182,10 @@ class _Server:
                 request.extend(data)
                 whole = b"\r\n\r\n" in request
                 if whole:
-                    end.sendall(respond(bytes(request), end.getsockname()[:2], end.getpeername()[:2]))
+                    peer = end.getpeername()[:2]
+                    end.sendall(respond(bytes(request), end.getsockname()[:2], peer))
+                    line = bytes(request).partition(b"\r\n")[0].decode("latin-1")
+                    tell(f"http request from {_named(peer)}: {line}")
             except OSError:
                 data, whole = b"", False
             if not data or whole or len(request) > _LINE_BYTES_MAX:
@@ -178,11 +201,14 @@ class _Server:
 
         def ready() -> None:
             try:
-                _, ancillary, _, peer = end.recvmsg(_LINE_BYTES_MAX, socket.CMSG_SPACE(_IPV6_PKTINFO_BYTES))
+                data, ancillary, _, peer = end.recvmsg(
+                    _LINE_BYTES_MAX, socket.CMSG_SPACE(_IPV6_PKTINFO_BYTES)
+                )
                 here = "0.0.0.0"
                 if ancillary:
                     here = socket.inet_ntop(socket.AF_INET6, ancillary[0][2][:16])
                 end.sendmsg([describe((here, port), peer[:2])], ancillary, 0, peer)
+                tell(f"udp datagram of {len(data)} bytes from {_named(peer[:2])}")
             except OSError:
                 return
 

@@ -129,7 +129,7 @@ def test_a_tree_says_of_a_link_that_it_is_down_and_which_of_two_it_is():
     wiring = wired({"kind": "leaf-spine", "racks": 1, "spines": 1, "uplinks": 2}, 1)
     links = [replace(it, up=it.number != 1 or it.b != "spine-1") for it in wiring.links]
     lines = tree(Picture(Wiring(wiring.devices, links))).splitlines()
-    assert "├─ leaf-1 router AS 65001 [link down]" in lines
+    assert "├─ leaf-1 router AS 65001 [link to spine-1: down]" in lines
     assert "└─ = leaf-1 (link 2)" in lines
 
 

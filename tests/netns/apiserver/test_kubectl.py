@@ -228,3 +228,11 @@ async def test_api_resources_lists_the_table_of_kinds(kubectl):
 async def test_get_all_shows_the_category(kubectl):
     await kubectl("apply", "-f", "-", stdin=POD)
     assert await kubectl("get", "all", "-o", "name") == "pod/pod-1\n"
+
+
+async def test_what_is_not_served_says_what_there_is_instead(kubectl):
+    await kubectl("apply", "-f", "-", stdin=POD)
+    assert "fabric logs POD" in (await kubectl.attempt("logs", "pod-1", "-c", "web")).err
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
+    answer = await kubectl.attempt("apply", "-f", "-", stdin=service)
+    assert answer.code == 1, answer

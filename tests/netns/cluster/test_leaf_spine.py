@@ -96,7 +96,7 @@ def test_pods_of_every_rack_reach_the_api_inside_the_fabric(racks):
 
 
 async def test_a_pulled_uplink_moves_traffic_and_comes_back(racks):
-    assert link(racks, "down", "leaf-1", "spine-1") == "link leaf-1--spine-1 is down: mtu 1500\n"
+    assert link(racks, "down", "leaf-1", "spine-1") == "link leaf-1--spine-1 is down (mtu 1500)\n"
     await eventually(lambda: ways(racks, "leaf-1", FAR) == {"spine-2"})
     await eventually(lambda: ways(racks, "leaf-2", "192.168.1.0/24") == {"spine-2"})
     counts = flows(racks)

@@ -72,7 +72,7 @@ def test_a_mininet_topo_is_an_underlay(started, tmp_path):
     assert hops(campus, "node-1", "node-3") == 0
     assert "rate 100Mbit" in campus.exec("node:floor3", "tc", "qdisc", "show", "dev", "node-3").stdout
     drawn = fabric("graph", campus.name).stdout
-    assert "floor2 switch [link rate 1Gbit]" in drawn and "pod pod-3" in drawn
+    assert "floor2 switch [link to core: rate 1Gbit]" in drawn and "pod pod-3" in drawn
 
 
 @pytest.mark.skipif(probe(["netem"])["netem"].present, reason="this kernel has sch_netem")

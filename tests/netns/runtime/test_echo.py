@@ -69,3 +69,16 @@ async def test_a_wrong_port_is_refused_with_a_message(shell: PodShell):
     started = await shell.start("fabric-echo", "--http-port=http")
     assert (await ended(shell.client, started.id)).exit_code == 2
     assert "a port is a number" in shell.printed(started.id)
+
+
+async def test_its_log_says_where_it_listens_and_who_asked_what(shell: PodShell, echo: str):
+    await shell.exec(echo, "curl -s --local-port 40001 'http://127.0.0.1:8080/a?b=c'")
+    await shell.exec(echo, "echo hello | nc -u -w 1 -p 40002 127.0.0.1 9000")
+    await shell.exec(echo, "echo hello | nc -w 1 -p 40003 127.0.0.1 9000")
+    said = [
+        "fabric-echo: listens on http 8080, tcp 9000, udp 9000",
+        "fabric-echo: http request from 127.0.0.1:40001: GET /a?b=c HTTP/1.1",
+        "fabric-echo: udp datagram of 6 bytes from 127.0.0.1:40002",
+        "fabric-echo: tcp connection from 127.0.0.1:40003",
+    ]
+    await eventually(lambda: shell.printed(echo).splitlines() == said)

@@ -3,7 +3,7 @@
 import pytest
 
 from fabric.api.kinds import LEASE, NAMESPACE, NODE, POD, KindTable
-from fabric.apiserver.routes import Target, target_of
+from fabric.apiserver.routes import Target, target_of, unknown_path
 
 KINDS = KindTable()
 
@@ -61,3 +61,29 @@ def test_a_kinds_own_paths_lead_back_to_it(kind):
     assert target_of(kind.path(namespace), KINDS) == Target(kind, namespace)
     for below in ("", *kind.subresources):
         assert target_of(kind.path(namespace, "x", below), KINDS) == Target(kind, namespace, "x", below)
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        (
+            "/api/v1/namespaces/default/pods/pod-1/exec",
+            ": pods/exec is not served; instead: fabric exec POD -- COMMAND",
+        ),
+        ("/api/v1/namespaces/a/pods/b/log", ": pods/log is not served; instead: fabric logs POD"),
+        (
+            "/api/v1/namespaces/default/services",
+            ": services of v1 is not served; what is: kubectl api-resources",
+        ),
+        (
+            "/apis/networking.k8s.io/v1/networkpolicies",
+            ": networkpolicies of networking.k8s.io/v1 is not served; what is: kubectl api-resources",
+        ),
+        ("/nothing", ""),
+        ("/api", ""),
+        ("/apis/apps", ""),
+        ("", ""),
+    ],
+)
+def test_a_refused_path_says_what_there_is_instead(path, instead):
+    assert unknown_path(path).message == "the server could not find the requested resource" + instead

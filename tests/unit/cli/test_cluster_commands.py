@@ -11,7 +11,7 @@ from support.command_line import api, listed
 from fabric.cli import cluster_commands, down_command
 from fabric.cluster import component_records
 from fabric.cluster.component_records import ComponentRecord
-from fabric.cluster.status import Glance
+from fabric.cluster.status import Glance, told_once
 from fabric.errors import FabricError
 
 READY = [
@@ -30,8 +30,8 @@ def node(name, conditions=READY, **annotations):
     }
 
 
-def pod(name, where="node-1", phase="Running", ready="True", **status):
-    conditions = [{"type": "Ready", "status": ready, "message": "" if ready == "True" else "it waits"}]
+def pod(name, where="node-1", phase="Running", ready="True", message="it waits", **status):
+    conditions = [{"type": "Ready", "status": ready, "message": "" if ready == "True" else message}]
     return {
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"nodeName": where},
@@ -116,7 +116,7 @@ def test_everything_that_is_wrong_is_a_line_and_the_code_is_1(fabric, running):
     assert answer.code == 1
     assert [line for line in answer.out.splitlines() if line.startswith("!")] == [
         "! process worker-1 is dead: no memory",
-        "! node node-2 is not Ready",
+        "! node node-2 is not Ready: its kubelet does not answer",
         "! node node-2: no word of the network",
         "! pod pod-2: it waits",
         "! pod pod-3: ImagePull",
@@ -125,9 +125,39 @@ def test_everything_that_is_wrong_is_a_line_and_the_code_is_1(fabric, running):
     assert "worker-1   dead   3" in answer.out and "2 of 3 pods running" in answer.out
 
 
+def test_of_a_node_that_does_not_answer_nothing_is_said_that_is_not_known(fabric, running):
+    ready = {"type": "Ready", "status": "Unknown"}
+    network = {"type": "NetworkUnavailable", "status": "False", "message": "Calico is running on this node"}
+    pods = [pod("pod-1"), pod("pod-2", ready="False"), pod("pod-3")]
+    for each, name in zip(pods, ("node-1", "node-2", "node-2"), strict=True):
+        each["spec"]["nodeName"] = name
+    nodes = listed(node("node-1"), node("node-2", [ready, network]))
+    with api(running, {"/api/v1/nodes": nodes, "/api/v1/pods": listed(*pods)}):
+        answer = fabric("status")
+    assert [line for line in answer.out.splitlines() if line.startswith("!")] == [
+        "! node node-2 is not Ready: its kubelet does not answer; not known are its pods: pod-2, pod-3"
+    ]
+    assert "does not answer; before: Calico is running on this node" in answer.out
+    assert "1 of 3 pods running" in answer.out
+
+
+def test_a_pod_that_runs_and_is_not_ready_is_said_to_be_so(fabric, running):
+    pods = listed(pod("pod-1", ready="False", message=""))
+    with api(running, {"/api/v1/nodes": listed(node("node-1")), "/api/v1/pods": pods}):
+        assert "! pod pod-1: Running, but not Ready" in fabric("status").out
+
+
+def test_what_all_nodes_say_is_told_once():
+    carried = "tunl0 is carried in user space"
+    said = [f"Calico is up; {carried}", f"Calico is up; {carried}; BIRD is away"]
+    assert told_once(said) == (["Calico is up", "Calico is up; BIRD is away"], [carried])
+    assert told_once(said[:1]) == (said[:1], [])
+    assert told_once([]) == ([], [])
+
+
 def test_an_api_server_that_is_away_is_one_of_the_troubles(fabric, running):
     answer = fabric("status")
-    assert answer.code == 1 and "! the API server does not answer" in answer.out
+    assert answer.code == 1 and "! the API server does not answer: its socket is not there\n" in answer.out
     assert json.loads(fabric("status", "-o", "json").out)["nodes"] == []
 
 

@@ -37,7 +37,7 @@ def test_doctor_exits_with_1_for_an_error_alone(fabric, monkeypatch, more, code)
 
 def test_doctor_looks_at_this_machine_and_changes_nothing(fabric):
     found = json.loads(fabric("doctor", "-o", "json").out)
-    assert {"iptables-save", "ip"} <= {it["name"] for it in found}
+    assert {"program iptables-save", "program ip", "ipset", "program ipset"} <= {it["name"] for it in found}
     assert fabric("doctor", "--nodes", "0").code == 2
 
 

@@ -204,20 +204,20 @@ def link(fabric, monkeypatch):
 
 
 def test_a_cable_is_pulled_and_put_back(link, fabric):
-    assert link("down", "leaf-1", "spine-1").out == "link leaf-1--spine-1 is down: mtu 1500\n"
+    assert link("down", "leaf-1", "spine-1").out == "link leaf-1--spine-1 is down (mtu 1500)\n"
     (row,) = json.loads(link("show", "leaf-1", "spine-1", "-o", "json").out)
     assert (row["up"], row["changed"]) == (False, True)
     assert "changed" in link("show", "leaf-1", "spine-1").out
-    assert link("up", "spine-1", "leaf-1").out == "link leaf-1--spine-1 is up: mtu 1500\n"
+    assert link("up", "spine-1", "leaf-1").out == "link leaf-1--spine-1 is up (mtu 1500)\n"
     (row,) = json.loads(link("show", "leaf-1", "spine-1", "-o", "json").out)
     assert (row["up"], row["changed"]) == (True, False), "as the file has it"
     assert fabric.applied == [("leaf-1", "spine-1"), ("spine-1", "leaf-1")]
 
 
 def test_what_a_link_does_to_packets_is_changed_and_reset(link, fabric):
-    assert link("set", "leaf-1", "spine-1", "mtu=1400").out == "link leaf-1--spine-1 is up: mtu 1400\n"
+    assert link("set", "leaf-1", "spine-1", "mtu=1400").out == "link leaf-1--spine-1 is up (mtu 1400)\n"
     assert specs.read(fabric.paths.spec).underlay.changes
-    assert link("reset", "leaf-1", "spine-1").out == "link leaf-1--spine-1 is up: mtu 1500\n"
+    assert link("reset", "leaf-1", "spine-1").out == "link leaf-1--spine-1 is up (mtu 1500)\n"
     assert not specs.read(fabric.paths.spec).underlay.changes
 
 

@@ -153,6 +153,14 @@ def test_an_image_that_is_not_there_is_warned_of_at_its_line():
     assert validation.check_manifests(topology) == []
 
 
+def test_a_pod_of_a_node_that_the_file_does_not_have_is_refused_at_its_line():
+    bound = POD.replace("      spec:\n", "      spec:\n        nodeName: node-2\n")
+    assert refused(bound) == []
+    assert refused(bound.replace("node-2", "node-7")) == [
+        't.yaml:12: Pod pod-1: spec.nodeName: the file has no node "node-7"; there: node-1, node-2'
+    ]
+
+
 def test_a_pod_without_an_image_is_refused_once():
     (refusal,) = refused(POD.replace("            image: echo\n", ""))
     assert "image: Required value" in refusal

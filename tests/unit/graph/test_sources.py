@@ -59,7 +59,7 @@ def test_each_of_two_parallel_links_has_a_session_of_its_own():
     ]
     assert peerings(views) == [
         Peering("leaf-1", "spine-1"),
-        Peering("leaf-1", "spine-1", up=False, why="link 2: no answer"),
+        Peering("leaf-1", "spine-1", up=False, why="link 2: spine-1: no answer; leaf-1: Hold timer expired"),
     ]
 
 

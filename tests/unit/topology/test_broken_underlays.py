@@ -100,7 +100,7 @@ BROKEN = {
     ),
     "links overlap nodes": (LEAF_SPINE, "172.16.0.0/24", "192.168.9.0/24", 15, "overlaps"),
     "links overlap pods": (LEAF_SPINE, "172.16.0.0/24", "10.244.9.0/24", 17, "overlaps spec.podCIDR"),
-    "rate without unit": (LEAF_SPINE, "10Gbit", "10", 19, "matching"),
+    "rate without unit": (LEAF_SPINE, "10Gbit", "10", 19, "a rate such as 100Mbit"),
     "rate too high": (LEAF_SPINE, "10Gbit", "100Gbit", 19, "8Kbit to 34Gbit"),
     "rate too low": (LEAF_SPINE, "10Gbit", "1Kbit", 19, "8Kbit"),
     "loss above all": (LEAF_SPINE, "rate: 10Gbit", "loss: 101%", 19, "more than 100%"),
@@ -138,7 +138,7 @@ BROKEN = {
     "neighbours of one AS": (GRAPH, "asn: 65002", "asn: 65001", 9, "both have AS 65001"),
     "a router called as a node": (GRAPH, "name: r2, asn", "name: node-2, asn", 14, "a second 'node-2'"),
     "a switch called as a router": (GRAPH, "name: s2", "name: r1", 17, "a second 'r1'"),
-    "a router in capitals": (GRAPH, "name: r2", "name: R2", 14, "matching"),
+    "a router in capitals": (GRAPH, "name: r2", "name: R2", 14, "lower-case letters"),
     "control plane nowhere": (GRAPH, "controlPlane: s1", "controlPlane: s9", 11, "no router or switch"),
     "switches in a loop": (
         GRAPH,

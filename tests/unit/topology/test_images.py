@@ -58,7 +58,7 @@ def test_no_images_are_none(tmp_path: Path):
         ("{command: [sh], ports: [0]}", "spec.images.a.ports[0] is 0; allowed: a whole number, 1 to 65535"),
         ("{command: [sh], env: {PORT: 80}}", "spec.images.a.env.PORT is 80; allowed: text"),
         ("{command: [sh], env: {'A=B': c}}", 'spec.images.a.env.A=B: "A=B" is no name of a variable'),
-        ("{command: [sh], cwd: here}", 'spec.images.a.cwd is "here"; allowed: text, matching ^/'),
+        ("{command: [sh], cwd: here}", 'spec.images.a.cwd is "here"; allowed: text, an absolute path'),
         ('{command: ["a\\0b"]}', "spec.images.a: has a NUL"),
         ("{args: [x]}", "spec.images.a: needs a command, or a root to run in"),
         ("[sh]", 'spec.images.a is ["sh"]; allowed: a mapping'),

@@ -50,6 +50,19 @@ def test_sessions_that_are_down_are_told_with_their_reason():
     ]
 
 
+def test_a_session_is_one_line_and_says_what_each_end_says():
+    ends = [
+        Session("spine-1", "leaf1", "leaf-1", state="Active", reason="Neighbor lost"),
+        Session("leaf-1", "spine1", "spine-1", state="Connect", reason="Link down"),
+        Session("leaf-1", "spine2", "spine-2", state="Established"),
+        Session("spine-2", "leaf1", "leaf-1", state="Active"),
+    ]
+    assert health.down_sessions(ends) == [
+        "BGP session of leaf-1 to spine-1 is Connect: Link down; at spine-1 Active: Neighbor lost",
+        "BGP session of spine-2 to leaf-1 is Active",
+    ]
+
+
 def inodes() -> set[str]:
     return set(health.listening(Path("/proc/self/net/tcp").read_text()))
 
