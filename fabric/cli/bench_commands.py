@@ -39,7 +39,9 @@ def up(
     tune: Tune = True,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Time up and down, by stage, with memory, beside Mininet's bare hosts.
+    """Time up and down, and measure memory.
+
+    Each stage is timed, and Mininet's bare hosts beside them.
 
     Example: sudo fabric bench up --sizes 2x4,4x100 --runs 5
     """
@@ -74,7 +76,7 @@ def bgp(
     tune: Tune = True,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Time how fast real BIRDs tell every node of every block, and forget a node that dies.
+    """Time how real BIRDs tell all blocks, and forget a dead node.
 
     Example: sudo fabric bench bgp --nodes 10,50 --no-reflectors
 

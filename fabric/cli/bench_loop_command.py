@@ -44,7 +44,10 @@ def loop(
     ] = 30.0,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Measure what one change costs a node's loop among many parts, and clusters at rest.
+    """Measure what one change costs a node, and a cluster at rest.
+
+    LOOP_MS, WRITE_MS: processor time of the loop, and of writing to Linux; ELAPSED_MS: until all is settled.
+    STEPS of a change's plan; LINES of ipset restore, for sets only; READS of the kernel, in all changes.
 
     Example: sudo fabric bench loop --parts 10,1000 --idle ''
 
@@ -60,14 +63,14 @@ def loop(
     for kernel in KERNELS if real else KERNELS[:1]:
         changed += loops.measure(kernel, counts, sizes, changes, say)
     resting = [idles.measure(*it, seconds, say) for it in wanted]
+    _print(changed, resting, format)
+
+
+def _print(changed: list[ChangeTimes], resting: list[IdleTimes], format: Format) -> None:
     if format in (Format.json, Format.yaml):
         found = {"changes": [it.as_json() for it in changed], "idle": [it.as_json() for it in resting]}
         output.data(camel(found), format)
         return
-    _print(changed, resting)
-
-
-def _print(changed: list[ChangeTimes], resting: list[IdleTimes]) -> None:
     if changed:
         header = "KERNEL CHANGED AMONG LOOP_MS WRITE_MS ELAPSED_MS STEPS LINES READS"
         output.table(header.split(" "), [_change_row(entry) for entry in changed])

@@ -27,7 +27,7 @@ def bgp(
     down: Annotated[bool, typer.Option("--down", help="Only sessions that are not established.")] = False,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Show the BGP sessions of all nodes and routers, and why those that are down are down.
+    """Show all BGP sessions, and why those that are down are down.
 
     Each end of a session is a line of its own.
 

@@ -25,7 +25,9 @@ def cli(
         list[str] | None, typer.Option("-c", "--command", help="Do this and end; may be given again.")
     ] = None,
 ) -> None:
-    """Type Mininet's commands: `node-1 ping pod-2`, pingall, net, links, iperf, link A B down, dump, nodes.
+    """Type Mininet's commands, such as `node-1 ping pod-2`.
+
+    There are pingall, net, links, iperf, link A B down, dump, nodes.
 
     With -c, or with lines on standard input, the exit code is 1 when the last command failed.
 

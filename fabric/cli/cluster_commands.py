@@ -44,7 +44,7 @@ def list_clusters(format: Annotated[Format, Output] = Format.table) -> None:
 
 
 def status(name: Name = None, format: Annotated[Format, Output] = Format.table) -> None:
-    """Show a cluster's processes, nodes and pods, and what is wrong with any of them.
+    """Show a cluster's processes, nodes, pods, and what is wrong.
 
     Example: fabric status two-nodes
     """
@@ -61,20 +61,7 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             ("PROCESS", "PID", "RESTARTS"), [(p.name, p.pid or "dead", p.restarts) for p in seen.processes]
         )
         output.emit("")
-        networks, everywhere = statuses.told_once([n.network for n in seen.nodes])
-        output.table(
-            ("NODE", "READY", "ADDRESS", "PODS", "NETWORK"),
-            [
-                (n.name, n.ready, n.address, n.pods, network)
-                for n, network in zip(seen.nodes, networks, strict=True)
-            ],
-        )
-        for said in everywhere:
-            output.emit(f"on every node: {said}")
-        if format is Format.wide:
-            output.emit("")
-            rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]
-            output.table(("NODE", "DETAIL", "VALUE"), rows)
+        _print_nodes(seen, format)
         output.emit(f"\n{seen.pods_running} of {plural(seen.pods, 'pod')} running")
         for trouble in seen.troubles[:TROUBLES_SHOWN_MAX]:
             output.emit(f"! {trouble}")
@@ -84,6 +71,23 @@ def status(name: Name = None, format: Annotated[Format, Output] = Format.table) 
             )
     if seen.troubles:
         raise typer.Exit(1)
+
+
+def _print_nodes(seen: statuses.Overview, format: Format) -> None:
+    networks, everywhere = statuses.told_once([n.network for n in seen.nodes])
+    output.table(
+        ("NODE", "READY", "ADDRESS", "PODS", "NETWORK"),
+        [
+            (n.name, n.ready, n.address, n.pods, network)
+            for n, network in zip(seen.nodes, networks, strict=True)
+        ],
+    )
+    for said in everywhere:
+        output.emit(f"on every node: {said}")
+    if format is Format.wide:
+        output.emit("")
+        rows = [(n.name, key, value) for n in seen.nodes for key, value in sorted(n.details.items())]
+        output.table(("NODE", "DETAIL", "VALUE"), rows)
 
 
 def kubeconfig(

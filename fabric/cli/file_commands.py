@@ -26,7 +26,9 @@ def plan(
     file: Annotated[Path, typer.Argument(help="The topology file.")],
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Check a topology file and show what would be done to Linux, namespace by namespace.
+    """Check a topology file, and show what would be done to Linux.
+
+    What is done is shown namespace by namespace.
 
     Example: fabric plan topologies/two-nodes.yaml
     """
@@ -55,7 +57,7 @@ def _steps(plan: Plan) -> list[str]:
 
 
 def schema() -> None:
-    """Print the JSON Schema of topology files, for editors and for checks.
+    """Print the JSON Schema of topology files.
 
     Example: fabric schema > topology.schema.json
     """

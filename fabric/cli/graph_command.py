@@ -53,7 +53,7 @@ def graph(
         bool, typer.Option("--interfaces", help="Write the names of interfaces into SVG and PNG.")
     ] = False,
 ) -> None:
-    """Draw the graph of an underlay: hosts, switches, routers, links, pods, BGP sessions.
+    """Draw an underlay: hosts, routers, links, pods, BGP sessions.
 
     Example: fabric graph topologies/flannel-cross-subnet.yaml
 

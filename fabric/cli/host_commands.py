@@ -52,7 +52,7 @@ def images(
     ] = None,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """List the images that a cluster's manifests can name, and what each runs.
+    """List the images that manifests can name, and what they run.
 
     Where there is no cluster, the built-in ones are listed. A topology's spec.images adds more.
 

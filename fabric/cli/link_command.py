@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 @link.command()
 def down(a: A, b: B, number: Number = 0, cluster: ClusterName = None) -> None:
-    """Pull the cable between two devices: both ends go down, BGP and routes react.
+    """Pull the cable between two devices.
+
+    Both ends go down, and BGP and routes react.
 
     Example: sudo fabric link down leaf-1 spine-1
     """
@@ -56,7 +58,9 @@ def set_(
     number: Number = 0,
     cluster: ClusterName = None,
 ) -> None:
-    """Change what a link does to packets; ATTRIBUTE=none takes one away. `fabric up` is the file again.
+    """Change what a link does to packets.
+
+    ATTRIBUTE=none takes one away. `fabric up` is the file again.
 
     Example: sudo fabric link set leaf-1 spine-1 rate=100Mbit
     """
@@ -86,7 +90,7 @@ def show(
     format: Annotated[Format, Output] = Format.table,
     cluster: ClusterName = None,
 ) -> None:
-    """Show the links of a running cluster, and which are not as the file has them.
+    """Show the links, and which are not as the file has them.
 
     Example: sudo fabric link show leaf-1
     """

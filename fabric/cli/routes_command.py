@@ -36,7 +36,9 @@ def routes(
     format: Annotated[Format, Output] = Format.table,
     cluster: Annotated[str | None, Cluster] = None,
 ) -> None:
-    """Show a host's routes, who wrote them, and for BIRD's from which session.
+    """Show a host's routes, and who wrote them.
+
+    Of those that BIRD wrote, it is shown from which session they came.
 
     Example: sudo fabric routes node-1
 

@@ -40,7 +40,7 @@ def up(
     ] = False,
     format: Annotated[Format, Output] = Format.table,
 ) -> None:
-    """Start the cluster of a topology file, or bring a running one to the changed file.
+    """Start a file's cluster, or bring it to the changed file.
 
     Example: sudo fabric up topologies/two-nodes.yaml
     """

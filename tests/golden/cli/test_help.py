@@ -66,3 +66,8 @@ def test_every_command_says_in_a_sentence_what_it_does(helps):
     for name, text in helps.items():
         sentence = text.split("\n\n")[1].strip()
         assert sentence.endswith((".", "kubectl.")), name
+
+
+def test_no_line_of_a_list_of_commands_is_cut(helps):
+    cut = [line for text in helps.values() for line in text.splitlines() if line.endswith("...")]
+    assert [line for line in cut if not line.startswith("Usage:")] == []

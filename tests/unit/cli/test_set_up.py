@@ -28,6 +28,11 @@ def checkout(tmp_path):
     return tmp_path
 
 
+def said_by_set_up(checkout):
+    command = [str(checkout / "bin/set-up"), "run"]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True, timeout=300).stderr
+
+
 def set_up(checkout):
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPYCACHEPREFIX", None)
@@ -50,6 +55,16 @@ def test_a_module_that_changed_is_compiled_again(checkout):
     (checkout / "fabric/one.py").write_text("NUMBER = 1000\n")
     set_up(checkout)
     assert compiled(checkout) == len("NUMBER = 1000\n")
+
+
+def test_a_first_run_says_that_it_takes_longer_and_a_later_one_nothing(checkout):
+    python = checkout / ".venv/bin/python"
+    python.unlink()
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    (checkout / ".venv/.set-up-run").unlink()
+    assert "the first run takes a minute or two" in said_by_set_up(checkout)
+    assert said_by_set_up(checkout) == ""
 
 
 def test_nothing_is_compiled_twice(checkout):
