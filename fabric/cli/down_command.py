@@ -20,7 +20,7 @@ def down(
     name: Name = None,
     all_: Annotated[bool, typer.Option("--all", help="Take down every cluster that `list` shows.")] = False,
 ) -> None:
-    """Remove a cluster: its processes, namespaces, wires, rules and files.
+    """Remove a cluster: processes, namespaces, rules and files.
 
     Example: sudo fabric down two-nodes
     """
