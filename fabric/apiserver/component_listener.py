@@ -75,7 +75,7 @@ class _Connection(asyncio.Protocol):
         self._writes = writes
         self._connections = connections
         self._frames = Frames()
-        self._reading: dict[int, asyncio.Task[None]] = {}
+        self._read_tasks: dict[int, asyncio.Task[None]] = {}
         self._under_way = 0
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -95,7 +95,7 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         self._writable.set()
         self._connections.discard(self)
-        for task in self._reading.values():
+        for task in self._read_tasks.values():
             task.cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -114,22 +114,22 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, request: wire.AnyRequest) -> None:
         if isinstance(request, wire.Cancel):
-            if task := self._reading.get(request.id):
+            if task := self._read_tasks.get(request.id):
                 task.cancel()
             return
         is_write = isinstance(request, wire.Write)
-        if request.id in self._reading:
+        if request.id in self._read_tasks:
             raise BadFrame(f"id {request.id}, which is under way")
         task = (self._writes if is_write else self._reads).create_task(self._work(request))
         if not is_write:
-            self._reading[request.id] = task
+            self._read_tasks[request.id] = task
         task.add_done_callback(lambda _: self._done(request.id))
         self._under_way += 1
         if self._under_way == REQUESTS_MAX and self._transport is not None:
             self._transport.pause_reading()
 
     def _done(self, id_: int) -> None:
-        self._reading.pop(id_, None)
+        self._read_tasks.pop(id_, None)
         self._under_way -= 1
         if self._under_way == REQUESTS_MAX - 1 and self._transport is not None:
             self._transport.resume_reading()

@@ -101,21 +101,23 @@ async def read_page(
     token = token or Token(revision, "")
     scope = f"{namespace}/" if kind.namespaced and namespace else ""
     if cacher.of(kind).revision <= revision <= cacher.revision:
-        return _present_page(cacher.of(kind), scope, token, options)
+        return _page_from_cache(cacher.of(kind), scope, token, options)
     try:
-        return await _past_page(store, kind, scope, token, options)
+        return await _page_from_store(store, kind, scope, token, options)
     except Compacted:
         too_old = Gone(f"too old resource version: {revision}")
         raise (continue_expired() if token.last_key else too_old) from None
 
 
-def _present_page(cache: WatchCache, scope: str, token: Token, options: ListOptions) -> ListPage:
+def _page_from_cache(cache: WatchCache, scope: str, token: Token, options: ListOptions) -> ListPage:
     selected = (item for item in cache.items(scope, token.last_key) if _selects(options, item))
     found = list(islice(selected, _wanted(options)))
     return _page(found, cache.count(scope, token.last_key), token, options)
 
 
-async def _past_page(store: Store, kind: Kind, scope: str, token: Token, options: ListOptions) -> ListPage:
+async def _page_from_store(
+    store: Store, kind: Kind, scope: str, token: Token, options: ListOptions
+) -> ListPage:
     if isinstance(kind, ServedKind):  # a plugin's keys may sort otherwise than names: read them all
         every = [item async for item in _past_items(store, kind, "", Token(token.revision, ""))]
         rest = [item for item in every if item.key.startswith(scope) and item.key > token.last_key]

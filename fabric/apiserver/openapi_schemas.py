@@ -1,4 +1,4 @@
-"""The definitions as upstream publishes them, undone from what the bundled JSON schemas changed.
+"""Upstream's OpenAPI definitions, restored from the bundled JSON Schemas.
 
 The bundle lets every value be null, and spells out unions; OpenAPI says `nullable` nowhere, and
 has a format for the one union there is.

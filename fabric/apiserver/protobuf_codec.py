@@ -134,17 +134,17 @@ def _decoded(name: str, data: bytes) -> Object:
     for number, raw in protobuf.fields(data):
         field = known.get(number)
         if field is not None:
-            _take(obj, field, raw)
+            _set_field(obj, field, raw)
     return obj
 
 
-def _take(obj: Object, field: Field, raw: int | bytes) -> None:
+def _set_field(obj: Object, field: Field, raw: int | bytes) -> None:
     if field.is_inline:
         obj.update(_decoded(field.type, _bytes(raw)))
     elif field.shape == "map":
         entry = dict(protobuf.fields(_bytes(raw)))
         key = _bytes(entry.get(1, b"")).decode()
-        obj.setdefault(field.name, {})[key] = _value(field.type, entry.get(2, _nothing(field.type)))
+        obj.setdefault(field.name, {})[key] = _value(field.type, entry.get(2, _zero_value(field.type)))
     elif field.shape == "[]":
         numbers = protobuf.varints(raw) if field.type in _NUMBERS and isinstance(raw, bytes) else [raw]
         obj.setdefault(field.name, []).extend(_value(field.type, number) for number in numbers)
@@ -158,7 +158,7 @@ def _take(obj: Object, field: Field, raw: int | bytes) -> None:
 _NUMBERS = frozenset(("int32", "int64", "int", "bool"))
 
 
-def _nothing(type_: str) -> int | bytes:
+def _zero_value(type_: str) -> int | bytes:
     return 0 if type_ in _NUMBERS else b""
 
 

@@ -18,10 +18,11 @@ from fabric.graph.cables import Cable, Point, beside
 from fabric.graph.layout import MARGIN, Layout, layout
 from fabric.graph.picture import Peering, Picture
 from fabric.topology.addressing import port_name
+from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wiring import Link, natural
 
-PLAIN, BROKEN, SESSION = "#6b7280", "#dc2626", "#2563eb"
-FILLS = {"host": "#dbeafe", "switch": "#e5e7eb", "router": "#fde68a"}
+PLAIN, CORE, BROKEN, SESSION = "#9ca3af", "#111827", "#dc2626", "#2563eb"
+FILLS = {"host": "#dbeafe", "control plane": "#ede9fe", "switch": "#e5e7eb", "router": "#fde68a"}
 ROLES = {"host": "node", "switch": "switch", "router": "router"}
 SESSIONS_MAX = 60
 """More sessions than these are counted, and only those drawn that are down."""
@@ -138,7 +139,7 @@ def _draw_link(sheet: _Sheet, link: Link) -> None:
     cable = sheet.cables.get(link.name)
     if cable is None:
         return
-    colour = PLAIN if link.up else BROKEN
+    colour = _COLOURS[_kind(sheet.picture, link)] if link.up else BROKEN
     sheet.below.append(shapes.path(cable, colour, 1 if link.up else 3))
     if words := _differing(sheet, link):
         _label(sheet, max(pairwise(cable), key=lambda it: dist(*it)), words, colour, _PLACES)
@@ -194,9 +195,13 @@ def _drawn_sessions(picture: Picture) -> list[Peering]:
     return [it for it in picture.peerings if not (many and it.up)]
 
 
+_TO_NODE, _BETWEEN = "link to a node", "link between routers or switches"
+_COLOURS = {_TO_NODE: PLAIN, _BETWEEN: CORE}
+
+
 def _kind(picture: Picture, link: Link) -> str:
     hosts = any(picture.wiring.device(it).role == "host" for it in (link.a, link.b))
-    return "link to a node" if hosts else "link between routers or switches"
+    return _TO_NODE if hosts else _BETWEEN
 
 
 def _by_kind(picture: Picture) -> dict[str, list[Link]]:
@@ -234,7 +239,8 @@ def _interfaces(sheet: _Sheet, link: Link, *ends: str) -> str:
 def _device(sheet: _Sheet, name: str) -> Iterator[str]:
     picture, box = sheet.picture, sheet.places.boxes[name]
     device = picture.wiring.device(name)
-    yield shapes.rect(box, FILLS[device.role], "#374151", box.height / 2 if device.role == "router" else 4)
+    fill = FILLS["control plane" if name == CONTROL_PLANE else device.role]
+    yield shapes.rect(box, fill, "#374151", box.height / 2 if device.role == "router" else 4)
     lines = host_lines if device.role == "host" else device_lines
     texts = lines(picture, name, with_labels=sheet.with_labels)
     pods_from = len(texts) - (len(pod_lines(picture, name)) if device.role == "host" else 0)
@@ -250,11 +256,16 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str]]:
     wiring = picture.wiring
     for role, word in ROLES.items():
         if found := wiring.of_role(role):  # type: ignore[arg-type]
-            count = sum(1 for it in found if it.name != "control-plane")
-            yield role, f"{word}: {count}" + (" and the control plane" if count < len(found) else "")
+            count = sum(1 for it in found if it.name != CONTROL_PLANE)
+            yield role, f"{word}: {count}"
+            if count < len(found):
+                yield "control plane", "control plane"
     common = _common_words(picture)
     for kind, links in _by_kind(picture).items():
-        yield PLAIN, f"{kind}: {len(links)}" + (f"; {common[kind]} unless said" if common[kind] else "")
+        yield (
+            _COLOURS[kind],
+            f"{kind}: {len(links)}" + (f"; {common[kind]} unless said" if common[kind] else ""),
+        )
     if pulled := sum(not it.up for it in wiring.links):
         yield BROKEN, f"link that is down: {pulled}"
     sessions = picture.peerings

@@ -21,12 +21,15 @@ BACKOFF_SECONDS_MAX = 10.0
 
 @dataclass(slots=True)
 class _Waiting:
-    """A pending pod. `place` is its entry in the heap; a stale entry there has another number."""
+    """A pending pod. `ticket` is its entry in the heap; a stale entry there has another ticket.
+
+    `arrival` orders pods of one priority.
+    """
 
     pod: PodInfo
-    number: int
+    arrival: int
     refusals: int = 0
-    place: int = 0
+    ticket: int = 0
     refused_until: float = 0.0
     parkings: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -71,10 +74,10 @@ class SchedulingQueue:
         """The next pod to try; it stays in the queue until it is removed."""
         while True:
             while self._heap:
-                _, _, place, key = heapq.heappop(self._heap)
+                _, _, ticket, key = heapq.heappop(self._heap)
                 waiting = self._pods.get(key)
-                if waiting is not None and waiting.place == place:
-                    waiting.place = 0
+                if waiting is not None and waiting.ticket == ticket:
+                    waiting.ticket = 0
                     return waiting.pod
             self._wake.clear()
             await self._wake.wait()
@@ -82,7 +85,7 @@ class SchedulingQueue:
     def add_unschedulable(self, pod: PodInfo) -> None:
         """The pod fits nowhere: it waits for a change, and at least its back-off."""
         waiting = self._pods.get(pod.key)
-        if waiting is None or waiting.place or waiting.pod.uid != pod.uid:
+        if waiting is None or waiting.ticket or waiting.pod.uid != pod.uid:
             return
         delay = min(BACKOFF_SECONDS * 2**waiting.refusals, BACKOFF_SECONDS_MAX)
         waiting.refusals = min(waiting.refusals + 1, 10)
@@ -94,7 +97,7 @@ class SchedulingQueue:
         self.add_unschedulable(pod)
         waiting = self._unschedulable.get(pod.key)
         if waiting is not None:
-            self._release(waiting)
+            self._move_to_active_or_backoff(waiting)
 
     def park(self, pod: PodInfo) -> float:
         """Set the pod aside until it changes; return the seconds after which it is tried all the same."""
@@ -111,12 +114,12 @@ class SchedulingQueue:
         """Unschedulable pods that the change concerns are tried when their back-off is over."""
         for waiting in tuple(self._unschedulable.values()):
             if concerns(waiting.pod):
-                self._release(waiting)
+                self._move_to_active_or_backoff(waiting)
 
     def __len__(self) -> int:
         return len(self._pods)
 
-    def _release(self, waiting: _Waiting) -> None:
+    def _move_to_active_or_backoff(self, waiting: _Waiting) -> None:
         self._unschedulable.pop(waiting.pod.key, None)
         if waiting.refused_until <= asyncio.get_running_loop().time():
             self._activate(waiting)
@@ -130,8 +133,8 @@ class SchedulingQueue:
     def _activate(self, waiting: _Waiting) -> None:
         waiting.stop_timer()
         self._unschedulable.pop(waiting.pod.key, None)
-        waiting.place = self._next()
-        heapq.heappush(self._heap, (-waiting.pod.priority, waiting.number, waiting.place, waiting.pod.key))
+        waiting.ticket = self._next()
+        heapq.heappush(self._heap, (-waiting.pod.priority, waiting.arrival, waiting.ticket, waiting.pod.key))
         self._wake.set()
 
     def _next(self) -> int:

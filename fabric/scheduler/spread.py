@@ -1,7 +1,7 @@
 """Topology spread: matching pods of a namespace, counted by domain, may differ by `maxSkew`.
 
 DoNotSchedule filters, ScheduleAnyway scores. Domains are those of the nodes that the pod's
-node affinity allows; the emptiest sets the measure.
+node affinity allows; the skew is counted from the one with the fewest (the global minimum).
 """
 
 from __future__ import annotations
@@ -53,20 +53,26 @@ def preferred_spread(
 
 
 def _counts_and_limit(
-    constraint: SpreadConstraint, together: Sequence[SpreadConstraint], pod: PodInfo, cluster: ClusterState
+    constraint: SpreadConstraint,
+    same_strength: Sequence[SpreadConstraint],
+    pod: PodInfo,
+    cluster: ClusterState,
 ) -> tuple[dict[str, int], int]:
     """Pods by domain, and the most that a domain may have for this pod to join it."""
-    counts = _counts(constraint, together, pod, cluster)
+    counts = _counts(constraint, same_strength, pod, cluster)
     least = min(counts.values(), default=0) if len(counts) >= constraint.min_domains else 0
-    joins = constraint.selector.matches(pod.labels)
+    joins = constraint.selector.matches(pod.labels)  # if so, the pod itself is one more in its domain
     return counts, least + constraint.max_skew - joins
 
 
 def _counts(
-    constraint: SpreadConstraint, together: Sequence[SpreadConstraint], pod: PodInfo, cluster: ClusterState
+    constraint: SpreadConstraint,
+    same_strength: Sequence[SpreadConstraint],
+    pod: PodInfo,
+    cluster: ClusterState,
 ) -> dict[str, int]:
     """Matching pods by domain, of the nodes that count: those with the labels of all constraints."""
-    keys = [c.topology_key for c in together]
+    keys = [c.topology_key for c in same_strength]
     counts: dict[str, int] = {}
     for node in cluster.nodes():
         if all(key in node.labels for key in keys) and _counts_for(constraint, pod, node):

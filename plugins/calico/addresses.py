@@ -1,7 +1,7 @@
 """The sources of pods' addresses: Calico's IPAM, or host-local over a subnet that a file names.
 
 Both are asked by the id of the pod's sandbox and give the same answer again. With IPAM the handle is
-`k8s-pod-network.<container id>`, and annotations of the pod or its namespace may name pools or an address.
+`k8s-pod-network.<sandbox id>`, and annotations of the pod or its namespace may name pools or an address.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Protocol
 
-from calico.annotations import Asked, asked, check_host_local
+from calico.annotations import AnnotationRequest, asked, check_host_local
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
-from calico.ipam.candidates import Wish
+from calico.ipam.candidates import PoolRequest
 from calico.node_files import NETWORK
 from calico.resources.datastore import listed
 from calico.resources.pools import IPPool
@@ -35,7 +35,7 @@ class Addresses(Protocol):
         """The pod's addresses, given now or before; FabricError when there is none."""
         ...
 
-    async def release(self, container: str) -> None:
+    async def release(self, sandbox_id: str) -> None:
         """Take back what the pod has; nothing is no error."""
         ...
 
@@ -44,9 +44,9 @@ class Addresses(Protocol):
         ...
 
 
-def handle_of(container: str) -> str:
+def handle_of(sandbox_id: str) -> str:
     """The IPAM handle of a pod's sandbox."""
-    return f"{NETWORK}.{container}"
+    return f"{NETWORK}.{sandbox_id}"
 
 
 class IpamAddresses:
@@ -64,12 +64,12 @@ class IpamAddresses:
             return found[:1]
         owner = Owner(handle, {"namespace": ref.namespace, "node": self._ipam.host, "pod": ref.name})
         namespace = await self._namespace(ref.namespace)
-        what = asked(annotations_of(pod), annotations_of(namespace))
-        if what.address is not None:
-            await self._ipam.assign(what.address, owner)
-            return (what.address,)
+        request = asked(annotations_of(pod), annotations_of(namespace))
+        if request.address is not None:
+            await self._ipam.assign(request.address, owner)
+            return (request.address,)
         pools = await listed(self._ipam.store, IPPool)
-        return await self._ipam.auto_assign(owner, _wish(what, labels_of(namespace), pools), pools)
+        return await self._ipam.auto_assign(owner, _pool_request(request, labels_of(namespace), pools), pools)
 
     async def _namespace(self, name: str) -> Object:
         """The namespace; one that goes at this moment says nothing."""
@@ -78,11 +78,11 @@ class IpamAddresses:
         except NotFound:
             return {"metadata": {"name": name}}
 
-    async def release(self, container: str) -> None:
-        await self._ipam.release_handle(handle_of(container))
+    async def release(self, sandbox_id: str) -> None:
+        await self._ipam.release_handle(handle_of(sandbox_id))
 
     async def held(self) -> frozenset[str]:
-        """Sandboxes with addresses of this node's own blocks; borrowed ones are left to the collector."""
+        """Sandboxes with addresses of this node's own blocks; borrowed ones are left to Calico's IPAM GC."""
         handles = await self._ipam.handles()
         return frozenset(it.removeprefix(handle_of("")) for it in handles if it.startswith(handle_of("")))
 
@@ -101,9 +101,9 @@ class FileAddresses:
         with _as_refusals():
             return self._local.allocate(ref.sandbox_id, ref.device, (subnet,))
 
-    async def release(self, container: str) -> None:
+    async def release(self, sandbox_id: str) -> None:
         with _as_refusals():
-            self._local.release(container)
+            self._local.release(sandbox_id)
 
     async def held(self) -> frozenset[str]:
         return self._local.owners()
@@ -138,11 +138,13 @@ def _as_refusals() -> Iterator[None]:
         raise FabricError(f"the node's addresses cannot be written: {error}") from error
 
 
-def _wish(what: Asked, namespace_labels: Mapping[str, str], pools: tuple[IPPool, ...]) -> Wish:
-    cidrs = tuple(_cidr(name, pools, 4) for name in what.pools)
-    for name in what.pools_v6:
+def _pool_request(
+    request: AnnotationRequest, namespace_labels: Mapping[str, str], pools: tuple[IPPool, ...]
+) -> PoolRequest:
+    cidrs = tuple(_cidr(name, pools, 4) for name in request.pools)
+    for name in request.pools_v6:
         _cidr(name, pools, 6)
-    return Wish(pools=cidrs, namespace_labels=namespace_labels)
+    return PoolRequest(pools=cidrs, namespace_labels=namespace_labels)
 
 
 def _cidr(name: str, pools: tuple[IPPool, ...], family: Family) -> IPNetwork:

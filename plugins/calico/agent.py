@@ -207,7 +207,9 @@ class CalicoAgent:
         """The pod's routes as FelixConfiguration says now; kubelet brings those that it has to them."""
         felix = self._felix()
         sources = {4: felix.device_route_source_address, 6: felix.device_route_source_address_v6}
-        return endpoints.with_routes_of(attachment, felix.device_route_protocol or endpoints.BOOT, sources)
+        return endpoints.with_route_options(
+            attachment, felix.device_route_protocol or endpoints.RTPROT_BOOT, sources
+        )
 
     def _prefixes(self) -> tuple[str, ...]:
         """The beginnings of pods' devices; that of new ones first."""

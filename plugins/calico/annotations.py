@@ -24,7 +24,7 @@ _DISABLED = {"ipAddrsNoIpam": "ip_addrs_no_ipam", "floatingIPs": "floating_ips"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnnotationRequest:
     """A pod's requests to the CNI plugin; an address goes before pools."""
 
     address: IPAddress | None = None
@@ -33,7 +33,7 @@ class Asked:
     pools_v6: tuple[str, ...] = ()
 
 
-def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
+def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> AnnotationRequest:
     """Read the annotations of both; FabricError names the one that cannot be followed."""
     if pod.get(_PREFIX + "ipAddrs") and pod.get(_PREFIX + "ipAddrsNoIpam"):
         raise FabricError(
@@ -46,8 +46,8 @@ def asked(pod: Mapping[str, str], namespace: Mapping[str, str]) -> Asked:
     pools, pools_v6 = (_pools(both, name) for name in ("ipv4pools", "ipv6pools"))
     _check_families(both.get(_PREFIX + "ipFamilies", ""))
     if address := pod.get(_PREFIX + "ipAddrs"):
-        return Asked(address=_address(address))
-    return Asked(pools=pools, pools_v6=pools_v6)
+        return AnnotationRequest(address=_address(address))
+    return AnnotationRequest(pools=pools, pools_v6=pools_v6)
 
 
 def check_host_local(pod: Mapping[str, str]) -> None:

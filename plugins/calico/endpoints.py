@@ -29,7 +29,7 @@ from fabric.plugin.contract import Attachment, PodRef
 GATEWAY = IPv4Address("169.254.1.1")
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 """Of the node's end of every pod: the pod's ARP entry stays right when its node's end is made anew."""
-BOOT = 3
+RTPROT_BOOT = 3
 """The protocol of pods' routes unless deviceRouteProtocol says another: `ip route` shows none."""
 _SETTINGS = (
     ("net/ipv4/conf/{0}/route_localnet", "1"),
@@ -51,7 +51,7 @@ def attachment(pod: PodRef, addresses: tuple[IPAddress, ...], mtu: int, device: 
     )
 
 
-def with_routes_of(
+def with_route_options(
     attachment: Attachment, protocol: int, sources: Mapping[int, IPAddress | None]
 ) -> Attachment:
     """The same with deviceRouteProtocol and, by family, deviceRouteSourceAddress in the pod's routes."""
@@ -78,7 +78,9 @@ def _node(pod: PodRef, device: str, addresses: tuple[IPAddress, ...], mtu: int) 
         peer_mac=mac_of(pod.uid),
     )
     settings = (Sysctl(path.format(device), value) for path, value in _SETTINGS)
-    routes = (Route(ip_network(address), dev=device, scope="link", proto=BOOT) for address in addresses)
+    routes = (
+        Route(ip_network(address), dev=device, scope="link", proto=RTPROT_BOOT) for address in addresses
+    )
     return frozenset((veth, *settings, *routes))
 
 

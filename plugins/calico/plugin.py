@@ -8,7 +8,7 @@ from calico import bootstrap, node_files, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
-from calico.preview import guessed
+from calico.preview import assumed_snapshot
 from calico.resources.felix import DEFAULTS
 from calico.retirement import Retirement
 from calico.settings import Settings, settings
@@ -68,7 +68,7 @@ class CalicoPlugin:
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """Guess: the nodes come up in order, each takes its own first block, and the kernel has ipip."""
-        snapshot, sites = guessed(_settings(config), nodes, DEFAULTS)
+        snapshot, sites = assumed_snapshot(_settings(config), nodes, DEFAULTS)
         return {name: preview(site, snapshot) for name, site in sites.items()}
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:

@@ -25,7 +25,7 @@ from fabric.netstate.objects import IPNetwork
 from fabric.plugin.contract import NodeFacts
 
 
-def guessed(
+def assumed_snapshot(
     settings: Settings, nodes: Sequence[NodeFacts], felix: FelixConfigurationSpec
 ) -> tuple[Snapshot, Mapping[str, Site]]:
     """Return the snapshot, and every node's site in it by its name."""

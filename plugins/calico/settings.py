@@ -174,10 +174,10 @@ def finding(path: str, refusal: Refusal) -> Finding:
     """A refusal of a resource as one of the section, where the resource stands at `path`."""
     field = refusal.path.removeprefix("spec.").removeprefix("metadata.")
     if path == "options" and field not in POOL_KEYS:
-        return "/podCIDR", f"the pool that it becomes: {field}: {refusal.said}"
+        return "/podCIDR", f"the pool that it becomes: {field}: {refusal.reason_with_value}"
     if "resources" in path:
         field = refusal.path
-    return f"{path}.{field}", refusal.said
+    return f"{path}.{field}", refusal.reason_with_value
 
 
 def _resources(
@@ -213,7 +213,9 @@ def _rules(config: NetworkConfig, findings: list[Finding]) -> Iterator[NodeRule]
     for index, value in enumerate(listed):
         refusals: list[Refusal] = []
         rule = read(NodeRule, value, "", refusals)
-        findings += [(f"options.nodes[{index}].{it.path}".rstrip("."), it.said) for it in refusals]
+        findings += [
+            (f"options.nodes[{index}].{it.path}".rstrip("."), it.reason_with_value) for it in refusals
+        ]
         if rule is not None:
             yield rule
 

@@ -24,7 +24,7 @@ from flannel.cni import Cni
 from flannel.lease_book import LeaseBook
 from flannel.lease_keeper import LeaseKeeper
 from flannel.leases import CONFIG_KEY
-from flannel.net_conf import has_endpoints, parse
+from flannel.net_conf import attaches_pods, parse
 from flannel.node_state import NodeState
 from flannel.status import down, up
 
@@ -109,12 +109,12 @@ class Flanneld:
         site = Site(self._context.facts, self._conf, self._keeper.held.lease)
         if self._state is None or self._state.site.lease != site.lease:
             self._installed = False
-            endpoints = has_endpoints(self._context.config)
+            endpoints = attaches_pods(self._context.config)
             self._state = NodeState(BACKENDS[self._conf.backend], site, self._mtu(), endpoints=endpoints)
             self._annotations.want(annotations_for(site.lease))
         self._net.want_all(self._state.parts(self._book.leases))
         if not self._installed and self._net.is_programmed:
-            self._cni.install(self._state.env, configured=has_endpoints(self._context.config))
+            self._cni.install(self._state.env, configured=attaches_pods(self._context.config))
             self._installed = True
 
     def _mtu(self) -> int:

@@ -119,7 +119,7 @@ ENDPOINTS = "endpoints"
 """The one option that is no key of net-conf.json: false where another plugin hangs pods on the nodes."""
 
 
-def has_endpoints(config: NetworkConfig) -> bool:
+def attaches_pods(config: NetworkConfig) -> bool:
     """True when pods hang on this plugin's bridge; it only carries packets between nodes otherwise."""
     return config.options.get(ENDPOINTS) is not False
 

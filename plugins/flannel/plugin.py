@@ -20,7 +20,7 @@ from flannel.backend import Backend, Site, desired_state, public_ips
 from flannel.backends import BACKENDS, OPTIONS
 from flannel.lease_book import FOLLOWED, LeaseBook
 from flannel.leases import CONFIG_KEY, Lease, compact
-from flannel.net_conf import NetConf, check, document, has_endpoints
+from flannel.net_conf import NetConf, attaches_pods, check, document
 
 WRITE_TRIES_MAX = 10
 TOPOLOGY_KEY = "/fabric/flannel/net-conf"
@@ -90,7 +90,7 @@ class FlannelPlugin:
         for facts in nodes:
             site = Site(facts, conf, leases[facts.name])
             mtu = config.mtu or backend.mtu(conf, facts)
-            own = node_state.own_state(backend, site, mtu, endpoints=has_endpoints(config))
+            own = node_state.own_state(backend, site, mtu, endpoints=attaches_pods(config))
             states[facts.name] = own | desired_state(backend, site, mtu, leases.values())
         return states
 

@@ -13,7 +13,7 @@ from calico.ipam import keys
 from calico.ipam.affinities import CONFIRMED
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Block, Owner
-from calico.ipam.candidates import Wish
+from calico.ipam.candidates import PoolRequest
 from calico.ipam.configuration import write_configuration
 from calico.ipam.snapshot import Snapshot, snapshot_of
 from calico.resources.datastore import encode
@@ -124,4 +124,4 @@ async def ipams(*resources, config=None, hosts=("node-1", "node-2"), **options):
 
 
 async def add(ipam, name, **wish):
-    return await ipam.auto_assign(owner(name, ipam.host), Wish(**wish))
+    return await ipam.auto_assign(owner(name, ipam.host), PoolRequest(**wish))

@@ -47,6 +47,8 @@ class CommandLine:
         patch.setattr("os.geteuid", lambda: 0)
         for module in (down, choice, host_commands):  # Others run clusters on this machine, too.
             patch.setattr(module, "all_clusters", self._clusters)
+        patch.setattr(choice, "clusters_with_cgroup", self._clusters)
+        patch.setattr(choice, "clusters_elsewhere", dict)
         patch.setattr(down, "down", _refuse)
 
     def __call__(self, *words: str) -> Answer:

@@ -22,7 +22,7 @@ from fabric.netstate.objects import IPAddress
 NODES_SHOWN_MAX = 20
 
 
-class _Telling:
+class _Report:
     """The report on stdout; `shows_all` adds every address, `shows_problems` every misfit."""
 
     def __init__(self, session: Session, arguments: Arguments) -> None:
@@ -90,7 +90,7 @@ class _Telling:
 
 async def _check(session: Session, arguments: Arguments) -> None:
     store = (await session.cluster()).store
-    telling = _Telling(session, arguments)
+    report = _Report(session, arguments)
     session.say("Checking IPAM for inconsistencies...\n")
     snapshot = await read_snapshot(store)
     pools, nodes = await listed(store, IPPool), await listed(store, Node)
@@ -101,21 +101,21 @@ async def _check(session: Session, arguments: Arguments) -> None:
         for network in endpoint.spec.ip_networks
     ]
     allocations = ipam_report.allocations(snapshot, (*tunnels, *pods))
-    telling.blocks(snapshot, allocations)
-    telling.pools(pools)
-    telling.uses(tunnels, pods)
+    report.blocks(snapshot, allocations)
+    report.pools(pools)
+    report.uses(tunnels, pods)
     session.say("Loading all handles")
-    telling.top_nodes(allocations)
+    report.top_nodes(allocations)
     found = check(snapshot, pools, (*tunnels, *pods), frozenset(node.name for node in nodes))
-    _scan(telling, snapshot, allocations, found)
-    session.say(f"Check complete; found {telling.problems} problems.")
+    _scan(report, snapshot, allocations, found)
+    session.say(f"Check complete; found {report.problems} problems.")
     if arguments.flag("output"):
-        report = await ipam_report.written(store, allocations, found)
-        _write(Path(arguments.value("output")), report)
+        written = await ipam_report.written(store, allocations, found)
+        _write(Path(arguments.value("output")), written)
 
 
 def _scan(
-    telling: _Telling, snapshot: Snapshot, allocations: Sequence[Allocation], found: Iterable[Finding]
+    report: _Report, snapshot: Snapshot, allocations: Sequence[Allocation], found: Iterable[Finding]
 ) -> None:
     by = defaultdict(list)
     for finding in found:
@@ -126,40 +126,40 @@ def _scan(
     outside = [finding for finding in by[findings.OUTSIDE_POOLS] if finding.subject in unallocated]
     astray = {finding.subject for finding in outside}
     inside = [finding for finding in by[findings.NOT_ALLOCATED] if finding.subject not in astray]
-    telling.scan(
+    report.scan(
         "IPs that are allocated but not actually in use",
         [f"{it.subject} leaked; attrs {attributes[it.subject]}" for it in by[findings.LEAKED]],
         "IPs that are allocated in IPAM but not actually in use.",
     )
-    telling.scan(
+    report.scan(
         "IPs that are in use by a workload or node but not allocated in IPAM",
         [f"{it.subject} in use by {it.detail} is not in any active IP pool." for it in outside],
         "in-use IPs that are not in active IP pools.",
     )
     no_allocation = "and in active IPAM pool but has no IPAM allocation."
-    telling.scan(
+    report.scan(
         "",
         [f"{it.subject} in use by {it.detail} {no_allocation}" for it in inside],
         "in-use IPs that are in active IP pools but have no corresponding IPAM allocation.",
     )
-    telling.scan_more(
+    report.scan_more(
         "",
         [f"{it.subject} has multiple owners: {it.detail}" for it in by[findings.SEVERAL_OWNERS]],
         "in-use IPs with multiple owners.",
     )
-    telling.say()
-    _scan_structure(telling, len(snapshot.handles), by)
+    report.say()
+    _scan_structure(report, len(snapshot.handles), by)
 
 
-def _scan_structure(telling: _Telling, handles: int, by: Mapping[str, Sequence[Finding]]) -> None:
+def _scan_structure(report: _Report, handles: int, by: Mapping[str, Sequence[Finding]]) -> None:
     """Handles and affinities that do not fit the blocks."""
     empty = {finding.subject for finding in by[findings.EMPTY_HANDLE]}
-    telling.scan(
+    report.scan(
         "IPAM handles with no matching IPs",
         [f"{handle} doesn't have any active IPs." for handle in sorted(empty)],
         f"handles with no matching IPs (and {handles - len(empty)} handles with matches).",
     )
-    telling.scan(
+    report.scan(
         "IPs with missing handle",
         [
             f"{handle} is in use in a block but doesn't exist."
@@ -167,7 +167,7 @@ def _scan_structure(telling: _Telling, handles: int, by: Mapping[str, Sequence[F
         ],
         "handles mentioned in blocks with no matching handle resource.",
     )
-    telling.scan_more(
+    report.scan_more(
         "blocks with an invalid affinity",
         [f"{it.subject}: {it.detail}" for it in by[findings.BAD_AFFINITY]],
         "blocks with an invalid affinity.",

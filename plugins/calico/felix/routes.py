@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from calico import encapsulation
 from calico.encapsulation import TUNL0
-from calico.endpoints import BOOT
+from calico.endpoints import RTPROT_BOOT
 from calico.felix import tunnels
 from calico.felix.site import Site, node_address, vtep_address
 from calico.places import Place
@@ -62,7 +62,7 @@ def _to(site: Site, dst: IPNetwork, peer: Node) -> Iterator[Route]:
         case "vxlan":
             vtep = vtep_address(peer, family)
             if vtep is not None and site.wants_vxlan(family):
-                device, proto = tunnels.device(family), site.felix.device_route_protocol or BOOT
+                device, proto = tunnels.device(family), site.felix.device_route_protocol or RTPROT_BOOT
                 yield Route(dst, via=vtep, dev=device, onlink=True, proto=proto, src=site.source(family))
         case "bare":
             yield Route(dst, via=there.ip, dev=site.facts.device, onlink=True, proto=protocol(site.felix))
@@ -70,5 +70,5 @@ def _to(site: Site, dst: IPNetwork, peer: Node) -> Iterator[Route]:
 
 def protocol(felix: FelixConfigurationSpec) -> int:
     """The protocol of routes over other devices than VXLAN's: 80, or deviceRouteProtocol if given."""
-    given = felix.device_route_protocol or BOOT
-    return ROUTE_PROTOCOL if given == BOOT else given
+    given = felix.device_route_protocol or RTPROT_BOOT
+    return ROUTE_PROTOCOL if given == RTPROT_BOOT else given

@@ -15,7 +15,7 @@ from functools import partial
 
 from calico.ipam.affinities import BlockTaken, blocks_of, claim, release, release_host
 from calico.ipam.blocks import Block, Owner
-from calico.ipam.candidates import ANY, NoPool, Wish, pool_of, selects, usable
+from calico.ipam.candidates import ANY, NoPool, PoolRequest, pool_of, selects, usable
 from calico.ipam.configuration import read_configuration
 from calico.ipam.handles import read_handle, settle
 from calico.ipam.records import TRIES_MAX, TooBusy, read_block, read_blocks
@@ -58,7 +58,7 @@ class Ipam:
         self._giving = asyncio.Lock()
 
     async def auto_assign(
-        self, owner: Owner, wish: Wish = ANY, pools: tuple[IPPool, ...] | None = None
+        self, owner: Owner, wish: PoolRequest = ANY, pools: tuple[IPPool, ...] | None = None
     ) -> tuple[IPAddress, ...]:
         """Give the owner `wish.count` addresses, all or none; they are in the store when this returns.
 
@@ -163,7 +163,7 @@ class Ipam:
         reservations = await listed(self.store, IPReservation)
         return Reserved.of(net for one in reservations for net in one.spec.reserved_cidrs)
 
-    async def _own_blocks(self, pools: tuple[IPPool, ...], wish: Wish) -> list[IPNetwork]:
+    async def _own_blocks(self, pools: tuple[IPPool, ...], wish: PoolRequest) -> list[IPNetwork]:
         """The blocks that this node has; empty ones of pools that do not select it any more are given up.
 
         Those of a pool that is disabled or gone stay until the pool is deleted or enabled again.

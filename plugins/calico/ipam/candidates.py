@@ -23,7 +23,7 @@ class NoPool(FabricError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PoolRequest:
     """A request for addresses."""
 
     family: Family = 4
@@ -36,10 +36,10 @@ class Wish:
     """Labels of the pod's namespace; what has no namespace (a tunnel) has none."""
 
 
-ANY = Wish()
+ANY = PoolRequest()
 
 
-def usable(pools: Iterable[IPPool], wish: Wish, node_labels: Labels) -> tuple[IPPoolSpec, ...]:
+def usable(pools: Iterable[IPPool], wish: PoolRequest, node_labels: Labels) -> tuple[IPPoolSpec, ...]:
     """The pools that fit, in the order asked or else given; NoPool when there is none."""
     listed = _asked_for(tuple(pools), wish) if wish.pools else tuple(pools)
     judged = [(pool, _objection(pool.spec, wish, node_labels)) for pool in listed]
@@ -65,7 +65,7 @@ def pool_of(pools: Sequence[IPPool], address: IPAddress) -> IPPoolSpec | None:
     return next((pool.spec for pool in pools if not pool.spec.disabled and address in pool.spec.cidr), None)
 
 
-def _asked_for(pools: Sequence[IPPool], wish: Wish) -> tuple[IPPool, ...]:
+def _asked_for(pools: Sequence[IPPool], wish: PoolRequest) -> tuple[IPPool, ...]:
     """The pools asked for, in that order; NoPool when one is not there or not enabled."""
     enabled = {pool.spec.cidr: pool for pool in pools if not pool.spec.disabled}
     for cidr in wish.pools:
@@ -75,7 +75,7 @@ def _asked_for(pools: Sequence[IPPool], wish: Wish) -> tuple[IPPool, ...]:
     return tuple(enabled[cidr] for cidr in wish.pools)
 
 
-def _objection(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
+def _objection(spec: IPPoolSpec, wish: PoolRequest, node_labels: Labels) -> str:
     """Why the pool does not fit, or nothing."""
     if spec.family != wish.family:
         return f"is IPv{spec.family}"
@@ -86,7 +86,7 @@ def _objection(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
     return "" if wish.pools else _unasked(spec, wish, node_labels)
 
 
-def _unasked(spec: IPPoolSpec, wish: Wish, node_labels: Labels) -> str:
+def _unasked(spec: IPPoolSpec, wish: PoolRequest, node_labels: Labels) -> str:
     if spec.assignment_mode != "Automatic":
         return f"assignmentMode is {spec.assignment_mode}"
     if not selects(spec, node_labels):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Owner
-from calico.ipam.candidates import Wish, selected
+from calico.ipam.candidates import PoolRequest, selected
 from calico.resources.datastore import listed
 from calico.resources.pools import IPPool
 from fabric.netstate.objects import Family, IPAddress
@@ -54,5 +54,5 @@ async def tunnel_address(ipam: Ipam, tunnel: Tunnel, node_labels: Mapping[str, s
     await ipam.release_addresses((address for address in have if address not in kept[:1]), handle)
     if kept or not cidrs:
         return kept[0] if kept else None
-    wish = Wish(family=tunnel.family, use="Tunnel", pools=cidrs)
+    wish = PoolRequest(family=tunnel.family, use="Tunnel", pools=cidrs)
     return (await ipam.auto_assign(tunnel.owner(ipam.host), wish))[0]

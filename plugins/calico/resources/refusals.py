@@ -24,7 +24,7 @@ class Refusal:
         return f"{self.path} = '{_text(self.value)}' ({self.reason})"
 
     @property
-    def said(self) -> str:
+    def reason_with_value(self) -> str:
         """The value as JSON, and what is wrong with it, where the path is said already."""
         if self.value is None or self.value == "":
             return self.reason

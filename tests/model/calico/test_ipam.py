@@ -12,7 +12,7 @@ from support.calico_ipam import WatchedStore, calls_left, noon_clock, owner, poo
 from support.virtual_time import VirtualTimeLoop
 
 from calico.ipam.allocator import Ipam, OutOfAddresses
-from calico.ipam.candidates import Wish
+from calico.ipam.candidates import PoolRequest
 from calico.ipam.check import Use, check
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.garbage import Collector
@@ -72,7 +72,7 @@ class Cluster:
     async def _add(self, host: str, count: int) -> None:
         self.count += 1
         who = owner(f"pod-{self.count}", host)
-        found = await self.ipams[host].auto_assign(who, Wish(count=count, pools=(POOL.spec.cidr,)))
+        found = await self.ipams[host].auto_assign(who, PoolRequest(count=count, pools=(POOL.spec.cidr,)))
         everyone = [address for addresses in self.held.values() for address in addresses]
         assert not set(found) & set(everyone), "one address twice"
         assert len(set(found)) == count

@@ -15,7 +15,7 @@ from support.virtual_time import VirtualTimeLoop
 
 from calico.ipam import affinities
 from calico.ipam.allocator import AddressTaken, Ipam, OutOfAddresses
-from calico.ipam.candidates import NoPool, Wish
+from calico.ipam.candidates import NoPool, PoolRequest
 from calico.ipam.configuration import Configuration, write_configuration
 from calico.ipam.snapshot import read_snapshot
 from calico.resources.nodes import Node
@@ -82,7 +82,7 @@ class Pair:
         who = self._somebody(host)
         cidrs = tuple(pool.cidr for pool in POOLS for it in asked if pool.name == it)
         cidrs = tuple(sorted(cidrs, key=lambda cidr: asked.index(_name(cidr))))
-        wish = Wish(pools=cidrs, namespace_labels=team, use=use)
+        wish = PoolRequest(pools=cidrs, namespace_labels=team, use=use)
         real = await outcome(self.ipams[host].auto_assign(who, wish))
         self._compare(real, lambda now: self.oracle.auto(host, who.handle, asked, team, now, use))
 

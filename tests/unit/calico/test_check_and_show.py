@@ -10,7 +10,7 @@ from support.calico_ipam import NOON, WatchedStore, noon_clock, owner, pool, put
 from calico.ipam import check as findings
 from calico.ipam.allocator import Ipam
 from calico.ipam.blocks import Block, Owner
-from calico.ipam.candidates import Wish
+from calico.ipam.candidates import PoolRequest
 from calico.ipam.check import Use, check
 from calico.ipam.garbage import Collector
 from calico.ipam.handles import Handle, count_up
@@ -128,7 +128,7 @@ async def test_the_collector_gives_up_an_empty_block_of_a_node_that_has_another_
     store, clock = WatchedStore(), noon_clock()
     await put_resources(store, pool(block_size=31))
     ipam, collector = Ipam(store, clock, "node-1"), Collector(store, clock)
-    await ipam.auto_assign(owner("pod-1"), Wish(count=6))
+    await ipam.auto_assign(owner("pod-1"), PoolRequest(count=6))
     await ipam.release_handle("k8s-pod-network.pod-1")
 
     async def blocks_left():

@@ -11,7 +11,7 @@ from support.deaths import Coin, died
 
 from calico.ipam.affinities import claim, release_host
 from calico.ipam.allocator import Ipam
-from calico.ipam.candidates import Wish
+from calico.ipam.candidates import PoolRequest
 from calico.ipam.check import Use, check
 from calico.ipam.garbage import Collector
 from calico.ipam.snapshot import read_snapshot
@@ -43,11 +43,11 @@ async def sound(store, *handles: str) -> None:
 async def test_an_add_that_dies_anywhere_is_repeated_without_loss(before):
     for calls in range(1, 100):
         store, one, _ = await world(before)
-        dead = await died(one.auto_assign(owner("pod-1"), Wish(count=6)), calls)
+        dead = await died(one.auto_assign(owner("pod-1"), PoolRequest(count=6)), calls)
         have = await one.addresses(HANDLE)
         await one.release_handle(HANDLE)
         await sound(store)
-        found = await one.auto_assign(owner("pod-1"), Wish(count=6))
+        found = await one.auto_assign(owner("pod-1"), PoolRequest(count=6))
         assert len(found) == 6 and len(have) in (0, 4, 6)
         await sound(store, HANDLE)
         if not dead:
@@ -59,7 +59,7 @@ async def test_an_add_that_dies_anywhere_is_repeated_without_loss(before):
 async def test_a_delete_that_dies_anywhere_is_completed_by_the_next(before):
     for calls in range(1, 100):
         store, one, two = await world(before)
-        await one.auto_assign(owner("pod-1"), Wish(count=6))
+        await one.auto_assign(owner("pod-1"), PoolRequest(count=6))
         dead = await died(two.release_handle(HANDLE), calls)
         await two.release_handle(HANDLE)
         await sound(store)
@@ -73,13 +73,13 @@ async def test_a_delete_that_dies_anywhere_is_completed_by_the_next(before):
 async def test_a_reclaim_that_dies_anywhere_leaves_a_block_that_somebody_can_use(before):
     for calls in range(1, 100):
         store, one, two = await world(before)
-        await one.auto_assign(owner("pod-1"), Wish(count=8))
+        await one.auto_assign(owner("pod-1"), PoolRequest(count=8))
         await one.release_handle(HANDLE)
         await asyncio.sleep(61)
-        dead = await died(two.auto_assign(owner("pod-2", "node-2"), Wish(count=1)), calls)
+        dead = await died(two.auto_assign(owner("pod-2", "node-2"), PoolRequest(count=1)), calls)
         user = one if calls % 2 else two
         await user.release_handle("k8s-pod-network.pod-2")
-        assert len(await user.auto_assign(owner("pod-3", user.host), Wish(count=8))) == 8
+        assert len(await user.auto_assign(owner("pod-3", user.host), PoolRequest(count=8))) == 8
         await sound(store, "k8s-pod-network.pod-3")
         if not dead:
             break
@@ -125,7 +125,7 @@ async def test_a_claim_and_a_release_of_one_block_fit_together_in_any_order(plac
 async def test_a_retirement_that_dies_anywhere_is_completed_by_the_next(before):
     for calls in range(1, 100):
         store, one, two = await world(before)
-        await one.auto_assign(owner("pod-1"), Wish(count=3))
+        await one.auto_assign(owner("pod-1"), PoolRequest(count=3))
         dead = await died(two.release_host("node-1"), calls)
         await two.release_host("node-1")
         snapshot = await read_snapshot(store)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.calico_ipam import pool
 
-from calico.ipam.candidates import NoPool, Wish, pool_of, usable
+from calico.ipam.candidates import NoPool, PoolRequest, pool_of, usable
 from calico.ipam.gorand import GoRand
 from calico.ipam.walk import NOTHING_RESERVED, Reserved, Walk, block_of, fnv32
 
@@ -109,25 +109,29 @@ def test_an_addresss_block_is_where_the_pool_cuts():
 @pytest.mark.parametrize(
     ("spec", "wish", "why"),
     [
-        ({"disabled": True}, Wish(), "is disabled"),
-        ({"allowed_uses": ("Tunnel",)}, Wish(), "allowedUses has no Workload"),
-        ({"node_selector": "rack == '2'"}, Wish(), "nodeSelector rack == '2' does not select the node"),
+        ({"disabled": True}, PoolRequest(), "is disabled"),
+        ({"allowed_uses": ("Tunnel",)}, PoolRequest(), "allowedUses has no Workload"),
+        (
+            {"node_selector": "rack == '2'"},
+            PoolRequest(),
+            "nodeSelector rack == '2' does not select the node",
+        ),
         (
             {"namespace_selector": "team == 'b'"},
-            Wish(namespace_labels={"team": "a"}),
+            PoolRequest(namespace_labels={"team": "a"}),
             "does not select the namespace",
         ),
-        ({"assignment_mode": "Manual"}, Wish(), "assignmentMode is Manual"),
-        ({}, Wish(family=6), "is IPv4"),
-        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel"), "does not select the namespace"),
+        ({"assignment_mode": "Manual"}, PoolRequest(), "assignmentMode is Manual"),
+        ({}, PoolRequest(family=6), "is IPv4"),
+        ({"namespace_selector": "team == 'b'"}, PoolRequest(use="Tunnel"), "does not select the namespace"),
         (
             {},
-            Wish(pools=(POOL.cidr, ip_network("10.245.0.0/16"))),
+            PoolRequest(pools=(POOL.cidr, ip_network("10.245.0.0/16"))),
             r"the given pool \(10.245.0.0/16\) does not exist, or is not enabled; enabled: pool-1 \(",
         ),
-        ({"disabled": True}, Wish(pools=(POOL.cidr,)), "or is not enabled; enabled: none"),
-        ({"allowed_uses": ("Tunnel",)}, Wish(pools=(POOL.cidr,)), "allowedUses has no Workload"),
-        ({"allowed_uses": ("LoadBalancer",)}, Wish(), "allowedUses has no Workload"),
+        ({"disabled": True}, PoolRequest(pools=(POOL.cidr,)), "or is not enabled; enabled: none"),
+        ({"allowed_uses": ("Tunnel",)}, PoolRequest(pools=(POOL.cidr,)), "allowedUses has no Workload"),
+        ({"allowed_uses": ("LoadBalancer",)}, PoolRequest(), "allowedUses has no Workload"),
     ],
 )
 def test_a_pool_that_does_not_fit_says_why(spec, wish, why):
@@ -138,10 +142,10 @@ def test_a_pool_that_does_not_fit_says_why(spec, wish, why):
 @pytest.mark.parametrize(
     ("spec", "wish"),
     [
-        ({"node_selector": "rack == '1'"}, Wish()),
-        ({"namespace_selector": "team == 'b'"}, Wish(namespace_labels={"team": "b"})),
-        ({"namespace_selector": "team == 'b'"}, Wish(use="Tunnel", pools=(POOL.cidr,))),
-        ({"node_selector": "rack == '2'", "assignment_mode": "Manual"}, Wish(pools=(POOL.cidr,))),
+        ({"node_selector": "rack == '1'"}, PoolRequest()),
+        ({"namespace_selector": "team == 'b'"}, PoolRequest(namespace_labels={"team": "b"})),
+        ({"namespace_selector": "team == 'b'"}, PoolRequest(use="Tunnel", pools=(POOL.cidr,))),
+        ({"node_selector": "rack == '2'", "assignment_mode": "Manual"}, PoolRequest(pools=(POOL.cidr,))),
     ],
 )
 def test_a_pool_that_fits_is_taken(spec, wish):
@@ -151,9 +155,9 @@ def test_a_pool_that_fits_is_taken(spec, wish):
 def test_pools_are_searched_in_the_order_asked_and_otherwise_in_that_of_their_names():
     pools = [pool(f"pool-{n}", f"10.244.{n}.0/24") for n in (1, 2, 3)]
     cidrs = [one.spec.cidr for one in pools]
-    asked = usable(pools, Wish(pools=(cidrs[2], cidrs[0])), {})
+    asked = usable(pools, PoolRequest(pools=(cidrs[2], cidrs[0])), {})
     assert [spec.cidr for spec in asked] == [cidrs[2], cidrs[0]]
-    assert [spec.cidr for spec in usable(pools, Wish(), {})] == cidrs
+    assert [spec.cidr for spec in usable(pools, PoolRequest(), {})] == cidrs
 
 
 def test_an_address_belongs_to_the_enabled_pool_around_it():

@@ -63,7 +63,7 @@ def test_a_first_run_says_that_it_takes_longer_and_a_later_one_nothing(checkout)
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
     (checkout / ".venv/.set-up-run").unlink()
-    assert "the first run takes a minute or two" in said_by_set_up(checkout)
+    assert "installing what is missing, which takes a minute or two" in said_by_set_up(checkout)
     assert said_by_set_up(checkout) == ""
 
 
