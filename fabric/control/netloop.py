@@ -19,7 +19,7 @@ from fabric.control.backoff import Backoff, jittered
 from fabric.control.clock import LoopClock
 from fabric.control.loop import Loop
 from fabric.errors import KernelRefused
-from fabric.netstate.objects import Link, NetObject
+from fabric.netstate.objects import Link, NetObject, Sysctl
 from fabric.netstate.plan import Plan
 from fabric.netstate.port import MEDIA, Host, Medium, Owner, medium_of, medium_of_kind
 from fabric.netstate.tracker import Tracker
@@ -244,6 +244,8 @@ class NetLoop:
             return False
         if obj is None:
             return True
+        if isinstance(obj, Sysctl) and obj.path not in self._owner.sysctls:
+            return False
         owned = type(obj) in self._owner.kinds and self._owner.owns(obj)
         return self._tracker.is_drift(obj, gone=gone, owned=owned)
 

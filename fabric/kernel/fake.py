@@ -33,7 +33,7 @@ from fabric.netstate.objects import (
     Veth,
 )
 from fabric.netstate.plan import Plan, Step, matches
-from fabric.netstate.port import Host, Kernel, Medium, Notice, Owner, medium_of
+from fabric.netstate.port import TOLD_SYSCTLS, Host, Kernel, Medium, Notice, Owner, medium_of
 from fabric.netstate.rules import Chain, Family, Jump, Table
 
 
@@ -175,8 +175,10 @@ class FakeHost(Host):
             self._tell_netlink(obj, gone=False)
 
     def _tell_netlink(self, obj: NetObject, *, gone: bool) -> None:
-        if medium_of(obj) == "netlink" and not isinstance(obj, LinkUp | Qdisc):
-            self.tell("netlink", obj, gone)
+        medium = medium_of(obj)
+        is_told = isinstance(obj, Sysctl) and obj.path.endswith(TOLD_SYSCTLS)
+        if is_told or (medium == "netlink" and not isinstance(obj, LinkUp | Qdisc)):
+            self.tell(medium, obj, gone)
 
     def _space(self, verb: str) -> FakeNamespace:
         if self._name not in self._spaces:

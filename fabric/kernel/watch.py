@@ -1,8 +1,9 @@
 """A watch hears what a namespace tells of its changes: netlink, nftables, and the end of its process.
 
 Devices, addresses, routes, permanent neighbours and FDB entries are told as netstate's objects, the last word
-on each; rules only as a change that was not ours. A namespace ends with the process by which it is known:
-then no socket of the watch keeps it alive.
+on each; so are the sysctls of forwarding, reverse path filters and proxies. Rules are told only as a change
+that was not ours. A namespace ends with the process by which it is known: then no socket of the watch keeps it
+alive.
 """
 
 from __future__ import annotations
@@ -12,16 +13,26 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 
 from fabric.kernel import addresses, links, neighbors, netlink, programs, routes
 from fabric.kernel.namespaces import inside
-from fabric.netstate.objects import NetObject, Veth
+from fabric.netstate.objects import NetObject, Sysctl, Veth
 from fabric.netstate.port import Notice
 
 _LINK, _NEIGH, _ADDRESS4, _ROUTE4, _ADDRESS6, _ROUTE6 = 0x1, 0x4, 0x10, 0x40, 0x100, 0x400
-_GROUPS = _LINK | _NEIGH | _ADDRESS4 | _ROUTE4 | _ADDRESS6 | _ROUTE6
+_NETCONF4, _NETCONF6 = 0x800000, 0x1000000
+_GROUPS = _LINK | _NEIGH | _ADDRESS4 | _ROUTE4 | _ADDRESS6 | _ROUTE6 | _NETCONF4 | _NETCONF6
+_RTM_NEWNETCONF = 80
+_NETCONF_IFINDEX = 1
+_ALL, _DEFAULT = -1, -2
+"""The indices that stand for `conf/all` and `conf/default`."""
+_CONFIGURED: Mapping[int, Mapping[int, str]] = {
+    socket.AF_INET: {2: "forwarding", 3: "rp_filter", 5: "proxy_arp"},
+    socket.AF_INET6: {2: "forwarding", 5: "proxy_ndp"},
+}
+"""The attributes of RTM_NEWNETCONF (linux/netconf.h) that are sysctls of net/ipv4/conf or net/ipv6/conf."""
 _NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 0x40
 _NEW_GENERATION, _GENERATION_PID = 0x0A0F, 2
 _HEADER = struct.Struct("=IHHII")
@@ -98,7 +109,7 @@ class Watch:
         except OSError:  # Overrun: more was told than there was room for.
             told = {None: (None, False)}
         for obj, gone in told.values():
-            self._tell("netlink", obj, gone)
+            self._tell("sysctl" if isinstance(obj, Sysctl) else "netlink", obj, gone)
 
     def _is_outdated(self, kind: int, body: bytes, n: int, last: dict[bytes, int]) -> bool:
         """True for a word on a device that another follows; the first is heard for the device's name."""
@@ -120,6 +131,8 @@ class Watch:
                 obj = routes.parse(body, names)
             case neighbors.RTM_NEWNEIGH | neighbors.RTM_DELNEIGH:
                 obj = neighbors.parse(body, names, gone=kind == neighbors.RTM_DELNEIGH)
+            case _ if kind == _RTM_NEWNETCONF:
+                told.update((it.key, (it, False)) for it in _sysctls(body, names))
         if obj is not None:
             told[obj.key] = (obj, kind in _GONE)
 
@@ -134,6 +147,21 @@ class Watch:
             pids = [0]
         if any(pid not in programs.STARTED for pid in pids):
             self._tell("rules", None, False)
+
+
+def _sysctls(body: bytes, names: Mapping[int, str]) -> Iterator[Sysctl]:
+    """What a device, all or the next ones are configured to, as the kernel tells it."""
+    attributes = netlink.attributes(body, 4)
+    found = {kind: int.from_bytes(it, sys.byteorder, signed=True) for kind, it in attributes.items()}
+    index = found.get(_NETCONF_IFINDEX, 0)
+    device = {_ALL: "all", _DEFAULT: "default"}.get(index) or names.get(index)
+    version = 6 if body[0] == socket.AF_INET6 else 4
+    for kind, name in _CONFIGURED.get(body[0], {}).items():
+        if device is None or kind not in found:
+            continue
+        yield Sysctl(f"net/ipv{version}/conf/{device}/{name}", str(found[kind]))
+        if version == 4 and name == "forwarding" and index == _ALL:
+            yield Sysctl("net/ipv4/ip_forward", str(found[kind]))
 
 
 def _open(protocol: int, groups: int) -> socket.socket:

@@ -27,6 +27,9 @@ Medium = Literal["netlink", "sysctl", "sets", "rules"]
 MEDIA: tuple[Medium, ...] = ("netlink", "sysctl", "sets", "rules")
 """The ways in which Linux is read and written, each with its own cost."""
 
+TOLD_SYSCTLS = ("/ip_forward", "/forwarding", "/rp_filter", "/proxy_arp", "/proxy_ndp")
+"""The ends of the paths of those sysctls of whose changes Linux tells."""
+
 Notice = Callable[[Medium, NetObject | None, bool], None]
 """Told of a change: what is there now, or what is gone (True). No object: anything may have changed."""
 
@@ -90,9 +93,9 @@ class Host(Protocol):
     def watch(self, notice: Notice) -> Callable[[], None]:
         """Tell `notice`, in the event loop, of what changes from the next `read` on; return how to end it.
 
-        Told are addresses, routes, permanent neighbours, FDB entries and devices (a `Veth` without its far
-        end), whoever changed them, our own plans too; and, where the kernel tells of them, rules. Not told is
-        what goes along with a device that goes or is lowered.
+        Told are addresses, routes, permanent neighbours, FDB entries, devices (a `Veth` without its far
+        end) and the sysctls of `TOLD_SYSCTLS`, whoever changed them, our own plans too; and, where the kernel
+        tells of them, rules. Not told is what goes along with a device that goes or is lowered.
         """
         ...
 

@@ -34,6 +34,11 @@ _CHAIN = re.compile(r"-A (\S+)")
 _TARGET = re.compile(r" -[jg] (\S+)")
 _COMMENT = re.compile(r'--comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _LISTENING = "0A"
+_OWN_ROUTING_RULES = (
+    "0: from all lookup local",
+    "32766: from all lookup main",
+    "32767: from all lookup default",
+)
 
 
 async def troubles(paths: ClusterPaths, spec: ClusterSpec) -> list[str]:
@@ -136,17 +141,29 @@ async def _strangers(pids: Mapping[str, int], nodes: Sequence[str]) -> list[str]
     async def look(node: str) -> list[str]:
         async with turns:
             try:
-                saved = await asyncio.to_thread(_saved, pids[node])
+                saved, routing = await asyncio.to_thread(_saved, pids[node])
             except (FabricError, OSError):
                 return []
-        return [f"{node}: a rule that the network did not make: {rule}" for rule in strange_rules(saved)]
+        found = (*strange_rules(saved), *strange_routing_rules(routing))
+        return [f"{node}: a rule that the network did not make: {rule}" for rule in found]
 
     found = await asyncio.gather(*(look(node) for node in nodes if node in pids))
     return [line for lines in found for line in lines]
 
 
-def _saved(pid: int) -> str:
-    return programs.run(pid, programs.save(programs.detect_flavour(pid), 4))
+def _saved(pid: int) -> tuple[str, str]:
+    """The rules of iptables, and those by which the kernel chooses a routing table."""
+    saved = programs.run(pid, programs.save(programs.detect_flavour(pid), 4))
+    return saved, "".join(programs.run(pid, ("ip", family, "rule")) for family in ("-4", "-6"))
+
+
+def strange_routing_rules(told: str) -> list[str]:
+    """Rules of `ip rule` that are not the kernel's own three: nothing of ours makes any."""
+    return [f"ip rule {line}" for line in map(_spaced, told.splitlines()) if line not in _OWN_ROUTING_RULES]
+
+
+def _spaced(line: str) -> str:
+    return " ".join(line.split())
 
 
 def strange_rules(saved: str) -> list[str]:

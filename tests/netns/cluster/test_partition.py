@@ -74,6 +74,13 @@ def test_a_rule_of_a_stranger_is_told_until_it_is_gone(racks):
     )
     assert racks.exec("node:node-1", "iptables", "-D", *rule).returncode == 0
     assert fabric("status", racks.name).returncode == 0
+    routing = ("pref", "100", "to", "10.244.0.0/16", "blackhole")
+    assert racks.exec("node:node-1", "ip", "rule", "add", *routing).returncode == 0
+    told = fabric("status", racks.name)
+    assert told.returncode == 1
+    assert "that the network did not make: ip rule 100: from all to 10.244.0.0/16 blackhole" in told.stdout
+    assert racks.exec("node:node-1", "ip", "rule", "del", *routing).returncode == 0
+    assert fabric("status", racks.name).returncode == 0
 
 
 async def test_heartbeats_leave_from_the_nodes_own_namespace_by_one_kept_connection(racks):

@@ -210,6 +210,18 @@ async def test_what_the_kernel_tells_of_is_repaired_without_waiting(host, loop, 
     assert is_whole(host, TUNNEL, HOST_ADDRESS, *PEER)
 
 
+async def test_a_sysctl_that_the_kernel_tells_of_is_put_back_without_waiting(host):
+    forwarding = Sysctl("net/ipv4/ip_forward", "1")
+    owner = Owner("forwarding", frozenset({Sysctl}), lambda obj: True, frozenset({forwarding.path}))
+    loop = NetLoop(host, owner)
+    loop.want("node", {forwarding})
+    async with running(loop.run()):
+        await asyncio.sleep(1)
+        host.tamper_add(Sysctl(forwarding.path, "0"))
+        await asyncio.sleep(0.5)
+        assert is_whole(host, forwarding)
+
+
 async def test_a_device_of_somebody_elses_that_went_and_came_brings_the_routes_back(host):
     loop = NetLoop(host, Owner("host-gw", frozenset({Route}), lambda obj: True))
     route = Route(ip_network("10.244.2.0/24"), via=ip_address("192.168.0.12"), dev="eth0")

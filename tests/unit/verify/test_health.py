@@ -84,3 +84,10 @@ def test_a_process_without_a_listening_socket_is_told():
             assert health.deaf({"node-1": sleeper.pid}) == told
         finally:
             sleeper.kill()
+
+
+def test_a_rule_of_routing_that_is_not_the_kernels_is_strange():
+    own = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+    assert health.strange_routing_rules(own) == []
+    strange = "100:\tfrom all to 10.244.0.0/16 blackhole\n"
+    assert health.strange_routing_rules(own + strange) == ["ip rule 100: from all to 10.244.0.0/16 blackhole"]

@@ -42,7 +42,7 @@ def world(monkeypatch):
     def saved(pid):
         if isinstance(world.rules[pid], Exception):
             raise world.rules[pid]
-        return world.rules[pid]
+        return world.rules[pid], ""
 
     monkeypatch.setattr(runtimes, "host_pids", pids)
 
