@@ -2,8 +2,8 @@
 
 Devices, addresses, routes, permanent neighbours and FDB entries are told as netstate's objects, the last word
 on each; so are the sysctls of forwarding, reverse path filters and proxies. Rules are told only as a change
-that was not ours. A namespace ends with the process by which it is known: then no socket of the watch keeps it
-alive.
+that was not ours. A namespace ends with the process by which it is known: then no socket of the watch keeps
+it alive.
 """
 
 from __future__ import annotations
