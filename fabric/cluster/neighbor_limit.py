@@ -18,6 +18,8 @@ from fabric.cluster.paths import run_root
 from fabric.errors import FabricError
 
 NEIGHBORS = "net.ipv4.neigh.default.gc_thresh3"
+SPARE = 256
+"""Entries that no claim counts: the machine's own, and those of namespaces that Linux has not freed yet."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class NeighborLimit:
             now = self._limit()
             claims = claims or Claims(now, now)
             needs = claims.needs | {cluster: entries}
-            raised = _power_of_two(sum(needs.values())) if tune else claims.raised
+            raised = _power_of_two(sum(needs.values()) + SPARE) if tune else claims.raised
             raised = max(raised, claims.raised, now)
             self._write(Claims(claims.before, raised, needs))
             if raised > now:

@@ -16,13 +16,12 @@ from typing import Any, Literal
 
 from fabric.cluster import spec as specs
 from fabric.cluster.down import all_clusters
-from fabric.cluster.neighbor_limit import NEIGHBORS
+from fabric.cluster.neighbor_limit import NEIGHBORS, SPARE
 from fabric.cluster.status import glance
 from fabric.errors import FabricError, plural
 from fabric.kernel.features import Feature, probe
 from fabric.topology.addressing import routed
 from fabric.topology.model import Topology
-from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wires import needs_netem
 from fabric.topology.wiring import Segment, Wiring, segments
 
@@ -172,7 +171,7 @@ def _limits(size: Size) -> Iterator[Finding]:
 
 
 def _more_neighbors(size: Size, network: int = 0) -> str:
-    limit = _round_up(size.neighbors + network)
+    limit = _round_up(size.neighbors + network + SPARE)
     return f"sudo sysctl -w {NEIGHBORS}={limit}, or fabric up --tune, which puts it back at the last down"
 
 
@@ -216,7 +215,7 @@ class Size:
     ports: int
     """Of the bridge that has the most."""
     mesh: int
-    """ARP entries of nodes and routers for each other, when all of them talk."""
+    """ARP entries of nodes, control plane and routers for each other, when all of them talk."""
     neighbors: int
     """ARP entries that there may be at once: a mesh of each segment's nodes, and each pod with those it talks
     to. The entries that Flannel writes for its VTEPs are permanent, and Linux does not count them."""
@@ -225,7 +224,7 @@ class Size:
     def flat(cls, nodes: int, pods: int) -> Size:
         """A cluster whose nodes are all on one switch."""
         ports = max(nodes + 1, _most_pods(nodes, pods))
-        mesh = nodes * (nodes - 1)
+        mesh = nodes * (nodes + 1)
         return cls(nodes + 2, pods, ports, mesh, mesh + NEIGHBORS_PER_POD * pods)
 
     def neighbors_min(self, network: int) -> int:
@@ -248,9 +247,9 @@ class Size:
 
 
 def _mesh(segment: Segment) -> int:
-    """Entries of nodes for each other, and between them and their routers."""
-    nodes = len([host for host in segment.hosts if host != CONTROL_PLANE])
-    return nodes * (nodes - 1) + 2 * nodes * len(segment.routers)
+    """Entries of nodes and control plane for each other, and between them and their routers."""
+    hosts = len(segment.hosts)
+    return hosts * (hosts - 1) + 2 * hosts * len(segment.routers)
 
 
 def _bridged(wiring: Wiring, name: str) -> int:

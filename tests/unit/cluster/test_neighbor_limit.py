@@ -42,11 +42,16 @@ def machine(tmp_path):
 
 
 def test_the_limit_is_raised_while_the_cluster_lives_and_put_back_with_nothing_left(machine):
-    machine.up("a", 4090)
+    machine.up("a", 3800)
     assert machine.now == 4096
     machine.down("a")
     assert machine.now == 1024
     assert machine.left == []
+
+
+def test_entries_that_nobody_claims_have_room_beside_the_clusters(machine):
+    machine.up("a", 4090)
+    assert machine.now == 8192
 
 
 def test_entries_served_kindss_add_up_and_the_last_puts_back_what_the_first_found(machine):
@@ -60,7 +65,7 @@ def test_entries_served_kindss_add_up_and_the_last_puts_back_what_the_first_foun
 
 
 def test_a_cluster_that_came_up_on_a_raised_limit_keeps_it(machine):
-    machine.up("a", 4000)
+    machine.up("a", 3500)
     machine.up("b", 900, tune=False)
     machine.down("a")
     assert machine.now == 4096

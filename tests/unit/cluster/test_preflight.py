@@ -112,7 +112,7 @@ def test_a_routed_underlay_needs_bird(features, monkeypatch):
 
 
 def test_a_mesh_of_nodes_needs_an_arp_entry_for_each_ordered_pair():
-    assert Size.flat(100, 0).neighbors == 100 * 99
+    assert Size.flat(100, 0).neighbors == 100 * 99 + 2 * 100  # nodes for each other; control plane and nodes
     assert Size.flat(2, 10).neighbors > Size.flat(2, 0).neighbors
     assert Size.of(wired({"kind": "l2"}, 100), 7) == Size.flat(100, 7)
 
@@ -122,7 +122,7 @@ def test_racks_keep_neighbours_few_and_bridges_small():
         Size.of(wired(options, 100), 0)
         for options in ({"kind": "l2"}, {"kind": "leaf-spine", "nodesPerRack": 10, "spines": 2})
     )
-    assert racks.neighbors == 10 * (10 * 9 + 20) + 2 * 20
+    assert racks.neighbors == 10 * (10 * 9 + 20) + 2 * 20 + 22  # the control plane is in the first rack
     assert (flat.ports, racks.ports, racks.hosts) == (101, 11, 100 + 1 + 10 + 2)
 
 
