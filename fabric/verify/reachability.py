@@ -8,15 +8,11 @@ between nodes and every pod's own wire is still walked, there by the request and
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +24,6 @@ from fabric.errors import FabricError
 from fabric.verify.echo import Pinger
 
 ALL_PAIRS_MAX = 10_000
-THREADS_MAX = 4
-"""Most of a ping is the kernel's work, which several processors do at once."""
 TRIES = 20
 WAIT_SECONDS = 0.5
 SILENCE_SECONDS_MAX = TRIES * WAIT_SECONDS
@@ -106,33 +100,19 @@ def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
         return Matrix(0, 0, all_pairs=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    reached = 0
-    counting = threading.Lock()
-
-    def answered(count: int) -> None:
-        nonlocal reached
-        with counting:
-            reached += count
-            progress(reached, len(pairs))
-
-    shares = min(os.cpu_count() or 1, THREADS_MAX)
-    with ThreadPoolExecutor(shares, "ping") as threads:
-        split = [[pair for pair in pairs if pair[0] % shares == share] for share in range(shares)]
-        left = list(chain.from_iterable(threads.map(lambda each: _ask(targets, each, answered), split)))
-    failures = [(targets[source].name, targets[target].name) for source, target in sorted(left)]
-    return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
-
-
-def _ask(
-    targets: Sequence[_Target], pairs: Sequence[tuple[int, int]], answered: Callable[[int], None]
-) -> Iterable[tuple[int, int]]:
-    """Ask for these pairs, again and again where nobody answers; return those of which none did."""
     addresses = [target.address for target in targets]
-    pids = {source: targets[source].pid for source, _ in pairs}
+    pids = {index: target.pid for index, target in enumerate(targets)}
     try:
         pinger = Pinger(pids, 6 if ":" in addresses[0] else 4)
     except OSError as error:
         raise PodEnded(f"a pod ended while the check began ({error}); see fabric status") from error
+    reached = 0
+
+    def answered(count: int) -> None:
+        nonlocal reached
+        reached += count
+        progress(reached, len(pairs))
+
     left: set[tuple[int, int]] = set(pairs)
     heard = time.monotonic()
     try:
@@ -145,7 +125,8 @@ def _ask(
                 break
     finally:
         pinger.close()
-    return left
+    failures = [(targets[source].name, targets[target].name) for source, target in sorted(left)]
+    return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
 
 
 def choose_pairs(nodes: Sequence[str], *, neighbors_max: int) -> tuple[list[tuple[int, int]], bool]:

@@ -53,7 +53,6 @@ def network(monkeypatch):
 
     monkeypatch.setattr(reachability, "sandbox_pids", pids)
     monkeypatch.setattr(reachability, "Pinger", Pinger)
-    monkeypatch.setattr(reachability, "THREADS_MAX", 1)
     for name, value in (("made", []), ("dead", frozenset()), ("late", {}), ("error", None)):
         monkeypatch.setattr(Pinger, name, value)
     return Pinger
@@ -65,18 +64,6 @@ async def test_every_ordered_pair_of_running_pods_is_asked(cluster, network):
     assert found == Matrix(6, 6, True) and found.complete and seen == [(6, 6)]
     (pinger,) = network.made
     assert (pinger.pids, pinger.version, pinger.tries, pinger.closed) == ({0: 1, 1: 2, 2: 3}, 4, 1, True)
-
-
-async def test_several_threads_share_the_sources_and_miss_no_pair(cluster, network, monkeypatch):
-    monkeypatch.setattr(reachability, "THREADS_MAX", 3)
-    monkeypatch.setattr(reachability.os, "cpu_count", lambda: 64)
-    network.dead = frozenset({(0, 4), (3, 1)})
-    seen = []
-    found = await pod_reachability(*cluster(), [pod(n) for n in range(1, 6)], lambda *it: seen.append(it))
-    assert (found.total, found.reached, max(seen)) == (20, 18, (18, 20))
-    assert found.failures == (("default/pod-1", "default/pod-5"), ("default/pod-4", "default/pod-2"))
-    assert sorted(map(sorted, (pinger.pids for pinger in network.made))) == [[0, 3], [1, 4], [2]]
-    assert all(pinger.closed for pinger in network.made)
 
 
 @pytest.mark.parametrize(
