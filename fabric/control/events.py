@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 from fabric.api.kinds import EVENT
 from fabric.api.objects import Object, resource_version_of, timestamp, uid_of
 from fabric.control.allowance import Allowances
+from fabric.control.backoff import Backoff
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists, ApiError, NotFound, ServerUnavailable, TooManyRequests
@@ -34,8 +35,7 @@ REST_FACTOR = 4
 """After a write the recorder rests four times as long as it took: talk waits for work."""
 OBJECT_NAME_MAX = 236
 """Of 253 letters that an Event's name may have; the rest is its moment."""
-RETRY_SECONDS = 0.5
-RETRY_SECONDS_MAX = 30.0
+BACKOFF = Backoff(0.5, 30.0)
 
 log = logging.getLogger(__name__)
 
@@ -136,17 +136,17 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Write what was said, for ever; while the server cannot be reached, it waits up to 30 s."""
-        delay = RETRY_SECONDS
+        failures = 0
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
                 await self._flush()
-                delay = RETRY_SECONDS
+                failures = 0
             except (ServerUnavailable, TooManyRequests) as error:
+                failures += 1
                 log.info("events of %s wait: %s", self._component, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_SECONDS_MAX)
+                await asyncio.sleep(BACKOFF.seconds(failures))
                 self._wake.set()
 
     def _repeat(self, said: _Said, now: datetime) -> _Series | None:

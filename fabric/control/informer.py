@@ -14,14 +14,15 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from fabric.api.kinds import Kind
 from fabric.api.objects import Key, Object, key_of, resource_version_of, uid_of
 from fabric.control import parking
+from fabric.control.backoff import Backoff
 from fabric.control.client import Client, ObjectList, WatchEvent
 from fabric.control.index import Index
+from fabric.control.loop import Loop
 from fabric.errors import FabricError
 
 Notify = Callable[[Key, Object | None, Object | None], None]
 
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 10.0
+BACKOFF = Backoff(0.1, 10.0)
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ class Informer:
         self._handlers: list[Notify] = []
         self._synced = asyncio.Event()
         self._resource_version = ""
-        self._delay = 0.0
+        self._loop = Loop(f"informer of {kind}", self._list_and_watch, backoff=BACKOFF)
+        self._empty_watches = 0
+        """Watches in a row that ended soon and told nothing."""
 
     def get(self, key: Key) -> Object | None:
         """The object in the cache, or None."""
@@ -102,16 +105,17 @@ class Informer:
 
     async def run(self) -> None:
         """Follow the API for ever; every FabricError is retried with a delay that doubles to 10 s."""
-        while True:
-            try:
-                if not self._resource_version:
-                    self._replace(await self._list())
-                await self._follow()
-            except FabricError as error:
-                log.info("informer of %s: %s (lists again)", self.kind, error)
-                self._resource_version = ""
-                self._delay = min(max(self._delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
-                await asyncio.sleep(self._delay)
+        await self._loop.run()
+
+    async def _list_and_watch(self) -> float:
+        """List where nothing is known, and take in one watch; return when to watch again."""
+        try:
+            if not self._resource_version:
+                self._replace(await self._list())
+            return await self._follow()
+        except FabricError:
+            self._resource_version = ""
+            raise
 
     async def _list(self) -> ObjectList:
         return await self._client.list(
@@ -130,8 +134,8 @@ class Informer:
         self._resource_version = listed.resource_version
         self._synced.set()
 
-    async def _follow(self) -> None:
-        """Take in one watch until it ends; one that ends at once is not asked for again at once."""
+    async def _follow(self) -> float:
+        """Take in one watch until it ends; one that ends at once again is not asked for again at once."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         events = self._client.watch(
@@ -142,12 +146,16 @@ class Informer:
             field_selector=self._field_selector,
         )
         async for event in events:
-            self._delay = 0.0
+            self._is_well()
             self._take(event)
-        if loop.time() - start > RETRY_SECONDS_MAX:
-            self._delay = 0.0
-        await asyncio.sleep(self._delay)
-        self._delay = min(max(self._delay * 2, RETRY_SECONDS), RETRY_SECONDS_MAX)
+        if loop.time() - start > BACKOFF.seconds_max:
+            self._is_well()
+        self._empty_watches += 1
+        return BACKOFF.seconds(self._empty_watches - 1) if self._empty_watches > 1 else 0.0
+
+    def _is_well(self) -> None:
+        self._empty_watches = 0
+        self._loop.is_well()
 
     def _take(self, event: WatchEvent) -> None:
         self._resource_version = resource_version_of(event.object)

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from fabric.errors import FabricError
+from fabric.control.loop import Loop
 from fabric.runtime.contract import ContainerSpec, ContainerStatus, Runtime, SandboxSpec, SandboxStatus
 
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 5.0
 SANDBOX_READ_SECONDS = 0.05
 """Least time between two reads of all sandboxes, however many pods end together."""
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class PodCache:
@@ -38,14 +34,15 @@ class PodCache:
         self._touched: dict[str, int] = {}
         self._count = itertools.count(1)
         self._suspects: set[str] = set()
-        self._suspect = asyncio.Event()
+        self._events = Loop("pod cache", self._follow)
+        self._looks = Loop("sandboxes of the pod cache", self._look_at_suspects)
         self._known = asyncio.Event()
 
     async def run(self) -> None:
         """Follow the runtime for ever; while it is down, ask again with a delay that doubles to 5 s."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_containers())
-            tasks.create_task(self._watch_sandboxes())
+            tasks.create_task(self._events.run())
+            tasks.create_task(self._looks.run())
 
     async def known(self) -> None:
         """Wait until everything was read once."""
@@ -103,32 +100,26 @@ class PodCache:
         self._containers.pop(id, None)
         self._touched.pop(id, None)
 
-    async def _watch_containers(self) -> None:
-        delay = RETRY_SECONDS
-        while True:
-            try:
-                async for sandbox in self.runtime.events():
-                    await (self._read(sandbox) if sandbox else self._read_all())
-                    delay = RETRY_SECONDS
-            except FabricError as error:
-                log.info("the runtime does not answer: %s (again in %.1f s)", error, delay)
+    async def _follow(self) -> float:
+        """Take in what the runtime tells until it ends; return when to ask again."""
+        try:
+            async for sandbox in self.runtime.events():
+                await (self._read(sandbox) if sandbox else self._read_all())
+                self._events.is_well()
+        finally:
             self.ready = False
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RETRY_SECONDS_MAX)
+        return self._events.backoff.first_seconds
 
-    async def _watch_sandboxes(self) -> None:
-        while True:
-            await self._suspect.wait()
-            self._suspect.clear()
-            suspects, self._suspects = self._suspects, set()
-            try:
-                await self._read_sandboxes(suspects)
-            except FabricError as error:
-                log.info("sandboxes cannot be read: %s", error)
-                self._suspects |= suspects
-                self._suspect.set()
-                await asyncio.sleep(RETRY_SECONDS_MAX)
-            await asyncio.sleep(SANDBOX_READ_SECONDS)
+    async def _look_at_suspects(self) -> None:
+        suspects, self._suspects = self._suspects, set()
+        if not suspects:
+            return
+        try:
+            await self._read_sandboxes(suspects)
+        except BaseException:
+            self._suspects |= suspects
+            raise
+        await asyncio.sleep(SANDBOX_READ_SECONDS)
 
     async def _read(self, sandbox: str) -> None:
         while sandbox in self._sandboxes:
@@ -144,7 +135,7 @@ class PodCache:
     def _doubt(self, sandbox: str) -> None:
         """Read it soon: it may have ended, and nothing more will say so."""
         self._suspects.add(sandbox)
-        self._suspect.set()
+        self._looks.poke()
 
     async def _read_sandboxes(self, suspects: set[str]) -> None:
         before = dict(self._touched)

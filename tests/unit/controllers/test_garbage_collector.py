@@ -10,7 +10,7 @@ from fabric.api.kinds import CONFIG_MAP, LEASE, NODE, POD, Kind
 from fabric.apiserver.local import LocalClient
 from fabric.control.client import Client, WatchEvent
 from fabric.control.clock import LoopClock
-from fabric.control.informer import RETRY_SECONDS, RETRY_SECONDS_MAX
+from fabric.control.informer import BACKOFF
 
 
 class PodEventsHeld(FlakyClient):
@@ -142,11 +142,11 @@ async def test_an_owner_that_ends_before_the_informers_see_it_is_found_out():
     async with new_registry() as registry:
         client = FlakyClient(LocalClient(registry))
         async with controllers_on(client, clock := LoopClock(START)):
-            await asyncio.sleep(RETRY_SECONDS_MAX + 1)
+            await asyncio.sleep(BACKOFF.seconds_max + 1)
             plane = ControlPlane(client, clock)
             client.break_watches(forgotten_kinds=[NODE])
             await plane.add_node("node-1")
-            await asyncio.sleep(RETRY_SECONDS / 2)
+            await asyncio.sleep(BACKOFF.first_seconds / 2)
             assert await plane.names(LEASE) == {"node-1"}
             await client.delete(NODE, "node-1")
             await asyncio.sleep(30)
