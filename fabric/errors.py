@@ -8,6 +8,8 @@ again. A message says what was wrong, where, and what to do.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -183,3 +185,20 @@ class ServerUnavailable(ApiError):
     """The API server cannot be reached, or cannot reach its store."""
 
     code, reason = 503, "ServiceUnavailable"
+
+
+@contextmanager
+def disk_refusals(error: type[FabricError], doing: str) -> Iterator[None]:
+    """Raise `error` when the disk refuses: full, a name too long, a loop of links, a NUL byte.
+
+    Every write of a pod's or node's files stands in such a block: what a pod asks for must end no kubelet.
+    """
+    try:
+        yield
+    except OSError as refusal:
+        where = f" ({refusal.filename})" if refusal.filename and str(refusal.filename) not in doing else ""
+        raise error(f"{doing}: {refusal.strerror or refusal}{where}") from refusal
+    except ValueError as refusal:
+        if not isinstance(refusal, UnicodeError) and "null byte" not in str(refusal):
+            raise
+        raise error(f"{doing}: {refusal}") from refusal

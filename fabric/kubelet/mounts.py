@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.kubelet.environment import Sources
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.fields import PodFacts
 from fabric.kubelet.payload import publish
 from fabric.kubelet.podcache import PodCache
-from fabric.kubelet.podfiles import disk_refusals, write_texts
+from fabric.kubelet.podfiles import write_texts
 from fabric.kubelet.podspec import spec_of
 from fabric.kubelet.records import MountFailed
 from fabric.kubelet.volumes import contents, has_content

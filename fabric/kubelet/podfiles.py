@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fabric.api.objects import Object, uid_of
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.kubelet.config import KubeletConfig
 
 
@@ -81,23 +80,6 @@ def _write(path: str, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def disk_refusals(error: type[FabricError], doing: str) -> Iterator[None]:
-    """Raise `error` when the disk refuses: full, a name too long, a loop of links, a NUL byte.
-
-    Every write of a pod's files stands in such a block: what a pod asks for must not end a kubelet.
-    """
-    try:
-        yield
-    except OSError as refusal:
-        where = f" ({refusal.filename})" if refusal.filename and str(refusal.filename) not in doing else ""
-        raise error(f"{doing}: {refusal.strerror or refusal}{where}") from refusal
-    except ValueError as refusal:
-        if not isinstance(refusal, UnicodeError) and "null byte" not in str(refusal):
-            raise
-        raise error(f"{doing}: {refusal}") from refusal
 
 
 def uids_on_disk(config: KubeletConfig) -> frozenset[str]:

@@ -13,7 +13,7 @@ from fabric.api.hostports import host_ports
 from fabric.api.objects import Object, uid_of
 from fabric.control.clock import Clock
 from fabric.control.events import Events
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.config import KubeletConfig
@@ -32,7 +32,7 @@ from fabric.kubelet.mounts import (
 from fabric.kubelet.network import PodNetwork, pod_ref
 from fabric.kubelet.podactions import ContainerStart, PodActions, restart_key
 from fabric.kubelet.podcache import PodCache
-from fabric.kubelet.podfiles import PodFiles, disk_refusals, make_folder
+from fabric.kubelet.podfiles import PodFiles, make_folder
 from fabric.kubelet.podspec import field_path, host_network, hostname, restart_policy, spec_of
 from fabric.kubelet.records import (
     LABEL_CONTAINER,

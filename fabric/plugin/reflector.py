@@ -104,6 +104,31 @@ class Reflector:
                 parking.park(log, f"reflector of {self.prefix}", sorted(changed)[:KEYS_TOLD_MAX], bug)
 
 
+class ReflectorView:
+    """A view is what a plugin reads out of a reflector's keys, for all agents of a process."""
+
+    def __init__(self, reflector: Reflector) -> None:
+        self._reflector = reflector
+        self._followers: dict[object, Callable[[], None]] = {}
+
+    @property
+    def last_error(self) -> str:
+        """The reason for which the store cannot be followed now, or empty."""
+        return self._reflector.last_error
+
+    def follow(self, who: object, on_change: Callable[[], None]) -> None:
+        """Call `on_change` after each change, until `leave(who)`."""
+        self._followers[who] = on_change
+
+    def leave(self, who: object) -> None:
+        self._followers.pop(who, None)
+
+    def tell(self) -> None:
+        """Call all who follow."""
+        for on_change in tuple(self._followers.values()):
+            on_change()
+
+
 class Reflectors:
     """The reflectors of a process, one for each prefix that is asked for, and the owner of their tasks."""
 

@@ -6,8 +6,7 @@ Both are asked by the id of the pod's sandbox and give the same answer again. Wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +21,7 @@ from calico.resources.pools import IPPool
 from fabric.api.kinds import NAMESPACE
 from fabric.api.objects import Object, annotations_of, labels_of
 from fabric.control.client import Client
-from fabric.errors import FabricError, NotFound
+from fabric.errors import FabricError, NotFound, disk_refusals
 from fabric.netstate.objects import Family, IPAddress, IPNetwork
 from fabric.plugin.contract import PodRef
 from fabric.plugin.host_local import HostLocal
@@ -98,11 +97,11 @@ class FileAddresses:
     async def assign(self, ref: PodRef, pod: Object) -> tuple[IPAddress, ...]:
         check_host_local(annotations_of(pod))
         subnet = self._subnet()
-        with _as_refusals():
+        with disk_refusals(FabricError, "the node's addresses"):
             return self._local.allocate(ref.sandbox_id, ref.device, (subnet,))
 
     async def release(self, sandbox_id: str) -> None:
-        with _as_refusals():
+        with disk_refusals(FabricError, "the node's addresses"):
             self._local.release(sandbox_id)
 
     async def held(self) -> frozenset[str]:
@@ -128,14 +127,6 @@ class FileAddresses:
         except (KeyError, ValueError) as error:
             raise FabricError(f"{self._name} is not flannel's: {error}") from error
         return values
-
-
-@contextmanager
-def _as_refusals() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FabricError(f"the node's addresses cannot be written: {error}") from error
 
 
 def _pool_request(

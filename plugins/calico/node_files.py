@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabric.bird.daemon import Daemon
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.netstate.objects import IPNetwork
 
 CNI_VERSION = "0.3.1"
@@ -92,13 +92,11 @@ class NodeFiles:
         }
         if wanted == self._installed:
             return
-        try:
+        with disk_refusals(FabricError, f"/{_FOLDER} and /var/lib/calico of the node"):
             for path, text in wanted.items():
                 file = self._root / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 fresh = file.with_name(f".{file.name}.new")
                 fresh.write_text(text)
                 fresh.replace(file)
-        except OSError as error:
-            raise FabricError(f"/{_FOLDER} of the node cannot be written: {error.strerror}") from error
         self._installed = wanted

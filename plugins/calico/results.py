@@ -17,7 +17,7 @@ from typing import Any
 
 from calico.ipam.records import NONSENSE
 from calico.node_files import CNI_VERSION, NETWORK
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.netstate.objects import IPAddress
 from fabric.netstate.port import pod_namespace
 from fabric.plugin.contract import PodRef
@@ -56,13 +56,11 @@ class Results:
     def keep(self, result: Result) -> None:
         """FabricError when it cannot be written."""
         container = result.ref.sandbox_id
-        try:
+        with disk_refusals(FabricError, f"/{FOLDER} of the node"):
             self._folder.mkdir(parents=True, exist_ok=True)
             fresh = self._path(container, _NEW)
             fresh.write_text(json.dumps(self._document(result, container), separators=(",", ":")))
             fresh.replace(self._path(container))
-        except OSError as error:
-            raise FabricError(f"/{FOLDER} of the node cannot be written: {error.strerror}") from error
 
     def kept(self, container: str) -> Result | None:
         """None when there is none that can be read."""
@@ -73,11 +71,9 @@ class Results:
 
     def forget(self, container: str) -> None:
         """None is no error."""
-        try:
+        with disk_refusals(FabricError, f"/{FOLDER} of the node"):
             for suffix in (_NEW, ""):
                 self._path(container, suffix).unlink(missing_ok=True)
-        except OSError as error:
-            raise FabricError(f"/{FOLDER} of the node cannot be written: {error.strerror}") from error
 
     def containers(self) -> frozenset[str]:
         """The ids of pods' sandboxes of which there is a file, readable or not."""

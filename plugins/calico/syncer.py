@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -29,7 +29,7 @@ from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.resources.table import NOUNS, parse_key
 from fabric.netstate.objects import IPNetwork
-from fabric.plugin.reflector import Reflector
+from fabric.plugin.reflector import Reflector, ReflectorView
 from fabric.store.port import KeyValue
 
 PREFIX = "/calico/"
@@ -149,27 +149,14 @@ def _read(row: Row, kv: KeyValue) -> Resource | Place | None:
         return None
 
 
-class Syncer:
+class Syncer(ReflectorView):
     """The newest snapshot, kept up to date by a reflector; tells its followers of each change."""
 
     def __init__(self, reflector: Reflector) -> None:
+        super().__init__(reflector)
         self.snapshot = Snapshot()
-        self._reflector = reflector
-        self._followers: dict[object, Callable[[], None]] = {}
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
         reflector.follow(self, self._on_change)
-
-    @property
-    def last_error(self) -> str:
-        """The reason for which the store cannot be followed now, or empty."""
-        return self._reflector.last_error
-
-    def follow(self, who: object, on_change: Callable[[], None]) -> None:
-        """Call `on_change` after each change of the snapshot, until `leave(who)`."""
-        self._followers[who] = on_change
-
-    def leave(self, who: object) -> None:
-        self._followers.pop(who, None)
 
     async def until(self, revision: int) -> None:
         """Wait until the snapshot has all changes up to that revision, and its followers were told."""
@@ -183,8 +170,7 @@ class Syncer:
         self.snapshot = changed(before, self._reflector.revision, ((key, kvs.get(key)) for key in keys))
         is_same = self.snapshot.blocks is before.blocks and self.snapshot.resources is before.resources
         if not is_same or not before.revision:
-            for on_change in tuple(self._followers.values()):
-                on_change()
+            self.tell()
         if self._awaited:
             self._tell_of_revision()
 

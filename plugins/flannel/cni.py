@@ -10,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
-from fabric.errors import FabricError
+from fabric.errors import FabricError, disk_refusals
 from fabric.netstate.objects import (
     Address,
     Bridge,
@@ -131,7 +129,7 @@ class Cni:
     def install(self, env: SubnetEnv, *, configured: bool = True) -> None:
         """Write subnet.env: from here on pods can be attached. `configured` by flannel's conflist, too."""
         path = self._root / CONFLIST
-        with _on_disk():
+        with disk_refusals(FabricError, "the node's CNI files"):
             if configured and (not path.exists() or path.read_text() != conflist()):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(conflist())
@@ -142,7 +140,7 @@ class Cni:
         """Allocate, or find what was; FabricError without subnet.env, or when no address is left."""
         if self._env is None:
             raise FabricError("flannel is not up on this node yet: /run/flannel/subnet.env is not written")
-        with _on_disk():
+        with disk_refusals(FabricError, "the node's CNI files"):
             self._remember(pod.uid, self._env)
             addresses = self._addresses.allocate(pod.uid, pod.device, self._env.subnets)
         return attachment(pod, self._env, addresses)
@@ -156,7 +154,7 @@ class Cni:
 
     def delete(self, uid: str) -> None:
         """Release everything of the pod; nothing is no error."""
-        with _on_disk():
+        with disk_refusals(FabricError, "the node's CNI files"):
             self._addresses.release(uid)
             (self._root / DATA_DIR / uid).unlink(missing_ok=True)
 
@@ -182,15 +180,6 @@ class Cni:
             os.write(fd, delegate_config(env).encode())
         finally:
             os.close(fd)
-
-
-@contextmanager
-def _on_disk() -> Iterator[None]:
-    """A full or broken disk is the world saying no."""
-    try:
-        yield
-    except OSError as error:
-        raise FabricError(f"the node's CNI files cannot be written: {error}") from error
 
 
 def _pod_state(device: str, env: SubnetEnv, ips: tuple[IPInterface, ...]) -> tuple[NetObject, ...]:

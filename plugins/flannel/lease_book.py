@@ -8,9 +8,9 @@ and gets replaced.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
-from fabric.plugin.reflector import Reflector
+from fabric.plugin.reflector import Reflector, ReflectorView
 from fabric.store.port import KeyValue
 from flannel.leases import CONFIG_KEY, PREFIX, SUBNETS, Lease, parse_lease
 
@@ -20,14 +20,13 @@ FOLLOWED = f"{PREFIX}/"
 log = logging.getLogger(__name__)
 
 
-class LeaseBook:
-    """All leases by key."""
+class LeaseBook(ReflectorView):
+    """All leases by key; tells of each change of content or revision."""
 
     def __init__(self, reflector: Reflector) -> None:
         self.leases: Mapping[str, Lease] = {}
         """Replaced, never changed: may be kept by whoever reads it."""
-        self._reflector = reflector
-        self._followers: dict[object, Callable[[], None]] = {}
+        super().__init__(reflector)
         reflector.follow(self, self._turn)
 
     @property
@@ -41,18 +40,6 @@ class LeaseBook:
         """All changes up to this revision are in the book; 0 before the first list."""
         return self._reflector.revision
 
-    @property
-    def last_error(self) -> str:
-        """The reason for which the store cannot be followed now, or empty."""
-        return self._reflector.last_error
-
-    def follow(self, who: object, on_change: Callable[[], None]) -> None:
-        """Call `on_change` after each change of content or revision, until `leave(who)`."""
-        self._followers[who] = on_change
-
-    def leave(self, who: object) -> None:
-        self._followers.pop(who, None)
-
     def _turn(self, changed: Collection[str]) -> None:
         keys = [key for key in changed if key.startswith(SUBNETS)]
         if keys:
@@ -60,8 +47,7 @@ class LeaseBook:
             found = (self._reflector.kvs[key] for key in keys if key in self._reflector.kvs)
             leases |= {kv.key: lease for kv in found if (lease := _lease(kv)) is not None}
             self.leases = leases
-        for on_change in tuple(self._followers.values()):
-            on_change()
+        self.tell()
 
 
 def _lease(kv: KeyValue) -> Lease | None:

@@ -145,7 +145,7 @@ def test_a_node_with_another_subnet_does_not_know_its_old_pods_and_gives_them_ne
 def test_a_disk_that_cannot_be_written_is_the_world_saying_no(node, tmp_path):
     (tmp_path / "var/lib/cni/flannel").mkdir(parents=True)
     (tmp_path / "var/lib/cni/networks").write_text("")
-    with pytest.raises(FabricError, match="cannot be written"):
+    with pytest.raises(FabricError, match="the node's CNI files: "):
         node.add(pod(1))
 
 
