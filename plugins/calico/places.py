@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from calico.ipam.blocks import Block
-from fabric.netstate.objects import IPNetwork
+from calico.resources.nodes import Node
+from fabric.netstate.objects import IPAddress, IPNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Place:
     """All nodes that are named here."""
 
     @classmethod
+    def at(cls, address: IPAddress, node: str) -> Place:
+        """The place of one address."""
+        return cls(ip_network(address), node, (), frozenset({node}))
+
+    @classmethod
     def of(cls, block: Block) -> Place:
         borrowed = tuple(
             (ip_network(block.address(ordinal)), holder)
@@ -34,3 +40,10 @@ class Place:
         )
         nodes = {block.host, *(holder for _, holder in borrowed)} - {""}
         return cls(block.cidr, block.host, borrowed, frozenset(nodes))
+
+
+def vteps(node: Node) -> tuple[Place, ...]:
+    """The places of the addresses of a node's VXLAN devices, from which it speaks to pods elsewhere."""
+    spec = node.spec
+    found = (spec.ipv4_vxlan_tunnel_addr, spec.ipv6_vxlan_tunnel_addr)
+    return tuple(Place.at(address, node.name) for address in found if address is not None)

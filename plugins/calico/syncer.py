@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from calico import workloads
 from calico.ipam import keys
 from calico.ipam.blocks import Block
 from calico.ipam.records import decoded
-from calico.places import Place
+from calico.places import Place, vteps
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
@@ -39,6 +40,7 @@ Row = type[Resource] | type[Place]
 """A table of a snapshot is named by what it holds."""
 _NONE: Mapping[str, Resource] = MappingProxyType({})
 """One object, so that no resource of a kind is the same as before."""
+_NOBODY: Mapping[IPNetwork, Place] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Snapshot:
     resources: Mapping[type[Resource], Mapping[str, Resource]] = field(default_factory=dict)
     """By kind and name; of the kinds in `FOLLOWED` only."""
     blocks: Mapping[IPNetwork, Place] = field(default_factory=dict)
+    workloads: Mapping[IPNetwork, Place] = field(default_factory=lambda: _NOBODY)
+    """Addresses of pods and VTEPs, while a FelixConfiguration says that routes follow pods (routeSource)."""
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -126,9 +130,8 @@ def _replaced(snapshot: Snapshot, revision: int, tables: Mapping[Row, Mapping[An
     """The snapshot with these tables in place of its own, as far as they differ."""
     news = {row: table for row, table in tables.items() if not _is_same(table, _table(snapshot, row))}
     blocks = news.pop(Place, snapshot.blocks)
-    return Snapshot(
-        revision, {**snapshot.resources, **cast(Any, news)} if news else snapshot.resources, blocks
-    )
+    resources = {**snapshot.resources, **cast(Any, news)} if news else snapshot.resources
+    return Snapshot(revision, resources, blocks, snapshot.workloads)
 
 
 def _is_same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
@@ -155,6 +158,8 @@ class Syncer(ReflectorView):
     def __init__(self, reflector: Reflector) -> None:
         super().__init__(reflector)
         self.snapshot = Snapshot()
+        self._workloads: dict[str, tuple[Place, ...]] | None = None
+        """By the key of the endpoint; None while nobody's routes follow pods."""
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
         reflector.follow(self, self._on_change)
 
@@ -168,11 +173,32 @@ class Syncer(ReflectorView):
     def _on_change(self, keys: Collection[str]) -> None:
         before, kvs = self.snapshot, self._reflector.kvs
         self.snapshot = changed(before, self._reflector.revision, ((key, kvs.get(key)) for key in keys))
-        is_same = self.snapshot.blocks is before.blocks and self.snapshot.resources is before.resources
-        if not is_same or not before.revision:
+        self._read_workloads(keys)
+        now = self.snapshot
+        is_same = now.blocks is before.blocks and now.resources is before.resources
+        if not is_same or now.workloads is not before.workloads or not before.revision:
             self.tell()
         if self._awaited:
             self._tell_of_revision()
+
+    def _read_workloads(self, keys: Collection[str]) -> None:
+        """Bring the pods' addresses up to date, where routes follow them; else forget them."""
+        felix = self.snapshot.felix_configurations.values()
+        if not any((it.spec.route_source or "").lower() == "workloadips" for it in felix):
+            if self._workloads is not None:
+                self._workloads, self.snapshot = None, replace(self.snapshot, workloads=_NOBODY)
+            return
+        kvs = self._reflector.kvs
+        if self._workloads is None:
+            self._workloads, keys = {}, kvs.keys()
+        for key in keys:
+            if key.startswith(workloads.ROOT):
+                self._workloads[key] = workloads.places(kvs[key]) if key in kvs else ()
+        before, nodes = self.snapshot.workloads, self.snapshot.nodes.values()
+        own = [place for places in (*self._workloads.values(), *map(vteps, nodes)) for place in places]
+        found = {it.cidr: it if before.get(it.cidr) != it else before[it.cidr] for it in own}
+        if not _is_same(found, before):
+            self.snapshot = replace(self.snapshot, workloads=found)
 
     def _tell_of_revision(self) -> None:
         awaited, self._awaited = self._awaited, []

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 
+from calico.places import Place
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_parts
 from calico.resources.table import kind_of, parse_key, prefix, store_key
@@ -20,7 +21,8 @@ from fabric.netstate.objects import IPAddress
 from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
 
 WRITE_TRIES_MAX = 10
-_ROOT = prefix(kind_of(WorkloadEndpoint))
+ROOT = prefix(kind_of(WorkloadEndpoint))
+"""Of all endpoints' keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,24 @@ class Workload:
 
 async def listed(store: Store) -> tuple[Workload, ...]:
     """All of the cluster."""
-    found = (await store.range(_ROOT)).kvs
+    found = (await store.range(ROOT)).kvs
     return tuple(workload for kv in found if (workload := _workload(kv)) is not None)
 
 
 async def of_node(store: Store, node: str) -> tuple[Workload, ...]:
     """The endpoints of a node; others' are passed over unread."""
     start = node.replace("-", "--") + "-"
-    found = ((kv, kv.key.rpartition("/")[2]) for kv in (await store.range(_ROOT)).kvs)
+    found = ((kv, kv.key.rpartition("/")[2]) for kv in (await store.range(ROOT)).kvs)
     own = (_workload(kv) for kv, name in found if name.startswith(start))
     return tuple(workload for workload in own if workload is not None and workload.node == node)
+
+
+def places(kv: KeyValue) -> tuple[Place, ...]:
+    """The places of an endpoint's addresses; none where it does not say whose it is, or is no endpoint."""
+    found = _workload(kv)
+    if found is None or not found.node:
+        return ()
+    return tuple(Place.at(address, found.node) for address in found.addresses)
 
 
 async def is_there(store: Store, namespace: str, name: str) -> bool:

@@ -32,6 +32,7 @@ class NodeState:
         self._nodes: Mapping[str, Node] = {}
         self._places: Mapping[IPNetwork, Place] = {}
         """Nodes and blocks of the last snapshot; what is below was computed from them."""
+        self._ipam: Mapping[IPNetwork, Place] = {}
         self._peers: dict[str, NetState] = {}
         self._blocks: dict[IPNetwork, NetState] = {}
         self._hosts: NetState = frozenset()
@@ -42,7 +43,7 @@ class NodeState:
 
     def parts(self, snapshot: Snapshot) -> Mapping[str, NetState]:
         """Return the same in parts: the node's own, one a peer, one a block; what stays is one object."""
-        nodes, places = snapshot.nodes, snapshot.blocks
+        nodes, places = snapshot.nodes, self._routed(snapshot)
         renewed = _changed(self._nodes, nodes)
         for name in renewed - {self.site.name}:
             _put(self._peers, name, tunnels.peer_state(self.site, nodes[name]) if name in nodes else None)
@@ -53,7 +54,7 @@ class NodeState:
             _put(self._blocks, cidr, state)
         if renewed:
             self._hosts = nat.hosts_state(self.site, _addresses(nodes.values()))
-        self._nodes, self._places = nodes, places
+        self._nodes, self._places, self._ipam = nodes, places, snapshot.blocks
         return {
             "tunnels": self._tunnels,
             NAT: self._nat,
@@ -62,10 +63,14 @@ class NodeState:
             **{f"block:{cidr}": state for cidr, state in self._blocks.items()},
         }
 
+    def _routed(self, snapshot: Snapshot) -> Mapping[IPNetwork, Place]:
+        """Return what there are routes to: blocks, or each pod's address (routeSource)."""
+        return snapshot.workloads if self.site.felix.route_source == "WorkloadIPs" else snapshot.blocks
+
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:
         """The blocks that were this node's in the last snapshot."""
-        own = (cidr for cidr, place in self._places.items() if place.host == self.site.name)
+        own = (cidr for cidr, place in self._ipam.items() if place.host == self.site.name)
         return tuple(sorted(own, key=lambda cidr: (cidr.version, int(cidr.network_address))))
 
 

@@ -36,6 +36,7 @@ _FILLED_IN = {
     "bpfHostNetworkedNATWithoutCTLB": "Enabled",
     "floatingIPs": "Disabled",
 }
+_ROUTE_SOURCES = {"workloadips": "WorkloadIPs", "calicoipam": "CalicoIPAM"}
 SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,4}", re.ASCII)
 """Eleven of a device's 15 characters are digits of a hash."""
@@ -101,6 +102,8 @@ class FelixConfigurationSpec:
         "allowVXLANPacketsFromWorkloads", flag, default=None
     )
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
+    route_source: str | None = key("routeSource", word(*_ROUTE_SOURCES.values()), default=None)
+    """Felix's routes to other nodes follow the IPAM's blocks, or each pod's WorkloadEndpoint."""
     external_nodes_list: tuple[IPNetwork, ...] = key("externalNodesList", listed(masked_network), default=())
     rest: Mapping[str, Any] = rest(crds.fields_of("FelixConfiguration"))
 
@@ -133,6 +136,7 @@ DEFAULTS = FelixConfigurationSpec(
     remove_external_routes=True,
     program_cluster_routes="Disabled",
     nat_outgoing_exclusions="IPPoolsOnly",
+    route_source="CalicoIPAM",
     allow_vxlan_packets_from_workloads=False,
     allow_ipip_packets_from_workloads=False,
 )
@@ -167,4 +171,5 @@ def effective(*configurations: FelixConfiguration | None) -> FelixConfigurationS
         log_severity_screen=str(spec.log_severity_screen).capitalize(),
         default_endpoint_to_host_action=str(spec.default_endpoint_to_host_action).capitalize(),
         chain_insert_mode=str(spec.chain_insert_mode).capitalize(),
+        route_source=_ROUTE_SOURCES[str(spec.route_source).lower()],
     )

@@ -64,6 +64,36 @@ async def added(cluster, number):
     return found
 
 
+@pytest.mark.parametrize("source", ["WorkloadIPs", "workloadips"])
+async def test_routes_follow_pods_where_felix_is_told_so_and_blocks_again_afterwards(cluster, source):
+    await cluster.prepare()
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        early, late = cluster.new_pod(1), cluster.new_pod(2)
+        before = await cluster.agents[1].add(early)
+        to_blocks = routes(cluster, 1)
+        await cluster.put(FelixConfiguration.named("default", route_source=source))
+        await asyncio.sleep(1)
+        after = await cluster.agents[1].add(late)
+        await asyncio.sleep(1)
+        (vtep,) = {it.via for it in to_blocks if it.via}
+        pods = {it.ips[0].ip for it in (before, after)}
+        assert {(it.dst.network_address, it.via) for it in routes(cluster, 1)} == {
+            (address, vtep) for address in pods | {vtep}
+        }
+        assert len(routes(cluster, 2)) == 1, "to the VTEP: no pod is elsewhere, and no block ends here"
+        await cluster.agents[1].delete(early)
+        await asyncio.sleep(1)
+        assert {it.dst.network_address for it in routes(cluster, 1)} == {after.ips[0].ip, vtep}
+        await cluster.put(FelixConfiguration.named("default", route_source="CalicoIPAM"))
+        await asyncio.sleep(1)
+        assert routes(cluster, 1) == to_blocks
+
+
+def routes(cluster, number):
+    return {it for it in cluster.felix_state(number) if isinstance(it, Route)}
+
+
 def test_bird_announces_what_leads_over_pods_devices_of_each_prefix():
     felix = replace(DEFAULTS, interface_prefix="azv,cali")
     told = exports.to_peers([pool(vxlan_mode="Always")], felix, ()).body

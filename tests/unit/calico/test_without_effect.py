@@ -84,7 +84,7 @@ def told(kind: str = "FelixConfiguration", **spec):
         ({"logPrefix": "x"}, "spec.logPrefix: it changes nothing: policies are not enforced yet"),
         ({"healthPort": 9099}, "spec.healthPort: it changes nothing: fabric's Felix has nothing that"),
         ({"floatingIPs": "Enabled"}, "spec.floatingIPs: it changes nothing: floating IPs"),
-        ({"routeSource": "WorkloadIPs"}, "spec.routeSource: it changes nothing: routes follow the blocks"),
+        ({"routeSyncDisabled": True}, "spec.routeSyncDisabled: it changes nothing: fabric's Felix writes"),
         (
             {"interfaceRefreshInterval": "30s"},
             "spec.interfaceRefreshInterval: it changes nothing: the kernel",
