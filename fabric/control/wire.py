@@ -132,6 +132,6 @@ def reply_of(body: bytes) -> Reply:
     """Read an answer; BadFrame when it is none."""
     try:
         reply: Reply = _replies.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame(f"no answer: {error}") from error
     return reply

@@ -125,6 +125,6 @@ def request_of(body: bytes) -> AnyRequest:
 def reply_of(body: bytes) -> Answer | Failure:
     try:
         reply: Answer | Failure = _replies.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame(f"no answer: {error}") from error
     return reply
