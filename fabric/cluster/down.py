@@ -35,7 +35,7 @@ def down(name: str) -> bool:
             ClusterCgroup(name).kill()
         for folder in (paths.run, paths.state):
             remove(folder)
-    NeighborLimit().release(name, all_clusters())
+    NeighborLimit().release(name, {*known_clusters(), *clusters_with_cgroup()})
     _remove_empty_roots()
     return found
 

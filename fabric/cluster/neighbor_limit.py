@@ -9,14 +9,16 @@ meanwhile is left as it is.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from fabric.cluster.lock import held
-from fabric.cluster.paths import run_root
 from fabric.errors import FabricError
 
+FOLDER = Path("/run/fabric")
+"""The folder of the claims: as the limit is the machine's, it is one for clusters of all folders."""
 NEIGHBORS = "net.ipv4.neigh.default.gc_thresh3"
 SPARE = 256
 """Entries that no claim counts: the machine's own, and those of namespaces that Linux has not freed yet."""
@@ -34,7 +36,7 @@ class NeighborLimit:
     """The limit of one machine, and the file with the claims on it."""
 
     def __init__(self, folder: Path | None = None, value: Path | None = None) -> None:
-        folder = folder or run_root()
+        folder = folder or FOLDER
         self._file = folder / ".neighbors.json"
         self._lock = folder / ".neighbors.lock"
         self._value = value or Path("/proc/sys", *NEIGHBORS.split("."))
@@ -45,6 +47,8 @@ class NeighborLimit:
         Without `tune` nothing is raised, but where others raised it already, the cluster joins them, and
         keeps its entries when they go.
         """
+        if not tune and not self._file.exists():
+            return
         with held(self._lock):
             claims = self._read()
             if claims is None and not tune:
@@ -73,6 +77,8 @@ class NeighborLimit:
             if self._limit() == claims.raised != claims.before:
                 self._set(claims.before)
             self._file.unlink()
+        with suppress(OSError):
+            self._file.parent.rmdir()
 
     def _limit(self) -> int:
         return int(self._value.read_text())
