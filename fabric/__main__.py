@@ -1,4 +1,4 @@
-"""`python -m fabric` is the command line."""
+"""The entry point of the command line, for `python -m fabric` and for the program `fabric` alike."""
 
 import signal
 

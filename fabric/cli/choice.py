@@ -26,18 +26,18 @@ def complete(incomplete: str) -> list[str]:
 
 
 Cluster = typer.Option("--cluster", help=_HELP, autocompletion=complete)
-Name = Annotated[str | None, typer.Argument(help=_HELP, autocompletion=complete)]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help=_HELP, autocompletion=complete)]
 
 
-def choose(name: str | None, *, running: bool = True) -> ClusterPaths:
+def choose(name: str | None, parameter: str = "NAME", *, running: bool = True) -> ClusterPaths:
     """The cluster's paths; BadInput when the name fits none, or when none is named and there are several.
 
-    `running`: of several, one that alone runs is meant.
+    `parameter`: the one that takes the name. `running`: of several, one that alone runs is meant.
     """
     clusters = all_clusters()
-    where = "argument" if name is not None else CLUSTER_VARIABLE
+    where = parameter if name is not None else CLUSTER_VARIABLE
     if name is None:
-        name = os.environ.get(CLUSTER_VARIABLE) or _only(clusters, running=running)
+        name = os.environ.get(CLUSTER_VARIABLE) or _only(clusters, parameter, running=running)
     if (folders := clusters_elsewhere().get(name)) is not None:
         raise BadInput(Problem(where, f"cluster {name!r} has its files in other folders: set {folders}"))
     if name not in {*clusters, *clusters_with_cgroup()}:
@@ -46,7 +46,12 @@ def choose(name: str | None, *, running: bool = True) -> ClusterPaths:
     return ClusterPaths(name)
 
 
-def _only(clusters: Sequence[str], *, running: bool) -> str:
+def choose_by_option(name: str | None) -> ClusterPaths:
+    """The cluster's paths, for a command that takes the name by --cluster."""
+    return choose(name, "--cluster")
+
+
+def _only(clusters: Sequence[str], parameter: str, *, running: bool) -> str:
     if not clusters:
         raise FabricError(_none())
     left = list(clusters)
@@ -55,7 +60,7 @@ def _only(clusters: Sequence[str], *, running: bool) -> str:
     if len(left) > 1:
         names = ", ".join(left)
         what = f"several clusters are here, name one of: {names}; or set {CLUSTER_VARIABLE}"
-        raise BadInput(Problem("argument", what))
+        raise BadInput(Problem(parameter, what))
     return left[0]
 
 

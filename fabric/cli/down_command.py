@@ -25,7 +25,7 @@ def down(
     Example: sudo fabric down two-nodes
     """
     if all_ and name is not None:
-        raise BadInput(Problem("argument", "give a name or --all, not both"))
+        raise BadInput(Problem("--all", "give it or a NAME, not both"))
     need_root("down")
     names = downs.all_clusters() if all_ else [choose(name, running=False).cluster]
     for each in names:

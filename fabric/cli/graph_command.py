@@ -41,7 +41,7 @@ def graph(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|FILE]",
+            metavar="NAME|FILE",
             help="A topology file, or the name of a cluster; without it, the only cluster.",
             autocompletion=complete,
         ),

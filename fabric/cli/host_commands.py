@@ -45,7 +45,7 @@ def images(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|FILE]",
+            metavar="NAME|FILE",
             help="A topology file, or the name of a cluster; without it, the only cluster.",
             autocompletion=complete,
         ),

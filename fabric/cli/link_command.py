@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fabric.cli import output
-from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.choice import Cluster, choose_by_option, need_root
 from fabric.cli.completion import devices, far_ends
 from fabric.cli.output import Format, Output
 from fabric.cluster.lookup import need_spec
@@ -74,7 +74,7 @@ def reset(a: A, b: B, number: Number = 0, cluster: ClusterName = None) -> None:
     Example: sudo fabric link reset leaf-1 spine-1
     """
     need_root("link reset")
-    paths = choose(cluster)
+    paths = choose_by_option(cluster)
     of_file = {it.name: it for it in need_spec(paths).underlay.links}
     _change("reset", cluster, a, b, number, lambda it: of_file[it.name])
 
@@ -95,7 +95,7 @@ def show(
     Example: sudo fabric link show leaf-1
     """
     need_root("link show")
-    spec = need_spec(choose(cluster))
+    spec = need_spec(choose_by_option(cluster))
     wiring = spec.underlay.wiring()
     if a is not None and a not in wiring:
         known = ", ".join(it.name for it in wiring.of_role("host", "switch", "router"))
@@ -116,7 +116,7 @@ def show(
 
 def _change(what: str, cluster: str | None, a: str, b: str, number: int, alter: links.Alter) -> None:
     need_root(f"link {what}")
-    paths = choose(cluster)
+    paths = choose_by_option(cluster)
     wanted = links.change(paths, a, b, number, alter)
     asyncio.run(links.applied(paths, (a, b)))
     for each in wanted:

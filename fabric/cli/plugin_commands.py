@@ -16,7 +16,7 @@ from pathlib import Path
 import typer
 
 from fabric.cli import output
-from fabric.cli.choice import CLUSTER_VARIABLE, choose, need_root
+from fabric.cli.choice import CLUSTER_VARIABLE, choose_by_option, need_root
 from fabric.cluster import spec as specs
 from fabric.cluster.paths import ClusterPaths
 from fabric.control.clock import LoopClock
@@ -79,7 +79,7 @@ async def _run_in(name: str, command: commands.Command, cluster: str | None, arg
     def open_cluster() -> Cluster:
         if not opened:
             need_root(name)
-            opened.append(_opened(choose(cluster)))
+            opened.append(_opened(choose_by_option(cluster)))
         return opened[0]
 
     context = CommandContext(argv, sys.stdin, sys.stdout, sys.stderr, LoopClock(), open_cluster)

@@ -14,7 +14,7 @@ import typer
 
 from fabric.api.objects import Object
 from fabric.cli import terminal
-from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.choice import Cluster, choose_by_option, need_root
 from fabric.cli.completion import devices
 from fabric.cluster import container_logs, lookup
 from fabric.cluster.paths import ClusterPaths
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def exec_(
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="POD -- COMMAND …, or with --node: -- COMMAND …")
+        list[str] | None, typer.Argument(metavar="[POD] -- COMMAND", help="With --node no POD is named.")
     ] = None,
     namespace: Namespace = "default",
     container: Container = None,
@@ -61,12 +61,12 @@ def exec_(
     Example: sudo fabric exec --node node-1 -- ip route
     """
     need_root("exec")
-    paths = choose(cluster)
+    paths = choose_by_option(cluster)
     words = arguments or []
     name, command = (None, words) if node is not None else (next(iter(words), ""), words[1:])
     if not command:
         where = f"--node {node}" if node is not None else name or "POD"
-        raise BadInput(Problem("argument", f"no command; write: fabric exec {where} -- COMMAND"))
+        raise BadInput(Problem("COMMAND", f"missing; write: fabric exec {where} -- COMMAND"))
     if tty and not sys.stdin.isatty():
         raise BadInput(Problem("--tty", "standard input is not a terminal; leave out -t"))
     try:
@@ -125,7 +125,7 @@ def logs(
     Example: sudo fabric logs pod-1 -f
     """
     need_root("logs")
-    paths = choose(cluster)
+    paths = choose_by_option(cluster)
     found = lookup.need_pod(paths, pod, namespace)
     folder = lookup.log_folder(paths, found, lookup.container_name(found, container))
     if not folder.is_dir() and not follow:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fabric.cli import output
-from fabric.cli.choice import Cluster, choose, need_root
+from fabric.cli.choice import Cluster, choose_by_option, need_root
 from fabric.cli.completion import devices
 from fabric.cli.output import Format, Output
 from fabric.cluster import lookup
@@ -45,7 +45,7 @@ def routes(
     Example: sudo fabric routes node-1 10.244.247.7
     """
     need_root("routes")
-    paths = choose(cluster)
+    paths = choose_by_option(cluster)
     lookup.worker_of(paths, node, at="NODE")
     wanted = _destination(destination)
     found = asyncio.run(routes_of.table(paths, lookup.need_spec(paths), node))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fabric.cli import choice
-from fabric.cli.choice import choose
+from fabric.cli.choice import choose, choose_by_option
 from fabric.cluster.paths import ClusterPaths, Folders
 from fabric.errors import BadInput, FabricError
 
@@ -51,14 +51,16 @@ def test_of_several_one_must_be_named(there, running):
 
 def test_what_removes_a_cluster_does_not_guess_it_by_what_runs(there):
     there("one", "two", running=["one"])
-    with pytest.raises(BadInput, match="several clusters are here"):
+    with pytest.raises(BadInput, match="NAME: several clusters are here"):
         choose(None, running=False)
 
 
 def test_a_name_that_fits_none_is_refused_with_where_it_stood(there, monkeypatch):
     there("one")
-    with pytest.raises(BadInput, match="argument: no cluster 'two' on this machine; there: one"):
+    with pytest.raises(BadInput, match="NAME: no cluster 'two' on this machine; there: one"):
         choose("two")
+    with pytest.raises(BadInput, match="--cluster: no cluster 'two' on this machine; there: one"):
+        choose_by_option("two")
     monkeypatch.setenv("FABRIC_CLUSTER", "three")
     with pytest.raises(BadInput, match="FABRIC_CLUSTER: no cluster 'three'"):
         choose(None)

@@ -213,7 +213,7 @@ def test_down_refuses_a_name_with_all_and_a_name_that_fits_none(fabric, removed)
     fabric.cluster("one")
     both, none = fabric("down", "one", "--all"), fabric("down", "two")
     assert both.code == none.code == 2 and removed == []
-    assert "give a name or --all, not both" in both.err
+    assert "error: --all: give it or a NAME, not both" in both.err
     assert "no cluster 'two' on this machine; there: one" in none.err
 
 

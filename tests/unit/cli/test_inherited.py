@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.clusters import TOP
@@ -56,9 +57,14 @@ def test_an_error_is_not_printed_where_results_go(tmp_path):
 
 
 @pytest.mark.parametrize("library", ["typer", "msgspec"])
-def test_an_interrupt_while_libraries_are_imported_ends_it_in_silence(tmp_path, library):
+@pytest.mark.parametrize(
+    "start",
+    [["-P", "-m", "fabric"], [str(Path(sys.executable).with_name("fabric"))]],
+    ids=["module", "program"],
+)
+def test_an_interrupt_while_libraries_are_imported_ends_it_in_silence(tmp_path, library, start):
     (tmp_path / f"{library}.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
-    argv = [sys.executable, "-P", "-m", "fabric", "status"]
+    argv = [sys.executable, *start, "status"]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
         argv,

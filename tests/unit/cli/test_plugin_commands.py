@@ -62,7 +62,7 @@ def test_only_a_cluster_in_front_is_fabrics(said):
 def test_the_cluster_is_chosen_as_for_fabrics_own_commands(said, monkeypatch):
     meant = []
     monkeypatch.setattr(
-        plugin_commands, "choose", lambda name: meant.append(name) or ClusterPaths(name or "none")
+        plugin_commands, "choose_by_option", lambda name: meant.append(name) or ClusterPaths(name or "none")
     )
     monkeypatch.setattr(plugin_commands, "need_root", lambda what: None)
     said("cluster")
@@ -71,7 +71,7 @@ def test_the_cluster_is_chosen_as_for_fabrics_own_commands(said, monkeypatch):
 
 
 def test_a_cluster_without_a_spec_is_not_up(said, monkeypatch):
-    monkeypatch.setattr(plugin_commands, "choose", ClusterPaths)
+    monkeypatch.setattr(plugin_commands, "choose_by_option", ClusterPaths)
     monkeypatch.setattr(plugin_commands, "need_root", lambda what: None)
     assert "cluster one is not up" in str(said("--cluster", "one", "cluster").exception)
 

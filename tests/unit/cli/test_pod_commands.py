@@ -92,7 +92,7 @@ def test_a_program_that_is_not_there_is_127_as_in_a_shell(fabric, runtime):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["exec", "pod-1"], 2, "no command; write: fabric exec pod-1 -- COMMAND"),
+        (["exec", "pod-1"], 2, "error: COMMAND: missing; write: fabric exec pod-1 -- COMMAND\n"),
         (["exec", "-t", "pod-1", "--", "sh"], 2, "standard input is not a terminal; leave out -t"),
         (["exec", "pod-1", "-c", "third", "--", "sh"], 2, "containers: main, second"),
         (
