@@ -119,6 +119,7 @@ def _summary(
             "nodes": [{"name": name, "address": addresses[name]} for name in settled.nodes],
             "pods": rows,
             "differences": settled.differences,
+            "otherPodsNotUp": settled.others_late,
             "reachability": matrix.as_json() if matrix else None,
             "seconds": round(seconds, 3),
             "stages": stages.seconds,
@@ -151,6 +152,10 @@ def _summary_text(
     output.emit(f"\nCluster {begun.spec.name} {what}: {counted}")
     for difference in settled.differences:
         output.emit(f"! {difference}")
+    for late in settled.others_late[:PODS_SHOWN_MAX]:
+        output.emit(f"note: {late}")
+    if more := len(settled.others_late[PODS_SHOWN_MAX:]):
+        output.emit(f"note: {plural(more, 'more pod')} not of the file, not up; see fabric status")
     if matrix is not None:
         output.emit(matrix.sentence())
     output.emit(f"{seconds:.1f} s")

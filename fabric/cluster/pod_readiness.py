@@ -1,5 +1,7 @@
 """Pods are waited for by a watch: a change costs its pod, and not a look at all of them.
 
+`up` waits for the pods of its file: those of its manifests, those that an earlier file brought and that are
+on their way out, and those that an object of the file owns. Others may come up, or not, in their own time.
 A pod of the file that is not there, or is bound to a node that left the file, is made again on the way.
 """
 
@@ -11,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fabric.api import kinds
-from fabric.api.objects import Key, Object, condition_is, is_deleting, key_of, uid_of
+from fabric.api.kinds import Kind
+from fabric.api.objects import Key, Object, annotations_of, condition_is, is_deleting, key_of, uid_of
 from fabric.cluster import manifests
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import sandbox_pids
@@ -26,7 +29,7 @@ GATHER_SECONDS = 0.01
 
 
 class PodReadiness:
-    """All pods of a cluster, until each is up. Run `run` beside the other methods."""
+    """The pods of a cluster, until each of the file's is up. Run `run` beside the other methods."""
 
     def __init__(
         self, client: Client, paths: ClusterPaths, spec: ClusterSpec, brought: Sequence[Manifest]
@@ -38,7 +41,10 @@ class PodReadiness:
         self._table = served_kinds(spec)
         mine = manifests.in_order(brought, self._table)
         self._wanted = {manifests.key_in(kind, m.object): m for kind, m in mine if kind == kinds.POD}
+        self._owners = {_reference(kind, manifests.key_in(kind, m.object)) for kind, m in mine}
+        self._mine: set[Key] = set()
         self._late: dict[Key, Object] = {}
+        self._others_late: dict[Key, Object] = {}
         self._changed = asyncio.Event()
         self._informer = Informer(client, kinds.POD)
         self._informer.on_change(self._note)
@@ -53,6 +59,11 @@ class PodReadiness:
         """All pods by namespace and name, pod-2 before pod-10."""
         return sorted(self._informer.items(), key=_in_order)
 
+    def others_late(self) -> list[str]:
+        """The pods that are not of the file and not up, each as a sentence."""
+        late = sorted(self._others_late.values(), key=_in_order)
+        return [f"pod {key_of(pod)} is not up, and not of the file: {why_not_up(pod)}" for pod in late]
+
     async def pause(self, seconds: float) -> None:
         """Wait until a pod changed, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
@@ -62,11 +73,11 @@ class PodReadiness:
         await asyncio.sleep(GATHER_SECONDS)
 
     async def look(self) -> tuple[int, int, str]:
-        """Return (pods that are up, pods, what is missing).
+        """Return (pods of the file that are up, pods of the file, what is missing).
 
         Once all are up by the API, runtimes are asked: a node that just died is known there first.
         """
-        total = len(self._informer)
+        total = len(self._mine)
         if self._late:
             first = next(iter(self._late.values()))
             text = f"{first['metadata']['name']}: {why_not_up(first).rstrip('.')}"
@@ -78,9 +89,8 @@ class PodReadiness:
             await self._put_again(lost)
             return total - len(lost), total, some("made again", [m.object["metadata"]["name"] for m in lost])
         alive = await sandbox_pids(self._paths, self._workers)
-        running = [
-            pod for pod in self._informer.items() if (pod.get("status") or {}).get("phase") == "Running"
-        ]
+        pods = [pod for pod in self._informer.items() if key_of(pod) in self._mine]
+        running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
         gone = [pod["metadata"]["name"] for pod in running if uid_of(pod) not in alive]
         return total - len(gone), total, some("ended, and is started again", gone)
 
@@ -97,11 +107,31 @@ class PodReadiness:
         ]
 
     def _note(self, key: Key, old: Object | None, new: Object | None) -> None:
-        if new is None or (is_up(new) and not manifests.is_stranded(kinds.POD, new, self._nodes)):
-            self._late.pop(key, None)
-        else:
-            self._late[key] = new
+        self._late.pop(key, None)
+        self._others_late.pop(key, None)
+        self._mine.discard(key)
+        if new is not None:
+            is_mine = self._is_of_the_file(key, new)
+            if is_mine:
+                self._mine.add(key)
+            if not is_up(new) or manifests.is_stranded(kinds.POD, new, self._nodes):
+                (self._late if is_mine else self._others_late)[key] = new
         self._changed.set()
+
+    def _is_of_the_file(self, key: Key, pod: Object) -> bool:
+        if key in self._wanted or manifests.LAST_APPLIED in annotations_of(pod):
+            return True
+        owners = pod["metadata"].get("ownerReferences") or ()
+        return any(
+            (owner.get("apiVersion"), owner.get("kind"), namespace, owner.get("name")) in self._owners
+            for owner in owners
+            for namespace in ("", key.namespace)
+        )
+
+
+def _reference(kind: Kind, key: Key) -> tuple[str, str, str, str]:
+    """An object as an owner reference names it, and its namespace, which is its owner's."""
+    return kind.api_version, kind.kind, key.namespace, key.name
 
 
 def _in_order(pod: Object) -> tuple[str, str, int, str]:

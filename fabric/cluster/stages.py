@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.api import kinds
@@ -60,6 +60,8 @@ class Settled:
     pods: list[Object]
     differences: list[str]
     """What is not as the file says, and could not be put right."""
+    others_late: list[str] = field(default_factory=list)
+    """Pods that are not of the file and not up, which nobody waited for."""
 
 
 class Settling:
@@ -99,9 +101,9 @@ class Settling:
         return settled
 
     async def settled(self) -> Settled:
-        """Wait until all pods are Running, put right what is not as the file says, and read what there is."""
+        """Wait until the file's pods run, put right what is not as the file says, and read what there is."""
         for left in reversed(range(ROUNDS_MAX)):
-            pods = await self._pods_running()
+            pods, others_late = await self._pods_running()
             found = await manifests.differences(
                 self.client, self._brought, self._table, self._names, {kinds.POD: pods}
             )
@@ -114,7 +116,7 @@ class Settling:
         changed = await manifests.differences(self.client, self._network_objects, self._table, self._names)
         late = [f"node {name} is not Ready" for name in sorted(self._names - ready)]
         told = [f"{manifest.where}: {what}" for manifest, what in (*changed, *found)]
-        return Settled(sorted(ready), pods, late + told)
+        return Settled(sorted(ready), pods, late + told, others_late)
 
     async def _ready(self) -> frozenset[str]:
         """Names of the file's nodes that are Ready."""
@@ -221,7 +223,8 @@ class Settling:
                 with contextlib.suppress(AlreadyExists):
                     await self.client.create(kind, manifest.object, namespace=key.namespace)
 
-    async def _pods_running(self) -> list[Object]:
+    async def _pods_running(self) -> tuple[list[Object], list[str]]:
+        """Return all pods once those of the file run, and of the others what is to be told."""
         coming = PodReadiness(self.client, self._paths, self._spec, self._brought)
         following = asyncio.ensure_future(coming.run())
         try:
@@ -230,7 +233,7 @@ class Settling:
         finally:
             following.cancel()
             await asyncio.wait([following])
-        return coming.pods()
+        return coming.pods(), coming.others_late()
 
     async def _manifests(self) -> None:
         def applied(done: int, total: int) -> None:

@@ -38,6 +38,28 @@ async def test_nodes_and_pods_come_and_go_and_the_rest_stays_as_it_is(fresh):
     await eventually(lambda: not list(fresh.state_folder.glob("nodes/node-2/var/lib/cni/networks/*/10.*")))
 
 
+async def test_up_waits_for_the_pods_of_its_file_and_tells_of_others_that_are_not_up(fresh):
+    fresh.write(nodes=2, pods=[pod("pod-1", "node-1")])
+    fresh.up()
+    broken = pod("broken", containers=[{"name": "main", "image": "no-such-image"}])
+    owned = pod("owned", "node-2")
+    owner = fresh.get("/api/v1/namespaces/default/pods/pod-1")["metadata"]
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": "pod-1", "uid": owner["uid"]}
+    owned["metadata"]["ownerReferences"] = [reference]
+    for each in (broken, owned):
+        body = ("-H", "Content-Type: application/json", "-d", json.dumps(each))
+        ask(fresh, "POST", "/api/v1/namespaces/default/pods", *body)
+    report = fresh.up()
+    phases = {p["name"]: p["phase"] for p in report["pods"]}
+    assert (phases["pod-1"], phases["owned"]) == ("Running", "Running")
+    assert [line.split(": ")[0] for line in report["otherPodsNotUp"]] == [
+        "pod default/broken is not up, and not of the file"
+    ]
+    told = fabric("up", str(fresh.file))
+    assert told.returncode == 0, told.stderr
+    assert "note: pod default/broken is not up, and not of the file: " in told.stdout
+
+
 def test_the_same_file_again_changes_nothing(vxlan):
     before = vxlan.pod_versions()
     report = vxlan.up()

@@ -107,6 +107,15 @@ def test_json_has_all_of_it_and_nothing_else_is_printed(up, fabric):
     assert yaml.safe_load(up("-o", "yaml").out)["differences"] == []
 
 
+def test_pods_of_others_that_are_not_up_are_told_with_code_0(up, monkeypatch):
+    late = [f"pod default/web-{i} is not up, and not of the file: ErrImagePull" for i in range(25)]
+    monkeypatch.setattr(Settling, "settled_as", Settled(["node-1"], [pod(1)], [], late))
+    answer = up()
+    notes = [line for line in answer.out.splitlines() if line.startswith("note: ")]
+    assert (answer.code, len(notes), notes[0]) == (0, 21, f"note: {late[0]}")
+    assert notes[-1] == "note: 5 more pods not of the file, not up; see fabric status"
+
+
 def test_what_is_not_as_the_file_says_is_a_line_and_code_1(up, monkeypatch):
     settled = Settled(["node-1"], [pod(1)], ["Pod default/pod-2: it was deleted"])
     monkeypatch.setattr(Settling, "settled_as", settled)
