@@ -88,6 +88,12 @@ def condition_is(obj: Object, type_: str, status: str = "True") -> bool:
     return found is not None and found.get("status") == status
 
 
+def observed(obj: Object, told: Object) -> Object:
+    """A status or condition with the object's generation that it tells of, where generations are counted."""
+    generation = obj["metadata"].get("generation")
+    return {**told, "observedGeneration": generation} if generation else told
+
+
 def changed_conditions(before: Iterable[Object], after: Iterable[Object]) -> list[Object]:
     """Return the conditions that differ, as items of a strategic merge patch.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fabric.api.kinds import POD, Kind
-from fabric.api.objects import Object, timestamp
+from fabric.api.objects import Object, observed, timestamp
 from fabric.apiserver.options import DeleteOptions
 from fabric.apiserver.refusals import conflict, invalid, required
 from fabric.errors import BadRequest
@@ -36,6 +36,7 @@ def bound(pod: Object, binding: Object, now: datetime) -> Object:
         raise conflict(POD, name, f'pod {name} is already assigned to node "{spec["nodeName"]}"')
     status = pod.get("status") or {}
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp(now)}
+    scheduled = observed(pod, scheduled)
     others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
     return {
         **pod,

@@ -84,11 +84,13 @@ def grace_seconds(kind: Kind, obj: Object, asked: int | None) -> int:
 
 
 def _marked(meta: Object, grace: int, now: datetime) -> Object:
-    """Set the time of deletion; a repeated request may only bring it forward."""
+    """Set the time of deletion, a new generation; a repeated request may only bring it forward."""
     before = meta.get("deletionTimestamp")
     if before is None:
+        counted = {"generation": meta["generation"] + 1} if meta.get("generation") else {}
         return {
             **meta,
+            **counted,
             "deletionTimestamp": timestamp(now + timedelta(seconds=grace)),
             "deletionGracePeriodSeconds": grace,
         }

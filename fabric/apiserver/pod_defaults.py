@@ -30,6 +30,8 @@ _SPEC = {
     "enableServiceLinks": True,
 }
 _ALIVE_SECONDS = 300
+DEFAULT_ACCOUNT = "default"
+"""The service account of a pod that names none."""
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 """The PriorityClasses that every cluster has, and their values."""
@@ -43,7 +45,7 @@ def admitted(pod: Object) -> Object:
     if not isinstance(spec, dict):
         return pod
     extra = {
-        "serviceAccountName": service_account(spec) or "default",
+        "serviceAccountName": service_account_of(spec) or DEFAULT_ACCOUNT,
         "priority": SYSTEM_PRIORITIES.get(spec.get("priorityClassName", ""), spec.get("priority", 0)),
         "preemptionPolicy": spec.get("preemptionPolicy", "PreemptLowerPriority"),
         "tolerations": _tolerations(spec.get("tolerations") or []),
@@ -60,7 +62,7 @@ def readmitted(pod: Object, old: Object) -> Object:
     return {**pod, "spec": {**kept, **spec, "tolerations": _tolerations(spec.get("tolerations") or [])}}
 
 
-def service_account(spec: Object) -> str:
+def service_account_of(spec: Object) -> str:
     """The name of the pod's service account, by either of its two fields; empty when it names none."""
     return str(spec.get("serviceAccountName") or spec.get("serviceAccount") or "")
 
@@ -84,7 +86,7 @@ def defaulted(pod: Object) -> Object:
     if not isinstance(spec, dict):
         return pod
     full = _filled(spec, _SPEC)
-    if account := service_account(full):
+    if account := service_account_of(full):
         for field in ("serviceAccountName", "serviceAccount"):
             full = full if full.get(field) == account else {**full, field: account}
     host_network = bool(full.get("hostNetwork"))

@@ -8,17 +8,18 @@ are pure; here is only their order. Objects that come out are shared: never writ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from fabric.api.kinds import NAMESPACE, POD, Kind, KindTable
 from fabric.api.objects import Object, resource_version_of
 from fabric.api.selectors import EVERYTHING, EVERYTHING_F, FieldSelector, LabelSelector
-from fabric.apiserver import bindings, deletion, listing, patches, preparation, watching
+from fabric.apiserver import admission, bindings, deletion, listing, patches, preparation, watching
+from fabric.apiserver.admission import NewObject, Plugin
 from fabric.apiserver.cacher import Cacher
-from fabric.apiserver.namespaces import INITIAL, is_terminating
+from fabric.apiserver.namespaces import INITIAL
 from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, WriteOptions
-from fabric.apiserver.refusals import Cause, already_exists, forbidden, not_found
+from fabric.apiserver.refusals import already_exists, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
 from fabric.apiserver.storage_keys import object_key
 from fabric.apiserver.strategies import rules_of, warn
@@ -39,8 +40,10 @@ NAME_TRIES_MAX = 8
 class Registry:
     """All objects of one cluster. `start` once, then keep `run` running."""
 
-    def __init__(self, store: Store, kinds: KindTable, clock: Clock) -> None:
+    def __init__(self, store: Store, kinds: KindTable, clock: Clock, plugins: Sequence[Plugin] = ()) -> None:
+        """`plugins`: of admission, which run beside those that every registry has."""
         self.kinds = kinds
+        self._plugins = plugins
         self._store = store
         self._clock = clock
         self._cacher = Cacher(store, kinds)
@@ -89,7 +92,9 @@ class Registry:
         meta = obj["metadata"]
         if kind.namespaced:
             namespace = _namespace_of(meta, namespace)
-        self._check_namespace(kind, namespace, meta.get("name") or meta.get("generateName", ""))
+        new = NewObject(kind, namespace, meta.get("name") or meta.get("generateName", ""), obj)
+        for admit in (admission.namespace_lifecycle, *self._plugins):
+            await admit(self._cacher, new)
         for _ in range(NAME_TRIES_MAX):
             fresh = preparation.new_object(kind, namespace, obj, name, self._clock.now())
             created = await self._create_once(kind, namespace, fresh, options)
@@ -259,20 +264,6 @@ class Registry:
         if item is None:
             raise not_found(kind, name)
         return item
-
-    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
-        """A namespaced object needs a namespace that is there to stay."""
-        if not kind.namespaced:
-            return
-        item = self._cacher.of(NAMESPACE).get(namespace)
-        if item is None:
-            raise not_found(NAMESPACE, namespace)
-        if is_terminating(item.obj):
-            cause = Cause(
-                "NamespaceTerminating", "metadata.namespace", f"namespace {namespace} is being terminated"
-            )
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(kind, name, why, cause)
 
 
 def _namespace_of(meta: Object, namespace: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,15 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fabric.api.kinds import EVENT
+from fabric.apiserver.storage_keys import prefix_of
 from fabric.bench import clusters, cpu
 from fabric.bench.clusters import Say
 from fabric.bench.up import topology
 from fabric.cluster.cgroup import ClusterCgroup
-from fabric.errors import plural
+from fabric.cluster.paths import ClusterPaths
+from fabric.errors import FabricError, plural
+from fabric.store.remote import RemoteStore
 
 UP_SECONDS_MAX = 600
 REST_SECONDS = 10.0
-"""After `up` the last writes settle before anything is measured."""
+"""A cluster is at rest when no Event was written for so long: after `up` components are behind with them."""
+REST_SECONDS_MAX = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,34 @@ def measure(plugin: str, nodes: int, pods: int, seconds: float, say: Say) -> Idl
     say(f"{what}: up")
     value = topology(name, nodes, pods, {"plugin": plugin})
     with clusters.running(value, "--no-check", "--tune", "--timeout", str(UP_SECONDS_MAX), say=say):
-        time.sleep(REST_SECONDS)
+        asyncio.run(_at_rest(ClusterPaths(name)))
         say(f"{what}: at rest for {seconds:g} s")
         group = ClusterCgroup(name)
         before, began, spent = _by_process(group), time.monotonic(), group.cpu_seconds()
         time.sleep(seconds)
         spent, took, after = group.cpu_seconds() - spent, time.monotonic() - began, _by_process(group)
     return IdleTimes(plugin, nodes, pods, round(took, 1), _percent(spent, took), _differ(before, after, took))
+
+
+async def _at_rest(paths: ClusterPaths) -> None:
+    """Return once the cluster is at rest; FabricError when that does not come."""
+    store = RemoteStore(paths.store_socket)
+    try:
+        async with asyncio.timeout(REST_SECONDS_MAX):
+            written, before = await _events(store), -1
+            while written != before:
+                await asyncio.sleep(REST_SECONDS)
+                written, before = await _events(store), written
+    except TimeoutError:
+        raise FabricError(
+            f"events are still written {REST_SECONDS_MAX:.0f} s after up; see fabric status"
+        ) from None
+    finally:
+        await store.close()
+
+
+async def _events(store: RemoteStore) -> int:
+    return (await store.range(prefix_of(EVENT), limit=1)).count
 
 
 def _by_process(group: ClusterCgroup) -> dict[tuple[str, int], float]:

@@ -18,6 +18,7 @@ import orjson
 
 from fabric.api import kinds, names
 from fabric.api.kinds import BUILT_IN, Kind, KindTable
+from fabric.apiserver.admission import runtime_class
 from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.unmarshalling import Undecodable
@@ -108,7 +109,7 @@ def _bound_elsewhere(topology: Topology) -> Iterator[Problem]:
 async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem], list[Problem]]:
     """Apply all manifests to a registry of their own; return its refusals, and its warnings once per kind."""
     store = MemoryStore()
-    registry = Registry(store, table, LoopClock())
+    registry = Registry(store, table, LoopClock(), (runtime_class,))
     await registry.start()
     running = asyncio.ensure_future(registry.run())
     told: list[str] = []

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fabric.api.kinds import LEASE, NODE, POD
-from fabric.api.objects import Key, Object, condition, condition_is, resource_version_of, timestamp, uid_of
+from fabric.api.objects import (
+    Key,
+    Object,
+    condition,
+    condition_is,
+    observed,
+    resource_version_of,
+    timestamp,
+    uid_of,
+)
 from fabric.control.client import MERGE, STRATEGIC, Client
 from fabric.control.clock import Clock
 from fabric.control.controller import Controller
@@ -167,7 +176,7 @@ class NodeLifecycleController:
                 "lastTransitionTime": timestamp(self._clock.now()),
             }
             try:
-                await patch_pod_status(self._client, pod, {"conditions": [unready]})
+                await patch_pod_status(self._client, pod, {"conditions": [observed(pod, unready)]})
             except NotFound:
                 continue
             self._recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready")

@@ -117,7 +117,7 @@ class PodGCController:
         """Mark the pod Failed before it goes, so that watchers see why."""
         if is_terminated(pod):
             return
-        why = disruption("DeletionByPodGC", message, self._clock.now())
+        why = disruption(pod, "DeletionByPodGC", message, self._clock.now())
         try:
             await patch_pod_status(self._client, pod, {"phase": "Failed", "conditions": [why]})
         except (NotFound, Conflict):

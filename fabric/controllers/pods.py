@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from fabric.api.kinds import POD
-from fabric.api.objects import Object, key_of, timestamp, uid_of
+from fabric.api.objects import Object, key_of, observed, timestamp, uid_of
 from fabric.control.client import STRATEGIC, Client
 from fabric.errors import Conflict, NotFound
 
@@ -28,15 +28,16 @@ def is_terminated(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
-def disruption(reason: str, message: str, now: datetime) -> Object:
+def disruption(pod: Object, reason: str, message: str, now: datetime) -> Object:
     """The DisruptionTarget condition: why the control plane takes the pod away."""
-    return {
+    target = {
         "type": "DisruptionTarget",
         "status": "True",
         "reason": reason,
         "message": message,
         "lastTransitionTime": timestamp(now),
     }
+    return observed(pod, target)
 
 
 async def patch_pod_status(client: Client, pod: Object, status: Object) -> None:

@@ -1,7 +1,8 @@
 """The taint eviction controller deletes pods that do not tolerate a NoExecute taint, or not any longer.
 
-The time of leaving is computed from the taint's and the pod's own time stamps, so nothing is kept
-here: taints that go, and tolerations that come, are seen at the next look.
+The time of leaving is computed from the taint's and the pod's own time stamps: taints that go, and
+tolerations that come, are seen at the next look. What is kept here is who waits to leave, for the event
+that tells of it when it need not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class TaintEvictionController:
         self._nodes = informers.of(NODE)
         self._pods = informers.of(POD)
         self._pods.add_index(PODS_BY_NODE, node_names)
+        self._scheduled: set[Key] = set()
+        """Pods that are to leave at a later time."""
         self._controller: Controller[Key] = Controller(
             "evictions", self.reconcile, workers=8, on_park=parked.tell(recorder, self._pods)
         )
@@ -48,15 +51,20 @@ class TaintEvictionController:
         now = self._clock.now()
         leaves_at = eviction_time(pod, node, now)
         if leaves_at is None:
-            return
-        if leaves_at > now:
+            self._cancel(key, pod)
+        elif leaves_at > now:
+            self._scheduled.add(key)
             self._controller.queue.add_after(key, (leaves_at - now).total_seconds())
-            return
-        await self._evict(pod)
+        else:
+            self._scheduled.discard(key)
+            await self._evict(pod)
 
     def _note_pod(self, key: Key, old: Object | None, new: Object | None) -> None:
         """A pod is looked at when its node has such taints; a change of these names all pods of the node."""
-        node = self._nodes.get(Key("", node_name(new))) if new is not None else None
+        if new is None:
+            self._cancel(key, old)
+            return
+        node = self._nodes.get(Key("", node_name(new)))
         if node is not None and any(taint.get("effect") == "NoExecute" for taint in taints_of(node)):
             self._controller.queue.add(key)
 
@@ -66,10 +74,16 @@ class TaintEvictionController:
         for pod in self._pods.by_index(PODS_BY_NODE, key.name):
             self._controller.queue.add(key_of(pod))
 
+    def _cancel(self, key: Key, pod: Object | None) -> None:
+        """Forget that the pod was to leave, and tell of it: it may stay, or is gone before its time."""
+        if pod is not None and key in self._scheduled:
+            self._scheduled.discard(key)
+            self._recorder.event(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
+
     async def _evict(self, pod: Object) -> None:
         namespace, name = key_of(pod)
         message = "Taint manager: deleting due to NoExecute taint"
-        why = disruption("DeletionByTaintManager", message, self._clock.now())
+        why = disruption(pod, "DeletionByTaintManager", message, self._clock.now())
         try:
             if condition(pod, "DisruptionTarget") is None:
                 await patch_pod_status(self._client, pod, {"conditions": [why]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from fabric.api.objects import Object, timestamp
+from fabric.api.objects import Object, observed, timestamp
 from fabric.kubelet.podspec import spec_of
 
 Facts = Mapping[str, tuple[bool, str, str]]
@@ -17,10 +17,10 @@ def pod_conditions(pod: Object, before: Object, facts: Facts, now: datetime) -> 
     standing = {entry.get("type", ""): entry for entry in before.get("conditions") or ()}
     ours = dict(facts)
     ours["Ready"] = _gated(pod, ours["Ready"], standing)
+    scheduled = standing.get("PodScheduled") or _condition("PodScheduled", (True, "", ""), None, now)
     conditions = [_condition(type_, fact, standing.get(type_), now) for type_, fact in ours.items()]
     others = [entry for type_, entry in standing.items() if type_ not in ours and type_ != "PodScheduled"]
-    scheduled = standing.get("PodScheduled") or _condition("PodScheduled", (True, "", ""), None, now)
-    return [*conditions, scheduled, *others]
+    return [*(observed(pod, entry) for entry in (*conditions, scheduled)), *others]
 
 
 def _gated(

@@ -1,7 +1,7 @@
 """A pod's status as its kubelet owes it: phase, conditions, addresses, container states. Pure.
 
-Probes are not run: a container that runs counts as started and ready. Conditions that others wrote
-(PodScheduled, readiness gates) are kept as they are. A time of a transition moves only with its condition.
+Probes are not run: a container that runs counts as started and ready. Conditions that others wrote (readiness
+gates, DisruptionTarget) are kept as they are. A time of a transition moves only with its condition.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fabric.api.objects import Object, changed_conditions, timestamp
+from fabric.api.objects import Object, changed_conditions, observed, timestamp
 from fabric.kubelet.conditions import pod_conditions
 from fabric.kubelet.containerstate import container_status
 from fabric.kubelet.podactions import initialized, outcome
@@ -52,7 +52,7 @@ def pod_status(pod: Object, before: Object, view: PodView, seen: Observed, now: 
         status["podIPs"] = [{"ip": ip} for ip in seen.pod_ips]
     if seen.failure:
         status["reason"], status["message"] = seen.failure
-    return status
+    return observed(pod, status)
 
 
 _REPLACE = {"$patch": "replace"}

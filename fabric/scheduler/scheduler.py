@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 
 from fabric.api.kinds import NAMESPACE, NODE, POD
-from fabric.api.objects import Key, Object, condition, is_deleting, labels_of, timestamp, uid_of
+from fabric.api.objects import Key, Object, condition, is_deleting, labels_of, observed, timestamp, uid_of
 from fabric.control import parking
 from fabric.control.backoff import Backoff
 from fabric.control.client import STRATEGIC, Client
@@ -221,10 +221,11 @@ def _unschedulable(pod: Object, message: str, now: str) -> Object:
     """The condition; its time moves only when its status changes."""
     before = condition(pod, "PodScheduled") or {}
     since = before.get("lastTransitionTime") if before.get("status") == "False" else None
-    return {
+    unscheduled = {
         "type": "PodScheduled",
         "status": "False",
         "reason": "Unschedulable",
         "message": message,
         "lastTransitionTime": since or now,
     }
+    return observed(pod, unscheduled)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from fabric.api.kinds import BUILT_IN, Kind, KindTable
 from fabric.api.objects import Object
+from fabric.apiserver.admission import Plugin
 from fabric.apiserver.registry import Registry
 from fabric.control.clock import LoopClock
 from fabric.store.memory import MemoryStore
@@ -31,10 +32,12 @@ async def running(registry: Registry) -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def new_registry(store: Store | None = None, *more: Kind) -> AsyncIterator[Registry]:
+async def new_registry(
+    store: Store | None = None, *more: Kind, plugins: Sequence[Plugin] = ()
+) -> AsyncIterator[Registry]:
     """A registry of its own on `store`, else on an empty one, from the first second of 2026 on."""
     own = store or MemoryStore()
-    async with running(Registry(own, KindTable((*BUILT_IN, *more)), LoopClock(START))) as registry:
+    async with running(Registry(own, KindTable((*BUILT_IN, *more)), LoopClock(START), plugins)) as registry:
         yield registry
     if store is None:
         await own.close()

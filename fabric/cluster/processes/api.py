@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 
+from fabric.apiserver.admission import runtime_class, service_account
 from fabric.apiserver.certificates import Pki
 from fabric.apiserver.kubeconfig import kubeconfig
 from fabric.apiserver.registry import Registry
@@ -43,7 +44,7 @@ async def _run(paths: ClusterPaths) -> None:
     pki = Pki.load_or_create(paths.pki, (), (str(address),))
     clock = LoopClock()
     store = await SqliteStore.open(paths.store)
-    registry = Registry(store, served_kinds(spec), clock)
+    registry = Registry(store, served_kinds(spec), clock, (service_account, runtime_class))
     await registry.start()
     host = ServerConfig(
         socket_path=paths.api_socket,

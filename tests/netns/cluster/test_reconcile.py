@@ -55,9 +55,21 @@ async def test_up_waits_for_the_pods_of_its_file_and_tells_of_others_that_are_no
     assert [line.split(": ")[0] for line in report["otherPodsNotUp"]] == [
         "pod default/broken is not up, and not of the file"
     ]
+    status = fresh.get("/api/v1/namespaces/default/pods/owned")["status"]
+    assert [status["observedGeneration"], *(c["observedGeneration"] for c in status["conditions"])] == [1] * 6
     told = fabric("up", str(fresh.file))
     assert told.returncode == 0, told.stderr
     assert "note: pod default/broken is not up, and not of the file: " in told.stdout
+
+
+def test_a_pod_of_the_file_that_names_a_missing_service_account_is_refused_at_its_line(fresh):
+    fresh.write(nodes=2, pods=[pod("pod-1", serviceAccountName="builder")])
+    refused = fabric("up", str(fresh.file))
+    assert refused.returncode == 1
+    assert (
+        f'{fresh.file}:1: Pod default/pod-1: pods "pod-1" is forbidden: error looking up service account '
+        'default/builder: serviceaccount "builder" not found'
+    ) in refused.stderr
 
 
 def test_the_same_file_again_changes_nothing(vxlan):

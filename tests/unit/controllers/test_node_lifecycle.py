@@ -182,7 +182,9 @@ async def test_a_pod_leaves_a_silent_node_after_its_toleration():
         await asyncio.sleep(10)
         pod = await plane.client.get(POD, "pod-1", "default")
         assert pod["metadata"]["deletionTimestamp"]
-        assert condition(pod, "DisruptionTarget")["reason"] == "DeletionByTaintManager"
+        target = condition(pod, "DisruptionTarget")
+        assert (target["reason"], target["observedGeneration"]) == ("DeletionByTaintManager", 1)
+        assert pod["metadata"]["generation"] == 2
 
 
 async def test_a_pod_stays_when_its_node_comes_back_in_time():
@@ -193,6 +195,28 @@ async def test_a_pod_stays_when_its_node_comes_back_in_time():
         async with beating(plane):
             await asyncio.sleep(300)
         assert "deletionTimestamp" not in (await plane.client.get(POD, "pod-1", "default"))["metadata"]
+        assert await evictions(plane) == ["Cancelling deletion of Pod default/pod-1"]
+
+
+async def evictions(plane):
+    listed = (await plane.client.list(EVENT)).items
+    return [event["message"] for event in listed if event["reason"] == "TaintManagerEviction"]
+
+
+async def test_a_pod_that_goes_before_its_time_is_told_of_and_one_that_need_not_leave_is_not():
+    async with control_plane() as plane:
+        await plane.add_node("node-1")
+        await plane.add_pod("pod-1", "node-1")
+        await plane.add_pod("pod-2", "node-1")
+        await asyncio.sleep(100)
+        await plane.client.delete(POD, "pod-1", "default", grace_period_seconds=0)
+        await asyncio.sleep(100)
+        assert await evictions(plane) == ["Cancelling deletion of Pod default/pod-1"]
+        async with beating(plane):
+            await asyncio.sleep(20)
+            await plane.client.delete(POD, "pod-2", "default", grace_period_seconds=0)
+            await asyncio.sleep(20)
+        assert await evictions(plane) == [f"Cancelling deletion of Pod default/pod-{i}" for i in (1, 2)]
 
 
 async def test_a_no_execute_taint_of_the_user_evicts_who_does_not_tolerate_it():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fabric.kubelet.backoff import KeyedBackoff
+from fabric.kubelet.conditions import pod_conditions
 from fabric.kubelet.expansion import expand
 from fabric.kubelet.podactions import compute_pod_actions, outcome
 from fabric.kubelet.podstatus import changes
@@ -91,3 +94,19 @@ def test_a_patch_has_only_what_changed():
     assert changes({"phase": "Pending", "podIP": "1"}, {"phase": "Running", "podIP": "1"}) == {
         "phase": "Running"
     }
+
+
+def test_a_kubelet_tells_which_generation_of_the_pod_its_conditions_are_about():
+    pod = {**POD, "metadata": {**POD["metadata"], "generation": 3}}
+    standing = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "t", "observedGeneration": 1},
+        {"type": "example.com/open", "status": "True", "observedGeneration": 1},
+    ]
+    facts = {"Ready": (True, "", "")}
+    found = pod_conditions(pod, {"conditions": standing}, facts, datetime(2026, 1, 1, tzinfo=UTC))
+    assert {each["type"]: each["observedGeneration"] for each in found} == {
+        "Ready": 3,
+        "PodScheduled": 3,
+        "example.com/open": 1,
+    }
+    assert next(each for each in found if each["type"] == "PodScheduled")["lastTransitionTime"] == "t"
