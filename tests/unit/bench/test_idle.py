@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabric.bench import idle, up
+from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.validation import check_network
+from fabric.errors import FabricError
+from fabric.store.memory import MemoryStore
+from fabric.store.port import Put
 from fabric.topology.load import load
 
 spent = st.dictionaries(
@@ -81,7 +86,11 @@ def test_a_cluster_is_up_while_it_is_measured_and_what_is_measured_is_the_time_b
         happened.append(f"sleep {seconds:g}")
         now[0] += seconds
 
+    async def at_rest(paths) -> None:
+        happened.append(f"rest of {paths.cluster[:6]}")
+
     monkeypatch.setattr(idle.clusters, "running", running)
+    monkeypatch.setattr(idle, "_at_rest", at_rest)
     monkeypatch.setattr(idle, "ClusterCgroup", Group)
     monkeypatch.setattr(idle.time, "sleep", sleep)
     monkeypatch.setattr(idle.time, "monotonic", lambda: now[0])
@@ -89,13 +98,34 @@ def test_a_cluster_is_up_while_it_is_measured_and_what_is_measured_is_the_time_b
     assert happened == [
         "calico, 1 node, 2 pods: up",
         "up calico --no-check --tune --timeout 600",
-        "sleep 10",
+        "rest of bench-",
         "calico, 1 node, 2 pods: at rest for 25 s",
         "sleep 25",
         "down",
     ]
     assert (found.seconds, found.cpu_percent, found.by_process) == (25.0, 2.0, {})
     assert found.as_json()["cpu_percent"] == 2.0
+
+
+@pytest.mark.parametrize("events, seconds", [(0, 10), (4, 50), (1000, 600)])
+async def test_a_cluster_is_at_rest_when_no_event_was_written_for_ten_seconds(monkeypatch, events, seconds):
+    store, loop = MemoryStore(), asyncio.get_running_loop()
+    monkeypatch.setattr(idle, "RemoteStore", lambda path: store)
+
+    async def write() -> None:
+        for number in range(events):
+            await asyncio.sleep(8)
+            await store.txn([], [Put(f"/registry/events/default/pod-1.{number}", b"{}")])
+
+    writing, began = asyncio.create_task(write()), loop.time()
+    if seconds < idle.REST_SECONDS_MAX:
+        await idle._at_rest(ClusterPaths("a"))
+    else:
+        with pytest.raises(FabricError, match="still written 600 s after up"):
+            await idle._at_rest(ClusterPaths("a"))
+    assert loop.time() - began == seconds
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
 
 
 def test_processes_are_read_by_name_and_pid():
