@@ -128,9 +128,9 @@ def test_an_empty_list_is_a_list_in_every_format(fabric, form):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["exec"], "no command; write: fabric exec POD -- COMMAND"),
-        (["exec", "pod-1"], "no command; write: fabric exec pod-1 -- COMMAND"),
-        (["exec", "--node", "node-1"], "no command; write: fabric exec --node node-1 -- COMMAND"),
+        (["exec"], "COMMAND: missing; write: fabric exec POD -- COMMAND"),
+        (["exec", "pod-1"], "COMMAND: missing; write: fabric exec pod-1 -- COMMAND"),
+        (["exec", "--node", "node-1"], "COMMAND: missing; write: fabric exec --node node-1 -- COMMAND"),
         (["exec", "-it", "pod-1", "--", "sh"], "--tty: standard input is not a terminal; leave out -t"),
     ],
 )
