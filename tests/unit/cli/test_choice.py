@@ -79,7 +79,5 @@ def test_a_cluster_of_other_folders_is_never_the_only_one_and_by_its_name_one_is
     told = "FABRIC_RUN_DIR=/theirs/run FABRIC_STATE_DIR=/theirs/state"
     with pytest.raises(FabricError, match=f"no cluster in these folders; in others: theirs .{told}"):
         choose(None, running=False)
-    with pytest.raises(
-        BadInput, match=f"argument: cluster 'theirs' has its files in other folders: set {told}"
-    ):
+    with pytest.raises(BadInput, match=f"NAME: cluster 'theirs' has its files in other folders: set {told}"):
         choose("theirs")
