@@ -150,7 +150,7 @@ class Watch:
 
 
 def _sysctls(body: bytes, names: Mapping[int, str]) -> Iterator[Sysctl]:
-    """What a device, all or the next ones are configured to, as the kernel tells it."""
+    """Yield the sysctls of a device, of all, or of the next ones, as the kernel tells them."""
     attributes = netlink.attributes(body, 4)
     found = {kind: int.from_bytes(it, sys.byteorder, signed=True) for kind, it in attributes.items()}
     index = found.get(_NETCONF_IFINDEX, 0)
