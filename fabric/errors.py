@@ -8,6 +8,7 @@ again. A message says what was wrong, where, and what to do.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,24 @@ from dataclasses import dataclass
 def plural(count: int, noun: str) -> str:
     """`1 node`, `2 nodes`, `3 processes`: a number in a message."""
     return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
+WORD_CHARACTERS_MAX, SENTENCE_CHARACTERS_MAX = 256, 2048
+_LONG_WORD = re.compile(rf"\S{{{WORD_CHARACTERS_MAX + 1},}}")
+
+
+def brief(sentence: str) -> str:
+    """Return a message as it is shown: whatever value stands in it, its beginning and its end can be read.
+
+    A long word loses its end, a long sentence its middle (the remedy comes last), and what would move a
+    terminal's cursor is written as an escape.
+    """
+    shown = "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in sentence)
+    text = _LONG_WORD.sub(lambda found: found[0][: WORD_CHARACTERS_MAX - 1] + "…", shown)
+    if len(text) > SENTENCE_CHARACTERS_MAX:
+        half = SENTENCE_CHARACTERS_MAX // 2
+        text = f"{text[: half - 1]}…{text[-half:]}"
+    return text
 
 
 class FabricError(Exception):
@@ -31,7 +50,7 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"{self.where}: {brief(self.what)}"
 
 
 class BadInput(FabricError):

@@ -114,12 +114,17 @@ SECONDS_MAX = 100 * 365 * 86400
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as metav1.Time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc3339(moment, "seconds")
 
 
 def micro_timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the microsecond, as metav1.MicroTime."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _rfc3339(moment, "microseconds")
+
+
+def _rfc3339(moment: datetime, unit: str) -> str:
+    """Write a year in four digits, which strftime does not do before 1000."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=unit) + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -24,6 +24,7 @@ from fabric.errors import BadRequest, UnsupportedMediaType
 
 MAGIC = b"k8s\x00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GO_ZERO_SECONDS = int((datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
 _LIST_META = "meta/v1.ListMeta"
 
 
@@ -185,17 +186,21 @@ def _int32(raw: int | bytes) -> int:
 
 
 def _time(raw: int | bytes) -> str | None:
-    fields = dict(protobuf.fields(_bytes(raw)))
-    return timestamp(_moment(fields)) if fields else None
+    moment = _moment(raw)
+    return None if moment is None else timestamp(moment)
 
 
 def _micro_time(raw: int | bytes) -> str | None:
+    moment = _moment(raw)
+    return None if moment is None else micro_timestamp(moment)
+
+
+def _moment(raw: int | bytes) -> datetime | None:
+    """The moment of a Time; None for an empty one and for Go's zero Time, which are null in JSON."""
     fields = dict(protobuf.fields(_bytes(raw)))
-    return micro_timestamp(_moment(fields)) if fields else None
-
-
-def _moment(fields: Mapping[int, int | bytes]) -> datetime:
     seconds, nanos = (protobuf.signed(_number(fields.get(i, 0))) for i in (1, 2))
+    if not fields or (seconds, nanos) == (_GO_ZERO_SECONDS, 0):
+        return None
     return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
 
 

@@ -38,6 +38,21 @@ def held(path: Path, *, seconds_max: float = 60.0) -> Iterator[None]:
         os.close(file)
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock at `path`."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def _try(path: Path) -> int | None:
     make_folder(path.parent, ROOT_MODE)
     try:

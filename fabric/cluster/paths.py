@@ -139,12 +139,23 @@ class ClusterPaths:
                 )
             )
 
+    def full_disks(self) -> list[str]:
+        """Return a sentence for each of the two folders whose disk has no room left."""
+        return [f"the disk of {folder} is full" for folder in (self.run, self.state) if _is_full(folder)]
+
     def make(self) -> None:
         """Create the folders, for root alone; the roots show the names of clusters to everybody."""
         for root in (run_root(), state_root()):
             make_folder(root, ROOT_MODE)
         for folder in (self.run, self.state, self.pids, self.logs):
             make_folder(folder)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

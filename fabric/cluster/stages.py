@@ -15,7 +15,7 @@ from typing import Literal
 
 from fabric.api import kinds
 from fabric.api.objects import Object, condition, condition_is
-from fabric.cluster import manifests
+from fabric.cluster import lock, manifests
 from fabric.cluster.component_records import supervisor_pid
 from fabric.cluster.node_labels import node_patch
 from fabric.cluster.paths import ClusterPaths
@@ -64,6 +64,10 @@ class Settled:
     """Pods that are not of the file and not up, which nobody waited for."""
 
 
+class StageFailed(FabricError):
+    """A stage of `up` does not end; the message says what is missing, and why it stays so."""
+
+
 class Settling:
     """The stages of one `up`. `network`: objects of the network section, which the plugin writes itself."""
 
@@ -89,6 +93,16 @@ class Settling:
 
     async def run(self) -> Settled:
         """Go through all stages; FabricError says which of them does not end."""
+        try:
+            return await self._run()
+        except StageFailed:
+            raise
+        except FabricError as error:
+            if why := await self._hopeless():
+                raise FabricError(f"{error}; {why}") from error
+            raise
+
+    async def _run(self) -> Settled:
         await self._stage("underlay", self._underlay)
         await self._stage("store", self._store)
         await self._stage("API", self._api)
@@ -146,25 +160,32 @@ class Settling:
             if done >= total and not missing:
                 self._report(Progress(name, "done", done=done, total=total))
                 return
+            missing = "; ".join(filter(None, (missing, *self._paths.full_disks())))
             self._report(Progress(name, "running", missing, done, total))
             seconds = loop.time() - deadline + self._seconds_max
-            if why := self._hopeless() or (seconds > self._seconds_max and f"after {seconds:.0f} s"):
+            if why := await self._hopeless() or (seconds > self._seconds_max and f"after {seconds:.0f} s"):
                 self._report(Progress(name, "failed", missing, done, total))
-                raise FabricError(
+                raise StageFailed(
                     f"stage {name!r} is at {done}/{total}: {missing}; {why}. "
                     f"See fabric status, and the logs in {self._paths.logs}"
                 )
             await pause(wait)
             wait = min(wait * 1.3, POLL_SECONDS_MAX)
 
-    def _hopeless(self) -> str:
-        """Say why no stage will end any more; empty while somebody works on it."""
-        name = self._paths.cluster
+    async def _hopeless(self) -> str:
+        """Say why no stage will end any more; empty while somebody works on it.
+
+        A supervisor that is gone while another `up` or `down` is at work is judged when that has ended.
+        """
+        for _ in range(int(self._seconds_max / POLL_SECONDS_MAX)):
+            if supervisor_pid(self._paths) or not lock.is_held(self._paths.lock):
+                break
+            await asyncio.sleep(POLL_SECONDS_MAX)
+        if supervisor_pid(self._paths):
+            return ""
         if not self._paths.spec.exists():
-            return f"cluster {name} was taken down meanwhile"
-        if not supervisor_pid(self._paths):
-            return "the cluster's supervisor has ended; run fabric up again, which starts another and goes on"
-        return ""
+            return f"cluster {self._paths.cluster} was taken down meanwhile"
+        return "the cluster's supervisor has ended; run fabric up again, which starts another and goes on"
 
     async def _underlay(self) -> tuple[int, int, str]:
         wanted = set(wanted_hosts(self._spec))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from fabric.api import kinds
@@ -96,7 +95,7 @@ def look(paths: ClusterPaths) -> Overview:
     processes = [ProcessView(name, it.pid, it.restarts) for name, it in records.items()]
     dead = {name: it.trouble and f": {it.trouble}" for name, it in records.items() if not it.pid}
     troubles = [f"process {name} is dead{why}" for name, why in dead.items()]
-    troubles += [f"the disk of {folder} is full" for folder in (paths.run, paths.state) if _is_full(folder)]
+    troubles += paths.full_disks()
     nodes: list[Object] = []
     pods: list[Object] = []
     try:
@@ -114,13 +113,6 @@ def look(paths: ClusterPaths) -> Overview:
     troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in heard if not is_up(p)]
     running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in heard)
     return Overview(first, processes, views, len(pods), running, troubles)
-
-
-def _is_full(folder: Path) -> bool:
-    try:
-        return os.statvfs(folder).f_bavail == 0
-    except OSError:
-        return False
 
 
 def _unknown(node: NodeView, pods: Sequence[Object]) -> str:

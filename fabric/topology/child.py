@@ -20,6 +20,8 @@ SECONDS_MAX = 5.0
 MEMORY_MAX = 256 << 20
 """Bytes of address space that the child may use beyond what its parent has."""
 ANSWER_BYTES_MAX = 16 << 20
+_SIZE_BYTES = 8
+"""The answer's size stands before it, so that one which was cut off, or written into, is none."""
 
 
 class NoAnswer(Exception):
@@ -54,40 +56,49 @@ def _work(work: Callable[[], bytes], writable: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+        answer = work()
         with os.fdopen(writable, "wb") as answers:
-            answers.write(work())
+            answers.write(len(answer).to_bytes(_SIZE_BYTES))
+            answers.write(answer)
     finally:
         os._exit(0)
 
 
 def _read(readable: int, pid: int, deadline: float, seconds_max: float) -> bytes:
     """Read up to the child's end; the session is gone afterwards, whatever happened."""
-    answer = bytearray()
+    said = bytearray()
+    is_open = True
     pidfd = os.pidfd_open(pid)
     try:
         has_ended = False
-        while not has_ended:
+        while is_open and not has_ended:
             ready, _, _ = select.select([readable, pidfd], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise NoAnswer(f"it took longer than {seconds_max:g} s")
-            # The end is looked at before the pipe, so that nothing written before it is missed.
+            # The end is looked at before the pipe, so that nothing written before it is missed. The pipe may
+            # stay open after it, in a process that the child started.
             has_ended = pidfd in ready
-            while select.select([readable], [], [], 0)[0] and (part := os.read(readable, 65536)):
-                answer += part
-                if len(answer) > ANSWER_BYTES_MAX:
+            while is_open and select.select([readable], [], [], 0)[0]:
+                part = os.read(readable, 65536)
+                is_open = bool(part)
+                said += part
+                if len(said) > ANSWER_BYTES_MAX:
                     raise NoAnswer(f"its answer is larger than {ANSWER_BYTES_MAX >> 20} MiB")
-            has_ended = has_ended or (readable in ready and _ends_soon(pidfd, deadline))
+        signal_number = _signal_that_ended(pid) if has_ended else 0
     finally:
         _end(pid)
         os.close(pidfd)
-    if not answer:
-        raise NoAnswer(f"it ended early, or needed more than {MEMORY_MAX >> 20} MiB")
+    answer = said[_SIZE_BYTES:]
+    if len(said) < _SIZE_BYTES or len(answer) != int.from_bytes(said[:_SIZE_BYTES]):
+        how = f" by {signal.Signals(signal_number).name}" if signal_number else ""
+        raise NoAnswer(f"it ended early{how}, or needed more than {MEMORY_MAX >> 20} MiB")
     return bytes(answer)
 
 
-def _ends_soon(pidfd: int, deadline: float) -> bool:
-    """Wait for a child that has closed its pipe; it has nothing more to say."""
-    return bool(select.select([pidfd], [], [], max(0.0, min(0.05, deadline - time.monotonic())))[0])
+def _signal_that_ended(pid: int) -> int:
+    """Return the signal that ended a child, or 0; the child is not reaped yet."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return found.si_status if found and found.si_code != os.CLD_EXITED else 0
 
 
 def _end(pid: int) -> None:

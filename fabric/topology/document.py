@@ -6,6 +6,7 @@ themselves or unfold to more than a file of that size can need.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -20,8 +21,8 @@ Path = tuple[str | int, ...]
 REPEATED_MAX = 50_000
 """Values that may be reached more than once, by aliases."""
 DEPTH_MAX = 64
-WHOLE_MAX = 10**21
-"""Below it JSON, and so kubectl, writes 1.0 as 1."""
+NUMBER_MIN, NUMBER_MAX = -(2**63), 2**64 - 1
+"""Whole numbers that a field of a Kubernetes object can hold. JSON, and so kubectl, writes 1.0 as 1."""
 SHOWN_CHARACTERS_MAX, PATH_CHARACTERS_MAX = 60, 256
 BYTES_MAX = 64 * 1024 * 1024
 _STANDARD = "tag:yaml.org,2002:"
@@ -163,5 +164,13 @@ class _Reader:
             what = f"cannot read {cut(repr(node.value))}: {str(error).splitlines()[0]}"
             self._problems.append(Problem(f"{self._file}:{line}", what))
             return None
-        is_whole = isinstance(value, float) and value.is_integer() and abs(value) < WHOLE_MAX
+        if isinstance(value, float) and not math.isfinite(value):
+            return self._no_number(node, line, "is no number of JSON")
+        if isinstance(value, int) and not NUMBER_MIN <= value <= NUMBER_MAX:
+            return self._no_number(node, line, "is a whole number of more than 64 bits")
+        is_whole = isinstance(value, float) and value.is_integer() and NUMBER_MIN <= value <= NUMBER_MAX
         return int(value) if is_whole else value
+
+    def _no_number(self, node: yaml.Node, line: int, why: str) -> None:
+        allowed = f"allowed: {NUMBER_MIN} to {NUMBER_MAX}, or text in quotes"
+        self._problems.append(Problem(f"{self._file}:{line}", f"{cut(node.value)} {why}; {allowed}"))

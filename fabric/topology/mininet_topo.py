@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from fabric.errors import plural
+from fabric.errors import brief, plural
 from fabric.topology.child import NoAnswer, answer_of
 from fabric.topology.document import PATH_CHARACTERS_MAX, Path, cut
 from fabric.topology.model import NodeEntry
@@ -86,18 +86,21 @@ def _read(path: FilePath, name: str, arguments: Mapping[str, Any]) -> dict[str, 
     try:
         found = _class(path, name)
     except BaseException as error:
-        return _refused(f"{path} cannot be run: {type(error).__name__}: {error}")
+        return _refused(f"{path} cannot be run: {_told(error)}")
     if isinstance(found, str):
         return _refused(found)
     called = f"{name}(**arguments)"
     try:
         topo = found(**arguments)
     except BaseException as error:
-        return _refused(f"{called}: {type(error).__name__}: {error}", in_arguments=True)
+        return _refused(f"{called}: {_told(error)}", in_arguments=True)
     if not hasattr(topo, "g"):
         what = "does not call super().__init__(), which makes the graph; define build() instead"
         return _refused(f"{path}: {name}.__init__ {what}")
     try:
+        odd = next((it for it in topo.nodes(sort=False) if not _is_text(it)), None)
+        if odd is not None:
+            return _refused(f"{path}: {name} has a host or switch whose name is {odd!r}, which is no text")
         links = [[str(a), str(b), _options(info)] for a, b, info in topo.links(sort=True, withInfo=True)]
         return {
             "hosts": list(map(str, topo.hosts())),
@@ -105,7 +108,7 @@ def _read(path: FilePath, name: str, arguments: Mapping[str, Any]) -> dict[str, 
             "links": links,
         }
     except BaseException as error:
-        return _refused(f"{path}: {name} cannot be read: {type(error).__name__}: {error}")
+        return _refused(f"{path}: {name} cannot be read: {_told(error)}")
 
 
 def _class(path: FilePath, name: str) -> type | str:
@@ -126,11 +129,28 @@ def _class(path: FilePath, name: str) -> type | str:
 def _options(info: Mapping[str, Any]) -> dict[str, str | bool]:
     """Return what is read of a link's options, as text."""
     found = {key: info[key] for key in _READ if info.get(key) is not None and (key != "loss" or info[key])}
-    return {key: bool(value) if key == "use_htb" else str(value) for key, value in found.items()}
+    return {
+        key: bool(value) if key == "use_htb" else str(value).encode(errors="backslashreplace").decode()
+        for key, value in found.items()
+    }
+
+
+def _is_text(name: object) -> bool:
+    """True for text that JSON can hold; a surrogate is none."""
+    return isinstance(name, str) and name.encode(errors="replace").decode() == name
+
+
+def _told(error: BaseException) -> str:
+    """Return an error of the user's file in words, even where its own cannot be had."""
+    try:
+        words = str(error)
+    except Exception as failure:
+        words = f"its text cannot be had ({type(failure).__name__})"
+    return f"{type(error).__name__}: {words}"
 
 
 def _refused(what: str, *, in_arguments: bool = False) -> dict[str, Any]:
-    return {"error": " ".join(what.split()), "inArguments": in_arguments}
+    return {"error": brief(" ".join(what.split())), "inArguments": in_arguments}
 
 
 def _node_names(hosts: Sequence[str], nodes: Sequence[str]) -> dict[str, str]:

@@ -25,6 +25,8 @@ _SHARE = re.compile(r"([0-9]+(?:\.[0-9]{1,4})?)%")
 _RATE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _TIME_UNITS = {"us": 1, "ms": 10**3, "s": 10**6}
 _PPM_OF_PERCENT = 10_000
+_LARGE = 2.0**63
+_RATES = f"must be {rate_text(RATE_MIN)} to {rate_text(RATE_MAX // 10**9 * 10**9)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,10 @@ def shape(value: Mapping[str, Any], default: Shape) -> Shape:
         queue=value.get("queue", default.queue),
     )
     if found.rate and not RATE_MIN <= found.rate <= RATE_MAX:
-        raise ValueError("rate", f"must be {rate_text(RATE_MIN)} to {rate_text(RATE_MAX // 10**9 * 10**9)}")
-    if max(found.delay_us, found.jitter_us) > DELAY_US_MAX:
-        raise ValueError("delay", f"longer than {DELAY_US_MAX // 10**6} s")
+        raise ValueError("rate", _RATES)
+    for key, us in (("delay", found.delay_us), ("jitter", found.jitter_us)):
+        if us > DELAY_US_MAX:
+            raise ValueError(key, f"is longer than {DELAY_US_MAX // 10**6} s")
     if found.jitter_us > found.delay_us:
         raise ValueError("jitter", "is more than the delay that it varies")
     if found.reorder_ppm and not found.delay_us:
@@ -104,19 +107,24 @@ def shape(value: Mapping[str, Any], default: Shape) -> Shape:
 def rate_of(text: str) -> int:
     """Return bits per second: `100Mbit`, `1.5Gbit`."""
     number, unit = _parts(_RATE, text, "rate", "100Mbit")
-    return round(float(number) * _RATE_UNITS[unit])
+    return _rounded(number, _RATE_UNITS[unit])
 
 
 def microseconds_of(text: str) -> int:
     """Return microseconds: `20ms`, `500us`, `1.5s`."""
     number, unit = _parts(_TIME, text, "delay", "20ms")
-    return round(float(number) * _TIME_UNITS[unit])
+    return _rounded(number, _TIME_UNITS[unit])
 
 
 def ppm_of(text: str) -> int:
     """Return parts of a million: `0.1%`."""
     (number,) = _parts(_SHARE, text, "loss", "0.1%")
-    return round(float(number) * _PPM_OF_PERCENT)
+    return _rounded(number, _PPM_OF_PERCENT)
+
+
+def _rounded(number: str, unit: int) -> int:
+    """Return a whole number of units; what is larger than all that a link can have stays so."""
+    return round(min(float(number) * unit, _LARGE))
 
 
 def _parts(pattern: re.Pattern[str], text: str, key: str, example: str) -> tuple[str, ...]:

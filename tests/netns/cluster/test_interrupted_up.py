@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from support.clusters import TOP, Cluster, fabric
 from support.eventually import eventually
+
+from fabric.cluster import lock
+from fabric.cluster.paths import ClusterPaths
 
 
 def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
@@ -59,6 +63,29 @@ def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
         up.send_signal(signal.SIGSTOP)
         assert fabric("down", cluster.name).returncode == 0
         up.send_signal(signal.SIGCONT)
+        _, told = up.communicate(timeout=60)
+        assert up.returncode == 1
+        assert f"cluster {cluster.name} was taken down meanwhile" in told
+    finally:
+        up.kill()
+        up.wait()
+        cluster.close()
+
+
+def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_path):
+    cluster = Cluster(tmp_path, nodes=6)
+    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        record, place = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
+        asyncio.run(eventually(lambda: record.exists() and not place.exists(), seconds_max=20))
+        up.send_signal(signal.SIGSTOP)
+        with lock.held(place):  # as `down` does: first all processes end, then the files go
+            os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+            up.send_signal(signal.SIGCONT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                up.wait(timeout=3)
+            ClusterPaths(cluster.name).spec.unlink()
         _, told = up.communicate(timeout=60)
         assert up.returncode == 1
         assert f"cluster {cluster.name} was taken down meanwhile" in told

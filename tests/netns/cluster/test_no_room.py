@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -105,6 +106,8 @@ async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_th
         assert [it for it in told if it.startswith("the disk of ") and it.endswith(" is full")]
         again = fabric(small_disk, "up", str(file), "--timeout", "2")
         assert again.returncode in (0, 1)
+        if again.returncode:
+            assert re.search(r"stage '.*; the disk of \S+ is full; after", again.stderr)
         assert "Traceback" not in again.stderr
         small_disk.free()
         up = fabric(small_disk, "up", str(file))

@@ -70,6 +70,19 @@ def test_what_goes_in_comes_out(obj):
     assert protobuf_codec.decode(protobuf_codec.encode(obj)) == obj
 
 
+def test_a_time_before_the_year_1000_goes_in_and_comes_out():
+    lease = LEASE | {"spec": {"renewTime": "0800-12-25T00:00:00.000001Z"}}
+    assert protobuf_codec.decode(protobuf_codec.encode(lease)) == lease
+    pod = POD | {"status": {"startTime": "0001-01-01T00:00:01Z"}}
+    assert protobuf_codec.decode(protobuf_codec.encode(pod)) == pod
+
+
+def test_gos_zero_time_is_null():
+    lease = LEASE | {"spec": {"holderIdentity": "a", "renewTime": "0001-01-01T00:00:00Z"}}
+    read = protobuf_codec.decode(protobuf_codec.encode(lease))
+    assert read["spec"] == {"holderIdentity": "a"}
+
+
 CREATE_NAMESPACE = (
     "6b3873000a0f0a02763112094e616d657370616365121c0a140a047465616d12001a0022002a003200380042001200"
     "1a020a001a002200"

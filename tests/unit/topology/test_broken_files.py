@@ -38,6 +38,20 @@ spec:
 BROKEN = {
     # name: (what stands in GOOD, what stands instead, line of the message, words in it)
     "wrong api version": ("fabric.dev/v1", "fabric.dev/v2", 1, '"fabric.dev/v1"'),
+    "a number of more than 64 bits": (
+        "mtu: 1500",
+        f"mtu: {2**64}",
+        15,
+        "more than 64 bits; allowed: -9223372",
+    ),
+    "such a number in a manifest": (
+        "metadata: {name: x}}",
+        f"spec: {{a: -{10**30}}}}}",
+        22,
+        "more than 64 bits",
+    ),
+    "no number": ("mtu: 1500", "mtu: .nan", 15, ".nan is no number of JSON"),
+    "an endless number in options": ("backend: vxlan", "options: {VNI: -.inf}", 20, "-.inf is no number"),
     "wrong kind": ("kind: Topology", "kind: Cluster", 2, '"Topology"'),
     "no kind": ("kind: Topology\n", "", 1, "lacks 'kind'"),
     "no metadata": ("metadata:\n  name: two-nodes\n", "", 1, "lacks 'metadata'"),

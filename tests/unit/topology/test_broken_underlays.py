@@ -103,6 +103,16 @@ BROKEN = {
     "rate without unit": (LEAF_SPINE, "10Gbit", "10", 19, "a rate such as 100Mbit"),
     "rate too high": (LEAF_SPINE, "10Gbit", "100Gbit", 19, "8Kbit to 34Gbit"),
     "rate too low": (LEAF_SPINE, "10Gbit", "1Kbit", 19, "8Kbit"),
+    **{
+        f"{key} of hundreds of digits": (LEAF_SPINE, "rate: 10Gbit", f"{key}: {'9' * 400}{unit}", 19, words)
+        for key, unit, words in (
+            ("rate", "Mbit", "rate must be 8Kbit to 34Gbit"),
+            ("delay", "ms", "delay is longer than 60 s"),
+            ("jitter", "s", "jitter is longer than 60 s"),
+            ("loss", "%", "loss is more than 100%"),
+            ("delay: 1ms, reorder", "%", "reorder is more than 100%"),
+        )
+    },
     "loss above all": (LEAF_SPINE, "rate: 10Gbit", "loss: 101%", 19, "more than 100%"),
     "loss without sign": (LEAF_SPINE, "rate: 10Gbit", "loss: 0.5", 19, "allowed: text"),
     "jitter without delay": (LEAF_SPINE, "rate: 10Gbit", "jitter: 1ms", 19, "more than the delay"),

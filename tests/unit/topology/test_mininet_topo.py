@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from pathlib import Path
 
@@ -95,7 +96,27 @@ def test_a_topo_that_cannot_be_an_underlay_is_refused(folder, options, words):
         ("class Tree(Topo):\n    def build(self): raise SystemExit('no')", "SystemExit: no"),
         ("import sys\nsys.exit(3)", "cannot be run: SystemExit: 3"),
         ("import os\nos._exit(0)", "ended early"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "ended early"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "ended early by SIGSEGV"),
+        (
+            "class Tree(Topo):\n    def build(self): self.addHost(5), self.addHost('a')",
+            "name is 5, which is no",
+        ),
+        ("class Tree(Topo):\n    def build(self): self.addHost(b'n3')", "name is b'n3', which is no text"),
+        (
+            "class Tree(Topo):\n    def build(self): self.addSwitch('\\ud800')",
+            "name is '.*d800', which is no text",
+        ),
+        ("raise ValueError('x' * 100_000 + '\\0\\ud800')", "cannot be run: ValueError: x{200,300}…$"),
+        (
+            "class E(Exception):\n    def __str__(self): raise KeyError\nraise E",
+            r"E: its text cannot be had \(KeyError\)",
+        ),
+        (
+            "class Tree(Topo):\n    def build(self):\n"
+            "        self.addLink(self.addHost('h1'), self.addSwitch('s1'), bw=10**400)\n"
+            "        self.addLink(self.addHost('h2'), 's1')",
+            "link s1 h1: rate must be 8Kbit|link h1 s1: rate must be 8Kbit",
+        ),
         ("class Tree(Topo):\n    def build(self): self.addHost(self.nothing)", "AttributeError"),
         ("class Tree(Topo):\n    def hosts(self): raise KeyError('h1')", "cannot be read: KeyError"),
         ("class Tree(Topo):\n    def build(self): self.all = bytearray(1 << 30)", "MemoryError"),
@@ -106,6 +127,24 @@ def test_whatever_a_file_does_is_one_line_of_error(folder, body, words):
     (folder / "odd.py").write_text(f"from mininet.topo import Topo\n{body}\n")
     with pytest.raises(Unwirable, match=words):
         wires({"kind": "mininet", "topo": "odd.py:Tree"}, nodes(2), folder)
+
+
+def test_an_answer_is_read_to_its_end_however_late_its_parts_come():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})  # the child writes only when its parent waits
+    try:
+        for size in (0, 1, 65_536, 100_000, 5_000_000):
+            assert len(answer_of(lambda size=size: b"x" * size)) == size
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_hosts_of_a_large_topo_are_all_read(folder):
+    body = "class Large(Topo):\n    def build(self):\n        s = self.addSwitch('s1')\n"
+    body += "        for i in range(5000): self.addLink(self.addHost(f'h{i}'), s)\n"
+    (folder / "large.py").write_text(f"from mininet.topo import Topo\n{body}")
+    wiring = wires({"kind": "mininet", "topo": "large.py:Large"}, nodes(2), folder).wiring
+    assert wiring.neighbors("s1") == ["control-plane", "node-1", "node-2"]
 
 
 async def test_a_file_that_never_ends_is_ended_with_all_that_it_started(monkeypatch, folder):
