@@ -84,21 +84,22 @@ def _read(readable: int, pid: int, deadline: float, seconds_max: float) -> bytes
                 said += part
                 if len(said) > ANSWER_BYTES_MAX:
                     raise NoAnswer(f"its answer is larger than {ANSWER_BYTES_MAX >> 20} MiB")
-        signal_number = _signal_that_ended(pid) if has_ended else 0
+        answer = said[_SIZE_BYTES:]
+        if len(said) < _SIZE_BYTES or len(answer) != int.from_bytes(said[:_SIZE_BYTES]):
+            # Linux closes a dying process' files a moment before it tells of its end.
+            select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+            raise NoAnswer(f"it ended early{_by_signal(pid)}, or needed more than {MEMORY_MAX >> 20} MiB")
+        return bytes(answer)
     finally:
         _end(pid)
         os.close(pidfd)
-    answer = said[_SIZE_BYTES:]
-    if len(said) < _SIZE_BYTES or len(answer) != int.from_bytes(said[:_SIZE_BYTES]):
-        how = f" by {signal.Signals(signal_number).name}" if signal_number else ""
-        raise NoAnswer(f"it ended early{how}, or needed more than {MEMORY_MAX >> 20} MiB")
-    return bytes(answer)
 
 
-def _signal_that_ended(pid: int) -> int:
-    """Return the signal that ended a child, or 0; the child is not reaped yet."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    return found.si_status if found and found.si_code != os.CLD_EXITED else 0
+def _by_signal(pid: int) -> str:
+    """Say which signal ended a child that is not reaped yet; empty when none did."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    was_signalled = found is not None and found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    return f" by {signal.Signals(found.si_status).name}" if found and was_signalled else ""
 
 
 def _end(pid: int) -> None:

@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from fabric.cli import commands
+from fabric.errors import WORD_CHARACTERS_MAX
 
 CLUSTER_COMMANDS = {
     "down": ["down"],
@@ -112,7 +113,8 @@ def test_a_name_that_fits_no_cluster_is_bad_input(fabric, name, given):
     placed = [*words, given] if name in PLACED else [*words[:first], "--cluster", given, *words[first:]]
     answer = fabric(*placed)
     assert (answer.code, answer.out) == (2, "")
-    assert f"no cluster {given!r} on this machine; there: one" in answer.err
+    shown = f"{given!r}" if len(given) < WORD_CHARACTERS_MAX else f"'{given[: WORD_CHARACTERS_MAX - 2]}…"
+    assert f"no cluster {shown} on this machine; there: one" in answer.err
 
 
 @pytest.mark.parametrize("form", ["json", "JSON", "yaml", "table", "wide"])
