@@ -30,6 +30,8 @@ MEMORY = "768M"
 MODULES = ("ipip", "ipv6", "tun", "br_netfilter")
 """Loaded before any test; others are loaded by the guest when they are needed."""
 _CONSOLE_LINES_SHOWN = 60
+_TOO_WIDE = "ptrace set fp regs failed, errno = 14"
+"""Its last word where it has no room for a processor's registers: Linux 6.1's has none for those of AMX."""
 _END_SECONDS_MAX = 5
 _PR_SET_PDEATHSIG = 1
 
@@ -42,6 +44,8 @@ class Outcome:
     """Serialized pytest reports, in the order in which they were made."""
     complaint: str
     """What to say of a test of which nothing more is reported."""
+    unfit: str = ""
+    """Why no such kernel runs on this processor; empty where one does."""
 
 
 def is_guest() -> bool:
@@ -112,6 +116,9 @@ def _outcome(exchange: Path) -> Outcome:
     if (exchange / "exit").exists():
         complaint = "pytest ended in the guest before this test did"
     else:
-        shown = (exchange / "console").read_text(errors="replace").splitlines()[-_CONSOLE_LINES_SHOWN:]
+        console = (exchange / "console").read_text(errors="replace")
+        if _TOO_WIDE in console and not lines:
+            return Outcome((), "", f"user-mode Linux has no room for this processor's registers: {_TOO_WIDE}")
+        shown = console.splitlines()[-_CONSOLE_LINES_SHOWN:]
         complaint = "\n".join([f"the guest ended early, or was not done after {SECONDS_MAX} s:", *shown])
     return Outcome([json.loads(line) for line in lines], complaint)

@@ -25,7 +25,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = [_report(item.config, it) for it in outcome.reports if it["nodeid"] == item.nodeid]
     if not any(report.when == "teardown" for report in reports):
-        reports.append(_missing(item, outcome.complaint))
+        reports.append(_missing(item, outcome))
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -56,6 +56,9 @@ def _report(config: pytest.Config, data: Any) -> pytest.TestReport:
     return config.hook.pytest_report_from_serializable(config=config, data=data)
 
 
-def _missing(item: pytest.Item, why: str) -> pytest.TestReport:
+def _missing(item: pytest.Item, outcome: Outcome) -> pytest.TestReport:
     words = dict.fromkeys(item.keywords, 1)  # plain: a report may travel to another process
-    return pytest.TestReport(item.nodeid, item.location, words, "failed", why, "call")
+    if outcome.unfit:
+        where = (str(item.path), item.location[1] or 0, f"Skipped: {outcome.unfit}")
+        return pytest.TestReport(item.nodeid, item.location, words, "skipped", where, "call")
+    return pytest.TestReport(item.nodeid, item.location, words, "failed", outcome.complaint, "call")

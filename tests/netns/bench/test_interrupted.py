@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.clusters import TOP, left_in, own_folders
+from support.clusters import TOP, UNDER_DEFAULT_SIGNALS, left_in, own_folders
 from support.eventually import eventually
 
 UP = ("up", "--sizes", "2x4", "--runs", "1", "--no-mininet", "--no-tune")
@@ -30,7 +30,7 @@ def folders():
 @contextmanager
 def measuring(folders: Mapping[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
     """Have `fabric bench` at work; what it says is read from `stderr`."""
-    argv = [sys.executable, "-P", "-m", "fabric", "bench", *words]
+    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "bench", *words]
     environment = {**os.environ, **folders}
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(

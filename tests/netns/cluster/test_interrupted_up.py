@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from support.clusters import TOP, Cluster, fabric
+from support.clusters import TOP, UNDER_DEFAULT_SIGNALS, Cluster, fabric
 from support.eventually import eventually
 
 from fabric.cluster import lock
@@ -17,7 +17,7 @@ from fabric.cluster.paths import ClusterPaths
 
 def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
     cluster = Cluster(tmp_path, nodes=6)
-    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
     up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         asyncio.run(eventually((cluster.run_folder / "api.sock").exists, seconds_max=20))
@@ -35,7 +35,7 @@ def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
 
 def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
     cluster = Cluster(tmp_path, nodes=6)
-    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
     up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         record = cluster.run_folder / "pids/supervisor"
@@ -55,7 +55,7 @@ def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
 
 def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
     cluster = Cluster(tmp_path, nodes=6)
-    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
     up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         pids, lock = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
@@ -74,7 +74,7 @@ def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
 
 def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_path):
     cluster = Cluster(tmp_path, nodes=6)
-    argv = [sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
+    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
     up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         record, place = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
