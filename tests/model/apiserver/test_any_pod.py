@@ -24,7 +24,7 @@ from fabric.controllers.owner_graph import vertex_of
 from fabric.controllers.taints import eviction_time
 from fabric.errors import FabricError
 from fabric.kubelet.admission import Admission
-from fabric.kubelet.backoff import BackOff
+from fabric.kubelet.backoff import KeyedBackoff
 from fabric.kubelet.catalogue import Image
 from fabric.kubelet.containers import container_spec
 from fabric.kubelet.environment import environment, references
@@ -82,7 +82,7 @@ def scheduled(pod: Object) -> None:
 def run_by_a_kubelet(pod: Object) -> None:
     view = PodView("absent", {})
     outcome(pod, view)
-    compute_pod_actions(pod, view, BackOff(), NOON.timestamp())
+    compute_pod_actions(pod, view, KeyedBackoff(), NOON.timestamp())
     seen = Observed(("192.168.0.1",), ("10.0.0.2",))
     for before in ({}, {"startTime": timestamp(NOON)}, pod["status"]):
         kill_reason(pod, before, NOON.timestamp())

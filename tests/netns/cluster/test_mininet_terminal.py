@@ -72,8 +72,9 @@ def test_a_shell_in_a_pod_has_the_users_terminal(vxlan):
     user.sees("/dev/pts/")
     user.sees("ready")
     user.resizes(33, 101)
-    user.types("stty size; sleep 1000\n")
+    user.types("stty size; sh -c \"echo asle''ep; exec sleep 1000\"\n")  # dash itself may miss a Ctrl-C
     user.sees("33 101")
+    user.sees("asleep")
     user.types(f"{CTRL_C}echo $?; exit 7\n")
     user.sees("130")
     assert user.end() == 7
