@@ -72,7 +72,7 @@ def _instead(parts: list[str]) -> str:
     if below[0] == "namespaces" and len(below) > 2:
         below = below[2:]
     resource, subresource = below[0], below[2] if len(below) > 2 else ""
-    if (resource, subresource) in {("pods", it) for it in _INSTEAD}:
+    if resource == "pods" and subresource in _INSTEAD:
         return f": pods/{subresource} is not served; instead: {_INSTEAD[subresource]}"
     name = f"{resource}/{subresource}" if subresource else resource
     shown = cut(f"{name} of {group_version}", _SHOWN_CHARACTERS_MAX)

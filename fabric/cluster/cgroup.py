@@ -44,6 +44,7 @@ class ClusterCgroup:
             raise FabricError(
                 "no cgroup v2 is mounted; mount one: mount -t cgroup2 none /sys/fs/cgroup/unified"
             )
+        self.name = cluster
         self._group = root / PARENT / cluster
         self._members = self._group / "members"
 
@@ -80,8 +81,9 @@ class ClusterCgroup:
     def refuse_elsewhere(self) -> None:
         """Raise BadInput for a cluster whose files are not in this process' folders."""
         if (folders := self.elsewhere()) is not None:
-            name = self._group.name
-            what = f"a cluster {name!r} runs with its files in other folders: set {folders} to work on it"
+            what = (
+                f"a cluster {self.name!r} runs with its files in other folders: set {folders} to work on it"
+            )
             raise BadInput(Problem("cluster", f"{what}, or choose another name"))
 
     def join(self) -> None:

@@ -12,7 +12,6 @@ from fabric.cluster import lock
 from fabric.cluster.cgroup import (
     PARENT,
     ClusterCgroup,
-    clusters_elsewhere,
     clusters_with_cgroup,
     mount_point,
 )
@@ -42,8 +41,10 @@ def down(name: str) -> bool:
 
 def all_clusters() -> list[str]:
     """Names of all clusters of this process' folders: running, or with anything left over."""
-    here = (name for name in clusters_with_cgroup() if ClusterCgroup(name).is_here())
-    return sorted({*known_clusters(), *here} - clusters_elsewhere().keys())
+    groups = [ClusterCgroup(name) for name in clusters_with_cgroup()]
+    here = {it.name for it in groups if it.is_here()}
+    elsewhere = {it.name for it in groups if it.name not in here and it.folders() is not None}
+    return sorted({*known_clusters(), *here} - elsewhere)
 
 
 def _remove_empty_roots() -> None:

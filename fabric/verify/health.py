@@ -141,7 +141,7 @@ async def _strangers(pids: Mapping[str, int], nodes: Sequence[str]) -> list[str]
     async def look(node: str) -> list[str]:
         async with turns:
             try:
-                saved, routing = await asyncio.to_thread(_saved, pids[node])
+                saved, routing = await asyncio.to_thread(_rules_in, pids[node])
             except (FabricError, OSError):
                 return []
         found = (*strange_rules(saved), *strange_routing_rules(routing))
@@ -151,7 +151,7 @@ async def _strangers(pids: Mapping[str, int], nodes: Sequence[str]) -> list[str]
     return [line for lines in found for line in lines]
 
 
-def _saved(pid: int) -> tuple[str, str]:
+def _rules_in(pid: int) -> tuple[str, str]:
     """The rules of iptables, and those by which the kernel chooses a routing table."""
     saved = programs.run(pid, programs.save(programs.detect_flavour(pid), 4))
     return saved, "".join(programs.run(pid, ("ip", family, "rule")) for family in ("-4", "-6"))

@@ -3,13 +3,7 @@
 import json
 
 import pytest
-from support.clusters import fabric, left_in, own_folders
-
-
-@pytest.fixture
-def folders():
-    with own_folders() as environment:
-        yield environment
+from support.clusters import fabric, left_in
 
 
 @pytest.mark.parametrize(("shape", "sessions"), [("mesh", 6), ("reflectors", 5)])

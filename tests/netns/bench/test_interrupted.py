@@ -12,19 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.clusters import TOP, UNDER_DEFAULT_SIGNALS, left_in, own_folders
+from support.clusters import TOP, UNDER_DEFAULT_SIGNALS, left_in
 from support.eventually import eventually
 
 UP = ("up", "--sizes", "2x4", "--runs", "1", "--no-mininet", "--no-tune")
 LOOP = ("loop", "--parts", "", "--members", "", "--idle", "flannel:1x1")
 BGP = ("bgp", "--nodes", "4", "--no-reflectors", "--runs", "1", "--silent", "--no-tune")
 ENDED_SECONDS_MAX = 120
-
-
-@pytest.fixture
-def folders():
-    with own_folders() as environment:
-        yield environment
 
 
 @contextmanager

@@ -2,14 +2,7 @@
 
 import json
 
-import pytest
-from support.clusters import fabric, left_in, own_folders
-
-
-@pytest.fixture
-def folders():
-    with own_folders() as environment:
-        yield environment
+from support.clusters import fabric, left_in
 
 
 def test_changes_are_measured_on_linux_and_a_cluster_at_rest(folders):

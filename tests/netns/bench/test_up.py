@@ -2,14 +2,7 @@
 
 import json
 
-import pytest
-from support.clusters import fabric, left_in, own_folders
-
-
-@pytest.fixture
-def folders():
-    with own_folders() as environment:
-        yield environment
+from support.clusters import fabric, left_in
 
 
 def test_a_cluster_is_timed_weighed_and_taken_down(folders):

@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from support.clusters import TOP, UNDER_DEFAULT_SIGNALS, Cluster, fabric
@@ -15,11 +18,22 @@ from fabric.cluster import lock
 from fabric.cluster.paths import ClusterPaths
 
 
-def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
-    cluster = Cluster(tmp_path, nodes=6)
+@contextmanager
+def coming_up(folder: Path) -> Iterator[tuple[Cluster, subprocess.Popen[str]]]:
+    """A cluster of six nodes and the `fabric up` that has just been started for it."""
+    cluster = Cluster(folder, nodes=6)
     argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
     up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
+        yield cluster, up
+    finally:
+        up.kill()
+        up.communicate()
+        cluster.close()
+
+
+def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
+    with coming_up(tmp_path) as (cluster, up):
         asyncio.run(eventually((cluster.run_folder / "api.sock").exists, seconds_max=20))
         up.send_signal(signal.SIGINT)
         _, told = up.communicate(timeout=30)
@@ -27,17 +41,11 @@ def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
         assert "Traceback" not in told
         assert f"fabric down {cluster.name} ends it" in told
         assert cluster.up()["nodes"], "it went on, and another `up` finds it"
-    finally:
-        up.kill()
-        up.wait()
         assert fabric("down", cluster.name).returncode == 0
 
 
 def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
-    cluster = Cluster(tmp_path, nodes=6)
-    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
-    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
+    with coming_up(tmp_path) as (cluster, up):
         record = cluster.run_folder / "pids/supervisor"
         asyncio.run(eventually(record.exists, seconds_max=20))
         up.send_signal(signal.SIGSTOP)
@@ -47,17 +55,11 @@ def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
         assert up.returncode == 1
         assert "the cluster's supervisor has ended; run fabric up again" in told
         assert len(cluster.up()["nodes"]) == 6
-    finally:
-        up.kill()
-        up.wait()
         assert fabric("down", cluster.name).returncode == 0
 
 
 def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
-    cluster = Cluster(tmp_path, nodes=6)
-    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
-    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
+    with coming_up(tmp_path) as (cluster, up):
         pids, lock = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
         asyncio.run(eventually(lambda: pids.exists() and not lock.exists(), seconds_max=20))
         up.send_signal(signal.SIGSTOP)
@@ -66,17 +68,10 @@ def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
         _, told = up.communicate(timeout=60)
         assert up.returncode == 1
         assert f"cluster {cluster.name} was taken down meanwhile" in told
-    finally:
-        up.kill()
-        up.wait()
-        cluster.close()
 
 
 def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_path):
-    cluster = Cluster(tmp_path, nodes=6)
-    argv = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-m", "fabric", "up", str(cluster.file)]
-    up = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
+    with coming_up(tmp_path) as (cluster, up):
         record, place = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
         asyncio.run(eventually(lambda: record.exists() and not place.exists(), seconds_max=20))
         up.send_signal(signal.SIGSTOP)
@@ -89,7 +84,3 @@ def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_pa
         _, told = up.communicate(timeout=60)
         assert up.returncode == 1
         assert f"cluster {cluster.name} was taken down meanwhile" in told
-    finally:
-        up.kill()
-        up.wait()
-        cluster.close()

@@ -39,7 +39,7 @@ def world(monkeypatch):
     async def processes(paths, spec, hosts):
         return dict.fromkeys(sorted(hosts), 1)
 
-    def saved(pid):
+    def rules_in(pid):
         if isinstance(world.rules[pid], Exception):
             raise world.rules[pid]
         return world.rules[pid], ""
@@ -55,7 +55,7 @@ def world(monkeypatch):
     monkeypatch.setattr(health, "sessions", sessions)
     monkeypatch.setattr(health, "_processes", processes)
     monkeypatch.setattr(health, "deaf", lambda daemons: [it for it in world.deaf if it in daemons])
-    monkeypatch.setattr(health, "_saved", saved)
+    monkeypatch.setattr(health, "_rules_in", rules_in)
     return world
 
 
