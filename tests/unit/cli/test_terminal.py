@@ -96,12 +96,17 @@ def test_all_that_was_said_before_the_end_is_shown(run):
     assert user.end() == 0
 
 
+def paste(user):
+    """Type 14,000 characters, as a terminal passes a paste on."""
+    for _ in range(20):
+        user.types("pasted\n" * 100)
+
+
 def test_a_paste_that_the_program_does_not_read_holds_nothing_else(run):
     """It says what it has to say and ends, although nobody took the keys."""
     user = run("sh", "-c", "stty -echo; echo rea''dy; sleep 1; seq 1 50000; echo the e''nd; exit 5")
     user.sees("ready")
-    for _ in range(20):
-        user.types("pasted\n" * 100)
+    paste(user)
     user.sees("the end")
     assert user.end() == 5
 
@@ -109,8 +114,7 @@ def test_a_paste_that_the_program_does_not_read_holds_nothing_else(run):
 def test_a_long_paste_reaches_a_slow_reader_whole(run):
     user = run("sh", "-c", "stty -echo raw; echo rea''dy; sleep 0.5; head -c 14000 | wc -c")
     user.sees("ready")
-    for _ in range(20):
-        user.types("pasted\n" * 100)
+    paste(user)
     user.sees("14000")
     assert user.end() == 0
 
