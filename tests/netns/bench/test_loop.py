@@ -14,7 +14,7 @@ def test_changes_are_measured_on_linux_and_a_cluster_at_rest(folders):
         "--idle",
         "flannel:1x1",
         "--seconds",
-        "2",
+        "12",  # a node's lease is renewed every 10 s, which costs something
         "-o",
         "json",
         environment=folders,
