@@ -71,19 +71,23 @@ class ClusterCgroup:
         return None
 
     def is_here(self) -> bool:
-        """True when the cluster's files are in this process' folders, or no process of it lives."""
-        return self.folders() == Folders.of_environment() or not self.processes()
+        """True when the cluster's files are in this process' folders, or nothing is left of it elsewhere.
+
+        While `up` begins there are files and no process yet; while `down` ends, for a moment again.
+        """
+        folders = self.folders()
+        if folders == Folders.of_environment():
+            return True
+        return not (self.processes() or (folders and folders.have(self.name)))
 
     def elsewhere(self) -> Folders | None:
-        """Return where the cluster's files are, if that is known to be elsewhere and it lives."""
+        """Return where the cluster's files are, if that is elsewhere and anything is left of it."""
         return None if self.is_here() else self.folders()
 
     def refuse_elsewhere(self) -> None:
         """Raise BadInput for a cluster whose files are not in this process' folders."""
         if (folders := self.elsewhere()) is not None:
-            what = (
-                f"a cluster {self.name!r} runs with its files in other folders: set {folders} to work on it"
-            )
+            what = f"a cluster {self.name!r} has its files in other folders: set {folders} to work on it"
             raise BadInput(Problem("cluster", f"{what}, or choose another name"))
 
     def join(self) -> None:
@@ -173,7 +177,7 @@ def clusters_with_cgroup() -> list[str]:
 
 
 def clusters_elsewhere() -> dict[str, Folders]:
-    """The living clusters whose files are not in this process' folders, and where they are."""
+    """The clusters whose files are not in this process' folders, and where they are."""
     found = ((name, ClusterCgroup(name).elsewhere()) for name in clusters_with_cgroup())
     return {name: folders for name, folders in found if folders is not None}
 

@@ -31,6 +31,10 @@ def state_root() -> Path:
     return Path(os.environ.get("FABRIC_STATE_DIR", "/var/lib/fabric"))
 
 
+def lock_name(cluster: str) -> str:
+    return f"{cluster}.lock"
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """The two roots below which a command keeps its clusters' files."""
@@ -51,6 +55,11 @@ class Folders:
     @property
     def text(self) -> str:
         return f"{self.run}\0{self.state}"
+
+    def have(self, cluster: str) -> bool:
+        """True when a file of the cluster is in them, its lock among them."""
+        files = (self.run / cluster, self.run / lock_name(cluster), self.state / cluster)
+        return any(path.exists() for path in files)
 
     def __str__(self) -> str:
         return f"FABRIC_RUN_DIR={self.run} FABRIC_STATE_DIR={self.state}"
@@ -78,7 +87,7 @@ class ClusterPaths:
     @property
     def lock(self) -> Path:
         """Held by `up` and `down` while they work, so that there is one of them at a time."""
-        return run_root() / f"{self.cluster}.lock"
+        return run_root() / lock_name(self.cluster)
 
     @property
     def api_socket(self) -> Path:

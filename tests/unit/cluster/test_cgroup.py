@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fabric.cluster import cgroup
+from fabric.cluster import cgroup, down
 from fabric.cluster.cgroup import PROCESSES_SHARE, ClusterCgroup, clusters_elsewhere, start_time
+from fabric.cluster.down import all_clusters
 from fabric.errors import BadInput
 
 
@@ -15,6 +16,7 @@ from fabric.errors import BadInput
 def root(tmp_path, monkeypatch):
     """A folder in the place of cgroup v2's root."""
     monkeypatch.setattr(cgroup, "mount_point", lambda: tmp_path)
+    monkeypatch.setattr(down, "mount_point", lambda: tmp_path)
     return tmp_path
 
 
@@ -62,27 +64,48 @@ def members(root, monkeypatch):
     return pids
 
 
-def in_folders(monkeypatch, name):
-    monkeypatch.setenv("FABRIC_RUN_DIR", f"/{name}/run")
-    monkeypatch.setenv("FABRIC_STATE_DIR", f"/{name}/state")
+@pytest.fixture
+def in_folders(root, monkeypatch):
+    """A function that makes folders of this name those of the process."""
+
+    def change(name):
+        monkeypatch.setenv("FABRIC_RUN_DIR", f"{root}/{name}/run")
+        monkeypatch.setenv("FABRIC_STATE_DIR", f"{root}/{name}/state")
+
+    return change
 
 
-def test_a_living_cluster_of_other_folders_is_not_taken_for_the_own_of_that_name(members, monkeypatch):
-    in_folders(monkeypatch, "theirs")
+def test_a_living_cluster_of_other_folders_is_not_taken_for_the_own_of_that_name(members, in_folders, root):
+    in_folders("theirs")
     ClusterCgroup("t").make()
     members.append(1)
     ClusterCgroup("t").make()
-    in_folders(monkeypatch, "mine")
-    told = "'t' runs with its files in other folders: set FABRIC_RUN_DIR=/theirs/run FABRIC_STATE_DIR=/theirs"
-    with pytest.raises(BadInput, match=told):
+    in_folders("mine")
+    folders = f"FABRIC_RUN_DIR={root}/theirs/run FABRIC_STATE_DIR={root}/theirs/state"
+    with pytest.raises(BadInput, match=f"'t' has its files in other folders: set {folders}"):
         ClusterCgroup("t").make()
     assert list(clusters_elsewhere()) == ["t"]
 
 
-def test_what_a_dead_cluster_of_other_folders_left_is_nobodys(members, monkeypatch):
-    in_folders(monkeypatch, "theirs")
+@pytest.mark.parametrize("file", ["run/t.lock", "run/t/spec.json", "state/t/store.db"])
+def test_a_cluster_of_other_folders_without_a_process_is_left_alone_while_it_has_files(
+    members, in_folders, root, file
+):
+    """So it is when its `up` has made the cgroup, and no process yet."""
+    in_folders("theirs")
     ClusterCgroup("t").make()
-    in_folders(monkeypatch, "mine")
+    path = root / "theirs" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    in_folders("mine")
+    assert list(clusters_elsewhere()) == ["t"]
+    assert all_clusters() == []
+
+
+def test_what_a_removed_cluster_of_other_folders_left_is_nobodys(members, in_folders):
+    in_folders("theirs")
+    ClusterCgroup("t").make()
+    in_folders("mine")
     assert clusters_elsewhere() == {}
     ClusterCgroup("t").make()
     members.append(1)
