@@ -71,6 +71,7 @@ def make_root(base: Path, exchange: str, checkout: str) -> None:
     mount("proc", root / "proc", "proc")
     mount("sysfs", root / "sys", "sysfs")
     mount("cgroup2", root / "sys/fs/cgroup", "cgroup2")
+    (root / "sys/fs/cgroup/cgroup.subtree_control").write_text("+pids")
     become_root(root)
     make_devices(Path("/dev"))
     Path("/lib/modules").mkdir(exist_ok=True)
