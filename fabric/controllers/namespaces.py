@@ -55,7 +55,7 @@ class NamespaceController:
         self._contents = [informers.of(kind) for kind in self._kinds]
         for informer in self._contents:
             informer.add_index(BY_NAMESPACE, _namespaces)
-            informer.on_change(self._note_departure)
+            informer.on_change(self._note_deletion)
 
     async def run(self) -> None:
         await self._controller.run()
@@ -76,7 +76,7 @@ class NamespaceController:
             rest = [finalizer for finalizer in finalizers if finalizer != FINALIZER]
             await self._finalize(namespace, rest)
 
-    def _note_departure(self, key: Key, old: Object | None, new: Object | None) -> None:
+    def _note_deletion(self, key: Key, old: Object | None, new: Object | None) -> None:
         """The last object that goes calls for a look; the others are seen at the next one."""
         namespace = self._namespaces.get(Key("", key.namespace)) if new is None else None
         if namespace is None or not is_deleting(namespace):

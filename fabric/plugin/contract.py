@@ -238,8 +238,8 @@ class NetworkPlugin(Protocol):
         """Write what is the whole cluster's (net-conf, pools); idempotent, runs before any agent."""
         ...
 
-    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        """Release what nodes hold that are not among `nodes` any more.
+    async def collect_garbage(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        """Release what deleted nodes hold: those that are not among `nodes` any more.
 
         Idempotent, called again and again by one process of the cluster.
         """

@@ -8,9 +8,9 @@ from calico import bootstrap, node_files, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
+from calico.node_controller import NodeController
 from calico.preview import assumed_snapshot
 from calico.resources.felix import DEFAULTS
-from calico.retirement import Retirement
 from calico.settings import Settings, settings
 from calico.syncer import PREFIX, Syncer
 from fabric.api.kinds import NODE
@@ -30,7 +30,7 @@ class CalicoPlugin:
     def __init__(self) -> None:
         self._syncer: Syncer | None = None
         self._clock = LoopClock()
-        self._retirement = Retirement(self._clock)
+        self._node_controller = NodeController(self._clock)
         self._kube: KubeLabels | None = None
 
     @property
@@ -57,8 +57,8 @@ class CalicoPlugin:
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))
 
-    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        await self._retirement.retire(nodes, store)
+    async def collect_garbage(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await self._node_controller.collect_garbage(nodes, store)
 
     def agent(self, context: NodeContext) -> NodeAgent:
         if self._syncer is None or self._kube is None:

@@ -63,9 +63,9 @@ class CanalPlugin:
         await self._flannel.prepare(_flannels(config), store, client)
         await self._calico.prepare(_calicos(config), store, client)
 
-    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        await self._flannel.retire(_flannels(config), nodes, store)
-        await self._calico.retire(_calicos(config), nodes, store)
+    async def collect_garbage(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await self._flannel.collect_garbage(_flannels(config), nodes, store)
+        await self._calico.collect_garbage(_calicos(config), nodes, store)
 
     def agent(self, context: NodeContext) -> NodeAgent:
         flannel = replace(context, config=_flannels(context.config))

@@ -14,7 +14,7 @@ from fabric.netstate.objects import IPNetwork, NetState
 from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
 from fabric.plugin.served import ServedKind
 from fabric.store.port import ModRevision, Put, Store
-from flannel import node_state, retirement, topology_check
+from flannel import garbage_collection, node_state, topology_check
 from flannel.agent import FlannelAgent
 from flannel.backend import Backend, Site, desired_state, public_ips
 from flannel.backends import BACKENDS, OPTIONS
@@ -69,8 +69,8 @@ class FlannelPlugin:
                 return
         raise FabricError(f"{CONFIG_KEY} changes faster than it can be written: who else writes it?")
 
-    async def retire(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        await retirement.retire(nodes, store)
+    async def collect_garbage(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
+        await garbage_collection.collect_garbage(nodes, store)
 
     def agent(self, context: NodeContext) -> NodeAgent:
         if self._book is None:

@@ -231,7 +231,7 @@ class CalicoWorld(CalicoCluster):
         while True:
             with suppress(FabricError):
                 present = [self.facts[number - 1] for number in sorted(self.present)]
-                await plugin.retire(self.section, present, self.store)
+                await plugin.collect_garbage(self.section, present, self.store)
             await asyncio.sleep(0.5)
 
     async def _kubelet(self, number: int, agent: CalicoAgent) -> None:

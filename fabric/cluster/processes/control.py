@@ -84,7 +84,7 @@ class NodeRemoval:
 
     async def _reconcile(self) -> float:
         names, spec = self._names(), self._spec
-        await self._plugin.retire(spec.network.config(), spec.all_facts(), self._store)
+        await self._plugin.collect_garbage(spec.network.config(), spec.all_facts(), self._store)
         for node in self._nodes.items():
             if node["metadata"]["name"] not in names:
                 await _remove(self._client, node)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from calico import admission, departure, workloads
+from calico import admission, decommissioning, workloads
 from calico.ipam import keys
 from calico.ipam.allocator import Ipam
 from calico.ipam.configuration import Configuration
@@ -175,8 +175,8 @@ class ResourceClient:
         pods = await workloads.of_node(self._store, node.name)
         by_hand = [address for pod in pods if not pod.container for address in pod.addresses]
         await Ipam(self._store, self._clock, node.name).release_addresses(by_hand)
-        await departure.release(self._store, self._clock, node.name, pods)
-        await departure.delete_resources(self._store, node.name)
+        await decommissioning.release(self._store, self._clock, node.name, pods)
+        await decommissioning.delete_resources(self._store, node.name)
 
     async def _is_part_of_the_cluster(self, node: str) -> bool:
         """True when Kubernetes has the node: then an agent of it registers it again."""

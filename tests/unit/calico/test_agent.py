@@ -58,7 +58,7 @@ async def test_each_node_reaches_each_others_block_after_the_start(cluster):
     assert status.details["mtu"] == "1450" and status.details["backend"] == "vxlan"
 
 
-async def test_a_node_that_joins_later_is_added_everywhere_and_leaves_no_trace_when_it_retires(cluster):
+async def test_a_node_that_joins_later_is_added_everywhere_and_leaves_no_trace_when_it_leaves(cluster):
     await cluster.prepare()
     async with running(cluster.shared(), cluster.agents[0].run()):
         await asyncio.sleep(2)
@@ -66,7 +66,7 @@ async def test_a_node_that_joins_later_is_added_everywhere_and_leaves_no_trace_w
         async with running(cluster.agents[1].run()):
             await asyncio.sleep(2)
             assert len(cluster.felix_state(1) - alone) == 3
-        await cluster.plugin.retire(cluster.section, cluster.facts[:1], cluster.store)
+        await cluster.plugin.collect_garbage(cluster.section, cluster.facts[:1], cluster.store)
         await asyncio.sleep(1)
         assert cluster.felix_state(1) == alone
 

@@ -196,9 +196,9 @@ async def test_nonsense_under_any_key_stops_no_agent(cluster):
             for key in KEYS:
                 await cluster.store.txn([], [Put(key, value)])
             await asyncio.sleep(1)
-            await cluster.plugin.retire(cluster.section, cluster.facts, cluster.store)
+            await cluster.plugin.collect_garbage(cluster.section, cluster.facts, cluster.store)
         await asyncio.sleep(70)
-        await cluster.plugin.retire(cluster.section, cluster.facts, cluster.store)
+        await cluster.plugin.collect_garbage(cluster.section, cluster.facts, cluster.store)
         assert cluster.felix_state(1) == before
         assert all(agent.status().ready for agent in cluster.agents)
         await cluster.agents[0].collect(frozenset())

@@ -122,7 +122,7 @@ async def test_a_claim_and_a_release_of_one_block_fit_together_in_any_order(plac
 
 
 @pytest.mark.parametrize("before", [True, False])
-async def test_a_retirement_that_dies_anywhere_is_completed_by_the_next(before):
+async def test_a_release_that_dies_anywhere_is_completed_by_the_next(before):
     for calls in range(1, 100):
         store, one, two = await world(before)
         await one.auto_assign(owner("pod-1"), PoolRequest(count=3))

@@ -1,4 +1,4 @@
-"""A node's departure: what it holds in the datastore is given back, whether it left or was deleted by hand.
+"""A node's decommissioning releases what it holds in the datastore, after it left or was deleted by hand.
 
 Endpoints and addresses of its pods go first, then its tunnels' addresses and its blocks; its Node is the
 caller's, and goes last: it is what says that something is left.

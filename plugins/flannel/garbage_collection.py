@@ -1,4 +1,4 @@
-"""Leases of nodes that are gone for good: given back at once, where a real flannel waits a day.
+"""The garbage collection revokes leases of nodes that are gone for good: at once, where flannel waits a day.
 
 A node is known by its public IP. A key without a lease is a reservation that somebody wrote by hand: it
 stays, whether or not its node is there.
@@ -13,7 +13,7 @@ from fabric.store.port import Delete, ModRevision, Store
 from flannel.leases import SUBNETS, parse_lease
 
 
-async def retire(nodes: Sequence[NodeFacts], store: Store) -> None:
+async def collect_garbage(nodes: Sequence[NodeFacts], store: Store) -> None:
     """Delete the leases whose public IPs belong to none of `nodes`."""
     present = {interface.ip for facts in nodes for interface in facts.addresses}
     for kv in (await store.range(SUBNETS)).kvs:

@@ -1,7 +1,8 @@
-"""Retirement gives back what nodes that left hold: their Node, their pods' endpoints, addresses and blocks.
+"""The node controller, one of Calico's kube-controllers, releases what deleted nodes hold.
 
-And, now and then, what nobody holds any more: endpoints of nodes that are not there, and addresses whose pods
-are gone and whose agents never said so, after the grace that kube-controllers gives them.
+That is their Node, their pods' endpoints, addresses and blocks. And, now and then, it collects what nobody
+holds any more: endpoints of nodes that are not there, and addresses whose pods are gone and whose agents
+never said so, after the grace that kube-controllers gives them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from calico import departure, workloads
+from calico import decommissioning, workloads
 from calico.addresses import handle_of
 from calico.ipam import keys
 from calico.ipam.garbage import Collector
@@ -34,8 +35,8 @@ GC_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
-class Retirement:
-    """The retirement of a cluster's nodes; one process calls `retire` again and again."""
+class NodeController:
+    """The node controller of a cluster; one process calls `collect_garbage` again and again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,7 +46,7 @@ class Retirement:
         self._collector: Collector | None = None
         self._collect_at = 0.0
 
-    async def retire(self, nodes: Sequence[NodeFacts], store: Store) -> None:
+    async def collect_garbage(self, nodes: Sequence[NodeFacts], store: Store) -> None:
         """Release what is of no node in `nodes`; while they are the same, only now and then is looked."""
         present = frozenset(facts.name for facts in nodes)
         now = asyncio.get_running_loop().time()
@@ -71,7 +72,7 @@ class Retirement:
         return is_done
 
     async def _remove_node(self, name: str, pods: Sequence[Workload], store: Store) -> None:
-        await departure.release(store, self._clock, name, pods)
+        await decommissioning.release(store, self._clock, name, pods)
         with suppress(NotFound, Conflict):
             await datastore.delete(store, Node, name)
 
