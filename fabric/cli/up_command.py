@@ -54,11 +54,11 @@ def up(
     stages = Stages(quiet=format in (Format.json, Format.yaml))
     stages.show(Progress("preflight", "running"))
     required = validation.requirements(topology)
-    judgement = preflight.check(topology, required, validation.neighbors(topology), tune=tune)
+    judgement = preflight.check(topology, required, validation.arp_entries(topology), tune=tune)
     stages.show(Progress("preflight", "done"))
     for warning in judgement.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    begun = begin(topology, judgement.features, judgement.neighbors, tune=tune)
+    begun = begin(topology, judgement.features, judgement.arp_entries, tune=tune)
     name = begun.spec.name
     try:
         settled, matrix = asyncio.run(_settle(begun, topology, stages, timeout, check))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 
 from fabric.cluster import lock
+from fabric.cluster.arp_limit import ArpLimit
 from fabric.cluster.cgroup import (
     PARENT,
     ClusterCgroup,
     clusters_with_cgroup,
     mount_point,
 )
-from fabric.cluster.neighbor_limit import NeighborLimit
 from fabric.cluster.paths import ClusterPaths, known_clusters, refusals, run_root, state_root
 from fabric.cluster.removal import remove
 
@@ -34,7 +34,7 @@ def down(name: str) -> bool:
             ClusterCgroup(name).kill()
         for folder in (paths.run, paths.state):
             remove(folder)
-    NeighborLimit().release(name, {*known_clusters(), *clusters_with_cgroup()})
+    ArpLimit().release(name, {*known_clusters(), *clusters_with_cgroup()})
     _remove_empty_roots()
     return found
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fabric.cluster import spec as specs
+from fabric.cluster.arp_limit import GC_THRESH3, SPARE
 from fabric.cluster.down import all_clusters
-from fabric.cluster.neighbor_limit import NEIGHBORS, SPARE
 from fabric.cluster.status import glance
 from fabric.errors import FabricError, plural
 from fabric.kernel.features import Feature, probe
@@ -64,16 +64,16 @@ class Judgement:
     warnings: list[Finding]
     features: frozenset[str]
     """Those of the optional ones that this kernel has."""
-    neighbors: int = 0
+    arp_entries: int = 0
     """ARP entries that the cluster will have, the network's own among them."""
 
 
 def check(
-    topology: Topology, required: frozenset[str], neighbors: int = 0, *, tune: bool = False
+    topology: Topology, required: frozenset[str], arp_entries: int = 0, *, tune: bool = False
 ) -> Judgement:
     """Judge the host for a topology; FabricError names everything that is missing, with its remedy.
 
-    `neighbors`: ARP entries that the network itself has all the time. With `tune` their limit is raised
+    `arp_entries`: as many as the network itself has all the time. With `tune` their limit is raised
     later, and not judged.
 
     `required` has features by doctor's names (of `ipip|tun` one must be there), and tools that only some
@@ -85,24 +85,24 @@ def check(
     tools = _TOOLS | {tool: package for tool, package in _SOME_TOOLS.items() if tool in required}
     missing += [str(finding) for finding in _tools(tools) if finding.level == "error"]
     size = Size.of(wiring, sum(manifest.object["kind"] == "Pod" for manifest in topology.manifests))
-    missing += [] if tune else _too_few_neighbors(size, neighbors)
+    missing += [] if tune else _too_few_arp_entries(size, arp_entries)
     if missing:
         raise FabricError("this host lacks what the topology needs:\n  " + "\n  ".join(missing))
     warnings = [
         finding
         for finding in _limits(size)
-        if finding.level != "ok" and not (tune and finding.name == NEIGHBORS)
+        if finding.level != "ok" and not (tune and finding.name == GC_THRESH3)
     ]
     present = frozenset(it for it in OPTIONAL if it in features and features[it].present)
-    return Judgement(warnings, present, size.neighbors + neighbors)
+    return Judgement(warnings, present, size.arp_entries + arp_entries)
 
 
-def _too_few_neighbors(size: Size, network: int) -> list[str]:
+def _too_few_arp_entries(size: Size, network: int) -> list[str]:
     """Say that the table is too small for network or pods, whose pairs would fail at random."""
-    remedy = _more_neighbors(size, network)
-    alone = _at_least(NEIGHBORS, _ARP, network, remedy, "the network alone")
+    remedy = _more_arp_entries(size, network)
+    alone = _at_least(GC_THRESH3, _ARP, network, remedy, "the network alone")
     whole = _at_least(
-        NEIGHBORS, _ARP, size.neighbors_min(network), remedy, f"this with {plural(size.pods, 'pod')}"
+        GC_THRESH3, _ARP, size.arp_entries_min(network), remedy, f"this with {plural(size.pods, 'pod')}"
     )
     return [str(next(it for it in (alone, whole) if it.level != "ok"))] if whole.level != "ok" else []
 
@@ -140,7 +140,7 @@ def _tools(wanted: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _limits(size: Size) -> Iterator[Finding]:
-    yield _at_least(NEIGHBORS, _ARP, size.neighbors, _more_neighbors(size))
+    yield _at_least(GC_THRESH3, _ARP, size.arp_entries, _more_arp_entries(size))
     if size.ports > BRIDGE_PORTS_MAX:
         what = f"a bridge has {BRIDGE_PORTS_MAX} ports; needed: {size.ports}"
         yield Finding("bridge ports", "error", what, "use more nodes with fewer pods each")
@@ -170,9 +170,9 @@ def _limits(size: Size) -> Iterator[Finding]:
     )
 
 
-def _more_neighbors(size: Size, network: int = 0) -> str:
-    limit = _round_up(size.neighbors + network + SPARE)
-    return f"sudo sysctl -w {NEIGHBORS}={limit}, or fabric up --tune, which puts it back at the last down"
+def _more_arp_entries(size: Size, network: int = 0) -> str:
+    limit = _round_up(size.arp_entries + network + SPARE)
+    return f"sudo sysctl -w {GC_THRESH3}={limit}, or fabric up --tune, which puts it back at the last down"
 
 
 def _at_least(name: str, of: str, needed: int, remedy: str, who: str = "this") -> Finding:
@@ -201,7 +201,7 @@ def _round_up(number: int) -> int:
 
 BRIDGE_PORTS_MAX = 1024
 """BR_MAX_PORTS of the kernel."""
-NEIGHBORS_PER_POD_MIN, NEIGHBORS_PER_POD = 2, 4
+ARP_ENTRIES_PER_POD_MIN, ARP_ENTRIES_PER_POD = 2, 4
 """A pod and its node know each other; pods on a bridge know those that they talk to, too."""
 
 
@@ -216,7 +216,7 @@ class Size:
     """Of the bridge that has the most."""
     mesh: int
     """ARP entries of nodes, control plane and routers for each other, when all of them talk."""
-    neighbors: int
+    arp_entries: int
     """ARP entries that there may be at once: a mesh of each segment's nodes, and each pod with those it talks
     to. The entries that Flannel writes for its VTEPs are permanent, and Linux does not count them."""
 
@@ -225,11 +225,11 @@ class Size:
         """A cluster whose nodes are all on one switch."""
         ports = max(nodes + 1, _most_pods(nodes, pods))
         mesh = nodes * (nodes + 1)
-        return cls(nodes + 2, pods, ports, mesh, mesh + NEIGHBORS_PER_POD * pods)
+        return cls(nodes + 2, pods, ports, mesh, mesh + ARP_ENTRIES_PER_POD * pods)
 
-    def neighbors_min(self, network: int) -> int:
+    def arp_entries_min(self, network: int) -> int:
         """ARP entries without which it cannot work, `network` of them the pod network's own."""
-        return max(network, self.mesh) + NEIGHBORS_PER_POD_MIN * self.pods
+        return max(network, self.mesh) + ARP_ENTRIES_PER_POD_MIN * self.pods
 
     @classmethod
     def of(cls, wiring: Wiring, pods: int) -> Size:
@@ -242,7 +242,7 @@ class Size:
             pods=pods,
             ports=max(*bridges, _most_pods(nodes, pods)),
             mesh=mesh,
-            neighbors=mesh + NEIGHBORS_PER_POD * pods,
+            arp_entries=mesh + ARP_ENTRIES_PER_POD * pods,
         )
 
 

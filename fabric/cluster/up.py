@@ -14,11 +14,11 @@ from importlib import import_module
 from typing import Any
 
 from fabric.cluster import spec as specs
+from fabric.cluster.arp_limit import ArpLimit
 from fabric.cluster.cgroup import ClusterCgroup
 from fabric.cluster.component_records import supervisor_pid
 from fabric.cluster.immutable_fields import refuse_what_cannot_change
 from fabric.cluster.lock import held
-from fabric.cluster.neighbor_limit import NeighborLimit
 from fabric.cluster.paths import ClusterPaths, refusals
 from fabric.cluster.spec import ClusterSpec
 from fabric.cluster.supervisor import Body, launch
@@ -39,19 +39,19 @@ class UpResult:
 
 
 def begin(
-    topology: Topology, features: Collection[str] = (), neighbors: int = 0, *, tune: bool = False
+    topology: Topology, features: Collection[str] = (), arp_entries: int = 0, *, tune: bool = False
 ) -> UpResult:
     """Ask for the cluster and see that a supervisor runs; returns before anything is up.
 
     `features`: the optional ones that preflight found; a running cluster keeps those it began with.
-    `neighbors`: ARP entries that it will have, for which `tune` raises the machine's limit.
+    `arp_entries`: as many as it will have, for which `tune` raises the machine's limit.
     Must be called before the caller starts threads or an event loop: it forks.
     """
     with refusals():
-        return _begin(topology, features, neighbors, tune)
+        return _begin(topology, features, arp_entries, tune)
 
 
-def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: bool) -> UpResult:
+def _begin(topology: Topology, features: Collection[str], arp_entries: int, tune: bool) -> UpResult:
     paths = ClusterPaths(topology.name)
     paths.refuse_long()
     with held(paths.lock):
@@ -61,7 +61,7 @@ def _begin(topology: Topology, features: Collection[str], neighbors: int, tune: 
             refuse_what_cannot_change(topology, before, spec)
         ClusterCgroup(topology.name).make()
         paths.make()
-        NeighborLimit().claim(topology.name, neighbors, tune=tune)
+        ArpLimit().claim(topology.name, arp_entries, tune=tune)
         if spec != before:
             specs.write(paths.spec, spec)
         if not supervisor_pid(paths):

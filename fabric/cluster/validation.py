@@ -272,7 +272,7 @@ def requirements(topology: Topology) -> frozenset[str]:
     return plugin.requirements(chosen.network.config()) | links | daemons | {"cgroup2"}
 
 
-def neighbors(topology: Topology) -> int:
+def arp_entries(topology: Topology) -> int:
     """ARP entries that the network itself has all the time."""
     chosen = specs.choose(topology, None, api_port=0, workers=1)
-    return plugins.load(topology.network.plugin).neighbors(chosen.network.config(), chosen.all_facts())
+    return plugins.load(topology.network.plugin).arp_entries(chosen.network.config(), chosen.all_facts())

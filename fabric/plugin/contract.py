@@ -227,7 +227,7 @@ class NetworkPlugin(Protocol):
         """Kernel features it needs, by doctor's names: `vxlan`, `ipset`, `ipip|tun` (either); or `bird`."""
         ...
 
-    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
         """ARP entries that the network itself has all the time, as each end of a BGP session has one.
 
         Linux has one limit for all namespaces; a cluster that needs more does not come up.

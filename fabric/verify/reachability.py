@@ -95,7 +95,7 @@ async def pod_reachability(
 
 
 def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
-    pairs, whole = choose_pairs([target.node for target in targets], neighbors_max=_neighbors_max())
+    pairs, whole = choose_pairs([target.node for target in targets], arp_entries_max=_arp_entries_max())
     if not pairs:
         return Matrix(0, 0, all_pairs=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -129,10 +129,10 @@ def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
     return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
 
 
-def choose_pairs(nodes: Sequence[str], *, neighbors_max: int) -> tuple[list[tuple[int, int]], bool]:
+def choose_pairs(nodes: Sequence[str], *, arp_entries_max: int) -> tuple[list[tuple[int, int]], bool]:
     """Ordered pairs of indexes to ask for, given each pod's node; True when they are all there are."""
     count = len(nodes)
-    if count * (count - 1) <= ALL_PAIRS_MAX and _neighbors(nodes) <= neighbors_max:
+    if count * (count - 1) <= ALL_PAIRS_MAX and _arp_entries(nodes) <= arp_entries_max:
         return [(a, b) for a in range(count) for b in range(count) if a != b], True
     on_node: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
@@ -148,13 +148,13 @@ def choose_pairs(nodes: Sequence[str], *, neighbors_max: int) -> tuple[list[tupl
     return sorted(chosen), False
 
 
-def _neighbors(nodes: Sequence[str]) -> int:
+def _arp_entries(nodes: Sequence[str]) -> int:
     """ARP entries that asking for all pairs makes: pods of a node know each other, the node, and it them."""
     sizes = Counter(nodes).values()
     return sum(size * (size - 1) + 2 * size for size in sizes) + len(sizes) ** 2
 
 
-def _neighbors_max() -> int:
+def _arp_entries_max() -> int:
     """Room in the machine's ARP table; a kernel that does not say has enough."""
     try:
         return int(_THRESHOLD.read_text()) * 3 // 4

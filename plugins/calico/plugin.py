@@ -51,8 +51,8 @@ class CalicoPlugin:
         needed = {feature for name, feature in devices.items() if name in wanted}
         return frozenset(needed | {"iptables", "ipset"} | ({"bird"} if found.runs_bird else set()))
 
-    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return topology_check.neighbors(_settings(config), nodes)
+    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+        return topology_check.arp_entries(_settings(config), nodes)
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))

@@ -140,7 +140,7 @@ def _mtu(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> 
         yield "mtu", f"{config.mtu} does not fit: from {least} to {most} with the pools' encapsulation"
 
 
-def neighbors(settings: Settings, nodes: Sequence[NodeFacts]) -> int:
+def arp_entries(settings: Settings, nodes: Sequence[NodeFacts]) -> int:
     """Count one at each end of an IPv4 session on the node's own network, and one for the gateway."""
     if not settings.runs_bird:
         return 0

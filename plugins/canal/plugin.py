@@ -54,8 +54,8 @@ class CanalPlugin:
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
         return self._flannel.requirements(_flannels(config)) | self._calico.requirements(_calicos(config))
 
-    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return self._flannel.neighbors(_flannels(config), nodes) + self._calico.neighbors(
+    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+        return self._flannel.arp_entries(_flannels(config), nodes) + self._calico.arp_entries(
             _calicos(config), nodes
         )
 

@@ -45,7 +45,7 @@ class FlannelPlugin:
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 
-    def neighbors(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
+    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
         return 0
 
     def requirements(self, config: NetworkConfig) -> frozenset[str]:

@@ -43,7 +43,7 @@ def test_a_feature_that_nobody_asks_for_may_be_missing(features):
     preflight.check(TOPOLOGY, frozenset({"veth"}))
 
 
-def test_more_neighbors_than_the_kernel_keeps_are_an_error_before_anything_is_built(features):
+def test_more_arp_entries_than_the_kernel_keeps_are_an_error_before_anything_is_built(features):
     """A mesh whose neighbours push each other out never comes up; what pods may need is a warning."""
     name = "net.ipv4.neigh.default.gc_thresh3"
     limit = int(Path("/proc/sys", *name.split(".")).read_text())
@@ -61,7 +61,7 @@ def test_pods_that_the_arp_table_cannot_hold_are_an_error_that_tuning_lifts(feat
     with pytest.raises(FabricError, match=words):
         preflight.check(many, frozenset({"vxlan"}))
     judgement = preflight.check(many, frozenset({"vxlan"}), tune=True)
-    assert judgement.neighbors >= 2 * limit
+    assert judgement.arp_entries >= 2 * limit
     assert "net.ipv4.neigh.default.gc_thresh3" not in {finding.name for finding in judgement.warnings}
 
 
@@ -112,8 +112,8 @@ def test_a_routed_underlay_needs_bird(features, monkeypatch):
 
 
 def test_a_mesh_of_nodes_needs_an_arp_entry_for_each_ordered_pair():
-    assert Size.flat(100, 0).neighbors == 100 * 99 + 2 * 100  # nodes for each other; control plane and nodes
-    assert Size.flat(2, 10).neighbors > Size.flat(2, 0).neighbors
+    assert Size.flat(100, 0).arp_entries == 100 * 99 + 2 * 100  # each other; the control plane
+    assert Size.flat(2, 10).arp_entries > Size.flat(2, 0).arp_entries
     assert Size.of(wired({"kind": "l2"}, 100), 7) == Size.flat(100, 7)
 
 
@@ -122,7 +122,7 @@ def test_racks_keep_neighbours_few_and_bridges_small():
         Size.of(wired(options, 100), 0)
         for options in ({"kind": "l2"}, {"kind": "leaf-spine", "nodesPerRack": 10, "spines": 2})
     )
-    assert racks.neighbors == 10 * (10 * 9 + 20) + 2 * 20 + 22  # the control plane is in the first rack
+    assert racks.arp_entries == 10 * (10 * 9 + 20) + 2 * 20 + 22  # the control plane is in the first rack
     assert (flat.ports, racks.ports, racks.hosts) == (101, 11, 100 + 1 + 10 + 2)
 
 

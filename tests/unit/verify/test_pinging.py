@@ -116,9 +116,9 @@ async def test_ipv6_is_asked_in_its_own_words(cluster, network):
 
 def test_a_kernel_that_does_not_say_how_much_arp_it_holds_has_enough(monkeypatch, tmp_path):
     monkeypatch.setattr(reachability, "_THRESHOLD", tmp_path / "none")
-    assert reachability._neighbors_max() == 1 << 30
+    assert reachability._arp_entries_max() == 1 << 30
     (tmp_path / "none").write_text("1024\n")
-    assert reachability._neighbors_max() == 768
+    assert reachability._arp_entries_max() == 768
 
 
 indexes = st.integers(0, 0xFFFF)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabric.cluster.neighbor_limit import NeighborLimit
+from fabric.cluster.arp_limit import ArpLimit
 from fabric.errors import FabricError
 
 
@@ -16,7 +16,7 @@ class Machine:
         self.value = folder / "gc_thresh3"
         self.value.write_text(f"{limit}\n")
         self.folder = folder
-        self.limit = NeighborLimit(folder, self.value)
+        self.limit = ArpLimit(folder, self.value)
         self.alive: set[str] = set()
 
     def up(self, name: str, entries: int, *, tune: bool = True) -> None:
@@ -83,7 +83,7 @@ def test_an_up_that_was_killed_before_it_raised_the_limit_is_undone_all_the_same
     def killed(self, limit):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(NeighborLimit, "_set", killed)
+    monkeypatch.setattr(ArpLimit, "_set", killed)
     with pytest.raises(KeyboardInterrupt):
         machine.up("a", 4000)
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from fabric.errors import FabricError
 
 FOLDER = Path("/run/fabric")
 """The folder of the claims: as the limit is the machine's, it is one for clusters of all folders."""
-NEIGHBORS = "net.ipv4.neigh.default.gc_thresh3"
+GC_THRESH3 = "net.ipv4.neigh.default.gc_thresh3"
 SPARE = 256
 """Entries that no claim counts: the machine's own, and those of namespaces that Linux has not freed yet."""
 
@@ -32,14 +32,14 @@ class Claims(msgspec.Struct, frozen=True):
     needs: dict[str, int] = {}
 
 
-class NeighborLimit:
+class ArpLimit:
     """The limit of one machine, and the file with the claims on it."""
 
     def __init__(self, folder: Path | None = None, value: Path | None = None) -> None:
         folder = folder or FOLDER
-        self._file = folder / ".neighbors.json"
-        self._lock = folder / ".neighbors.lock"
-        self._value = value or Path("/proc/sys", *NEIGHBORS.split("."))
+        self._file = folder / ".arp-limit.json"
+        self._lock = folder / ".arp-limit.lock"
+        self._value = value or Path("/proc/sys", *GC_THRESH3.split("."))
 
     def claim(self, cluster: str, entries: int, *, tune: bool) -> None:
         """Raise the limit so that this cluster has its entries beside the others.
@@ -87,7 +87,7 @@ class NeighborLimit:
         try:
             self._value.write_text(str(limit))
         except OSError as error:
-            raise FabricError(f"cannot set {NEIGHBORS} to {limit}: {error.strerror}") from None
+            raise FabricError(f"cannot set {GC_THRESH3} to {limit}: {error.strerror}") from None
 
     def _read(self) -> Claims | None:
         try:

@@ -38,4 +38,4 @@ def nodes(count, **where):
     ids=["mesh", "two reflectors", "no BGP", "racks"],
 )
 def test_each_end_of_a_session_needs_one(section, found, needed):
-    assert CalicoPlugin().neighbors(section, found) == needed
+    assert CalicoPlugin().arp_entries(section, found) == needed
