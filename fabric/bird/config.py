@@ -1,4 +1,4 @@
-"""bird.conf as frozen nouns that print: one file is a `Config`, its blocks are what BIRD 2 calls them.
+"""bird.conf as frozen dataclasses that print: one file is a `Config`, its blocks are what BIRD 2 calls them.
 
 Pure rendering: `str(config)` is the file. Equal configs give equal files, byte for byte, so that comparing
 texts says whether a daemon must be told. The order of blocks is the caller's; BIRD wants functions, filters

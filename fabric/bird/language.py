@@ -57,7 +57,7 @@ def block(head: str, lines: Iterable[str], foot: str = "}") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Anything in BIRD's own words: `define`, a comment, what has no noun here."""
+    """Anything in BIRD's own words: `define`, a comment, what has no class here."""
 
     text: str
 

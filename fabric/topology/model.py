@@ -1,4 +1,4 @@
-"""A topology file as nouns: what the user asked for, checked and frozen.
+"""The model of a topology file: what the user asked for, checked and frozen.
 
 Everything here is already right: `fabric.topology.load` refuses a file before it becomes one of these.
 """

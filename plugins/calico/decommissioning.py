@@ -40,6 +40,6 @@ async def delete_resources(store: Store, node: str) -> None:
         if peer.spec.node == node:
             with suppress(NotFound):
                 await datastore.delete(store, BGPPeer, peer.name)
-    for noun in (FelixConfiguration, BGPConfiguration):
+    for resource_type in (FelixConfiguration, BGPConfiguration):
         with suppress(NotFound):
-            await datastore.delete(store, noun, f"node.{node}")
+            await datastore.delete(store, resource_type, f"node.{node}")

@@ -37,15 +37,15 @@ from fabric.store.port import Store
 
 T = TypeVar("T")
 NOT_SERVED: tuple[type[Resource], ...] = (Node, WorkloadEndpoint)
-READ_ONLY_NOUNS: tuple[type[Resource], ...] = (BlockAffinity, ClusterInformation, Profile)
+READ_ONLY_TYPES: tuple[type[Resource], ...] = (BlockAffinity, ClusterInformation, Profile)
 
 
 def kinds(config: NetworkConfig) -> Sequence[ServedKind]:
     """Every kind that kubectl sees."""
     return tuple(
-        _served(noun, table.kind_of(noun), config.pod_cidrs)
-        for noun in table.NOUNS.values()
-        if noun not in NOT_SERVED
+        _served(resource_type, table.kind_of(resource_type), config.pod_cidrs)
+        for resource_type in table.RESOURCE_TYPES.values()
+        if resource_type not in NOT_SERVED
     )
 
 
@@ -53,7 +53,7 @@ def kinds(config: NetworkConfig) -> Sequence[ServedKind]:
 class ResourceLayout:
     """A resource at its key, as `datastore` writes it; what others left out is filled in as it is read."""
 
-    noun: type[Resource]
+    resource_type: type[Resource]
     prefix: str
 
     def tail(self, name: str) -> str:
@@ -63,14 +63,14 @@ class ResourceLayout:
         return tail or None
 
     def decode(self, value: bytes, tail: str) -> Object | None:
-        resource = _readable(lambda: self.noun.from_object(orjson.loads(value)))
+        resource = _readable(lambda: self.resource_type.from_object(orjson.loads(value)))
         if resource is None:
             return None
         key = (resource.metadata.namespace, resource.name)
         return resource.to_object() if "/".join(filter(None, key)) == tail else None
 
     def encode(self, obj: Object) -> bytes:
-        return encode(self.noun.from_object(obj))
+        return encode(self.resource_type.from_object(obj))
 
 
 class AffinityLayout:
@@ -117,24 +117,24 @@ class IPAMConfigurationLayout:
 class CalicoRules:
     """The rules of a write through the API: the resource's own, then those between resources."""
 
-    noun: type[Resource]
+    resource_type: type[Resource]
     pod_cidrs: Sequence[IPNetwork]
 
     async def admit(self, store: Store, new: Object, old: Object | None) -> Object:
-        resource = self.noun.from_object(new)
-        if found := tuple(self.noun.unread_refusals(new, old or {})):
-            raise InvalidResource(self.noun.KIND, resource.name, found)
-        before = _readable(lambda: self.noun.from_object(old)) if old is not None else None
+        resource = self.resource_type.from_object(new)
+        if found := tuple(self.resource_type.unread_refusals(new, old or {})):
+            raise InvalidResource(self.resource_type.KIND, resource.name, found)
+        before = _readable(lambda: self.resource_type.from_object(old)) if old is not None else None
         await admission.check(store, self.pod_cidrs, resource, before)
         admitted = resource.to_object()
         return old if old is not None and admitted == old else admitted
 
     async def before_delete(self, store: Store, obj: Object) -> Object:
-        return (await admission.before_delete(store, self.noun.from_object(obj))).to_object()
+        return (await admission.before_delete(store, self.resource_type.from_object(obj))).to_object()
 
 
-def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) -> ServedKind:
-    properties = {"spec": schema(noun.SPEC), "status": {"type": "object", **ANYTHING}}
+def _served(resource_type: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) -> ServedKind:
+    properties = {"spec": schema(resource_type.SPEC), "status": {"type": "object", **ANYTHING}}
     return ServedKind(
         kind.group,
         kind.version,
@@ -142,20 +142,20 @@ def _served(noun: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNetwork]) ->
         kind.plural,
         kind.namespaced,
         kind.short_names,
-        verbs=READ_ONLY if noun in READ_ONLY_NOUNS else kind.verbs,
-        layout=_layout(noun, kind),
-        rules=CalicoRules(noun, pod_cidrs),
+        verbs=READ_ONLY if resource_type in READ_ONLY_TYPES else kind.verbs,
+        layout=_layout(resource_type, kind),
+        rules=CalicoRules(resource_type, pod_cidrs),
         columns=PRINTER_COLUMNS,
         has_age=False,
-        warnings=partial(_warnings, noun),
+        warnings=partial(_warnings, resource_type),
         description=_DESCRIPTIONS[kind.kind],
         properties=properties,
     )
 
 
-def _warnings(noun: type[Resource], obj: Object) -> Iterator[str]:
+def _warnings(resource_type: type[Resource], obj: Object) -> Iterator[str]:
     """The sentences on fields that change nothing, and on selectors that YAML may have eaten."""
-    yield from without_effect.warnings(noun.from_object(obj))
+    yield from without_effect.warnings(resource_type.from_object(obj))
     for name, value in (obj.get("spec") or {}).items():
         if name.endswith("Selector") and value == "":
             yield (
@@ -164,12 +164,12 @@ def _warnings(noun: type[Resource], obj: Object) -> Iterator[str]:
             )
 
 
-def _layout(noun: type[Resource], kind: Kind) -> StorageLayout:
-    if noun is BlockAffinity:
+def _layout(resource_type: type[Resource], kind: Kind) -> StorageLayout:
+    if resource_type is BlockAffinity:
         return AffinityLayout()
-    if noun is IPAMConfiguration:
+    if resource_type is IPAMConfiguration:
         return IPAMConfigurationLayout()
-    return ResourceLayout(noun, table.prefix(kind))
+    return ResourceLayout(resource_type, table.prefix(kind))
 
 
 def _readable(read: Callable[[], T]) -> T | None:

@@ -29,7 +29,7 @@ from calico.resources.nodes import Node
 from calico.resources.pools import BLOCK_SIZE_DEFAULT, IPPool
 from calico.resources.readers import address, as_number, of_family, selector
 from calico.resources.refusals import InvalidResource, Refusal
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from calico.selector import Selector
 from fabric.netstate.objects import Family, IPNetwork
 from fabric.plugin.contract import NetworkConfig
@@ -189,19 +189,19 @@ def _resources(
         return
     for index, obj in enumerate(listed):
         path = f"options.resources[{index}]"
-        noun = NOUNS.get(str(obj.get("kind"))) if isinstance(obj, dict) else None
-        if noun is None or noun in NOT_WRITTEN or obj.get("apiVersion") != API_VERSION:
-            kinds = ", ".join(sorted(name for name, it in NOUNS.items() if it not in NOT_WRITTEN))
+        resource_type = RESOURCE_TYPES.get(str(obj.get("kind"))) if isinstance(obj, dict) else None
+        if resource_type is None or resource_type in NOT_WRITTEN or obj.get("apiVersion") != API_VERSION:
+            kinds = ", ".join(sorted(name for name, it in RESOURCE_TYPES.items() if it not in NOT_WRITTEN))
             what = f"an object of {API_VERSION} is expected, of a kind among {kinds}"
-            why = NOT_WRITTEN.get(noun or Node, NOT_WRITTEN[Node])
+            why = NOT_WRITTEN.get(resource_type or Node, NOT_WRITTEN[Node])
             findings.append((path, f"{what}; {why}"))
             continue
         try:
-            resource = noun.from_manifest(obj)
+            resource = resource_type.from_manifest(obj)
         except InvalidResource as error:
             findings += [finding(path, refusal) for refusal in error.refusals]
             continue
-        at.setdefault((noun.KIND, resource.name), path)
+        at.setdefault((resource_type.KIND, resource.name), path)
         yield resource
 
 

@@ -28,7 +28,7 @@ from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
-from calico.resources.table import NOUNS, parse_key
+from calico.resources.table import RESOURCE_TYPES, parse_key
 from fabric.netstate.objects import IPNetwork
 from fabric.plugin.reflector import Reflector, ReflectorView
 from fabric.store.port import KeyValue
@@ -81,9 +81,9 @@ class Snapshot:
     def felix_configurations(self) -> Mapping[str, FelixConfiguration]:
         return self.of(FelixConfiguration)
 
-    def of(self, noun: type[R]) -> Mapping[str, R]:
+    def of(self, resource_type: type[R]) -> Mapping[str, R]:
         """All of a kind, by name."""
-        return cast(Mapping[str, R], self.resources.get(noun, _NONE))
+        return cast(Mapping[str, R], self.resources.get(resource_type, _NONE))
 
 
 FOLLOWED: frozenset[type[Resource]] = frozenset(
@@ -110,8 +110,8 @@ def _place_of(key: str) -> tuple[Row, Hashable] | None:
         cidr = keys.parse_block(key)
         return (Place, cidr) if cidr else None
     found = parse_key(key)
-    noun = NOUNS[found[0].kind] if found else None
-    return (noun, found[1].name) if found and noun in FOLLOWED else None
+    resource_type = RESOURCE_TYPES[found[0].kind] if found else None
+    return (resource_type, found[1].name) if found and resource_type in FOLLOWED else None
 
 
 def _table(snapshot: Snapshot, row: Row) -> Mapping[Any, Any]:

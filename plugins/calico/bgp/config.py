@@ -69,8 +69,8 @@ def wanted_secrets(snapshot: Snapshot) -> frozenset[SecretRef]:
 
 def _layout(snapshot: Snapshot) -> Layout:
     resources = snapshot.resources
-    nouns = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
-    return _layout_of(*(resources.get(noun) for noun in nouns))
+    types = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
+    return _layout_of(*(resources.get(resource_type) for resource_type in types))
 
 
 def _new_layout(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any) -> Layout:

@@ -11,7 +11,7 @@ from typing import Any
 import jsonpatch
 
 from calico.calicoctl.arguments import Arguments, Option, Usage
-from calico.calicoctl.manifests import NAMESPACE, Unsupported, namespace_of, noun_named
+from calico.calicoctl.manifests import NAMESPACE, Unsupported, namespace_of, resource_type_named
 from calico.calicoctl.resource_client import RETRY_SECONDS, UPDATE_TRIES_MAX, ResourceClient
 from calico.calicoctl.session import Refused, Session, Subcommand
 from calico.resources.envelope import Resource
@@ -31,41 +31,41 @@ async def _patch(session: Session, arguments: Arguments) -> None:
         raise Refused(f"patch type '{type_}' is not supported; allowed: {', '.join(PATCH_TYPES)}")
     if not arguments.flag("patch"):
         raise Refused("a patch is needed: --patch=<PATCH>")
-    noun, (name,) = noun_named(arguments.words[0]), arguments.words[1:]
+    resource_type, (name,) = resource_type_named(arguments.words[0]), arguments.words[1:]
     try:
         patch = json.loads(arguments.value("patch"))
     except ValueError as error:
         raise Refused(f"hit error: the patch is not JSON: {error}") from None
-    namespace = namespace_of(noun, "", arguments.value("namespace"))
+    namespace = namespace_of(resource_type, "", arguments.value("namespace"))
     client = await session.resources()
     try:
-        await _changed(client, noun, name, namespace, lambda obj: patched(obj, patch, type_))
+        await _changed(client, resource_type, name, namespace, lambda obj: patched(obj, patch, type_))
     except FabricError as error:
         raise Refused(f"hit error: {error}") from None
-    session.say(f"Successfully patched 1 '{noun.KIND}' resource")
+    session.say(f"Successfully patched 1 '{resource_type.KIND}' resource")
 
 
 async def _changed(
     client: ResourceClient,
-    noun: type[Resource],
+    resource_type: type[Resource],
     name: str,
     namespace: str,
     change: Callable[[Object], Object],
 ) -> None:
     """Read, change, write over what was read; again when somebody was faster."""
     for _ in range(UPDATE_TRIES_MAX):
-        old = await client.get(noun, name, namespace)
-        client.refuse_read_only("patch", noun, name)
+        old = await client.get(resource_type, name, namespace)
+        client.refuse_read_only("patch", resource_type, name)
         obj = old.to_object()
         changed = change(obj)
         kept = {key: obj["metadata"][key] for key in _OF_THE_STORE if key in obj["metadata"]}
         meta = {**(changed.get("metadata") or {}), **kept}
         try:
-            await client.put(noun.from_manifest({**changed, "metadata": meta}, obj), old)
+            await client.put(resource_type.from_manifest({**changed, "metadata": meta}, obj), old)
             return
         except Conflict:
             await asyncio.sleep(RETRY_SECONDS)
-    raise Conflict(f"update conflict: {noun.KIND}({name})")
+    raise Conflict(f"update conflict: {resource_type.KIND}({name})")
 
 
 def patched(obj: Object, patch: Any, type_: str) -> Object:
@@ -124,7 +124,7 @@ def _merged(target: Any, patch: Any) -> Any:
 async def _label(session: Session, arguments: Arguments) -> None:
     kind, name, label = arguments.words
     try:
-        noun = noun_named(kind)
+        resource_type = resource_type_named(kind)
     except Unsupported as error:
         raise Refused(f"failed to get {kind} {name}, error {error}") from None
     removes, overwrites = arguments.flag("remove"), arguments.flag("overwrite")
@@ -135,13 +135,13 @@ async def _label(session: Session, arguments: Arguments) -> None:
         raise Refused(f"invalid label {label}")
     if not removes and (faults := [*qualified_name_faults(key), *label_value_faults(value)]):
         raise Refused(f"invalid label {label}: {'; '.join(faults)}")
-    namespace = namespace_of(noun, "", arguments.value("namespace"))
+    namespace = namespace_of(resource_type, "", arguments.value("namespace"))
     client = await session.resources()
     try:
-        old = await client.get(noun, name, namespace)
+        old = await client.get(resource_type, name, namespace)
     except NotFound:
         raise Refused(f"{kind} {name} not found") from None
-    client.refuse_read_only("label", noun, name)
+    client.refuse_read_only("label", resource_type, name)
     labels = dict(old.labels)
     if removes and key not in labels:
         raise Refused(f"cannot remove label of {kind} {name}, key {key} does not exist")

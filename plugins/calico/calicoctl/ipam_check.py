@@ -57,11 +57,11 @@ class _Report:
         addresses = {use.address for use in (*tunnels, *pods)}
         self.say(f"Workloads and nodes are using {len(addresses)} IPs.\n")
 
-    def _loaded(self, what: str, noun: str, uses: Sequence[Use]) -> None:
+    def _loaded(self, what: str, kind: str, uses: Sequence[Use]) -> None:
         self.say(f"Loading all {what}.")
         for use in uses if self.shows_all else ():
             self.say(f"  {use.address} belongs to {use.owner}")
-        self.say(f"Found {len(uses)} {noun} IPs.")
+        self.say(f"Found {len(uses)} {kind} IPs.")
 
     def top_nodes(self, allocations: Iterable[Allocation]) -> None:
         self.say(f"Looking for top (up to {NODES_SHOWN_MAX}) nodes by allocations...")

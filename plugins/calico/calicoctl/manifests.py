@@ -10,7 +10,7 @@ from calico.calicoctl import files
 from calico.calicoctl.arguments import Arguments, BadUsage, Option
 from calico.calicoctl.files import BadFile
 from calico.resources.envelope import API_VERSION, Resource
-from calico.resources.table import NOUNS, kind_named, kind_of, why_missing
+from calico.resources.table import RESOURCE_TYPES, kind_named, kind_of, why_missing
 from fabric.api.objects import Object
 from fabric.errors import FabricError
 
@@ -33,12 +33,12 @@ class Unsupported(FabricError):
     """A kind, or an option for it, that there is not."""
 
 
-def noun_named(name: str) -> type[Resource]:
+def resource_type_named(name: str) -> type[Resource]:
     """The kind that a user means by `ippool`, `pools` …; Unsupported."""
     kind = kind_named(name)
     if kind is None:
         raise Unsupported(f"resource type '{name}' is not supported{_because(name)}")
-    return NOUNS[kind.kind]
+    return RESOURCE_TYPES[kind.kind]
 
 
 def loaded(arguments: Arguments, stdin: TextIO) -> list[Object]:
@@ -62,14 +62,14 @@ class NothingThere(FabricError):
     """A file, or a folder, that holds no resources."""
 
 
-def noun_of(obj: Object) -> type[Resource]:
-    """The noun of an object of the present version; BadFile for any other."""
+def resource_type_of(obj: Object) -> type[Resource]:
+    """The resource type of an object of the present version; BadFile for any other."""
     kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
-    noun = NOUNS.get(kind) if isinstance(kind, str) else None
-    if noun is None or version != API_VERSION:
+    resource_type = RESOURCE_TYPES.get(kind) if isinstance(kind, str) else None
+    if resource_type is None or version != API_VERSION:
         why = _because(str(kind)) if version == API_VERSION else ""
         raise BadFile(f"unknown resource type ({kind}) and/or version ({version}){why}")
-    return noun
+    return resource_type
 
 
 def _because(name: str) -> str:
@@ -84,16 +84,16 @@ def settled(resource: Resource, arguments: Arguments) -> Resource:
     return replace(resource, metadata=replace(resource.metadata, namespace=namespace))
 
 
-def namespace_of(noun: type[Resource], own: str, asked: str) -> str:
+def namespace_of(resource_type: type[Resource], own: str, asked: str) -> str:
     """The namespace of a resource; Unsupported when that makes no sense."""
-    if not kind_of(noun).namespaced:
+    if not kind_of(resource_type).namespaced:
         if own:
             raise Unsupported(
                 "namespace should not be specified for a non-namespaced resource. "
-                f"{noun.KIND} is not a namespaced resource"
+                f"{resource_type.KIND} is not a namespaced resource"
             )
         if asked:
-            raise Unsupported(f"{noun.KIND} is not namespaced")
+            raise Unsupported(f"{resource_type.KIND} is not namespaced")
         return ""
     if own and asked and own != asked:
         raise Unsupported(f"resource namespace does not match client namespace. {own} != {asked}")
@@ -102,5 +102,9 @@ def namespace_of(noun: type[Resource], own: str, asked: str) -> str:
 
 def kinds_but(left_out: Collection[type[Resource]]) -> Iterable[str]:
     """Lines for the help: what kinds there are."""
-    names = sorted(noun.KIND.lower() for noun in NOUNS.values() if noun not in left_out)
+    names = sorted(
+        resource_type.KIND.lower()
+        for resource_type in RESOURCE_TYPES.values()
+        if resource_type not in left_out
+    )
     return (f"  - {name}" for name in names)

@@ -49,14 +49,14 @@ async def _get(session: Session, arguments: Arguments) -> None:
 async def _found(client: ResourceClient, target: Target, arguments: Arguments) -> Object:
     """The object of a resource, or the list of a kind."""
     if target.name:
-        obj = (await client.get(target.noun, target.name, target.namespace)).to_object()
+        obj = (await client.get(target.resource_type, target.name, target.namespace)).to_object()
         if arguments.flag("export"):
             meta = obj["metadata"].items()
             obj = obj | {"metadata": {key: value for key, value in meta if key not in _OF_THE_CLUSTER}}
         return await _as_shown(client, obj, arguments)
-    resources, revision = await client.listed(target.noun, target.namespace)
+    resources, revision = await client.listed(target.resource_type, target.namespace)
     return {
-        "kind": f"{target.noun.KIND}List",
+        "kind": f"{target.resource_type.KIND}List",
         "apiVersion": API_VERSION,
         "metadata": {"resourceVersion": str(revision)},
         "items": [await _as_shown(client, each.to_object(), arguments) for each in resources],

@@ -55,37 +55,39 @@ class ResourceClient:
         self._store = cluster.store
         self._clock = clock
 
-    async def get(self, noun: type[Resource], name: str, namespace: str = "") -> Resource:
+    async def get(self, resource_type: type[Resource], name: str, namespace: str = "") -> Resource:
         """The resource now; NotFound."""
         found: Resource | None
-        if noun in (BlockAffinity, IPAMConfiguration):
-            every = (await self.listed(noun))[0]
+        if resource_type in (BlockAffinity, IPAMConfiguration):
+            every = (await self.listed(resource_type))[0]
             found = next((resource for resource in every if resource.name == name), None)
         else:
-            found = await self._read(noun, name, namespace)
+            found = await self._read(resource_type, name, namespace)
         if found is None:
-            raise datastore.does_not_exist(noun, name, namespace)
+            raise datastore.does_not_exist(resource_type, name, namespace)
         return found
 
-    async def listed(self, noun: type[Resource], namespace: str = "") -> tuple[Sequence[Resource], int]:
+    async def listed(
+        self, resource_type: type[Resource], namespace: str = ""
+    ) -> tuple[Sequence[Resource], int]:
         """All of a kind, of one namespace or of all, and a revision of the store at which they were so."""
         revision = await self._store.revision()
-        if noun is BlockAffinity:
+        if resource_type is BlockAffinity:
             return block_affinities(await read_snapshot(self._store)), revision
-        if noun is IPAMConfiguration:
+        if resource_type is IPAMConfiguration:
             record = await read(self._store, keys.CONFIG, Configuration.from_json)
             if record.value is None:
                 return (), revision
             resource = record.value.resource()
             version = replace(resource.metadata, resource_version=str(record.revision))
             return (replace(resource, metadata=version),), revision
-        return await datastore.listed(self._store, noun, namespace), revision
+        return await datastore.listed(self._store, resource_type, namespace), revision
 
     @staticmethod
-    def refuse_read_only(operation: str, noun: type[Resource], name: str) -> None:
+    def refuse_read_only(operation: str, resource_type: type[Resource], name: str) -> None:
         """NotSupported for a kind that is not written here."""
-        if noun in READ_ONLY:
-            raise NotSupported(operation, f"{noun.KIND}({name})", READ_ONLY[noun])
+        if resource_type in READ_ONLY:
+            raise NotSupported(operation, f"{resource_type.KIND}({name})", READ_ONLY[resource_type])
 
     async def create(self, resource: Resource, operation: str = "create") -> Resource:
         """Write a new one; AlreadyExists, InvalidResource."""
@@ -144,11 +146,11 @@ class ResourceClient:
             self._warn(text)
 
     async def delete(
-        self, noun: type[Resource], name: str, namespace: str = "", resource_version: str = ""
+        self, resource_type: type[Resource], name: str, namespace: str = "", resource_version: str = ""
     ) -> None:
         """Remove one with what hangs on it; NotFound, and Conflict when it is not of that version."""
-        self.refuse_read_only("delete", noun, name)
-        resource = await self.get(noun, name, namespace)
+        self.refuse_read_only("delete", resource_type, name)
+        resource = await self.get(resource_type, name, namespace)
         if resource_version and resource_version != resource.metadata.resource_version:
             raise Conflict(f"update conflict: {title(resource)}")
         if isinstance(resource, Node):
@@ -157,15 +159,15 @@ class ResourceClient:
             await self._delete_configuration(resource)
             return
         await admission.before_delete(self._store, resource)
-        await datastore.delete(self._store, noun, name, namespace)
+        await datastore.delete(self._store, resource_type, name, namespace)
 
-    async def _read(self, noun: type[Resource], name: str, namespace: str) -> Resource | None:
+    async def _read(self, resource_type: type[Resource], name: str, namespace: str) -> Resource | None:
         try:
-            return await datastore.get(self._store, noun, name, namespace)
+            return await datastore.get(self._store, resource_type, name, namespace)
         except UnicodeEncodeError:  # A name that is no text is nobody's.
             return None
         except (ValueError, AttributeError) as error:
-            key = store_key(kind_of(noun), name, namespace)
+            key = store_key(kind_of(resource_type), name, namespace)
             raise FabricError(f"{key} cannot be read ({error}): repair or delete the key") from None
 
     async def _release_node(self, node: Node) -> None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from calico.calicoctl.arguments import Arguments, BadUsage
 from calico.calicoctl.files import BadFile
-from calico.calicoctl.manifests import Unsupported, loaded, namespace_of, noun_named, noun_of
+from calico.calicoctl.manifests import (
+    Unsupported,
+    loaded,
+    namespace_of,
+    resource_type_named,
+    resource_type_of,
+)
 from calico.calicoctl.session import Refused, Session
 from calico.resources.envelope import Resource
 from fabric.api.objects import Object
@@ -16,7 +22,7 @@ from fabric.api.objects import Object
 class Target:
     """A resource, or (without a name) all of a kind."""
 
-    noun: type[Resource]
+    resource_type: type[Resource]
     name: str
     namespace: str = ""
     """Where it is; empty for all namespaces, and for a kind that has none."""
@@ -36,27 +42,29 @@ def targets(session: Session, arguments: Arguments) -> list[Target]:
     if not arguments.words:
         raise BadUsage("a kind is needed, or --filename=<FILENAME>")
     kind, *names = arguments.words
-    noun = noun_named(kind)
-    return [Target(noun, name, _namespace(noun, name, "", arguments)) for name in names or [""]]
+    resource_type = resource_type_named(kind)
+    return [
+        Target(resource_type, name, _namespace(resource_type, name, "", arguments)) for name in names or [""]
+    ]
 
 
 def _in_file(obj: Object, arguments: Arguments) -> Target:
-    noun = noun_of(obj)
+    resource_type = resource_type_of(obj)
     meta = obj.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
-        raise BadFile(f"a resource of kind {noun.KIND} has no metadata.name")
-    namespace = _namespace(noun, meta["name"], str(meta.get("namespace") or ""), arguments)
-    return Target(noun, meta["name"], namespace, str(meta.get("resourceVersion") or ""))
+        raise BadFile(f"a resource of kind {resource_type.KIND} has no metadata.name")
+    namespace = _namespace(resource_type, meta["name"], str(meta.get("namespace") or ""), arguments)
+    return Target(resource_type, meta["name"], namespace, str(meta.get("resourceVersion") or ""))
 
 
-def _namespace(noun: type[Resource], name: str, own: str, arguments: Arguments) -> str:
+def _namespace(resource_type: type[Resource], name: str, own: str, arguments: Arguments) -> str:
     asked = arguments.value("namespace")
     if not arguments.flag("all-namespaces"):
-        return namespace_of(noun, own, asked)
+        return namespace_of(resource_type, own, asked)
     if asked:
         raise Unsupported("cannot use both --namespace and --all-namespaces flags at the same time")
-    if not namespace_of(noun, own, ""):
-        raise Unsupported(f"{noun.KIND} is not namespaced")
+    if not namespace_of(resource_type, own, ""):
+        raise Unsupported(f"{resource_type.KIND} is not namespaced")
     if name:
         raise Unsupported("cannot use --all-namespace flag for getting a single resource")
     return ""

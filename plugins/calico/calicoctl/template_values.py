@@ -14,7 +14,7 @@ from typing import Any
 
 from calico.resources.envelope import Metadata
 from calico.resources.fields import schema
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from fabric.api.objects import Object
 from fabric.errors import FabricError
 
@@ -65,15 +65,15 @@ def typed(value: Any, described: Mapping[str, Any]) -> Any:
 def resource(obj: Object) -> Any:
     """A resource, or a list of one kind, with its schema."""
     kind = str(obj["kind"])
-    noun = NOUNS[kind.removesuffix("List")]
+    resource_type = RESOURCE_TYPES[kind.removesuffix("List")]
     properties = {
         "metadata": schema(Metadata),
-        "spec": schema(noun.SPEC),
+        "spec": schema(resource_type.SPEC),
         "kind": {"type": "string"},
         "apiVersion": {"type": "string"},
     }
     described: dict[str, Any] = {"type": "object", "properties": properties}
-    if kind != noun.KIND:
+    if kind != resource_type.KIND:
         listed = {**properties, "items": {"type": "array", "items": described}}
         described = {"type": "object", "properties": {key: it for key, it in listed.items() if key != "spec"}}
     return Struct(obj, described)

@@ -15,7 +15,7 @@ from calico.calicoctl.manifests import (
     NAMESPACE,
     kinds_but,
     loaded,
-    noun_of,
+    resource_type_of,
     settled,
 )
 from calico.calicoctl.resource_client import READ_ONLY, ResourceClient
@@ -69,7 +69,7 @@ def resources(session: Session, arguments: Arguments) -> list[Object]:
     try:
         found = loaded(arguments, session.context.stdin)
         for obj in found:
-            noun_of(obj)
+            resource_type_of(obj)
     except BadFile as error:
         raise Refused(f"failed to execute command: {error}") from None
     return found
@@ -114,7 +114,7 @@ async def _each(
     client = await session.resources()
     for obj in found:
         try:
-            await act(client, settled(noun_of(obj).from_manifest(obj), arguments))
+            await act(client, settled(resource_type_of(obj).from_manifest(obj), arguments))
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)
@@ -128,7 +128,7 @@ async def _validate(session: Session, arguments: Arguments) -> None:
     outcome = Outcome([obj["kind"] for obj in found])
     for obj in found:
         try:
-            settled(noun_of(obj).from_manifest(obj), arguments)
+            settled(resource_type_of(obj).from_manifest(obj), arguments)
             outcome.done += 1
         except FabricError as error:
             outcome.errors.append(error)
@@ -137,7 +137,7 @@ async def _validate(session: Session, arguments: Arguments) -> None:
 
 async def _delete(session: Session, arguments: Arguments) -> None:
     wanted = targets(session, arguments)
-    outcome = Outcome([target.noun.KIND for target in wanted])
+    outcome = Outcome([target.resource_type.KIND for target in wanted])
     client = await session.resources()
     for target in wanted:
         try:
@@ -158,7 +158,7 @@ async def _delete_one(client: ResourceClient, target: Target, arguments: Argumen
     if not target.name:
         raise Refused("resource name may not be empty")
     try:
-        await client.delete(target.noun, target.name, target.namespace, target.resource_version)
+        await client.delete(target.resource_type, target.name, target.namespace, target.resource_version)
     except NotFound:
         if not arguments.flag("skip-not-exists"):
             raise

@@ -1,5 +1,5 @@
-"""The resources of projectcalico.org/v3 as frozen nouns: defaults, validation, JSON and the store's layout.
+"""The resources of projectcalico.org/v3 as frozen dataclasses: defaults, validation, JSON, keys in the store.
 
-`fields` is how a noun says its keys, `refusals` how a field is refused, `envelope` what all resources share;
+`fields` ties a dataclass to its JSON, `refusals` is how a field is refused, `envelope` what all share;
 `table` lists the kinds, `consistency` judges objects together, `datastore` keeps them in the store.
 """

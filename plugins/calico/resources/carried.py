@@ -1,7 +1,7 @@
 """Fields without a published schema that fabric has no use for: names only, kept as they are and not judged.
 
-A manifest written for a real cluster passes; a name that is neither here, nor in a CRD, nor among a noun's
-attributes is a slip, which would otherwise change nothing and say nothing.
+A manifest written for a real cluster passes; a name that is neither here, nor in a CRD, nor an attribute of
+a dataclass is a slip, which would otherwise change nothing and say nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The schemas of Calico's resources as its CustomResourceDefinitions publish them, from crds.json.
 
 The file names its source, version and licence. It decides which fields there are, and judges those that no
-noun reads.
+dataclass reads.
 """
 
 from __future__ import annotations

@@ -27,19 +27,19 @@ class Unreadable(FabricError):
     """The store holds something that somebody wrote by hand, and wrong; the message names the key."""
 
 
-async def get(store: Store, noun: type[R], name: str, namespace: str = "") -> R | None:
+async def get(store: Store, resource_type: type[R], name: str, namespace: str = "") -> R | None:
     """The resource now, or None; Unreadable when it is there and cannot be read."""
-    kv = await store.get(store_key(kind_of(noun), name, namespace))
-    return decode(noun, kv) if kv else None
+    kv = await store.get(store_key(kind_of(resource_type), name, namespace))
+    return decode(resource_type, kv) if kv else None
 
 
-async def listed(store: Store, noun: type[R], namespace: str = "") -> tuple[R, ...]:
+async def listed(store: Store, resource_type: type[R], namespace: str = "") -> tuple[R, ...]:
     """All of a kind, of one namespace or of all, in the order of their keys.
 
     One that cannot be read (somebody wrote it by hand, and wrong) is left out: it must not stop the others.
     """
-    found = (await store.range(prefix(kind_of(noun), namespace))).kvs
-    return tuple(resource for kv in found if (resource := _readable(noun, kv)) is not None)
+    found = (await store.range(prefix(kind_of(resource_type), namespace))).kvs
+    return tuple(resource for kv in found if (resource := _readable(resource_type, kv)) is not None)
 
 
 async def create(store: Store, resource: R, clock: Clock) -> R:
@@ -74,27 +74,27 @@ async def update(store: Store, resource: R) -> R:
 
 
 async def delete(
-    store: Store, noun: type[Resource], name: str, namespace: str = "", *, version: str = ""
+    store: Store, resource_type: type[Resource], name: str, namespace: str = "", *, version: str = ""
 ) -> None:
     """Remove one; NotFound when it is not there, Conflict when it changed meanwhile, or since `version`."""
-    key = store_key(kind_of(noun), name, namespace)
+    key = store_key(kind_of(resource_type), name, namespace)
     kv = await store.get(key)
     if kv is None:
-        raise does_not_exist(noun, name, namespace)
+        raise does_not_exist(resource_type, name, namespace)
     if version and str(kv.mod_revision) != version:
-        raise Conflict(f"update conflict: {_titled(noun, name, namespace)}")
+        raise Conflict(f"update conflict: {_titled(resource_type, name, namespace)}")
     if not (await store.txn([ModRevision(key, kv.mod_revision)], [Delete(key)])).succeeded:
-        raise Conflict(f"update conflict: {_titled(noun, name, namespace)}")
+        raise Conflict(f"update conflict: {_titled(resource_type, name, namespace)}")
 
 
-def decode(noun: type[R], kv: KeyValue) -> R:
+def decode(resource_type: type[R], kv: KeyValue) -> R:
     """Read what the store holds; Unreadable, whatever stands there and is no such resource."""
     try:
-        resource = noun.from_object(_object(kv.value))
+        resource = resource_type.from_object(_object(kv.value))
     except (InvalidResource, ValueError, RecursionError) as error:
         raise Unreadable(f"{kv.key} cannot be read ({error}): repair or delete the key") from error
     metadata = resource.metadata
-    if kv.key != prefix(kind_of(noun), metadata.namespace) + metadata.name:
+    if kv.key != prefix(kind_of(resource_type), metadata.namespace) + metadata.name:
         raise Unreadable(f"{kv.key} cannot be read (it holds {title(resource)}): repair or delete the key")
     return replace(resource, metadata=replace(metadata, resource_version=str(kv.mod_revision)))
 
@@ -111,9 +111,9 @@ def title(resource: Resource) -> str:
     return _titled(type(resource), resource.name, resource.metadata.namespace)
 
 
-def does_not_exist(noun: type[Resource], name: str, namespace: str) -> NotFound:
+def does_not_exist(resource_type: type[Resource], name: str, namespace: str) -> NotFound:
     """The error; etcd has no more to say, and Calico prints that as `<nil>`."""
-    return NotFound(f"resource does not exist: {_titled(noun, name, namespace)} with error: <nil>")
+    return NotFound(f"resource does not exist: {_titled(resource_type, name, namespace)} with error: <nil>")
 
 
 def exists_already(resource: Resource) -> AlreadyExists:
@@ -128,9 +128,9 @@ async def _write(store: Store, resource: R, over: int) -> R | None:
     return replace(resource, metadata=replace(resource.metadata, resource_version=str(result.revision)))
 
 
-def _readable(noun: type[R], kv: KeyValue) -> R | None:
+def _readable(resource_type: type[R], kv: KeyValue) -> R | None:
     try:
-        return decode(noun, kv)
+        return decode(resource_type, kv)
     except Unreadable:
         return None
 
@@ -146,5 +146,5 @@ def _key(resource: Resource) -> str:
     return store_key(kind_of(type(resource)), resource.name, resource.metadata.namespace)
 
 
-def _titled(noun: type[Resource], name: str, namespace: str) -> str:
-    return f"{noun.KIND}({namespace}/{name})" if namespace else f"{noun.KIND}({name})"
+def _titled(resource_type: type[Resource], name: str, namespace: str) -> str:
+    return f"{resource_type.KIND}({namespace}/{name})" if namespace else f"{resource_type.KIND}({name})"

@@ -36,7 +36,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A kind without a spec of its own; each kind says its spec's noun as `SPEC`."""
+    """A kind without a spec of its own; each kind says its spec's dataclass as `SPEC`."""
 
     KIND: ClassVar[str]
     SPEC: ClassVar[type]

@@ -5,7 +5,7 @@
         reserved_cidrs: tuple[IPNetwork, ...] = key("reservedCIDRs", listed(network), default=())
 
 `read` collects every refusal of a document before it gives up; `document` writes back what `read` takes.
-A key that a noun does not know is refused, unless the noun keeps the rest of its document (`rest()`): then
+A key that a dataclass does not know is refused, unless it keeps the rest of its document (`rest()`): then
 `unknown_fields` refuses those that Calico does not have either, where users write.
 """
 
@@ -61,8 +61,8 @@ def rest(carried: Mapping[str, Mapping[str, Any]]) -> Any:
     return field(default_factory=dict, metadata={"rest": True, "carried": carried})
 
 
-def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | None:
-    """Return the noun, or None with the reasons added to `refusals`."""
+def read(cls: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | None:
+    """Return the dataclass, or None with the reasons added to `refusals`."""
     if not isinstance(value, Mapping):
         refusals.append(Refusal(path, "an object is expected", value))
         return None
@@ -70,7 +70,7 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
     given: dict[str, Any] = {}
     known = set()
     rest_name = ""
-    for attribute in fields(noun):  # type: ignore[arg-type]
+    for attribute in fields(cls):  # type: ignore[arg-type]
         if "rest" in attribute.metadata:
             rest_name = attribute.name
             continue
@@ -87,22 +87,22 @@ def read(noun: type[T], value: Any, path: str, refusals: list[Refusal]) -> T | N
         given[rest_name] = others
     else:
         refusals.extend(unknown(path, name, known, found) for name, found in others.items())
-    return noun(**given) if len(refusals) == before else None
+    return cls(**given) if len(refusals) == before else None
 
 
-def unknown_fields(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
+def unknown_fields(cls: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
     """The refusals of keys that `read` keeps and Calico has not; keys that were there `before` may stay."""
-    known = _read_keys(noun).union(_carried(noun))
+    known = _read_keys(cls).union(_carried(cls))
     there = before if isinstance(before, Mapping) else {}
-    if _carried(noun) and isinstance(value, Mapping):
+    if _carried(cls) and isinstance(value, Mapping):
         for name, found in value.items():
             if name not in known and name not in there:
                 yield unknown(path, name, known, found)
 
 
-def unread_refusals(noun: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
+def unread_refusals(cls: type, value: Any, path: str, before: Any = None) -> Iterator[Refusal]:
     """The refusals of values that `read` keeps unread, by their published schemas; old values may stay."""
-    carried, read_keys = _carried(noun), _read_keys(noun)
+    carried, read_keys = _carried(cls), _read_keys(cls)
     there = before if isinstance(before, Mapping) else {}
     for name, found in value.items() if isinstance(value, Mapping) else ():
         is_old = name in there and there[name] == found
@@ -110,19 +110,19 @@ def unread_refusals(noun: type, value: Any, path: str, before: Any = None) -> It
             yield from crds.refusals(f"{path}.{name}", carried[name], found)
 
 
-def _carried(noun: type) -> Mapping[str, Mapping[str, Any]]:
-    return next((it.metadata["carried"] for it in fields(noun) if "rest" in it.metadata), {})
+def _carried(cls: type) -> Mapping[str, Mapping[str, Any]]:
+    return next((it.metadata["carried"] for it in fields(cls) if "rest" in it.metadata), {})
 
 
-def _read_keys(noun: type) -> frozenset[str]:
-    return frozenset(it.metadata["json"] for it in fields(noun) if "json" in it.metadata)
+def _read_keys(cls: type) -> frozenset[str]:
+    return frozenset(it.metadata["json"] for it in fields(cls) if "json" in it.metadata)
 
 
-def document(noun: Any) -> dict[str, Any]:
-    """The JSON of a noun, keys in the order of its attributes, empty ones left out."""
+def document(instance: Any) -> dict[str, Any]:
+    """The JSON of a dataclass, keys in the order of its attributes, empty ones left out."""
     written: dict[str, Any] = {}
-    for attribute in fields(noun):
-        value = getattr(noun, attribute.name)
+    for attribute in fields(instance):
+        value = getattr(instance, attribute.name)
         if "rest" in attribute.metadata:
             written |= value
         elif attribute.metadata["always"] or not _is_empty(value, attribute.default):
@@ -130,15 +130,15 @@ def document(noun: Any) -> dict[str, Any]:
     return written
 
 
-def schema(noun: type) -> dict[str, Any]:
+def schema(cls: type) -> dict[str, Any]:
     """The OpenAPI schema of what `read` takes."""
     described: dict[str, Any] = {"type": "object", "properties": {}}
     required = []
-    for attribute in fields(noun):
+    for attribute in fields(cls):
         if "rest" in attribute.metadata:
             carried = attribute.metadata["carried"]
             described["properties"] |= {
-                name: crds.explained(carried[name]) for name in carried.keys() - _read_keys(noun)
+                name: crds.explained(carried[name]) for name in carried.keys() - _read_keys(cls)
             }
             continue
         name = attribute.metadata["json"]

@@ -117,9 +117,9 @@ def listed(reader: Reader) -> Reader:
     return Reader(list_reader, {"type": "array", "items": dict(reader.schema)})
 
 
-def nested(noun: type[T]) -> Reader:
-    """An object that is a noun of its own."""
-    return Reader(lambda value, path, refusals: read(noun, value, path, refusals), schema(noun))
+def nested(cls: type[T]) -> Reader:
+    """An object with a dataclass of its own."""
+    return Reader(lambda value, path, refusals: read(cls, value, path, refusals), schema(cls))
 
 
 @takes(type="object", additionalProperties={"type": "string"})

@@ -22,9 +22,9 @@ PREFIX = f"/calico/resources/{VERSION}/{GROUP}/"
 
 
 def _row(
-    noun: type[Resource], plural: str, *short_names: str, namespaced: bool = False
+    resource_type: type[Resource], plural: str, *short_names: str, namespaced: bool = False
 ) -> tuple[type[Resource], Kind]:
-    return noun, Kind(GROUP, VERSION, noun.KIND, plural, namespaced, short_names)
+    return resource_type, Kind(GROUP, VERSION, resource_type.KIND, plural, namespaced, short_names)
 
 
 # The short names are calicoctl's.
@@ -43,9 +43,9 @@ _ROWS = (
     _row(WorkloadEndpoint, "workloadendpoints", "wep", "weps", namespaced=True),
 )
 
-NOUNS: dict[str, type[Resource]] = {kind.kind: noun for noun, kind in _ROWS}
+RESOURCE_TYPES: dict[str, type[Resource]] = {kind.kind: resource_type for resource_type, kind in _ROWS}
 KINDS: tuple[Kind, ...] = tuple(kind for _, kind in _ROWS)
-_BY_NOUN: dict[type[Resource], Kind] = dict(_ROWS)
+_KINDS_BY_TYPE: dict[type[Resource], Kind] = dict(_ROWS)
 _BY_NAME = {name: kind for kind in KINDS for name in (kind.singular, kind.plural, *kind.short_names)}
 
 
@@ -78,8 +78,8 @@ def why_missing(name: str) -> str:
     return next(found, "")
 
 
-def kind_of(noun: type[Resource]) -> Kind:
-    return _BY_NOUN[noun]
+def kind_of(resource_type: type[Resource]) -> Kind:
+    return _KINDS_BY_TYPE[resource_type]
 
 
 def kind_named(name: str) -> Kind | None:

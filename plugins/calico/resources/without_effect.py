@@ -61,7 +61,7 @@ _HARMLESS: Mapping[str, tuple[Any, ...]] = {
 
 
 def _felix() -> Mapping[str, str]:
-    """The fields of FelixConfiguration that the noun does not read, and those of `_REASONS`."""
+    """The fields of FelixConfiguration that FelixConfigurationSpec does not read, and those of `_REASONS`."""
     found = {name: reason for reason, names in _REASONS.items() for name in names.split()}
     found["logSeverityScreen"] = OTHERS
     unread = crds.fields_of("FelixConfiguration").keys() - {it.metadata["json"] for it in _READ}

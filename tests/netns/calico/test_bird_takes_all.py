@@ -23,12 +23,14 @@ NODES = ("node-1", "node-2", "node-3")
 EXAMPLES = 150
 
 
-def taken(noun, specs):
+def taken(resource_type, specs):
     """The resources of these specs, by name, that Calico takes."""
     found = []
     for name, spec in specs.items():
         try:
-            found.append(noun.from_object({"metadata": {"name": name, "labels": LABELS}, "spec": spec}))
+            found.append(
+                resource_type.from_object({"metadata": {"name": name, "labels": LABELS}, "spec": spec})
+            )
         except InvalidResource:
             continue
     return found

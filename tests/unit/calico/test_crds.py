@@ -1,4 +1,4 @@
-"""Calico's published schemas judge what no noun reads, for calicoctl and for kubectl."""
+"""Calico's published schemas judge what no dataclass reads, for calicoctl and for kubectl."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from calico.resources import crds, felix
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.felix import FelixConfiguration
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 
 KINDS = ("BGPConfiguration", "BGPPeer", "FelixConfiguration", "IPPool", "IPReservation")
 ALSO_NUMBERS_IN_DOTS = {"asNumber", "localASNumber"}
@@ -28,9 +28,9 @@ def felix_of(**spec):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_noun_reads_is_a_field_of_the_published_schema_and_has_its_type(kind):
+def test_what_a_dataclass_reads_is_a_field_of_the_published_schema_and_has_its_type(kind):
     published = crds.fields_of(kind)
-    for attribute in fields(NOUNS[kind].SPEC):
+    for attribute in fields(RESOURCE_TYPES[kind].SPEC):
         name = attribute.metadata.get("json")
         if name and name not in ALSO_NUMBERS_IN_DOTS | OF_LATER_VERSIONS:
             schema = attribute.metadata["reader"].schema

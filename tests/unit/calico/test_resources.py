@@ -15,7 +15,7 @@ from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import KINDS, NOUNS, kind_named, parse_key, store_key
+from calico.resources.table import KINDS, RESOURCE_TYPES, kind_named, parse_key, store_key
 from fabric.api.objects import Key
 
 
@@ -26,7 +26,7 @@ def obj(kind, name="default", namespace="", **spec):
 
 def refusals(kind, name="default", **spec):
     with pytest.raises(InvalidResource) as raised:
-        NOUNS[kind].from_object(obj(kind, name, **spec))
+        RESOURCE_TYPES[kind].from_object(obj(kind, name, **spec))
     return [(refusal.path, refusal.reason) for refusal in raised.value.refusals]
 
 
@@ -227,11 +227,11 @@ def test_each_kind_refuses_what_calico_refuses(kind, name, spec, path):
     ],
 )
 def test_json_comes_back_as_it_went_in(given):
-    noun = NOUNS[given["kind"]]
-    resource = noun.from_object(given)
-    status = {"status": {}} if noun is Node else {}
+    resource_type = RESOURCE_TYPES[given["kind"]]
+    resource = resource_type.from_object(given)
+    status = {"status": {}} if resource_type is Node else {}
     assert resource.to_object() == status | given
-    assert noun.from_object(json.loads(json.dumps(resource.to_object()))) == resource
+    assert resource_type.from_object(json.loads(json.dumps(resource.to_object()))) == resource
 
 
 def test_a_configuration_of_one_node_wins_field_by_field():

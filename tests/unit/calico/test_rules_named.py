@@ -100,9 +100,9 @@ def test_a_topology_file_names_the_rule(spec, meta, path, words):
 
 def test_labels_that_stand_there_already_can_be_kept():
     """What an earlier version took stays readable and changeable, as for unknown keys."""
-    noun = served.table.NOUNS["IPPool"]
+    resource_type = served.table.RESOURCE_TYPES["IPPool"]
     old = pool("{cidr: 10.244.0.0/24}", "{labels: {a/b/c: x}}")
-    assert noun.from_manifest(old | {"spec": {"cidr": "10.244.0.0/24", "disabled": True}}, old)
+    assert resource_type.from_manifest(old | {"spec": {"cidr": "10.244.0.0/24", "disabled": True}}, old)
 
 
 async def test_a_label_that_is_no_label_is_refused_with_its_rule():

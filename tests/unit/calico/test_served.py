@@ -20,7 +20,7 @@ from calico.ipam.snapshot import read_snapshot
 from calico.resources import datastore
 from calico.resources.envelope import API_VERSION
 from calico.resources.pools import IPPool
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from fabric.api.objects import Object
 from fabric.apiserver import openapi, tables
 from fabric.apiserver.local import LocalClient
@@ -237,8 +237,8 @@ async def test_an_object_written_by_hand_can_be_edited_and_deleted(client, store
 
 
 def test_every_kind_but_nodes_and_endpoints_is_served_with_a_schema_and_columns():
-    assert set(KINDS) == set(NOUNS) - {"Node", "WorkloadEndpoint"}
-    assert set(COLUMNS) == set(NOUNS)
+    assert set(KINDS) == set(RESOURCE_TYPES) - {"Node", "WorkloadEndpoint"}
+    assert set(COLUMNS) == set(RESOURCE_TYPES)
     definitions = openapi.v3(KINDS.values())["components"]["schemas"]
     spec = definitions["org.projectcalico.v3.IPPool"]["properties"]["spec"]
     assert spec["required"] == ["cidr"] and spec["properties"]["ipipMode"]["enum"] == [

@@ -11,7 +11,7 @@ from calico.resources.bgp_peers import BGPPeer
 from calico.resources.envelope import API_VERSION
 from calico.resources.felix import FelixConfiguration
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 
 
 def obj(kind, name="default", **spec):
@@ -36,9 +36,9 @@ def obj(kind, name="default", **spec):
     ],
 )
 def test_what_a_user_writes_has_no_key_and_no_name_that_calico_has_not(given, path, words):
-    noun = NOUNS[given.get("kind", "BGPFilter")]
+    resource_type = RESOURCE_TYPES[given.get("kind", "BGPFilter")]
     with pytest.raises(InvalidResource) as raised:
-        noun.from_manifest(given)
+        resource_type.from_manifest(given)
     ((where, what),) = [(it.path, it.reason) for it in raised.value.refusals]
     assert where == path and words in what
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calico.resources.envelope import Metadata
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from calico.selector import BadSelector, Selector
 
 telling = st.sampled_from(
@@ -50,29 +50,29 @@ strange = st.recursive(
 )
 
 
-def names_of(noun):
-    return [field.metadata["json"] for field in fields(noun) if "json" in field.metadata]
+def names_of(cls):
+    return [field.metadata["json"] for field in fields(cls) if "json" in field.metadata]
 
 
-def documents(noun):
-    keys = st.one_of(st.sampled_from(names_of(noun)), st.text(max_size=3))
+def documents(cls):
+    keys = st.one_of(st.sampled_from(names_of(cls)), st.text(max_size=3))
     return st.one_of(strange, st.dictionaries(keys, strange, max_size=5))
 
 
-@pytest.mark.parametrize("kind", sorted(NOUNS))
+@pytest.mark.parametrize("kind", sorted(RESOURCE_TYPES))
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_any_json_is_a_resource_or_refused(kind, data):
-    noun = NOUNS[kind]
+    cls = RESOURCE_TYPES[kind]
     name = data.draw(st.sampled_from(["default", "node.node-1", "node--1-k8s-pod--1-eth0"]))
     metadata = data.draw(st.one_of(st.just({"name": name}), documents(Metadata)))
-    obj = {"metadata": metadata, "spec": data.draw(documents(noun.SPEC)), "status": data.draw(strange)}
+    obj = {"metadata": metadata, "spec": data.draw(documents(cls.SPEC)), "status": data.draw(strange)}
     try:
-        resource = noun.from_object(obj)
+        resource = cls.from_object(obj)
     except InvalidResource as error:
         assert error.refusals and str(error).startswith("error with ")
         return
-    assert noun.from_object(resource.to_object()) == resource
+    assert cls.from_object(resource.to_object()) == resource
 
 
 @given(st.text(st.sampled_from("ab'\"(){}!=&|, \tinhasllcotgbd")))

@@ -13,7 +13,7 @@ from support.calico_nodes import node
 from calico.bgp.config import bird_config
 from calico.resources.nodes import Node
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 
 
 def text(snapshot, name="node-1"):
@@ -52,7 +52,7 @@ def rule(**spec):
 )
 def test_what_no_bird_conf_can_say_is_refused(kind, name, spec, path):
     with pytest.raises(InvalidResource) as refused:
-        NOUNS[kind].from_object({"metadata": {"name": name}, "spec": spec})
+        RESOURCE_TYPES[kind].from_object({"metadata": {"name": name}, "spec": spec})
     assert path in str(refused.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import calico
 from calico.resources import bgp_configuration, bgp_filters, carried, crds, nodes
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from calico.resources.without_effect import TABLES, warnings
 
 PLUGIN = Path(calico.__file__).parent
@@ -31,21 +31,21 @@ def attributes_read() -> set[str]:
     return {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
 
-def names_of(noun: type) -> dict[str, str]:
+def names_of(cls: type) -> dict[str, str]:
     """The attribute of each field by its name in JSON."""
-    return {it.metadata["json"]: it.name for it in fields(noun) if "json" in it.metadata}
+    return {it.metadata["json"]: it.name for it in fields(cls) if "json" in it.metadata}
 
 
-def nested_nouns() -> Iterator[type]:
+def nested_dataclasses() -> Iterator[type]:
     for module in (bgp_configuration, bgp_filters, nodes):
-        for noun in vars(module).values():
-            if is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == module.__name__:
-                yield noun
+        for cls in vars(module).values():
+            if is_dataclass(cls) and isinstance(cls, type) and cls.__module__ == module.__name__:
+                yield cls
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_of_the_published_schema_is_read_or_in_the_table_and_none_is_both(kind):
-    names, seen = names_of(NOUNS[kind].SPEC), attributes_read()
+    names, seen = names_of(RESOURCE_TYPES[kind].SPEC), attributes_read()
     read = {name for name, attribute in names.items() if attribute in seen}
     table = TABLES.get(kind, {}).keys()
     carried_too = carried.NODE.keys() if kind == "Node" else set()
@@ -55,7 +55,7 @@ def test_every_field_of_the_published_schema_is_read_or_in_the_table_and_none_is
 
 def test_every_field_of_a_part_of_a_resource_is_read():
     seen = attributes_read()
-    unread = {name for noun in nested_nouns() for name, it in names_of(noun).items() if it not in seen}
+    unread = {name for cls in nested_dataclasses() for name, it in names_of(cls).items() if it not in seen}
     assert unread == CALICO_READS_NO_MORE
 
 
@@ -74,7 +74,7 @@ def test_the_page_on_fidelity_lists_the_table():
 
 
 def told(kind: str = "FelixConfiguration", **spec):
-    return list(warnings(NOUNS[kind].from_object({"metadata": {"name": "default"}, "spec": spec})))
+    return list(warnings(RESOURCE_TYPES[kind].from_object({"metadata": {"name": "default"}, "spec": spec})))
 
 
 @pytest.mark.parametrize(

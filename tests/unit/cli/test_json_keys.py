@@ -1,4 +1,4 @@
-"""Keys in JSON are as Kubernetes writes them, whatever the nouns behind them are called."""
+"""Keys in JSON are as Kubernetes writes them, whatever the attributes behind them are called."""
 
 from __future__ import annotations
 
