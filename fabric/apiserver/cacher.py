@@ -33,7 +33,7 @@ class Cacher:
 
     def __init__(self, store: Store, kinds: KindTable) -> None:
         self._store = store
-        self._layouts = StorageKeys(kinds)
+        self._storage_keys = StorageKeys(kinds)
         self._watch_caches: dict[str, WatchCache] = {}
         self._written: dict[bytes, Object] = {}
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -65,7 +65,7 @@ class Cacher:
     async def _read_all(self) -> tuple[list[KeyValue], int]:
         found: list[KeyValue] = []
         revision = 0
-        for root in self._layouts.roots:
+        for root in self._storage_keys.roots:
             page = await self._store.range(root, limit=PAGE, revision=revision)
             revision = revision or page.revision
             found.extend(page.kvs)
@@ -78,7 +78,9 @@ class Cacher:
         """Follow the store for ever; a lost store is waited for."""
         while True:
             try:
-                async for batch in self._store.watch(self._layouts.watched, from_revision=self.revision + 1):
+                async for batch in self._store.watch(
+                    self._storage_keys.watched, from_revision=self.revision + 1
+                ):
                     self._apply(batch)
             except StoreUnavailable:
                 pass
@@ -95,19 +97,19 @@ class Cacher:
         self._wake()
 
     def _take(self, key: str, value: bytes | None, revision: int) -> None:
-        place = self._layouts.place(key)
+        place = self._storage_keys.place(key)
         if place is not None:
             obj = None if value is None else self._decoded(place, value)
-            self._watch_cache(place.layout.prefix).apply(place.name, obj, revision)
+            self._watch_cache(place.codec.prefix).apply(place.name, obj, revision)
 
     def _decoded(self, place: StorageKey, value: bytes) -> Object | None:
         """The object that the value encodes; None, and a log line, when it cannot be decoded."""
         if (written := self._written.pop(value, None)) is not None:
             return written
         try:
-            found = place.layout.decode(value, place.tail)
+            found = place.codec.decode(value, place.tail)
         except Exception:
-            _log.exception("%s%s cannot be read, and is left out", place.layout.prefix, place.tail)
+            _log.exception("%s%s cannot be read, and is left out", place.codec.prefix, place.tail)
             return None
         return found if found is not None and has_plain_metadata(found) else None
 
@@ -122,8 +124,8 @@ class Cacher:
         self._wake()
 
     def _replace_all(self, found: list[KeyValue], revision: int) -> None:
-        places = (self._layouts.place(kv.key) for kv in found)
-        kept = {(place.layout.prefix, place.name) for place in places if place is not None}
+        places = (self._storage_keys.place(kv.key) for kv in found)
+        kept = {(place.codec.prefix, place.name) for place in places if place is not None}
         for prefix, watch_cache in self._watch_caches.items():
             for key in [item.key for item in watch_cache.items() if (prefix, item.key) not in kept]:
                 watch_cache.apply(key, None, revision)

@@ -29,7 +29,7 @@ from fabric.apiserver.refusals import (
     not_supported,
     shown,
 )
-from fabric.apiserver.storage_keys import layout_of
+from fabric.apiserver.storage_keys import codec_of
 from fabric.apiserver.strategies import strategy_of
 from fabric.apiserver.watch_cache import Item, WatchCache
 from fabric.errors import BadRequest, Compacted, Gone
@@ -157,20 +157,20 @@ def _page(found: Sequence[Item], count: int, token: Token, options: ListOptions)
 
 def _past_range(kind: Kind, scope: str, token: Token) -> tuple[str, str]:
     """The prefix and the last key in the store of what follows the token."""
-    prefix = layout_of(kind).prefix
+    prefix = codec_of(kind).prefix
     return prefix + scope, prefix + token.last_key if token.last_key else ""
 
 
 async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> AsyncGenerator[Item, None]:
     """The objects at the token's revision and behind it, in the order of the store's keys."""
-    layout = layout_of(kind)
+    codec = codec_of(kind)
     prefix, start_after = _past_range(kind, scope, token)
     more = True
     while more:
         page = await store.range(prefix, start_after=start_after, limit=HISTORY_PAGE, revision=token.revision)
         for kv in page.kvs:
-            tail = kv.key.removeprefix(layout.prefix)
-            name, obj = layout.name(tail), layout.decode(kv.value, tail)
+            tail = kv.key.removeprefix(codec.prefix)
+            name, obj = codec.name(tail), codec.decode(kv.value, tail)
             if name is not None and obj is not None:
                 yield Item(name, obj, kv.mod_revision)
         more = page.more

@@ -12,7 +12,7 @@ from os.path import commonpath
 from typing import NamedTuple
 
 from fabric.api.kinds import Kind, KindTable
-from fabric.plugin.served import JsonLayout, ServedKind, StorageLayout
+from fabric.plugin.served import JsonCodec, ServedKind, StorageCodec
 
 ROOT = "/registry/"
 _OLDER_NAMES = {
@@ -28,17 +28,17 @@ _OLDER_NAMES = {
 class StorageKey(NamedTuple):
     """An object's key, taken apart."""
 
-    layout: StorageLayout
+    codec: StorageCodec
     tail: str
-    """The rest of the key behind the layout's prefix."""
+    """The rest of the key behind the codec's prefix."""
     name: str
     """`namespace/name`, or the name alone: the key within the kind's watch cache."""
 
 
-def layout_of(kind: Kind) -> StorageLayout:
-    """The layout of a kind's objects, the same for all versions of its group."""
+def codec_of(kind: Kind) -> StorageCodec:
+    """The codec of a kind's objects, the same for all versions of its group."""
     if isinstance(kind, ServedKind):
-        return kind.layout
+        return kind.codec
     return _registry(_path_of(kind))
 
 
@@ -47,13 +47,13 @@ def _path_of(kind: Kind) -> str:
 
 
 @cache
-def _registry(path: str) -> StorageLayout:
-    return JsonLayout(f"{ROOT}{path}/")
+def _registry(path: str) -> StorageCodec:
+    return JsonCodec(f"{ROOT}{path}/")
 
 
 def prefix_of(kind: Kind) -> str:
     """The prefix of the keys of all objects of a kind."""
-    return layout_of(kind).prefix
+    return codec_of(kind).prefix
 
 
 def object_key(kind: Kind, namespace: str, name: str) -> str:
@@ -63,16 +63,16 @@ def object_key(kind: Kind, namespace: str, name: str) -> str:
 
 def store_key(kind: Kind, key: str) -> str:
     """The store's key of the object with this key in the kind's watch cache."""
-    layout = layout_of(kind)
-    return layout.prefix + layout.tail(key)
+    codec = codec_of(kind)
+    return codec.prefix + codec.tail(key)
 
 
 class StorageKeys:
-    """The storage layouts of a table of kinds, by which a key of the store is taken apart."""
+    """The storage codecs of a table of kinds, by which a key of the store is taken apart."""
 
     def __init__(self, kinds: KindTable) -> None:
-        served = (kind.layout for kind in kinds if isinstance(kind, ServedKind))
-        self._plugins: Mapping[str, StorageLayout] = {layout.prefix: layout for layout in served}
+        served = (kind.codec for kind in kinds if isinstance(kind, ServedKind))
+        self._plugins: Mapping[str, StorageCodec] = {codec.prefix: codec for codec in served}
         self._paths = frozenset(_path_of(kind) for kind in kinds if not isinstance(kind, ServedKind))
 
     @property
@@ -89,11 +89,11 @@ class StorageKeys:
         """The key taken apart; None for a key of no kind of the table."""
         if key.startswith(ROOT):
             return self._registry_place(key[len(ROOT) :])
-        for prefix, layout in self._plugins.items():
+        for prefix, codec in self._plugins.items():
             if key.startswith(prefix):
                 tail = key[len(prefix) :]
-                name = layout.name(tail)
-                return StorageKey(layout, tail, name) if name is not None else None
+                name = codec.name(tail)
+                return StorageKey(codec, tail, name) if name is not None else None
         return None
 
     def _registry_place(self, path: str) -> StorageKey | None:

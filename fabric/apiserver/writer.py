@@ -15,7 +15,7 @@ from fabric.api.kinds import EVENT, Kind
 from fabric.api.objects import Object
 from fabric.apiserver.cacher import Cacher
 from fabric.apiserver.retention import EventLeases
-from fabric.apiserver.storage_keys import layout_of, prefix_of, store_key
+from fabric.apiserver.storage_keys import codec_of, prefix_of, store_key
 from fabric.apiserver.watch_cache import Item, versioned
 from fabric.errors import BadRequest
 from fabric.plugin.served import ServedKind
@@ -85,7 +85,7 @@ class Writer:
 
 def _encoded(kind: Kind, obj: Object) -> bytes:
     try:
-        return layout_of(kind).encode(obj)
+        return codec_of(kind).encode(obj)
     except orjson.JSONEncodeError as error:
         raise BadRequest(f"the object cannot be stored as JSON: {error}") from error
 

@@ -21,8 +21,8 @@ READ_ONLY = ("get", "list", "watch")
 """The verbs of a kind that only the plugin writes."""
 
 
-class StorageLayout(Protocol):
-    """The layout of one kind in the store: the keys of its objects, and their form."""
+class StorageCodec(Protocol):
+    """A storage codec turns one kind's objects into the store's keys and values, and back."""
 
     @property
     def prefix(self) -> str:
@@ -50,7 +50,7 @@ class StorageLayout(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLayout:
+class JsonCodec:
     """An object's JSON at `<prefix><namespace>/<name>`, or `<prefix><name>` where there is no namespace."""
 
     prefix: str
@@ -117,7 +117,7 @@ class PrinterColumn:
 class ServedKind(Kind):
     """A kind that a plugin has served; two are equal when their names are."""
 
-    layout: StorageLayout = field(compare=False)
+    codec: StorageCodec = field(compare=False)
     rules: Rules = field(compare=False, default_factory=NoRules)
     columns: tuple[PrinterColumn, ...] = field(compare=False, default=())
     has_age: bool = field(compare=False, default=True)

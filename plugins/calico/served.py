@@ -32,7 +32,7 @@ from fabric.api.objects import Object
 from fabric.errors import Invalid
 from fabric.netstate.objects import IPNetwork
 from fabric.plugin.contract import NetworkConfig
-from fabric.plugin.served import READ_ONLY, ServedKind, StorageLayout
+from fabric.plugin.served import READ_ONLY, ServedKind, StorageCodec
 from fabric.store.port import Store
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def kinds(config: NetworkConfig) -> Sequence[ServedKind]:
 
 
 @dataclass(frozen=True, slots=True)
-class ResourceLayout:
+class ResourceCodec:
     """A resource at its key, as `datastore` writes it; what others left out is filled in as it is read."""
 
     resource_type: type[Resource]
@@ -73,7 +73,7 @@ class ResourceLayout:
         return encode(self.resource_type.from_object(obj))
 
 
-class AffinityLayout:
+class AffinityCodec:
     """An affinity's key says node and block, its value the state."""
 
     prefix = keys.HOSTS
@@ -94,7 +94,7 @@ class AffinityLayout:
         raise ValueError("affinities are written by the IPAM alone")
 
 
-class IPAMConfigurationLayout:
+class IPAMConfigurationCodec:
     """The IPAM's settings, one key of another form, are the IPAMConfiguration `default`."""
 
     prefix = keys.CONFIG
@@ -143,7 +143,7 @@ def _served(resource_type: type[Resource], kind: Kind, pod_cidrs: Sequence[IPNet
         kind.namespaced,
         kind.short_names,
         verbs=READ_ONLY if resource_type in READ_ONLY_TYPES else kind.verbs,
-        layout=_layout(resource_type, kind),
+        codec=_codec(resource_type, kind),
         rules=CalicoRules(resource_type, pod_cidrs),
         columns=PRINTER_COLUMNS,
         has_age=False,
@@ -164,12 +164,12 @@ def _warnings(resource_type: type[Resource], obj: Object) -> Iterator[str]:
             )
 
 
-def _layout(resource_type: type[Resource], kind: Kind) -> StorageLayout:
+def _codec(resource_type: type[Resource], kind: Kind) -> StorageCodec:
     if resource_type is BlockAffinity:
-        return AffinityLayout()
+        return AffinityCodec()
     if resource_type is IPAMConfiguration:
-        return IPAMConfigurationLayout()
-    return ResourceLayout(resource_type, table.prefix(kind))
+        return IPAMConfigurationCodec()
+    return ResourceCodec(resource_type, table.prefix(kind))
 
 
 def _readable(read: Callable[[], T]) -> T | None:

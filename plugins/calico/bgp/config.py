@@ -1,7 +1,7 @@
 """A node's bird.cfg is rendered from a snapshot of the datastore.
 
-Most of the file follows from resources, which seldom change and are the same for all nodes: that is a
-`Layout`, which the nodes of a process share. A node adds its own blocks.
+Most of the file follows from resources, which seldom change and are the same for all nodes: a `Renderer` keeps
+that, and the nodes of a process share it. A node adds its own blocks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from operator import is_
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from calico.bgp.layout import Layout
+from calico.bgp.renderer import Renderer
 from calico.bgp.peers import SecretRef
 from calico.places import Place
 from calico.resources.bgp_configuration import BGPConfiguration
@@ -59,25 +59,27 @@ def bird_config(snapshot: Snapshot, node: str, secrets: Secrets) -> Config | Non
     comment in its place says why.
     """
     own_blocks = _blocks_by_host(snapshot.blocks).get(node, ())
-    return _layout(snapshot).config(node, own_blocks, secrets)
+    return _renderer(snapshot).config(node, own_blocks, secrets)
 
 
 def wanted_secrets(snapshot: Snapshot) -> frozenset[SecretRef]:
     """The passwords that some session of the cluster has."""
-    return _layout(snapshot).secrets
+    return _renderer(snapshot).secrets
 
 
-def _layout(snapshot: Snapshot) -> Layout:
+def _renderer(snapshot: Snapshot) -> Renderer:
     resources = snapshot.resources
     types = (Node, IPPool, BGPPeer, BGPFilter, BGPConfiguration, FelixConfiguration)
-    return _layout_of(*(resources.get(resource_type) for resource_type in types))
+    return _renderer_of(*(resources.get(resource_type) for resource_type in types))
 
 
-def _new_layout(nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any) -> Layout:
-    return Layout(nodes or {}, pools or {}, peers or {}, filters or {}, configurations or {}, felix or {})
+def _new_renderer(
+    nodes: Any, pools: Any, peers: Any, filters: Any, configurations: Any, felix: Any
+) -> Renderer:
+    return Renderer(nodes or {}, pools or {}, peers or {}, filters or {}, configurations or {}, felix or {})
 
 
-_layout_of = KeptByIdentity(_new_layout)
+_renderer_of = KeptByIdentity(_new_renderer)
 
 
 def _sorted_by_host(blocks: Mapping[IPNetwork, Place]) -> Mapping[str, tuple[IPNetwork, ...]]:

@@ -19,7 +19,7 @@ from fabric.api.kinds import (
 )
 from fabric.apiserver.options import ListOptions, WriteOptions
 from fabric.apiserver.registry import Registry
-from fabric.apiserver.storage_keys import StorageKeys, layout_of, object_key, store_key
+from fabric.apiserver.storage_keys import StorageKeys, codec_of, object_key, store_key
 from fabric.control.clock import LoopClock
 from fabric.errors import Gone, ServerUnavailable, StoreUnavailable
 from fabric.store.memory import MemoryStore
@@ -59,14 +59,14 @@ ETCD_KEYS = {
 
 def test_keys_are_those_of_a_real_clusters_etcd():
     assert set(BUILT_IN) <= set(ETCD_KEYS)
-    layouts = StorageKeys(KindTable(tuple(ETCD_KEYS)))
+    storage_keys = StorageKeys(KindTable(tuple(ETCD_KEYS)))
     for kind, key in ETCD_KEYS.items():
         name = object_key(kind, "team", "a")
         assert store_key(kind, name) == key
-        place = layouts.place(key)
-        assert place is not None and (place.layout, place.name) == (layout_of(kind), name)
+        place = storage_keys.place(key)
+        assert place is not None and (place.codec, place.name) == (codec_of(kind), name)
     for stray in ("/registry/unicorns/a", "/registry/pods/", "/registry/services/x/team/a", "/registry/"):
-        assert layouts.place(stray) is None
+        assert storage_keys.place(stray) is None
 
 
 async def test_the_resource_version_is_the_stores_revision():

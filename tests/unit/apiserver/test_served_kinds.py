@@ -16,7 +16,7 @@ from fabric.apiserver.local import LocalClient
 from fabric.apiserver.options import ListOptions, WriteOptions
 from fabric.control.client import STRATEGIC
 from fabric.errors import BadRequest, Conflict, Invalid, NotFound
-from fabric.plugin.served import READ_ONLY, JsonLayout, PrinterColumn, ServedKind
+from fabric.plugin.served import READ_ONLY, JsonCodec, PrinterColumn, ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Delete, Put
 
@@ -44,7 +44,7 @@ class PoolRules:
         return {**drained, "metadata": meta}
 
 
-class AffinityLayout:
+class AffinityCodec:
     """`<prefix><host>/<block>` holds a state alone; the object's name joins both."""
 
     prefix = "/plugin/affinities/"
@@ -68,7 +68,7 @@ POOL = ServedKind(
     "Pool",
     "pools",
     False,
-    layout=JsonLayout(POOLS),
+    codec=JsonCodec(POOLS),
     rules=PoolRules(),
     columns=(
         PrinterColumn("Size", lambda obj: obj["spec"]["size"], type="integer"),
@@ -82,7 +82,7 @@ POOL = ServedKind(
     },
 )
 AFFINITY = ServedKind(
-    "plugin.example", "v1", "Affinity", "affinities", False, layout=AffinityLayout(), verbs=READ_ONLY
+    "plugin.example", "v1", "Affinity", "affinities", False, codec=AffinityCodec(), verbs=READ_ONLY
 )
 
 
@@ -187,7 +187,7 @@ async def test_unknown_fields_and_wrong_types_are_refused_by_the_schema(registry
         await registry.create(POOL, "", wrong, strict)
 
 
-async def test_a_layout_may_hide_the_object_in_its_key(client, store):
+async def test_a_codec_may_hide_the_object_in_its_key(client, store):
     await store.txn([], [Put("/plugin/affinities/node-1/10.0.0.0", b"pending")])
     await store.txn([], [Put("/plugin/affinities/stray", b"no affinity")])
     (found,) = (await client.list(AFFINITY)).items

@@ -258,7 +258,7 @@ def test_kubectl_shows_of_every_kind_what_calicos_api_server_shows(kind):
 
 
 def test_an_affinity_of_ipv6_has_a_name_too():
-    layout = served.AffinityLayout()
-    assert layout.name("node-1/ipv6/block/fd00::40-122") == "node-1-fd00--40-122"
-    assert layout.name("node-1/ipv4/block/10.244.1.0-26") == "node-1-10-244-1-0-26"
-    assert layout.name("node-1/else") is None
+    codec = served.AffinityCodec()
+    assert codec.name("node-1/ipv6/block/fd00::40-122") == "node-1-fd00--40-122"
+    assert codec.name("node-1/ipv4/block/10.244.1.0-26") == "node-1-10-244-1-0-26"
+    assert codec.name("node-1/else") is None

@@ -12,7 +12,7 @@ from fabric.apiserver.registry import Registry
 from fabric.cluster import manifests
 from fabric.control.clock import LoopClock
 from fabric.errors import FabricError
-from fabric.plugin.served import READ_ONLY, JsonLayout, ServedKind
+from fabric.plugin.served import READ_ONLY, JsonCodec, ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology.model import Manifest
 
@@ -84,9 +84,9 @@ async def test_a_refused_manifest_is_named_by_its_line(client):
         await manifests.apply(client, [bad], KindTable())
 
 
-POOL = ServedKind("manifests.example", "v1", "Pool", "pools", False, layout=JsonLayout("/plugin/pools/"))
+POOL = ServedKind("manifests.example", "v1", "Pool", "pools", False, codec=JsonCodec("/plugin/pools/"))
 SEEN = ServedKind(
-    "manifests.example", "v1", "Seen", "seens", False, layout=JsonLayout("/plugin/seens/"), verbs=READ_ONLY
+    "manifests.example", "v1", "Seen", "seens", False, codec=JsonCodec("/plugin/seens/"), verbs=READ_ONLY
 )
 
 

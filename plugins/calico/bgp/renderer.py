@@ -1,4 +1,4 @@
-"""Every node's bird.cfg, from the resources and passwords that all share; a node adds its own IPAM blocks.
+"""The renderer makes every node's bird.cfg out of shared resources and passwords, and the node's own blocks.
 
 The order of the file is upstream's: functions and filters, kernel, device and direct, the static routes, the
 template, and the sessions: the mesh's, then those that BGPPeers ask for.
@@ -45,8 +45,8 @@ _LOGGING: Mapping[str, _Logging] = {
 """logSeverityScreen: the classes that are logged (all where empty), and what every protocol tells."""
 
 
-class Layout:
-    """The files of all nodes while the resources are what they are."""
+class Renderer:
+    """A renderer has the files of all nodes while the resources are what they are."""
 
     def __init__(
         self,
