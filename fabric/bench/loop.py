@@ -29,7 +29,7 @@ from fabric.netstate.port import Host
 
 KernelName = Literal["fake", "linux"]
 KERNELS: tuple[KernelName, ...] = ("fake", "linux")
-SETTLE_SECONDS_MAX = 120.0
+CONVERGE_SECONDS_MAX = 120.0
 MEMBER = "member"
 NOTICED_SECONDS = 0.2
 """After the first plan the kernel tells of what it did, which the loop may read once more."""
@@ -51,7 +51,7 @@ class ChangeTimes:
     write_milliseconds: float | None
     """Processor time that this process spent on the write; None on the fake, which has none."""
     elapsed_milliseconds: float
-    """From `want` to a settled loop, with the programs that it waited for."""
+    """From `want` to a converged loop, with the programs that it waited for."""
     steps: int
     """Steps of one change's plan."""
     restore_lines: int | None
@@ -68,7 +68,7 @@ def measure(
 ) -> list[ChangeTimes]:
     """Measure each kind of part with each number of parts, and sets with each number of members.
 
-    FabricError when a loop does not settle. The real kernel needs root.
+    FabricError when a loop does not converge. The real kernel needs root.
     """
     found: list[ChangeTimes] = []
     for kind in KINDS:
@@ -117,7 +117,7 @@ async def _change_parts(run: _Run, kind: str, count: int, changes: int) -> Chang
     run.loop.want("node", ROOT)
     for number in range(1, count + 1):
         run.loop.want(f"{kind}:{number}", part(kind, number, 0))
-    await run.settled()
+    await run.converged()
     for version in range(1, changes + 1):
         number = version % count + 1
         await run.change(f"{kind}:{number}", part(kind, number, version))
@@ -127,7 +127,7 @@ async def _change_parts(run: _Run, kind: str, count: int, changes: int) -> Chang
 async def _change_members(run: _Run, kind: str, count: int, changes: int) -> ChangeTimes:
     wanted = member_set(count)
     run.loop.want("set", {wanted})
-    await run.settled()
+    await run.converged()
     for version in range(1, changes + 1):
         wanted = wanted.changed(come=[f"10.200.{version // 256}.{version % 256}"])
         await run.change("set", {wanted})
@@ -151,20 +151,20 @@ class _Run:
         self._host.write_seconds = 0.0
         began, cpu = time.perf_counter(), time.process_time()
         self.loop.want(name, wanted)
-        await self.loop.until_settled()
+        await self.loop.until_converged()
         spent = time.process_time() - cpu
         self._costs.append((spent - self._host.write_seconds, self._host.write_seconds, _since(began)))
 
-    async def settled(self) -> None:
+    async def converged(self) -> None:
         """Wait for the first plan, and for what the kernel tells of it."""
         try:
-            async with asyncio.timeout(SETTLE_SECONDS_MAX):
-                await self.loop.until_settled()
+            async with asyncio.timeout(CONVERGE_SECONDS_MAX):
+                await self.loop.until_converged()
                 await asyncio.sleep(NOTICED_SECONDS)
-                await self.loop.until_settled()
+                await self.loop.until_converged()
         except TimeoutError:
             why = self.loop.last_error or "no reason is known"
-            raise FabricError(f"the loop did not settle in {SETTLE_SECONDS_MAX:g} s: {why}") from None
+            raise FabricError(f"the loop did not converge in {CONVERGE_SECONDS_MAX:g} s: {why}") from None
 
     def times(self, kind: str, count: int) -> ChangeTimes:
         plan = self.loop.last_plan

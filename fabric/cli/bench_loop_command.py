@@ -46,7 +46,7 @@ def loop(
 ) -> None:
     """Measure what one change costs a node, and a cluster at rest.
 
-    LOOP_MS, WRITE_MS: processor time of the loop, and of writing to Linux; ELAPSED_MS: until all is settled.
+    LOOP_MS, WRITE_MS: processor time of the loop, and of writing to Linux; ELAPSED_MS: until it converged.
     STEPS of a change's plan; LINES of ipset restore, for sets only; READS of the kernel, in all changes.
 
     Example: sudo fabric bench loop --parts 10,1000 --idle ''

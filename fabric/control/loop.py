@@ -1,7 +1,7 @@
-"""A loop reconciles one thing for ever: when it is poked, at each resync, and again after each refusal.
+"""A loop reconciles one thing for ever: when it is triggered, at each resync, and again after each refusal.
 
-It is what `Controller` is for many keys: a lease, a daemon, a namespace's state. Level-triggered: a poke says
-that something changed, never what.
+It is what `Controller` is for many keys: a lease, a daemon, a namespace's state. Level-triggered: a trigger
+says that something changed, never what.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Loop:
     ) -> None:
         """`reconcile` may return the seconds after which it wants to be called again.
 
-        Where it returns None that is after `resync_seconds` with jitter, or, without, at the next poke.
+        Where it returns None that is after `resync_seconds` with jitter, or, without, at the next trigger.
         `on_pass` is called after each pass, well or not.
         """
         self.name = name
@@ -47,19 +47,19 @@ class Loop:
         self._on_pass = on_pass
         self._failures = 0
         self._wake = asyncio.Event()
-        self._is_settled = False
+        self._is_converged = False
         self._passed: asyncio.Future[None] | None = None
         """Done at the end of the next pass, if anybody waits for it."""
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Have it reconcile now, or once more if it is at it."""
-        self._is_settled = False
+        self._is_converged = False
         self._wake.set()
 
     @property
-    def is_settled(self) -> bool:
-        """True when the last pass went through and nothing was poked since it began."""
-        return self._is_settled
+    def is_converged(self) -> bool:
+        """True when the last pass went through and nothing was triggered since it began."""
+        return self._is_converged
 
     def is_well(self) -> None:
         """Say in the midst of a long pass that it goes well: its refusal would be the first again."""
@@ -74,7 +74,7 @@ class Loop:
     async def run(self) -> None:
         """Run for ever.
 
-        A refusal (`refusal_in`) is retried after the back-off, or at the next poke; so is, after a long
+        A refusal (`refusal_in`) is retried after the back-off, or at the next trigger; so is, after a long
         back-off, a bug, where parking is on. Else a bug ends the run.
         """
         while True:
@@ -86,13 +86,13 @@ class Loop:
                     await self._wake.wait()
 
     async def _pass(self) -> float | None:
-        """Reconcile once and return how long to wait for a poke."""
+        """Reconcile once and return how long to wait for a trigger."""
         try:
             seconds = await self._reconcile()
         except Exception as error:
             return self._failed(error)
         self.is_well()
-        self._is_settled = not self._wake.is_set()
+        self._is_converged = not self._wake.is_set()
         if seconds is None and self._resync_seconds is not None:
             return jittered(self._resync_seconds, RESYNC_JITTER)
         return seconds
@@ -105,7 +105,7 @@ class Loop:
             passed.set_result(None)
 
     def _failed(self, error: Exception) -> float:
-        self._is_settled = False
+        self._is_converged = False
         self._failures += 1
         refusal = refusal_in(error)
         if refusal is None:

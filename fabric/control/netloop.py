@@ -1,8 +1,8 @@
 """The one loop over a host: desired state in parts, the smallest plan out, drift repaired.
 
 Desired and actual state are both kept, in a delta tracker: a change of one part costs that part and no read.
-The kernel is read when it tells of a change that is not ours, after `poke`, after a refusal, and each medium
-now and then. Nothing is ever deleted before somebody said what is wanted.
+The kernel is read when it tells of a change that is not ours, after `trigger`, after a refusal, and each
+medium now and then. Nothing is ever deleted before somebody said what is wanted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class NetLoop:
         name: str = "",
         on_pass: Callable[[], None] | None = None,
     ) -> None:
-        """`on_pass` is called after each pass, well or not: `settled` or `is_programmed` may be another."""
+        """`on_pass` is called after each pass, well or not; `is_converged` or `is_programmed` may differ."""
         self.name = name or f"{owner.name} on {host.name}"
         self.last_plan = Plan()
         """The plan that was applied last."""
@@ -81,14 +81,14 @@ class NetLoop:
     def resync_seconds(self, seconds: Mapping[Medium, float]) -> None:
         if seconds != self._resync_seconds:
             self._resync_seconds = seconds
-            self.poke()
+            self.trigger()
 
     def want(self, part: str, desired: Iterable[NetObject]) -> None:
         """Set what one part wants, nothing to let it go, and wake the loop; the same again does nothing."""
         changed = self._tracker.want(part, desired)
         if changed or not self._is_wanted:
             self._is_wanted = True
-            self._loop.poke()
+            self._loop.trigger()
 
     def want_all(self, parts: Mapping[str, Iterable[NetObject]]) -> None:
         """Set what is wanted in all: the parts that are not among these are let go."""
@@ -100,19 +100,19 @@ class NetLoop:
         if not self._is_wanted:
             self.want("", ())
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Read the kernel again now: somebody says that it has changed."""
         self._due = dict.fromkeys(MEDIA, 0.0)
-        self._loop.poke()
+        self._loop.trigger()
 
     @property
-    def settled(self) -> bool:
+    def is_converged(self) -> bool:
         """True when the kernel, as last seen, is as was wanted last."""
-        return self._is_wanted and self._was_read and self._loop.is_settled and self._tracker.is_done
+        return self._is_wanted and self._was_read and self._loop.is_converged and self._tracker.is_done
 
-    async def until_settled(self, part: str | None = None) -> None:
+    async def until_converged(self, part: str | None = None) -> None:
         """Wait until the kernel, as last seen, is as was wanted last; of one part alone where it is given."""
-        while not (self.settled if part is None else self._has_settled(part)):
+        while not (self.is_converged if part is None else self._has_converged(part)):
             await self._loop.next_pass()
 
     @property
@@ -120,8 +120,8 @@ class NetLoop:
         """True when all that is wanted is in the kernel, be it with an older value."""
         return self._is_wanted and self._was_read and self._tracker.is_programmed
 
-    def _has_settled(self, part: str) -> bool:
-        return self._is_wanted and self._was_read and self._tracker.has_settled(part)
+    def _has_converged(self, part: str) -> bool:
+        return self._is_wanted and self._was_read and self._tracker.has_converged(part)
 
     @property
     def last_error(self) -> str:
@@ -251,7 +251,7 @@ class NetLoop:
 
     def _look(self) -> None:
         self._timer = None
-        self._loop.poke()
+        self._loop.trigger()
 
     def _make_due(self, media: Iterable[Medium]) -> None:
         for medium in media:

@@ -114,7 +114,7 @@ class Kubelet:
         self._pod_cache.listen(self._config.node_name, self._controller.queue.add)
         self._pods.on_change(self._pod_changed)
         self._network.host_ports.on_mapped = self._controller.queue.add
-        stop = self._network.listen(self._drift.poke)
+        stop = self._network.listen(self._drift.trigger)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._registration.run())

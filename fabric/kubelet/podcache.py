@@ -135,7 +135,7 @@ class PodCache:
     def _doubt(self, sandbox: str) -> None:
         """Read it soon: it may have ended, and nothing more will say so."""
         self._suspects.add(sandbox)
-        self._looks.poke()
+        self._looks.trigger()
 
     async def _read_sandboxes(self, suspects: set[str]) -> None:
         before = dict(self._touched)

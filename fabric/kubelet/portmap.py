@@ -33,7 +33,7 @@ CHAIN_LENGTH = 28
 PORTS_MAX = 15
 """A rule of multiport takes no more."""
 CONF_DIR = Path("etc/cni/net.d")
-SETTLE_SECONDS = 0.2
+CONVERGE_SECONDS = 0.2
 """A pod is waited for so long, then later and aside: its worker has other pods to see to."""
 RESTART_SECONDS = 10.0
 """A kubelet that was started again waits so long for its pods before it removes rules that none wants."""
@@ -134,7 +134,7 @@ class HostPorts:
             self._maps.pop(ref.uid, None)
         self._publish()
         if ports:
-            await self._settled(ref.uid)
+            await self._programmed(ref.uid)
 
     def drop(self, uid: str) -> None:
         """Remove the rules of a pod whose network is gone; one that has none costs nothing."""
@@ -151,19 +151,19 @@ class HostPorts:
             )
             self._loop.want("portmap", portmap_state(network_name(self._root), (it for _, it in maps)))
 
-    async def _settled(self, uid: str) -> None:
+    async def _programmed(self, uid: str) -> None:
         try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await self._loop.until_settled()
+            async with asyncio.timeout(CONVERGE_SECONDS):
+                await self._loop.until_converged()
         except TimeoutError:
             self._late.add(uid)
-            self._telling.poke()
+            self._telling.trigger()
             why = self._loop.last_error or "pods that ran before have not come back yet"
             raise FabricError(f"host ports are not mapped yet: {why}") from None
 
     async def _tell_late(self) -> None:
         if self._late:
-            await self._loop.until_settled()
+            await self._loop.until_converged()
         late, self._late = self._late, set()
         for uid in late:
             self.on_mapped(uid)

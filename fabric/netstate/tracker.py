@@ -95,7 +95,7 @@ class Tracker:
         """True when each wanted object is in the kernel, be it with an older value."""
         return all(key in self._actual for key in self._dirty if self.parts.get(key) is not None)
 
-    def has_settled(self, part: str) -> bool:
+    def has_converged(self, part: str) -> bool:
         """True when nothing that the part wants is known to differ."""
         return self._dirty.isdisjoint(obj.key for obj in self.parts.state_of(part) or ())
 

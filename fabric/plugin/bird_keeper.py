@@ -83,19 +83,19 @@ class BirdKeeper:
             return
         self._wanted, self._is_told = config, True
         self._changed.set()
-        self._loop.poke()
+        self._loop.trigger()
 
     def device_came(self, device: str) -> None:
         """Have every route offered to the kernel again, where a filter sends routes through the device."""
         now = asyncio.get_running_loop().time()
         self._device = device
         self._reloads = [now + seconds for seconds in RELOAD_SECONDS]
-        self._loop.poke()
+        self._loop.trigger()
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Look again now whether it runs: the host was off, and its programs are gone."""
         self._has = None
-        self._loop.poke()
+        self._loop.trigger()
 
     @property
     def is_up(self) -> bool:

@@ -98,7 +98,7 @@ class CalicoAgent:
         """Run for ever; every FabricError inside is retried."""
         name = self._context.facts.name
         self._syncer.follow(self, self._on_snapshot)
-        self._kube.follow(name, self, self._registration.poke)
+        self._kube.follow(name, self, self._registration.trigger)
         try:
             async with asyncio.TaskGroup() as tasks:
                 own = (self._loop, self._registration, self._bird, self._secrets, self._carrier, self._cni)
@@ -144,9 +144,9 @@ class CalicoAgent:
     def powered_on(self) -> None:
         """Begin again: kernel, BIRD and carrier; pods wait until all three are there."""
         self._was_up = False
-        self._loop.poke()
-        self._bird.poke()
-        self._carrier.poke()
+        self._loop.trigger()
+        self._bird.trigger()
+        self._carrier.trigger()
 
     async def add(self, pod: PodRef) -> Attachment:
         if not self._was_up and not self._is_up():
@@ -162,7 +162,7 @@ class CalicoAgent:
         await self._syncer.until(self._cni.revision_of(pod))
         await self._computed.wait()
         for part in (NAT, HOSTS):
-            await self._loop.until_settled(part)
+            await self._loop.until_converged(part)
 
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)
@@ -176,7 +176,7 @@ class CalicoAgent:
         concern = (snapshot.pools, snapshot.nodes.get(self._context.facts.name))
         if any(now is not before for now, before in zip(concern, self._concern, strict=True)):
             self._concern = concern
-            self._registration.poke()
+            self._registration.trigger()
         self._changed_now()
 
     def _changed_now(self) -> None:
@@ -185,7 +185,7 @@ class CalicoAgent:
 
     def _is_up(self) -> bool:
         bird = self._bird.is_up or not self._settings.runs_bird
-        return self._state is not None and self._loop.is_programmed and self._carrier.is_settled and bird
+        return self._state is not None and self._loop.is_programmed and self._carrier.is_converged and bird
 
     def _reconcile(self) -> None:
         """Compute from the newest snapshot what is wanted in the kernel, of the carrier and of BIRD."""

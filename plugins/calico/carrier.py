@@ -33,16 +33,16 @@ class CarrierKeeper:
         """Have it run, or have it end."""
         if wanted != self._wanted:
             self._wanted = wanted
-            self._loop.poke()
+            self._loop.trigger()
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Look again now: the node was off, and its programs are gone."""
-        self._loop.poke()
+        self._loop.trigger()
 
     @property
-    def is_settled(self) -> bool:
+    def is_converged(self) -> bool:
         """It is as was wanted last."""
-        return self._wanted is not None and self._loop.is_settled
+        return self._wanted is not None and self._loop.is_converged
 
     @property
     def last_error(self) -> str:

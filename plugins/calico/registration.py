@@ -62,12 +62,12 @@ class Registration:
         """Why the last pass failed; empty when it did not."""
         return self._loop.last_error
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Look again now: pools, labels or the Node have changed."""
-        self._loop.poke()
+        self._loop.trigger()
 
     async def run(self) -> None:
-        """Register at the start, after `poke` and every minute; a refusal is retried."""
+        """Register at the start, after `trigger` and every minute; a refusal is retried."""
         await self._loop.run()
 
     async def reconcile(self) -> None:

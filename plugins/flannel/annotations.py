@@ -42,7 +42,7 @@ class NodeAnnotations:
         """Set what the Node shall say; an equal set does nothing."""
         if wanted != self._wanted:
             self._wanted = wanted
-            self._loop.poke()
+            self._loop.trigger()
 
     async def run(self) -> None:
         """Look for ever, every five minutes or after a change; a refusal is retried after 1 s to 30 s."""

@@ -50,7 +50,7 @@ class Flanneld:
             BACKENDS[conf.backend],
             context.facts,
             context.root,
-            on_change=self._loop.poke,
+            on_change=self._loop.trigger,
             rng=rng,
         )
         before = subnet_env.read(context.root)
@@ -88,15 +88,15 @@ class Flanneld:
 
     def powered_on(self) -> None:
         """Read the kernel again: whatever was in it is gone."""
-        self._net.poke()
+        self._net.trigger()
 
     def _on_book(self) -> None:
         self._keeper.judge(self._book)
-        self._loop.poke()
+        self._loop.trigger()
 
     def _on_net_pass(self) -> None:
         if not self._installed:
-            self._loop.poke()
+            self._loop.trigger()
 
     async def _reconcile(self) -> None:
         """Turn the leases as they are now into what is wanted in the kernel, on disk, and of the Node."""

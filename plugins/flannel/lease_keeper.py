@@ -83,7 +83,7 @@ class LeaseKeeper:
         held = self.held
         if held and book.revision >= held.revision and book.leases.get(held.lease.key) != held.lease:
             self._is_lost = True
-            self._loop.poke()
+            self._loop.trigger()
 
     async def run(self) -> None:
         """Get and keep the lease, for ever."""

@@ -73,11 +73,11 @@ class NodeRemoval:
             async for spec in specs.changes(self._paths):
                 self._spec = spec
                 self._changed_at = asyncio.get_running_loop().time()
-                self._loop.poke()
+                self._loop.trigger()
 
     def _node_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if new is not None and key.name not in self._names():
-            self._loop.poke()
+            self._loop.trigger()
 
     def _names(self) -> frozenset[str]:
         return frozenset(node.name for node in self._spec.nodes)

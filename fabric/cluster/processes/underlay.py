@@ -103,7 +103,7 @@ class UnderlayProcess:
             await self._wired(touched.intersection(turn))
         self._want(underlay, underlay.hosts, tasks)
         for name in touched.intersection(underlay.hosts):
-            self._loops[name][0].poke()
+            self._loops[name][0].trigger()
         self._routers.want(underlay.birds, spec.underlay.workers, tasks)
         self._routers.powered_on(fresh)
 
@@ -121,9 +121,9 @@ class UnderlayProcess:
         """
         loops = [self._loops[name][0] for name in names]
         for loop in loops:
-            loop.poke()
+            loop.trigger()
         for _ in range(WIRING_TRIES):
-            if all(loop.settled for loop in loops):
+            if all(loop.is_converged for loop in loops):
                 return
             await asyncio.sleep(WIRING_SECONDS)
 

@@ -45,7 +45,7 @@ class Routers:
         fresh = frozenset(routers)
         for (router, _), (keeper, _) in self._keepers.items():
             if router in fresh:
-                keeper.poke()
+                keeper.trigger()
 
     def _keeper(self, router: str, worker: int) -> BirdKeeper:
         root = self._paths.node(router)

@@ -1,7 +1,7 @@
 """A node's bird.cfg is rendered from a snapshot of the datastore.
 
-Most of the file follows from resources, which seldom change and are the same for all nodes: a `Renderer` keeps
-that, and the nodes of a process share it. A node adds its own blocks.
+Most of the file follows from resources, which seldom change and are the same for all nodes: a `Renderer`,
+which the nodes of a process share, keeps that. A node adds its own blocks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from operator import is_
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from calico.bgp.renderer import Renderer
 from calico.bgp.peers import SecretRef
+from calico.bgp.renderer import Renderer
 from calico.places import Place
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter

@@ -1,4 +1,4 @@
-"""The net loop over the strict fake kernel: wanted, broken or refused, it settles to its parts."""
+"""The net loop over the strict fake kernel: wanted, broken or refused, it converges to its parts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ actions = st.lists(
 
 @settings(max_examples=60, deadline=None, report_multiple_bugs=False)
 @given(actions, states, st.randoms(use_true_random=False))
-def test_it_settles_to_the_union_of_the_parts_that_were_wanted_last(history, last, random):
+def test_it_converges_to_the_union_of_the_parts_that_were_wanted_last(history, last, random):
     kernel = FakeKernel(*NAMESPACES)
     host = kernel.host("node-1")
     owner = everything([last, *states_in(history)])
@@ -48,7 +48,7 @@ def test_it_settles_to_the_union_of_the_parts_that_were_wanted_last(history, las
             await asyncio.sleep(120)
             actual = await host.read(owner)
             assert not diff(last, actual)
-            assert loop.settled
+            assert loop.is_converged
             assert loop.last_error == ""
             applied = len(host.plans)
             await asyncio.sleep(60)

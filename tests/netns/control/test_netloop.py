@@ -90,7 +90,7 @@ def owned(obj: object) -> bool:
 
 @pytest.fixture
 async def nodes() -> AsyncIterator[list[Node]]:
-    """Two nodes whose loops have settled."""
+    """Two nodes whose loops have converged."""
     with namespaces("node-1", "node-2") as pids:
         kernel = LinuxKernel(pids)
         pair = Veth("eth0", peer="eth0", peer_ns="node-2", mtu=1500)
@@ -105,7 +105,7 @@ async def nodes() -> AsyncIterator[list[Node]]:
             found.append(node)
         try:
             async with running(*(node.loop.run() for node in found)):
-                await eventually(lambda: all(node.loop.settled for node in found))
+                await eventually(lambda: all(node.loop.is_converged for node in found))
                 await eventually(found[0].reaches)
                 yield found
         finally:
@@ -118,13 +118,13 @@ def hanging(node: Node) -> set[str]:
 
 
 @pytest.mark.parametrize("word", NEW_DEVICES)
-async def test_settled_is_never_said_while_something_of_a_device_made_anew_is_missing(nodes, word):
+async def test_converged_is_never_said_while_something_of_a_device_made_anew_is_missing(nodes, word):
     node = nodes[0]
     node.shell("ip addr add 192.168.0.99/24 dev eth0")
     before = hanging(node)
     node.want(**NEW_DEVICES[word])
-    assert not node.loop.settled
-    await node.loop.until_settled()
+    assert not node.loop.is_converged
+    await node.loop.until_converged()
     assert hanging(node) == before
     assert word in node.shell("ip -d link show flannel.1")
 
@@ -138,13 +138,13 @@ async def test_a_refused_mtu_is_told_and_no_packet_is_lost(nodes):
         await asyncio.sleep(0.1)
         assert node.reaches()
     assert "mtu 1500" in node.loop.last_error
-    assert not node.loop.settled and node.loop.is_programmed
+    assert not node.loop.is_converged and node.loop.is_programmed
     assert "mtu 1450" in node.shell("ip link show flannel.1")
     assert not await events, "the neighbours were not flushed"
     node.shell(f"ip neigh flush dev flannel.1 nud permanent; bridge fdb del {MACS[1]} dev flannel.1")
     await eventually(node.reaches, seconds_max=10)
     node.want()
-    await node.loop.until_settled()
+    await node.loop.until_converged()
     assert node.loop.last_error == ""
 
 
@@ -164,14 +164,14 @@ async def test_a_jump_at_the_bottom_is_put_back_to_the_top(nodes):
     node = nodes[0]
     hook = Jump.parse("filter", "FORWARD", "-j FLANNEL-FWD", "insert")
     node.loop.want("rules", {Chain("filter", "FLANNEL-FWD"), hook})
-    await node.loop.until_settled()
+    await node.loop.until_converged()
     node.shell("iptables -D FORWARD -j FLANNEL-FWD; iptables -A FORWARD -s 10.9.9.9 -j DROP")
     node.shell("iptables -A FORWARD -j FLANNEL-FWD")
 
     def is_on_top():
         return node.shell("iptables -S FORWARD").splitlines()[1:2] == ["-A FORWARD -j FLANNEL-FWD"]
 
-    node.loop.poke()
+    node.loop.trigger()
     await eventually(is_on_top, seconds_max=10)
 
 

@@ -62,13 +62,13 @@ def test_the_largest_set_and_the_last_change_of_it_are_of_addresses_that_there_a
     assert sorted(parts.member_set(3).members) == ["10.100.0.1", "10.100.0.2", "10.100.0.3"]
 
 
-def test_a_loop_that_does_not_settle_is_an_error_that_says_why(monkeypatch):
+def test_a_loop_that_does_not_converge_is_an_error_that_says_why(monkeypatch):
     async def refuse(self, plan):
         raise FabricError("no memory")
 
     monkeypatch.setattr(TimedHost, "apply", refuse)
-    monkeypatch.setattr(loop, "SETTLE_SECONDS_MAX", 0.2)
-    with pytest.raises(FabricError, match=r"the loop did not settle in 0.2 s: no memory"):
+    monkeypatch.setattr(loop, "CONVERGE_SECONDS_MAX", 0.2)
+    with pytest.raises(FabricError, match=r"the loop did not converge in 0.2 s: no memory"):
         loop.measure("fake", [1], [], 1, lambda text: None)
 
 

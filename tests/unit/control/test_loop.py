@@ -30,10 +30,10 @@ async def test_it_reconciles_at_the_start_at_each_poke_and_at_each_resync():
     loop = Loop("lease", reconcile, resync_seconds=10)
     async with running(loop.run()):
         await asyncio.sleep(4)
-        loop.poke()
-        assert not loop.is_settled
+        loop.trigger()
+        assert not loop.is_converged
         await asyncio.sleep(20.5)
-        assert loop.is_settled
+        assert loop.is_converged
     assert reconcile.times == [0, 4, 14, 24]
 
 
@@ -64,7 +64,7 @@ async def test_who_waits_for_a_pass_hears_its_end_and_so_does_on_pass():
             await loop.next_pass()
         assert ends == [1]
         reconcile.error = Conflict("not yet")
-        loop.poke()
+        loop.trigger()
         async with asyncio.timeout(1):
             await loop.next_pass()
         assert ends == [1, 2] and loop.last_error == "not yet"
@@ -75,7 +75,7 @@ async def test_without_a_resync_it_waits_for_a_poke():
     loop = Loop("lease", reconcile)
     async with running(loop.run()):
         await asyncio.sleep(1000)
-        loop.poke()
+        loop.trigger()
         await asyncio.sleep(1)
     assert reconcile.times == [0, 1000]
 
@@ -96,15 +96,15 @@ async def test_a_refusal_is_told_and_retried_with_a_doubling_delay_that_a_poke_c
         await asyncio.sleep(11.5)
         assert reconcile.times == [0, 1, 3, 7, 11]
         assert loop.last_error == "not yet"
-        assert not loop.is_settled
-        loop.poke()
+        assert not loop.is_converged
+        loop.trigger()
         await asyncio.sleep(0)
         reconcile.error = None
         await asyncio.sleep(4)
         assert reconcile.times == [0, 1, 3, 7, 11, 11.5, 15.5]
         assert loop.last_error == ""
         reconcile.error = Conflict("not yet")
-        loop.poke()
+        loop.trigger()
         await asyncio.sleep(1.5)
     assert reconcile.times[-2:] == [15.5, 16.5]
 
@@ -119,11 +119,11 @@ async def test_a_poke_during_a_pass_is_not_lost():
     loop = Loop("lease", reconcile)
     async with running(loop.run()):
         await asyncio.sleep(0.5)
-        loop.poke()
+        loop.trigger()
         await asyncio.sleep(1)
-        assert not loop.is_settled
+        assert not loop.is_converged
         await asyncio.sleep(1)
-        assert loop.is_settled
+        assert loop.is_converged
     assert times == [0, 1]
 
 
@@ -138,7 +138,7 @@ async def test_a_bug_ends_the_run_unless_parking_is_on(monkeypatch):
         await asyncio.sleep(1)
         assert "by nought" in loop.last_error
         reconcile.error = None
-        loop.poke()
+        loop.trigger()
         await asyncio.sleep(1)
     assert loop.last_error == ""
 

@@ -25,7 +25,7 @@ async def test_it_creates():
     async with running(loop.run()):
         await asyncio.sleep(0.1)
     assert host.state == {ROUTE_1, ROUTE_2}
-    assert loop.settled
+    assert loop.is_converged
 
 
 async def test_it_updates_in_one_replace_and_without_a_read():
@@ -35,11 +35,11 @@ async def test_it_updates_in_one_replace_and_without_a_read():
     async with running(loop.run()):
         await asyncio.sleep(0.1)
         loop.want("node", frozenset({ROUTE_1, route(2, via="10.0.0.9")}))
-        assert not loop.settled
+        assert not loop.is_converged
         await asyncio.sleep(0.1)
     assert host.plans == ["replace route 10.244.2.0/24 via 10.0.0.9 dev flannel.1 onlink\n"]
     assert host.reads == 1
-    assert loop.settled
+    assert loop.is_converged
 
 
 async def test_it_removes():
@@ -62,7 +62,7 @@ async def test_it_repairs_what_a_stranger_changed():
     assert host.state == {ROUTE_1, ROUTE_2}
 
 
-async def test_a_settled_state_applies_no_plan():
+async def test_a_converged_state_applies_no_plan():
     host = DictHost(ROUTE_1)
     loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 5))
     loop.want("node", frozenset({ROUTE_1}))
@@ -79,7 +79,7 @@ async def test_nothing_is_touched_before_anything_was_wanted():
     loop = NetLoop(host, OWNER)
     async with running(loop.run()):
         await asyncio.sleep(60)
-        assert not loop.settled
+        assert not loop.is_converged
         assert (host.plans, host.reads) == ([], 0)
         loop.want("node", frozenset())
         await asyncio.sleep(1)
@@ -93,8 +93,8 @@ async def test_a_poke_reads_the_kernel_now():
     async with running(loop.run()):
         await asyncio.sleep(1)
         host.stranger_sets()
-        loop.poke()
-        assert not loop.settled
+        loop.trigger()
+        assert not loop.is_converged
         await asyncio.sleep(1)
     assert host.state == {ROUTE_1}
 
@@ -108,7 +108,7 @@ async def test_a_refusal_is_read_again_and_retried_with_a_doubling_delay():
         await asyncio.sleep(0.69)
         assert host.reads == 3
         assert "no such namespace" in loop.last_error
-        assert not loop.settled
+        assert not loop.is_converged
         host.gone = False
         await asyncio.sleep(0.02)
     assert host.state == {ROUTE_1}
@@ -127,7 +127,7 @@ async def test_a_refused_step_does_not_hold_up_the_others():
         host.refused.clear()
         await asyncio.sleep(10)
     assert host.state == {ROUTE_1, ROUTE_2, ROUTE_3}
-    assert loop.settled
+    assert loop.is_converged
 
 
 async def test_a_new_state_does_not_wait_for_the_back_off():
@@ -168,7 +168,7 @@ async def test_a_poke_during_an_apply_is_not_lost():
             await super().apply(plan)
             if len(self.plans) == 1:
                 self.stranger_sets()
-                loop.poke()
+                loop.trigger()
 
     host = Slow()
     loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 3600))

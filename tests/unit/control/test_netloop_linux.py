@@ -59,7 +59,7 @@ async def loop(host):
     loop.want("peer:node-2", PEER)
     async with running(loop.run()):
         await asyncio.sleep(1)
-        assert loop.settled
+        assert loop.is_converged
         yield loop
 
 
@@ -72,7 +72,7 @@ async def test_what_a_device_made_anew_takes_along_is_put_again_at_once(host, lo
     changed = replace(TUNNEL, **change)
     loop.want("node", {changed, HOST_ADDRESS})
     await asyncio.sleep(0.001)
-    assert loop.settled
+    assert loop.is_converged
     assert is_whole(host, changed, HOST_ADDRESS, *PEER)
 
 
@@ -89,14 +89,14 @@ async def test_a_change_of_one_part_is_one_step_and_no_reading(host, loop):
     assert host.reads == reads
 
 
-async def test_a_part_settles_by_its_own_objects_whatever_is_refused_of_others(host, loop):
-    await loop.until_settled("a part that wants nothing")
+async def test_a_part_converges_by_its_own_objects_whatever_is_refused_of_others(host, loop):
+    await loop.until_converged("a part that wants nothing")
     other = Route(ip_network("10.99.0.0/24"), dev="missing", scope="link")
     loop.want("endpoint:uid-1", {other})
-    waiting = asyncio.create_task(loop.until_settled("endpoint:uid-1"))
+    waiting = asyncio.create_task(loop.until_converged("endpoint:uid-1"))
     await asyncio.sleep(0.001)
     assert not waiting.done(), "Linux has no such device"
-    await loop.until_settled("peer:node-2")
+    await loop.until_converged("peer:node-2")
     loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
     await waiting
     assert replace(other, dev="flannel.1") in host.state
@@ -125,13 +125,13 @@ async def test_a_long_step_of_the_last_change_is_cut_with_a_mark(host, loop):
     assert len(step) == STEP_LENGTH_MAX and step.endswith("…")
 
 
-async def test_waiting_for_a_settled_loop_ends_with_the_pass_that_settles_it(host, loop):
+async def test_waiting_for_a_loop_to_converge_ends_with_the_pass_that_does_it(host, loop):
     host.refuse_next(lambda step: True)
     loop.want("x", {Route(ip_network("10.99.0.0/24"), dev="flannel.1", scope="link")})
-    assert not loop.settled
+    assert not loop.is_converged
     async with asyncio.timeout(1):
-        await loop.until_settled()
-    assert loop.settled
+        await loop.until_converged()
+    assert loop.is_converged
 
 
 async def test_what_two_parts_want_stays_until_the_last_lets_it_go(host, loop):
@@ -153,7 +153,7 @@ async def test_two_objects_of_one_key_are_told_and_the_first_part_wins(host, loo
     loop.want("b", {other})
     loop.want("a", {wide})
     await asyncio.sleep(0.001)
-    assert loop.settled
+    assert loop.is_converged
     assert wide in host.state
     assert loop.last_error == f"a wants {wide}, and b wants {other}: the first is taken"
     loop.want("a", ())
@@ -190,7 +190,7 @@ async def test_a_refused_value_leaves_the_old_device_at_work_and_is_told(host, l
         await asyncio.sleep(1)
         assert is_whole(host, TUNNEL, HOST_ADDRESS, *PEER)
         assert loop.is_programmed
-        assert not loop.settled
+        assert not loop.is_converged
         assert "mtu 1500" in loop.last_error
     for plan in host.plans[plans:]:
         assert {type(step.obj) for step in plan.steps} == {Vxlan}
@@ -257,7 +257,7 @@ async def uplink(host):
     loop.want("underlay", UPLINK)
     async with running(loop.run()):
         await asyncio.sleep(1)
-        assert loop.settled
+        assert loop.is_converged
         yield loop
 
 
@@ -276,7 +276,7 @@ async def test_a_device_of_anothers_gets_its_mtu_and_mac_back_at_once(host, upli
     host.tamper_add(change)
     assert change in host.settings
     await asyncio.sleep(0.1)
-    assert wanted in host.settings and uplink.settled
+    assert wanted in host.settings and uplink.is_converged
     assert str(uplink.last_plan).splitlines()[0] == f"replace {wanted}"
     assert UPLINK[-1] in host.state, "a new MAC takes the neighbours along"
 
@@ -293,7 +293,7 @@ async def test_what_linux_refuses_of_a_device_is_told_and_holds_up_nothing(host,
 async def test_a_setting_that_is_wanted_no_more_stays_and_is_nobodys(host, uplink):
     uplink.want("underlay", {*UPLINK} - {UPLINK[1]})
     await asyncio.sleep(0.1)
-    assert uplink.settled and uplink.last_error == ""
+    assert uplink.is_converged and uplink.last_error == ""
     host.tamper_add(LinkMtu("eth0", 1300))
     await asyncio.sleep(200)
-    assert LinkMtu("eth0", 1300) in host.settings and uplink.settled
+    assert LinkMtu("eth0", 1300) in host.settings and uplink.is_converged
