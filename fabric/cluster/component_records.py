@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 
 from fabric.cluster.cgroup import start_time
@@ -40,6 +44,13 @@ def read_all(paths: ClusterPaths) -> dict[str, ComponentRecord]:
         is_alive = record.start_time and start_time(record.pid) == record.start_time
         found[path.name] = record if is_alive else msgspec.structs.replace(record, pid=0)
     return found
+
+
+def began(paths: ClusterPaths) -> dict[str, datetime]:
+    """Return when each component that lives was started, by the present clock; less than 10 ms early."""
+    boot = datetime.now(UTC) - timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+    ticks = {name: record.start_time for name, record in read_all(paths).items() if record.pid}
+    return {name: boot + timedelta(seconds=it / os.sysconf("SC_CLK_TCK")) for name, it in ticks.items()}
 
 
 def supervisor_pid(paths: ClusterPaths) -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from fabric.api import kinds
 from fabric.api.objects import Object, condition, condition_is
-from fabric.cluster import lock, manifests
+from fabric.cluster import lock, manifests, node_readiness
 from fabric.cluster.component_records import supervisor_pid
 from fabric.cluster.node_labels import node_patch
 from fabric.cluster.paths import ClusterPaths
@@ -121,22 +121,16 @@ class Settling:
             found = await manifests.differences(
                 self.client, self._brought, self._table, self._names, {kinds.POD: pods}
             )
-            ready = await self._ready()
-            if (not found and ready == self._names) or not left:
+            late = (await node_readiness.look(self.client, self._paths, self._spec)).late
+            if not (found or late) or not left:
                 break
-            if ready != self._names:  # components that were started anew tell of nodes a moment later
+            if late:  # components that were started anew tell of nodes a moment later
                 await self._stage("nodes Ready", self._nodes)
             await manifests.put(self.client, [m for m, _ in found], self._table, nodes=self._names)
         changed = await manifests.differences(self.client, self._network_objects, self._table, self._names)
-        late = [f"node {name} is not Ready" for name in sorted(self._names - ready)]
-        told = [f"{manifest.where}: {what}" for manifest, what in (*changed, *found)]
-        return Settled(sorted(ready), pods, late + told, others_late)
-
-    async def _ready(self) -> frozenset[str]:
-        """Names of the file's nodes that are Ready."""
-        nodes = (await self.client.list(kinds.NODE)).items
-        ready = {node["metadata"]["name"] for node in nodes if condition_is(node, "Ready")}
-        return self._names & ready
+        told = [f"node {name} is not Ready: {why}" for name, why in sorted(late.items())]
+        told += [f"{manifest.where}: {what}" for manifest, what in (*changed, *found)]
+        return Settled(sorted(self._names - set(late)), pods, told, others_late)
 
     async def close(self) -> None:
         await self.client.close()
@@ -214,18 +208,15 @@ class Settling:
 
     async def _nodes(self) -> tuple[int, int, str]:
         """Nodes are Ready, with the labels and taints of the file, and those that left it are gone."""
-        nodes = {node["metadata"]["name"]: node for node in (await self.client.list(kinds.NODE)).items}
-        ready = {name for name, node in nodes.items() if name in self._names and condition_is(node, "Ready")}
-        missing = sorted(self._names - ready)
-        text = some("not Ready", missing)
-        if missing and missing[0] in nodes:
-            text += f" ({(condition(nodes[missing[0]], 'Ready') or {}).get('message', 'no condition yet')})"
-        text = text or some("still there", sorted(set(nodes) - self._names))
+        found = await node_readiness.look(self.client, self._paths, self._spec)
+        late = sorted(found.late)
+        text = f"{some('not Ready', late)} ({found.late[late[0]]})" if late else ""
+        text = text or some("still there", sorted(set(found.nodes) - self._names))
         if not text:
             for entry in self._spec.nodes:
-                if (patch := node_patch(nodes[entry.name], entry)) is not None:
+                if (patch := node_patch(found.nodes[entry.name], entry)) is not None:
                     await self.client.patch(kinds.NODE, entry.name, patch)
-        return len(ready), len(self._names), text
+        return len(self._names) - len(late), len(self._names), text
 
     async def _network(self) -> tuple[int, int, str]:
         await self._restore_network_objects()
