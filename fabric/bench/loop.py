@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -65,20 +65,18 @@ class ChangeTimes:
 
 def measure(
     kernel: KernelName, parts: Iterable[int], members: Iterable[int], changes: int, say: Say
-) -> list[ChangeTimes]:
-    """Measure each kind of part with each number of parts, and sets with each number of members.
+) -> Iterator[ChangeTimes]:
+    """Measure each kind of part with each number of parts, and sets with each number of members, in turn.
 
     FabricError when a loop does not converge. The real kernel needs root.
     """
-    found: list[ChangeTimes] = []
     for kind in KINDS:
         for count in parts:
             say(f"{kernel}: {plural(count, 'part')} of kind {kind}")
-            found.append(_in_namespace(kernel, kind, count, changes, _change_parts))
+            yield _in_namespace(kernel, kind, count, changes, _change_parts)
     for count in members:
         say(f"{kernel}: a set of {plural(count, 'member')}")
-        found.append(_in_namespace(kernel, MEMBER, count, changes, _change_members))
-    return found
+        yield _in_namespace(kernel, MEMBER, count, changes, _change_members)
 
 
 def _in_namespace(

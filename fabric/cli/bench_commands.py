@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,13 +13,16 @@ from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
 from fabric.cli.bench_loop_command import loop
-from fabric.cli.measurements import NODES_MAX, PODS_MAX, number, prepare, say
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say
 from fabric.cli.output import Format, Output, camel
 from fabric.errors import BadInput, Problem
 
 bench = typer.Typer(help="Measure fabric on this machine.", no_args_is_help=True)
 SIZES = "2x4,4x100,10x1000"
 NODES, NODES_MIN = "10,25,50,100,200", 4
+UP_HEADER = "NODES PODS UP_S DOWN_S USER_S SYS_S PSS_MIB SLAB_MIB MN_UP_S MN_DOWN_S MN/UP MN/DOWN"
+BGP_HEADER = "NODES SHAPE SESSIONS CONVERGED_S CPU_S PSS_MIB KILLED_S SILENT_S HOLD_S"
+Times = TypeVar("Times", UpTimes, BgpTimes)
 KEEPALIVE_SECONDS_MAX = 65535 // 3
 """Three of them are the hold time, which has two bytes in BGP (RFC 4271)."""
 Tune = Annotated[bool, typer.Option(help="Let `up --tune` raise the machine's limit of ARP entries.")]
@@ -47,13 +51,10 @@ def up(
     """
     prepare("bench up")
     wanted = [_size(text) for text in sizes.split(",")]
-    found = [
-        measure(nodes, pods, runs=runs, with_mininet=mininet, tune=tune, say=say) for nodes, pods in wanted
-    ]
-    if format in (Format.json, Format.yaml):
-        output.data(camel([entry.as_json() for entry in found]), format)
-        return
-    _print(found)
+    measure_all(
+        (measure(nodes, pods, runs=runs, with_mininet=mininet, tune=tune, say=say) for nodes, pods in wanted),
+        lambda found: _print(found, UP_HEADER, _up_row, format),
+    )
 
 
 @bench.command("bgp")
@@ -87,15 +88,11 @@ def bgp(
     shapes = [shape for shape, asked in zip(bgps.SHAPES, (mesh, reflectors), strict=True) if asked]
     if not shapes:
         raise BadInput(Problem("--no-mesh --no-reflectors", "nothing is left to measure: leave one out"))
-    found = [
-        bgps.measure(count, shape, runs=runs, silent=silent, keepalive_seconds=keepalive, tune=tune, say=say)
-        for shape, count in product(shapes, wanted)
-    ]
-    if format in (Format.json, Format.yaml):
-        output.data(camel([entry.as_json() for entry in found]), format)
-        return
-    header = "NODES SHAPE SESSIONS CONVERGED_S CPU_S PSS_MIB KILLED_S SILENT_S HOLD_S"
-    output.table(header.split(" "), [_bgp_row(entry) for entry in found])
+    asked: dict[str, Any] = {"runs": runs, "silent": silent, "keepalive_seconds": keepalive, "tune": tune}
+    measure_all(
+        (bgps.measure(count, shape, **asked, say=say) for shape, count in product(shapes, wanted)),
+        lambda found: _print(found, BGP_HEADER, _bgp_row, format),
+    )
 
 
 def _bgp_row(entry: BgpTimes) -> tuple[object, ...]:
@@ -119,12 +116,16 @@ def _count(text: str) -> int:
     return found
 
 
-def _print(found: list[UpTimes]) -> None:
-    header = "NODES PODS UP_S DOWN_S USER_S SYS_S PSS_MIB SLAB_MIB MN_UP_S MN_DOWN_S MN/UP MN/DOWN"
-    output.table(header.split(" "), [_row(entry) for entry in found])
+def _print(
+    found: list[Times], header: str, row: Callable[[Times], tuple[object, ...]], format: Format
+) -> None:
+    if format in (Format.json, Format.yaml):
+        output.data(camel([entry.as_json() for entry in found]), format)
+    else:
+        output.table(header.split(" "), map(row, found))
 
 
-def _row(entry: UpTimes) -> tuple[object, ...]:
+def _up_row(entry: UpTimes) -> tuple[object, ...]:
     own = (
         entry.nodes,
         entry.pods,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, NamedTuple
 
 import typer
@@ -12,7 +14,7 @@ from fabric.bench.idle import IdleTimes
 from fabric.bench.loop import KERNELS, ChangeTimes
 from fabric.bench.parts import CHANGES_MAX, MEMBERS_MAX, PARTS_MAX
 from fabric.cli import output
-from fabric.cli.measurements import NODES_MAX, PODS_MAX, number, prepare, say
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say
 from fabric.cli.output import Format, Output, camel
 from fabric.errors import BadInput, Problem
 from fabric.plugin import registry
@@ -59,14 +61,16 @@ def loop(
         raise BadInput(Problem("--parts --members --idle", "all are empty: name something to measure"))
     if real or wanted:
         prepare("bench loop")
-    changed: list[ChangeTimes] = []
-    for kernel in KERNELS if real else KERNELS[:1]:
-        changed += loops.measure(kernel, counts, sizes, changes, say)
-    resting = [idles.measure(*it, seconds, say) for it in wanted]
-    _print(changed, resting, format)
+    kernels = KERNELS if real else KERNELS[:1]
+    changing = (it for kernel in kernels for it in loops.measure(kernel, counts, sizes, changes, say))
+    resting = (idles.measure(*it, seconds, say) for it in wanted)
+    measured: Iterable[ChangeTimes | IdleTimes] = chain(changing, resting)
+    measure_all(measured, lambda found: _print(found, format))
 
 
-def _print(changed: list[ChangeTimes], resting: list[IdleTimes], format: Format) -> None:
+def _print(measured: list[ChangeTimes | IdleTimes], format: Format) -> None:
+    changed = [it for it in measured if isinstance(it, ChangeTimes)]
+    resting = [it for it in measured if isinstance(it, IdleTimes)]
     if format in (Format.json, Format.yaml):
         found = {"changes": [it.as_json() for it in changed], "idle": [it.as_json() for it in resting]}
         output.data(camel(found), format)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import typer
 
@@ -11,6 +13,8 @@ from fabric.cli.choice import need_root
 
 NODES_MAX, PODS_MAX = 10_000, 100_000
 """What a command takes; the machine takes less, and `up` says so before it builds."""
+
+Times = TypeVar("Times")
 
 
 def number(text: str, least: int = 1, *, most: int) -> int | None:
@@ -27,6 +31,18 @@ def prepare(command: str) -> None:
     for told in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(told) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(told, _end)
+
+
+def measure_all(measurements: Iterable[Times], tell: Callable[[list[Times]], None]) -> None:
+    """Tell the figures of all; those before one that fails or is interrupted, whose error follows."""
+    found: list[Times] = []
+    try:
+        found.extend(measurements)  # has those before an error in it
+    except BaseException:
+        if found:
+            tell(found)
+        raise
+    tell(found)
 
 
 def say(text: str) -> None:

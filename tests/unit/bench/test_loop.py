@@ -17,7 +17,7 @@ from fabric.netstate.plan import diff
 
 @pytest.fixture(scope="module")
 def found():
-    return loop.measure("fake", [2, 5], [3, 2000], 4, lambda text: None)
+    return list(loop.measure("fake", [2, 5], [3, 2000], 4, lambda text: None))
 
 
 def test_every_kind_of_part_and_each_size_of_set_is_measured(found):
@@ -69,7 +69,7 @@ def test_a_loop_that_does_not_converge_is_an_error_that_says_why(monkeypatch):
     monkeypatch.setattr(TimedHost, "apply", refuse)
     monkeypatch.setattr(loop, "CONVERGE_SECONDS_MAX", 0.2)
     with pytest.raises(FabricError, match=r"the loop did not converge in 0.2 s: no memory"):
-        loop.measure("fake", [1], [], 1, lambda text: None)
+        list(loop.measure("fake", [1], [], 1, lambda text: None))
 
 
 async def test_a_timed_host_passes_everything_on_and_counts_it():

@@ -16,6 +16,7 @@ from fabric.bench.loop import ChangeTimes
 from fabric.bench.peer import PeerTimes
 from fabric.bench.up import UpTimes
 from fabric.cli import bench_commands, bench_loop_command, measurements
+from fabric.errors import FabricError
 
 LONG = "9" * 5000
 """More digits than Python makes a number of."""
@@ -24,27 +25,33 @@ LONG = "9" * 5000
 @pytest.fixture
 def bench(fabric, monkeypatch):
     """`fabric bench`, whose measurements take no time; what was asked for is in `fabric.asked`."""
-    fabric.asked = []
+    fabric.asked, fabric.fails = [], {}
+
+    def note(*words):
+        """Note what was asked for; fail when that is what the test has fail."""
+        fabric.asked.append(words)
+        if error := fabric.fails.get(str(words[:2])):
+            raise error
 
     def up(nodes, pods, *, runs, with_mininet, tune, say):
         say("begins")
-        fabric.asked.append((nodes, pods, runs, with_mininet, tune))
+        note(nodes, pods, runs, with_mininet, tune)
         peer = PeerTimes(pods, 8.0, 5.0) if with_mininet else None
         memory, spent = (100.0, 50.0, {"fabric": 64.5}), (3.0, 1.5, {"hosts and pods": 1.0})
         return UpTimes(nodes, pods, runs, 2.0, 0.5, {"nodes Ready": 1.0}, 12, *memory, *spent, peer)
 
     def bgp(count, shape, *, runs, silent, keepalive_seconds, tune, say):
-        fabric.asked.append((count, shape, runs, silent, keepalive_seconds, tune))
+        note(count, shape, runs, silent, keepalive_seconds, tune)
         return BgpTimes(count, shape, runs, 3, 1.5, 0.25, 64.0, 0.125, 6.0 if silent else None, 240)
 
     def loop(kernel, parts, members, changes, say):
-        fabric.asked.append((kernel, parts, members, changes))
+        note(kernel, parts, members, changes)
         kinds = [*(("peer", count, None) for count in parts), *(("member", count, 1) for count in members)]
         write = None if kernel == "fake" else 0.5
         return [ChangeTimes(kernel, *it[:2], changes, 0.25, write, 1.5, 1, it[2], 0) for it in kinds]
 
     def idle(plugin, nodes, pods, seconds, say):
-        fabric.asked.append((plugin, nodes, pods, seconds))
+        note(plugin, nodes, pods, seconds)
         return IdleTimes(plugin, nodes, pods, seconds, 1.25, {"fabric-worker": 1.0, "bird": 0.2})
 
     monkeypatch.setattr(measurements.signal, "signal", lambda *_: None)
@@ -147,6 +154,55 @@ def test_bench_loop_on_the_fake_kernel_alone_needs_no_root(bench, fabric, monkey
     assert "PLUGIN" not in answer.out
     for words in (["--idle", ""], ["--no-real"]):
         assert bench("loop", *words).err == "error: fabric bench loop needs root: run it with sudo\n"
+
+
+LATER = {"up": (4, 100), "bgp": (4, "reflectors"), "loop": ("calico", 5)}
+MEASURED = {
+    "up": {"nodes": 2, "pods": 4},
+    "bgp": {"nodes": 4, "shape": "mesh"},
+    "loop": {"plugin": "flannel"},
+}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (FabricError("no room"), 1, "error: no room"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(143), 143, ""),
+    ],
+    ids=["error", "Ctrl-C", "SIGTERM"],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["up", "--sizes", "2x4,4x100,10x1000"],
+        ["bgp", "--nodes", "4"],
+        ["loop", "--idle", "flannel:2x10,calico:5x10"],
+    ],
+    ids=lambda it: it[0],
+)
+def test_what_was_measured_is_told_before_the_error_of_what_came_later(
+    bench, fabric, words, error, code, said
+):
+    fabric.fails = {str(LATER[words[0]]): error}
+    answer = bench(*words, "-o", "json")
+    found = json.loads(answer.out)
+    assert (answer.code, answer.err.removeprefix("begins\nbegins\n").strip()) == (code, said)
+    if words[0] == "loop":
+        assert {it["kernel"] for it in found["changes"]} == {"fake", "linux"}
+        found = found["idle"]
+    assert [{key: it[key] for key in MEASURED[words[0]]} for it in found] == [MEASURED[words[0]]]
+    assert fabric.asked[-1][:2] == LATER[words[0]], "nothing is measured after an error"
+    row = bench(*words).out.splitlines()[-1].split()
+    assert row[: len(MEASURED[words[0]])] == [str(it) for it in MEASURED[words[0]].values()]
+
+
+def test_when_nothing_was_measured_there_is_no_result_but_the_error(bench, fabric):
+    fabric.fails = {str((2, 4)): FabricError("no room")}
+    for form in ("table", "json"):
+        answer = bench("up", "--sizes", "2x4,4x100", "-o", form)
+        assert (answer.code, answer.out, answer.err) == (1, "", "begins\nerror: no room\n")
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
