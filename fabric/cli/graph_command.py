@@ -77,7 +77,7 @@ def picture_of(what: str | None) -> Picture:
         return sources.of_file(load(Path(what)))
     paths = choose(what)
     need_root("graph")
-    return asyncio.run(sources.served_kinds(paths, need_spec(paths)))
+    return asyncio.run(sources.of_cluster(paths, need_spec(paths)))
 
 
 def draw(picture: Picture, form: Form, *, addresses: bool = False, interfaces: bool = False) -> bytes:

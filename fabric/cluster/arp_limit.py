@@ -8,7 +8,7 @@ meanwhile is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import msgspec
 
 from fabric.cluster.lock import held
 from fabric.errors import FabricError
+from fabric.netstate.objects import IPAddress, IPInterface
+from fabric.plugin.contract import BgpSpeaker, NodeFacts
 
 FOLDER = Path("/run/fabric")
 """The folder of the claims: as the limit is the machine's, it is one for clusters of all folders."""
@@ -99,6 +101,17 @@ class ArpLimit:
         fresh = self._file.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(claims))
         fresh.replace(self._file)
+
+
+def bgp_entries(speakers: Mapping[str, BgpSpeaker], nodes: Sequence[NodeFacts]) -> int:
+    """Count one at each end of an IPv4 session on the node's own network, and one for the gateway."""
+    return sum(_entries(speakers[it.name].peers, it.addresses) for it in nodes if it.name in speakers)
+
+
+def _entries(peers: Iterable[IPAddress], addresses: Sequence[IPInterface]) -> int:
+    far = {it for it in peers if it.version == 4}
+    near = {it for it in far for own in addresses if it in own.network}
+    return len(near) + (len(near) < len(far))
 
 
 def _power_of_two(number: int) -> int:

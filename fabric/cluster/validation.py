@@ -23,6 +23,7 @@ from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
 from fabric.apiserver.unmarshalling import Undecodable
 from fabric.cluster import spec as specs
+from fabric.cluster.arp_limit import bgp_entries
 from fabric.cluster.manifests import apply_one, in_order, key_in
 from fabric.cluster.spec import ClusterSpec
 from fabric.control.clock import LoopClock
@@ -275,4 +276,5 @@ def requirements(topology: Topology) -> frozenset[str]:
 def arp_entries(topology: Topology) -> int:
     """ARP entries that the network itself has all the time."""
     chosen = specs.choose(topology, None, api_port=0, workers=1)
-    return plugins.load(topology.network.plugin).arp_entries(chosen.network.config(), chosen.all_facts())
+    plugin, facts = plugins.load(topology.network.plugin), chosen.all_facts()
+    return bgp_entries(plugin.bgp_speakers(chosen.network.config(), facts), facts)

@@ -79,10 +79,11 @@ def pod_lines(picture: Picture, node: str) -> list[str]:
 
 
 def device_lines(picture: Picture, name: str, *, with_labels: bool) -> list[str]:
-    """Return what is written into a device's box: its name, AS number, on request its address."""
+    """Return what is written into a device's box: its name, AS number, cluster id, on request its address."""
     device = picture.wiring.device(name)
     label = picture.labels.get(name, "") if with_labels else ""
-    return list(filter(None, (name, f"AS {device.asn}" if device.asn else "", label)))
+    reflector = f"reflector {picture.reflectors[name]}" if name in picture.reflectors else ""
+    return list(filter(None, (name, f"AS {device.asn}" if device.asn else "", reflector, label)))
 
 
 def host_lines(picture: Picture, name: str, *, with_labels: bool) -> list[str]:
@@ -98,24 +99,31 @@ def largest(texts: Iterable[Sequence[str]]) -> tuple[float, float]:
 
 
 def block(
-    device: str, hosts: Sequence[str], columns: int, own: tuple[float, float], cell: tuple[float, float]
+    device: str,
+    hosts: Sequence[str],
+    columns: int,
+    own: tuple[float, float],
+    cell: tuple[float, float],
+    room: float = 0.0,
 ) -> Block:
+    """Return the block with so many hosts in a row, and so much more room around each than usual."""
     if not hosts:
         return Block(device, (), {device: Box(0.0, 0.0, *own)}, own)
     rows = [tuple(hosts[at : at + columns]) for at in range(0, len(hosts), columns)]
     widest = max(map(len, rows))
-    inner = widest * cell[0] + (widest - 1) * CELL_GAP
+    gap = CELL_GAP + room
+    inner = _row_width(widest, cell[0], gap)
     width = max(inner, own[0]) + 2 * FRAME
     boxes = {device: Box((width - own[0]) / 2, FRAME, *own)}
     top = FRAME + own[1]
     for row in rows:
-        top += BUS
-        left = (width - inner) / 2 if len(rows) > 1 else (width - _row_width(row, cell)) / 2
+        top += BUS + room
+        left = (width - inner) / 2 if len(rows) > 1 else (width - _row_width(len(row), cell[0], gap)) / 2
         for index, host in enumerate(row):
-            boxes[host] = Box(left + index * (cell[0] + CELL_GAP), top, *cell)
+            boxes[host] = Box(left + index * (cell[0] + gap), top, *cell)
         top += cell[1]
     return Block(device, tuple(rows), boxes, (width, top + FRAME))
 
 
-def _row_width(row: Sequence[str], cell: tuple[float, float]) -> float:
-    return len(row) * cell[0] + (len(row) - 1) * CELL_GAP
+def _row_width(count: int, each: float, gap: float) -> float:
+    return count * each + (count - 1) * gap

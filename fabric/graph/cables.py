@@ -16,11 +16,13 @@ from fabric.topology.wiring import Link, Wiring
 Point = tuple[float, float]
 Cable = tuple[Point, ...]
 """The corners of a cable, its ends first and last."""
+_Ways = Mapping[Point, Sequence[tuple[Point, float]]]
+"""From each corner: those that can be seen from it, with their distance."""
 
 BENT_BLOCKS_MAX = 80
 """With more blocks than these all cables are straight: nobody could follow a bent one."""
 CLEARANCE = 8.0
-_LANE, _BENT_LANE, _BENT_LANE_MAX = 14.0, 2.5, 5.0
+LANE, _BENT_LANE, _BENT_LANE_MAX = 14.0, 2.5, 5.0
 """Distance of parallel cables, of bent ones, and of the last of these from the first."""
 
 
@@ -38,7 +40,7 @@ class Obstacles:
         self._boxes = {name: box for name, box in boxes.items() if name not in hung}
         self._whole = {name: frames.get(name, box) for name, box in self._boxes.items()}
         self._hosts = {name: _hull(boxes[it] for row in own for it in row) for name, own in rows.items()}
-        self._ways: dict[Point, list[tuple[Point, float]]] | None = None
+        self._ways: _Ways | None = None
 
     def cables(self, wiring: Wiring) -> dict[str, Cable]:
         """Return the cable of each link between two blocks, by the link's name."""
@@ -56,7 +58,7 @@ class Obstacles:
     def _straight(self, link: Link) -> Cable | None:
         """Return the line between edges, or between middles; None where something is in the way of both."""
         a, b = self._boxes[link.a], self._boxes[link.b]
-        lane = _LANE * (link.number - 1)
+        lane = LANE * (link.number - 1)
         between = beside(a.middle, b.middle, lane)
         tries = (_edges(a, b, lane) or between, between)
         if len(self._boxes) > BENT_BLOCKS_MAX:
@@ -67,11 +69,7 @@ class Obstacles:
     def _bent(self, link: Link) -> Cable:
         """The shortest way over corners of frames; straight where there is none."""
         start, end = self._boxes[link.a].middle, self._boxes[link.b].middle
-        around = [*self._obstacles(link.a, link.b)]
-        ways = self._corner_ways()
-        last = frozenset(it for it in ways if not any(crosses(box, it, end) for box in around))
-        first = [it for it in ways if not any(crosses(box, start, it) for box in around)]
-        found = _shortest(start, end, first, ways, last)
+        found = _way(start, end, [*self._obstacles(link.a, link.b)], self._corner_ways())
         shift = min(_BENT_LANE * (link.number - 1), _BENT_LANE_MAX)
         return tuple((round(x + shift, 1), round(y + shift, 1)) for x, y in found or (start, end))
 
@@ -83,18 +81,35 @@ class Obstacles:
             elif name in self._hosts:
                 yield self._hosts[name]
 
-    def _corner_ways(self) -> dict[Point, list[tuple[Point, float]]]:
-        """Return, for each corner of a frame, those that can be seen from it, with their distance."""
+    def _corner_ways(self) -> _Ways:
         if self._ways is None:
             frames = list(self._whole.values())
-            points = [it for frame in frames for it in _corners(frame) if not _is_covered(it, frames)]
-            self._ways = {point: [] for point in points}
-            for index, one in enumerate(points):
-                for other in points[index + 1 :]:
-                    if not any(crosses(frame, one, other) for frame in frames):
-                        self._ways[one].append((other, math.dist(one, other)))
-                        self._ways[other].append((one, math.dist(one, other)))
+            self._ways = _ways(frames, CLEARANCE)
         return self._ways
+
+
+def way_around(start: Point, end: Point, boxes: Sequence[Box], clearance: float) -> Cable | None:
+    """Return the shortest way over corners of the boxes, at some distance; None where there is none."""
+    return _way(start, end, boxes, _ways(boxes, clearance))
+
+
+def _way(start: Point, end: Point, around: Sequence[Box], ways: _Ways) -> Cable | None:
+    last = frozenset(it for it in ways if not any(crosses(box, it, end) for box in around))
+    first = [it for it in ways if not any(crosses(box, start, it) for box in around)]
+    return _shortest(start, end, first, ways, last)
+
+
+def _ways(boxes: Sequence[Box], clearance: float) -> _Ways:
+    """Return, for each corner of a box, those that can be seen from it, with their distance."""
+    corners = (it for box in boxes for it in _corners(box, clearance))
+    points = [it for it in corners if not _is_covered(it, boxes)]
+    ways: dict[Point, list[tuple[Point, float]]] = {point: [] for point in points}
+    for index, one in enumerate(points):
+        for other in points[index + 1 :]:
+            if not any(crosses(box, one, other) for box in boxes):
+                ways[one].append((other, math.dist(one, other)))
+                ways[other].append((one, math.dist(one, other)))
+    return ways
 
 
 def crosses(box: Box, start: Point, end: Point) -> bool:
@@ -146,7 +161,7 @@ def _shortest(
     start: Point,
     end: Point,
     first: Sequence[Point],
-    ways: Mapping[Point, Sequence[tuple[Point, float]]],
+    ways: _Ways,
     last: frozenset[Point],
 ) -> Cable | None:
     """The shortest way from `start` over one of `first` and one of `last` to `end`."""
@@ -169,9 +184,9 @@ def _shortest(
     return None
 
 
-def _corners(frame: Box) -> Iterator[Point]:
-    for x in (frame.left - CLEARANCE, frame.left + frame.width + CLEARANCE):
-        for y in (frame.top - CLEARANCE, frame.top + frame.height + CLEARANCE):
+def _corners(box: Box, clearance: float) -> Iterator[Point]:
+    for x in (box.left - clearance, box.left + box.width + clearance):
+        for y in (box.top - clearance, box.top + box.height + clearance):
             yield x, y
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fabric.graph.blocks import Block, Box, block, device_lines, host_lines, hosts_of, largest
 from fabric.graph.cables import Obstacles
@@ -23,6 +23,8 @@ MARGIN, GAP = 24.0, 28.0
 TIER_GAP, TIER_GAP_MAX = 84.0, 240.0
 LABEL_GAP = 150.0
 """Space for what a link does, between blocks of one row that are linked."""
+SESSION_ROOM = 14.0
+"""Space between hosts beyond the usual, for the BGP sessions that go around them."""
 ROW_WIDTH_MAX = 3000.0
 SHAPE = 1.6
 """Width by height that is aimed at."""
@@ -40,6 +42,8 @@ class Layout:
     """Rows of hosts, by the switch or router that they hang on."""
     width: float = 0.0
     height: float = 0.0
+    room: float = 0.0
+    """Space around hosts beyond the usual."""
 
     @property
     def distortion(self) -> float:
@@ -62,11 +66,19 @@ def layout(picture: Picture, *, with_labels: bool = False) -> Layout:
         for it in wiring.of_role("host")
         if it.name not in hosts
     )
+    room = SESSION_ROOM if _has_sessions_of_hosts(picture) else 0.0
     most = max((len(it) for it in hosts.values()), default=1)
     found: list[Layout] = []
     for columns in range(1, min(most, COLUMNS_MAX) + 1):
-        found += _arranged(wiring, {it: block(it, own, columns, device, cell) for it, own in hosts.items()})
-    return min(found, key=lambda it: (it.obstacles.in_the_way(wiring), it.distortion))
+        blocks = {it: block(it, own, columns, device, cell, room) for it, own in hosts.items()}
+        found += _arranged(wiring, blocks)
+    best = min(found, key=lambda it: (it.obstacles.in_the_way(wiring), it.distortion))
+    return replace(best, room=room)
+
+
+def _has_sessions_of_hosts(picture: Picture) -> bool:
+    hosts = {it.name for it in picture.wiring.of_role("host")}
+    return any(it.a in hosts or it.b in hosts for it in picture.peerings)
 
 
 def _arranged(wiring: Wiring, blocks: Mapping[str, Block]) -> Iterator[Layout]:

@@ -35,6 +35,8 @@ class Picture:
     """What stands beside a device's name: its address, say."""
     mtu: int = 1500
     """Of most links, which do not say it."""
+    reflectors: Mapping[str, str] = field(default_factory=dict)
+    """The cluster ids of route reflectors, by node."""
 
     def words(self, link: Link) -> str:
         """Return what a link does, as a topology file says it; empty for a plain one."""
@@ -42,11 +44,12 @@ class Picture:
         return " ".join(filter(None, ("" if link.up else "down", mtu, str(link.shape))))
 
     def title(self, device: Device) -> str:
-        """Return a device's name, role, AS number and label."""
+        """Return a device's name, role, AS number, cluster id and label."""
         words: Iterable[str] = (
             device.name,
             device.role if device.role not in ("host", device.name) else "",
             f"AS {device.asn}" if device.asn else "",
+            f"route reflector {self.reflectors[device.name]}" if device.name in self.reflectors else "",
             self.labels.get(device.name, ""),
         )
         return " ".join(filter(None, words))
@@ -59,7 +62,11 @@ def data(picture: Picture) -> dict[str, Any]:
     return {
         "devices": [
             asdict(it)
-            | {"address": picture.labels.get(it.name, ""), "pods": list(picture.pods.get(it.name, ()))}
+            | {
+                "address": picture.labels.get(it.name, ""),
+                "routeReflectorClusterID": picture.reflectors.get(it.name, ""),
+                "pods": list(picture.pods.get(it.name, ())),
+            }
             for it in devices
         ],
         "links": [

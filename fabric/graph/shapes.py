@@ -9,9 +9,10 @@ from fabric.graph.blocks import Box
 from fabric.graph.cables import Point
 
 
-def rect(box: Box, fill: str, stroke: str, radius: float) -> str:
+def rect(box: Box, fill: str, stroke: str, radius: float, width: int = 1) -> str:
     at = f'x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}" rx="{radius:g}"'
-    return f'<rect {at} fill="{fill}" stroke="{stroke}"/>'
+    thick = f' stroke-width="{width}"' * (width > 1)
+    return f'<rect {at} fill="{fill}" stroke="{stroke}"{thick}/>'
 
 
 def line(

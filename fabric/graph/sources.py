@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fabric.api import kinds
-from fabric.api.objects import Object, key_of
+from fabric.api.objects import Object, annotations_of, key_of
 from fabric.bird.client import BirdClient
 from fabric.bird.protocols import Protocol
 from fabric.bird.reasons import reason
@@ -24,11 +24,15 @@ from fabric.cluster.underlay.hosts import wanted_hosts
 from fabric.cluster.underlay.state import Underlay
 from fabric.errors import FabricError
 from fabric.graph.picture import Peering, Picture
+from fabric.kubelet.noderegistration import DETAILS
+from fabric.plugin import registry
 from fabric.topology.addressing import port_name
 from fabric.topology.model import Topology
 from fabric.topology.wiring import Wiring, natural
 
 AT_ONCE = 16
+CLUSTER_ID = f"{DETAILS}route-reflector"
+"""The annotation by which a node's agent tells that it is a route reflector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +41,43 @@ class View:
 
     here: str
     there: str
-    up: bool
-    why: str = ""
     link: int = 0
     """Of parallel links, the number of the one it goes over; 0 where there is one way."""
+    up: bool = True
+    why: str = ""
 
 
 def of_file(topology: Topology) -> Picture:
-    """Return what a file asks for: without pods, with the sessions between its routers."""
+    """Return what a file asks for: without pods, with the sessions of its routers and nodes."""
     spec = specs.choose(topology, None, api_port=0, workers=1)
     underlay = Underlay.of(spec)
     ports = _parallel(underlay.wiring)
     views = [
-        View(name, it.name, up=True, link=ports.get((name, it.device), 0))
+        View(name, it.name, ports.get((name, it.device), 0))
         for name, speaker in underlay.speakers.items()
         for it in speaker.neighbors
     ]
-    return _picture(spec, underlay, {}, views)
+    names = owners(underlay)
+    speakers = registry.load(spec.network.plugin).bgp_speakers(spec.network.config(), spec.all_facts())
+    views += [
+        View(name, *names.get(str(peer), (str(peer), 0)))
+        for name, speaker in speakers.items()
+        for peer in speaker.peers
+    ]
+    reflectors = {name: it.cluster_id for name, it in speakers.items() if it.cluster_id}
+    return _picture(spec, underlay, {}, views, reflectors)
 
 
-async def served_kinds(paths: ClusterPaths, spec: ClusterSpec) -> Picture:
+async def of_cluster(paths: ClusterPaths, spec: ClusterSpec) -> Picture:
     """Return a running cluster: pods as the API has them, sessions as the BIRDs say."""
     underlay = Underlay.of(spec)
     pods: dict[str, list[str]] = defaultdict(list)
     for pod in lookup.every(paths, kinds.POD):
         if node := pod["spec"].get("nodeName"):
             pods[node].append(_called(pod))
-    return _picture(spec, underlay, pods, await sessions(paths, spec, underlay))
+    told = {key_of(it).name: annotations_of(it).get(CLUSTER_ID) for it in lookup.every(paths, kinds.NODE)}
+    reflectors = {name: cluster_id for name, cluster_id in told.items() if cluster_id}
+    return _picture(spec, underlay, pods, await sessions(paths, spec, underlay), reflectors)
 
 
 async def sessions(paths: ClusterPaths, spec: ClusterSpec, underlay: Underlay) -> list[View]:
@@ -107,16 +121,20 @@ def _views(host: str, protocols: Sequence[Protocol], names: Mapping[str, tuple[s
         if protocol.bgp is not None and (address := protocol.bgp.neighbor_address):
             plain = address.partition("%")[0]
             there, link = names.get(plain, (plain, 0))
-            yield View(host, there, protocol.bgp.is_established, reason(protocol), link)
+            yield View(host, there, link, protocol.bgp.is_established, reason(protocol))
 
 
 def _picture(
-    spec: ClusterSpec, underlay: Underlay, pods: Mapping[str, Sequence[str]], views: Iterable[View]
+    spec: ClusterSpec,
+    underlay: Underlay,
+    pods: Mapping[str, Sequence[str]],
+    views: Iterable[View],
+    reflectors: Mapping[str, str],
 ) -> Picture:
     given = underlay.addresses
     loopbacks = {name: str(it.ip) for name, it in given.loopbacks.items()}
     labels = loopbacks | {name: str(it) for name, it in given.hosts.items()}
-    return Picture(underlay.wiring, pods, peerings(views), labels, spec.underlay.mtu)
+    return Picture(underlay.wiring, pods, peerings(views), labels, spec.underlay.mtu, reflectors)
 
 
 def peerings(views: Iterable[View]) -> list[Peering]:

@@ -14,15 +14,17 @@ from math import dist
 
 from fabric.graph import shapes
 from fabric.graph.blocks import LINE, Box, device_lines, host_lines, pod_lines
-from fabric.graph.cables import Cable, Point, beside
+from fabric.graph.cables import Cable, Point
 from fabric.graph.layout import MARGIN, Layout, layout
 from fabric.graph.picture import Peering, Picture
+from fabric.graph.sessions import Lines
 from fabric.topology.addressing import port_name
 from fabric.topology.underlay import CONTROL_PLANE
 from fabric.topology.wiring import Link, natural
 
 PLAIN, CORE, BROKEN, SESSION = "#9ca3af", "#111827", "#dc2626", "#2563eb"
 FILLS = {"host": "#dbeafe", "control plane": "#ede9fe", "switch": "#e5e7eb", "router": "#fde68a"}
+REFLECTOR = "route reflector"
 ROLES = {"host": "node", "switch": "switch", "router": "router"}
 SESSIONS_MAX = 60
 """More sessions than these are counted, and only those drawn that are down."""
@@ -34,8 +36,6 @@ _PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
 _NEAR_A = (0.2, 0.26, 0.32, 0.16, 0.38, 0.44)
 _NEAR_B = tuple(1 - it for it in _NEAR_A)
 """Where on a line a label is tried: of the link, and of the interface at either end."""
-_BESIDE = 3.0
-"""How far a session is drawn beside a bent cable."""
 
 
 @dataclass(slots=True)
@@ -68,8 +68,8 @@ def svg(picture: Picture, *, addresses: bool = False, interfaces: bool = False) 
         _draw_rows(sheet, name)
     for link in sorted(picture.wiring.links, key=lambda it: natural(it.name)):
         _draw_link(sheet, link)
-    for peering in _drawn_sessions(picture):
-        _draw_session(sheet, peering)
+    for peering, line in Lines(places, cables, picture.wiring).of(_drawn_sessions(picture)):
+        sheet.below.append(shapes.path(line, SESSION if peering.up else BROKEN, dashed=True))
     for device in sorted(picture.wiring.devices, key=lambda it: natural(it.name)):
         if device.name in places.boxes:
             sheet.below += _device(sheet, device.name)
@@ -104,7 +104,8 @@ def _draw_rows(sheet: _Sheet, name: str) -> None:
     is_flipped = boxes[rows[0][0]].top < device.top
     leaves = device.top if is_flipped else device.top + device.height
     trunk = frame.left + 5
-    levels = [_bus(boxes[row[0]], is_flipped) for row in rows]
+    aside = 14 + sheet.places.room
+    levels = [_bus(boxes[row[0]], aside, is_flipped) for row in rows]
     sheet.below.append(shapes.line(x, leaves, x, levels[0], PLAIN))
     if len(rows) > 1:
         sheet.below.append(shapes.line(trunk, levels[0], trunk, levels[-1], PLAIN))
@@ -117,8 +118,8 @@ def _draw_rows(sheet: _Sheet, name: str) -> None:
             _draw_drop(sheet, name, host, y, is_flipped)
 
 
-def _bus(host: Box, is_flipped: bool) -> float:
-    return host.top + host.height + 14 if is_flipped else host.top - 14
+def _bus(host: Box, aside: float, is_flipped: bool) -> float:
+    return host.top + host.height + aside if is_flipped else host.top - aside
 
 
 def _draw_drop(sheet: _Sheet, name: str, host: str, y: float, is_flipped: bool) -> None:
@@ -167,27 +168,6 @@ def _label(sheet: _Sheet, line: tuple[Point, Point], words: str, colour: str, at
         x, y = best[1].middle
         sheet.above.append(shapes.rect(best[1], "white", "none", 3))
         sheet.above.append(shapes.text(x, y + 3.5, words, colour, "middle", _LABEL))
-
-
-def _draw_session(sheet: _Sheet, peering: Peering) -> None:
-    boxes = sheet.places.boxes
-    if peering.a in boxes and peering.b in boxes:
-        colour = SESSION if peering.up else BROKEN
-        if (bent := _bent_between(sheet, peering.a, peering.b)) is not None:
-            along = [(x - _BESIDE, y - _BESIDE) for x, y in bent]
-            sheet.below.append(shapes.path(along, colour, dashed=True))
-            return
-        (x1, y1), (x2, y2) = beside(boxes[peering.a].middle, boxes[peering.b].middle, -5.0)
-        bend = min(80.0, abs(x2 - x1) / 5) if abs(y1 - y2) < 1 else 0.0
-        path = f"M{x1:g} {y1:g} Q{(x1 + x2) / 2:g} {(y1 + y2) / 2 - bend:g} {x2:g} {y2:g}"
-        sheet.below.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>')
-
-
-def _bent_between(sheet: _Sheet, a: str, b: str) -> Cable | None:
-    """Return the bent cable between two devices, if there is one."""
-    links = (it for it in sheet.picture.wiring.links_of(a) if it.other(a) == b)
-    cables = (sheet.cables.get(it.name, ()) for it in links)
-    return next((it for it in cables if len(it) > 2), None)
 
 
 def _drawn_sessions(picture: Picture) -> list[Peering]:
@@ -240,7 +220,10 @@ def _device(sheet: _Sheet, name: str) -> Iterator[str]:
     picture, box = sheet.picture, sheet.places.boxes[name]
     device = picture.wiring.device(name)
     fill = FILLS["control plane" if name == CONTROL_PLANE else device.role]
-    yield shapes.rect(box, fill, "#374151", box.height / 2 if device.role == "router" else 4)
+    is_reflector = name in picture.reflectors
+    stroke = SESSION if is_reflector else "#374151"
+    radius = box.height / 2 if device.role == "router" else 4
+    yield shapes.rect(box, fill, stroke, radius, 1 + 2 * is_reflector)
     lines = host_lines if device.role == "host" else device_lines
     texts = lines(picture, name, with_labels=sheet.with_labels)
     pods_from = len(texts) - (len(pod_lines(picture, name)) if device.role == "host" else 0)
@@ -260,6 +243,8 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str]]:
             yield role, f"{word}: {count}"
             if count < len(found):
                 yield "control plane", "control plane"
+    if picture.reflectors:
+        yield REFLECTOR, f"route reflector, with its cluster id: {len(picture.reflectors)}"
     common = _common_words(picture)
     for kind, links in _by_kind(picture).items():
         yield (
@@ -280,7 +265,9 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str]]:
 def _written_legend(legend: Sequence[tuple[str, str]], top: float) -> Iterator[str]:
     for index, (what, text) in enumerate(legend):
         y = top + index * _LEGEND_LINE + 10
-        if what in FILLS:
+        if what == REFLECTOR:
+            yield shapes.rect(Box(MARGIN, y - 7, 28, 14), FILLS["host"], SESSION, 3, 3)
+        elif what in FILLS:
             yield shapes.rect(
                 Box(MARGIN, y - 7, 28, 14), FILLS[what], "#374151", 7 if what == "router" else 3
             )

@@ -54,6 +54,16 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BgpSpeaker:
+    """A node that speaks BGP."""
+
+    peers: frozenset[IPAddress]
+    """Addresses at the other ends of its sessions."""
+    cluster_id: str = ""
+    """Where it is a route reflector."""
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A program that runs on a node beside its pods: a BGP daemon, a tunnel's carrier."""
 
@@ -227,10 +237,11 @@ class NetworkPlugin(Protocol):
         """Kernel features it needs, by doctor's names: `vxlan`, `ipset`, `ipip|tun` (either); or `bird`."""
         ...
 
-    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        """ARP entries that the network itself has all the time, as each end of a BGP session has one.
+    def bgp_speakers(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
+        """Return what each node's BGP daemon would be told first, by node; empty where none runs.
 
-        Linux has one limit for all namespaces; a cluster that needs more does not come up.
+        It is drawn, and its ARP entries are counted: a cluster that needs more than Linux keeps does not
+        come up.
         """
         ...
 

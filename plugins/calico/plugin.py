@@ -19,7 +19,7 @@ from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
-from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.contract import BgpSpeaker, NetworkConfig, NodeAgent, NodeContext, NodeFacts
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
@@ -51,8 +51,8 @@ class CalicoPlugin:
         needed = {feature for name, feature in devices.items() if name in wanted}
         return frozenset(needed | {"iptables", "ipset"} | ({"bird"} if found.runs_bird else set()))
 
-    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return topology_check.arp_entries(_settings(config), nodes)
+    def bgp_speakers(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
+        return topology_check.bgp_speakers(_settings(config), nodes)
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await bootstrap.write(store, self._clock, _settings(config))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from calico import encapsulation
 from calico.bgp.peering import Peering
-from calico.bgp.peers import Speaker
+from calico.bgp.peers import FAMILIES, Speaker
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
 from calico.resources.bgp_peers import BGPPeer
@@ -19,7 +19,7 @@ from calico.resources.refusals import Refusal
 from calico.settings import Finding, NodeRule, Settings, finding, settings
 from fabric.errors import plural
 from fabric.netstate.objects import IPAddress
-from fabric.plugin.contract import NetworkConfig, NodeFacts
+from fabric.plugin.contract import BgpSpeaker, NetworkConfig, NodeFacts
 
 MTU_MIN = {4: 576, 6: 1280}
 """RFC 791 and RFC 8200."""
@@ -140,27 +140,25 @@ def _mtu(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> 
         yield "mtu", f"{config.mtu} does not fit: from {least} to {most} with the pools' encapsulation"
 
 
-def arp_entries(settings: Settings, nodes: Sequence[NodeFacts]) -> int:
-    """Count one at each end of an IPv4 session on the node's own network, and one for the gateway."""
+def bgp_speakers(settings: Settings, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
+    """Return each node's peers as they first are: the mesh's, and those of the topology's BGPPeers."""
     if not settings.runs_bird:
-        return 0
+        return {}
     found = {facts.name: registered(facts, settings.rules) for facts in nodes}
     peers = {it.name: it for it in settings.resources if isinstance(it, BGPPeer)}
     configurations = {it.name: it for it in settings.resources if isinstance(it, BGPConfiguration)}
     peering = Peering(found, peers, configurations)
-    return sum(_of_node(me, peering) for me in peering.speakers.values())
-
-
-def _of_node(me: Speaker, peering: Peering) -> int:
-    if me.ipv4 is None:
-        return 0
-    ends = frozenset(it for it in _ends(me, peering) if it != me.ipv4.ip)
-    near = sum(it in me.ipv4.network for it in ends)
-    return near + (near < len(ends))
+    return {
+        name: BgpSpeaker(
+            frozenset(_ends(me, peering)) - {me.address(family) for family in FAMILIES}, me.cluster_id
+        )
+        for name, me in peering.speakers.items()
+    }
 
 
 def _ends(me: Speaker, peering: Peering) -> Iterator[IPAddress]:
-    """The IPv4 addresses of a node's peers."""
-    yield from (peer.address for peer in peering.chosen(me) if peer.family == 4)
-    if not me.cluster_id:
-        yield from (it.ipv4.ip for it in peering.mesh_members if it.ipv4 is not None)
+    """The addresses of a node's peers."""
+    yield from (peer.address for peer in peering.chosen(me) if me.address(peer.family) is not None)
+    for family in FAMILIES if not me.cluster_id else ():
+        if me.address(family) is not None:
+            yield from filter(None, (member.address(family) for member in peering.mesh_members))

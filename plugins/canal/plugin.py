@@ -19,6 +19,7 @@ from fabric.plugin import registry
 from fabric.plugin.contract import (
     AgentStatus,
     Attachment,
+    BgpSpeaker,
     NetworkConfig,
     NodeAgent,
     NodeContext,
@@ -54,10 +55,8 @@ class CanalPlugin:
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
         return self._flannel.requirements(_flannels(config)) | self._calico.requirements(_calicos(config))
 
-    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return self._flannel.arp_entries(_flannels(config), nodes) + self._calico.arp_entries(
-            _calicos(config), nodes
-        )
+    def bgp_speakers(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
+        return self._calico.bgp_speakers(_calicos(config), nodes)
 
     async def prepare(self, config: NetworkConfig, store: Store, client: Client) -> None:
         await self._flannel.prepare(_flannels(config), store, client)

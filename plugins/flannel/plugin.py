@@ -11,7 +11,7 @@ from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
-from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.contract import BgpSpeaker, NetworkConfig, NodeAgent, NodeContext, NodeFacts
 from fabric.plugin.served import ServedKind
 from fabric.store.port import ModRevision, Put, Store
 from flannel import garbage_collection, node_state, topology_check
@@ -45,8 +45,8 @@ class FlannelPlugin:
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 
-    def arp_entries(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> int:
-        return 0
+    def bgp_speakers(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
+        return {}
 
     def requirements(self, config: NetworkConfig) -> frozenset[str]:
         return BACKENDS[_conf(config).backend].features

@@ -6,6 +6,7 @@ import pytest
 from support.calico_nodes import config, facts
 
 from calico.plugin import CalicoPlugin
+from fabric.cluster.arp_limit import bgp_entries
 
 MESH_OFF = {
     "kind": "BGPConfiguration",
@@ -38,4 +39,4 @@ def nodes(count, **where):
     ids=["mesh", "two reflectors", "no BGP", "racks"],
 )
 def test_each_end_of_a_session_needs_one(section, found, needed):
-    assert CalicoPlugin().arp_entries(section, found) == needed
+    assert bgp_entries(CalicoPlugin().bgp_speakers(section, found), found) == needed

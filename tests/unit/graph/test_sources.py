@@ -1,6 +1,7 @@
 """What `fabric graph` draws, before it is drawn."""
 
 import struct
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from fabric.graph import sources
 from fabric.graph.picture import Peering, data
 from fabric.graph.sources import View, peerings
 from fabric.graph.svg import size
-from fabric.topology.load import loads
+from fabric.topology.load import load, loads
 
 RACKS = loads(
     "apiVersion: fabric.dev/v1\nkind: Topology\nmetadata: {name: t}\n"
@@ -82,6 +83,26 @@ def test_a_file_is_drawn_with_addresses_and_sessions_and_without_pods():
     assert [(it["a"], it["b"]) for it in found["peerings"]] == [
         (leaf, spine) for leaf in ("leaf-1", "leaf-2") for spine in ("spine-1", "spine-2")
     ]
+
+
+def test_sessions_and_route_reflectors_of_nodes_are_drawn_from_a_file():
+    found = sources.of_file(load(Path("topologies/route-reflector.yaml")))
+    assert found.reflectors == {"node-1": "244.0.0.1", "node-3": "244.0.0.1"}
+    assert {(it.a, it.b) for it in found.peerings if it.a.startswith("node-")} == {
+        ("node-1", "node-2"),
+        ("node-1", "node-3"),
+        ("node-1", "node-4"),
+        ("node-2", "node-3"),
+        ("node-3", "node-4"),
+    }
+    told = {it["name"]: it["routeReflectorClusterID"] for it in data(found)["devices"]}
+    assert told["node-1"] == "244.0.0.1" and told["node-2"] == ""
+
+
+def test_a_mesh_of_nodes_is_drawn_from_a_file():
+    found = sources.of_file(load(Path("topologies/calico-bgp.yaml")))
+    names = [f"node-{number}" for number in range(1, 5)]
+    assert [(it.a, it.b) for it in found.peerings] == list(combinations(names, 2))
 
 
 def test_a_png_is_as_large_as_the_drawing_twice():
