@@ -67,6 +67,9 @@ class FakeKernel(Kernel):
             self._hosts[name] = FakeHost(name, self._spaces)
         return self._hosts[name]
 
+    def follow(self, pod: str, state: NetState, changed: Callable[[], None]) -> Callable[[], None]:
+        return self.host(pod).watch(lambda medium, obj, gone: changed())
+
 
 class FakeHost(Host):
     """A namespace of the fake kernel."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from fabric.kernel.namespaces import inside
 from fabric.kernel.netfilter import Netfilter
 from fabric.kernel.netlink import NetlinkError, Socket
 from fabric.kernel.nsids import NamespaceIds
+from fabric.kernel.podwatch import PodWatch
 from fabric.kernel.programs import ToolFailed
 from fabric.kernel.reader import Reader
 from fabric.kernel.watch import Watch
@@ -41,6 +43,8 @@ THREADS_MAX = 4
 """rtnl is one lock: more threads would only wait for it."""
 HOSTS_KEPT = 64
 
+log = logging.getLogger(__name__)
+
 
 class LinuxKernel(Kernel):
     """The namespaces of a cluster, each known by a process inside it."""
@@ -51,6 +55,7 @@ class LinuxKernel(Kernel):
         self._hosts: dict[str, LinuxHost] = {}
         self._executor = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="kernel")
         self._flavour = ""
+        self._pod_watch: PodWatch | None = None
 
     def host(self, name: str) -> LinuxHost:
         if name not in self._hosts:
@@ -70,8 +75,19 @@ class LinuxKernel(Kernel):
                 await turns.enter_async_context(host.turn)
             await self.in_thread(work)
 
+    def follow(self, pod: str, state: NetState, changed: Callable[[], None]) -> Callable[[], None]:
+        try:
+            if self._pod_watch is None:
+                self._pod_watch = PodWatch()
+            return self._pod_watch.follow(self._pids[pod], state, changed)
+        except (KeyError, OSError) as error:
+            log.info("%s: what changes there is not told: %s", pod, error)
+            return _nothing
+
     def close(self) -> None:
         """Close every socket and end the threads; the namespaces stay as they are."""
+        if self._pod_watch is not None:
+            self._pod_watch.close()
         self._executor.shutdown()
         for host in self._hosts.values():
             host.close()
@@ -277,3 +293,6 @@ class LinuxHost(Host):
 
     def _run_tool(self, command: Sequence[str], text: str) -> str:
         return programs.run(self._pid, command, text)
+
+
+def _nothing() -> None: ...

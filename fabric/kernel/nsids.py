@@ -7,13 +7,14 @@ one, and that of the one whose numbers they are.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterable, Mapping
 
 from fabric.kernel import netlink
 from fabric.kernel.netlink import Request, u32
 
-_RTM_GETNSID = 90
+_RTM_NEWNSID, _RTM_GETNSID = 88, 90
 _NETNSA_NSID, _NETNSA_PID = 1, 2
 
 
@@ -48,12 +49,33 @@ class NamespaceIds:
 
     def _ask(self, socket: netlink.Socket, names: list[str]) -> None:
         held = [(name, pid) for name in names if (pid := self._pids.get(name))]
-        questions = [Request(_RTM_GETNSID, 0, b"\0\0\0\0" + u32(_NETNSA_PID, pid)) for _, pid in held]
+        questions = [Request(_RTM_GETNSID, 0, _of(pid)) for _, pid in held]
         for (name, pid), answer in zip(held, socket.ask(questions), strict=True):
             if isinstance(answer, OSError):
                 continue
-            (id,) = struct.unpack("=i", netlink.attributes(answer[1], 4)[_NETNSA_NSID])
+            id = _id_in(answer[1])
             if id >= 0:
                 self._known[id] = (name, pid)
             else:
                 self._strangers[name] = pid
+
+
+def numbered(socket: netlink.Socket, pid: int, id: int) -> int:
+    """Give the namespace of a process this number, and return it, or the one that it has already."""
+    (refused,) = socket.change([Request(_RTM_NEWNSID, 0, _of(pid) + u32(_NETNSA_NSID, id))])
+    if refused is None:
+        return id
+    if refused.errno != errno.EEXIST:
+        raise refused
+    (answer,) = socket.ask([Request(_RTM_GETNSID, 0, _of(pid))])
+    if isinstance(answer, OSError):
+        raise answer
+    return _id_in(answer[1])
+
+
+def _of(pid: int) -> bytes:
+    return b"\0\0\0\0" + u32(_NETNSA_PID, pid)
+
+
+def _id_in(answer: bytes) -> int:
+    return int(struct.unpack("=i", netlink.attributes(answer, 4)[_NETNSA_NSID])[0])

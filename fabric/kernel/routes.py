@@ -79,6 +79,11 @@ def main_table(pid: int) -> tuple[Route, ...]:
     return tuple(route for route in routes if route.table == MAIN_TABLE)
 
 
+def is_the_kernels(body: bytes) -> bool:
+    """True for a message of a route of `proto kernel`: a device's own subnet, a multicast range."""
+    return body[5] == _PROTO_KERNEL
+
+
 def _legs(obj: Route, index_of: IndexOf) -> bytes:
     packed = b""
     for hop in obj.next_hops:

@@ -36,10 +36,10 @@ _CONFIGURED: Mapping[int, Mapping[int, str]] = {
 _NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 0x40
 _NEW_GENERATION, _GENERATION_PID = 0x0A0F, 2
 _HEADER = struct.Struct("=IHHII")
-_RECEIVE_BYTES = 1 << 16
+RECEIVE_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 22
 _SO_RCVBUFFORCE = 33
-_READS_MAX = 1000
+READS_MAX = 1000
 GATHER_SECONDS = 0.01
 """A change seldom comes alone: a pod's veth is told of a dozen times while it is made."""
 _GONE = {links.RTM_DELLINK, addresses.RTM_DELADDR, routes.RTM_DELROUTE, neighbors.RTM_DELNEIGH}
@@ -62,9 +62,9 @@ class Watch:
         self._process = os.pidfd_open(pid)
         try:
             with inside(pid):
-                self._sockets = [_open(netlink.NETLINK_ROUTE, _GROUPS)]
+                self._sockets = [listening(netlink.NETLINK_ROUTE, _GROUPS)]
                 with suppress(OSError):
-                    self._sockets.append(_open(_NETLINK_NETFILTER, _GROUP_NFTABLES))
+                    self._sockets.append(listening(_NETLINK_NETFILTER, _GROUP_NFTABLES))
         except BaseException:
             os.close(self._process)
             raise
@@ -164,7 +164,8 @@ def _sysctls(body: bytes, names: Mapping[int, str]) -> Iterator[Sysctl]:
             yield Sysctl("net/ipv4/ip_forward", str(found[kind]))
 
 
-def _open(protocol: int, groups: int) -> socket.socket:
+def listening(protocol: int, groups: int) -> socket.socket:
+    """Open a socket that hears these groups of the calling thread's namespace."""
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     opened = socket.socket(socket.AF_NETLINK, kind, protocol)
     try:
@@ -181,18 +182,23 @@ def _open(protocol: int, groups: int) -> socket.socket:
 
 def _messages(opened: socket.socket) -> Iterator[tuple[int, bytes]]:
     """Yield all that waits now: so the last word on an object is heard together with those before."""
-    for _ in range(_READS_MAX):
+    for _ in range(READS_MAX):
         try:
-            data = opened.recv(_RECEIVE_BYTES)
+            data = opened.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
-            if length < _HEADER.size:
-                break
-            yield kind, data[offset + _HEADER.size : offset + length]
-            offset += (length + 3) & ~3
+        yield from messages_in(data)
+
+
+def messages_in(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, body) of each message of one receive."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size:
+            break
+        yield kind, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
 
 
 def _is_of_device(kind: int, body: bytes) -> bool:

@@ -1,7 +1,8 @@
-"""Drift on a node: a pod's devices and routes there are not as they were attached any more.
+"""Drift: a pod's devices, addresses and routes are not as they were attached any more, on its node or in it.
 
-The node's namespace tells of its changes as they happen, so that nothing is read while nothing changes. A
-word that differs is a suspicion only: later words may take it back, and what is left is read a moment later.
+Both namespaces tell of their changes as they happen, so that nothing is read while nothing changes. A word
+that differs is a suspicion only: later words on the node may take it back, and what is left is read a moment
+later.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NOTICE_SECONDS = 0.05
 """A change seldom comes alone, and a pod that ends takes its devices along: so long after it, it is read."""
 
 
-class NodeDrift:
+class Drift:
     """The objects that one node must have for each of its pods, and suspicions that some have changed."""
 
     def __init__(self, host: Host) -> None:
@@ -26,6 +27,7 @@ class NodeDrift:
         self._wanted: dict[str, NetState] = {}
         self._by_key: dict[Hashable, tuple[str, NetObject]] = {}
         self._suspects: set[Hashable] = set()
+        self._suspect_pods: set[str] = set()
         self._is_blind = True
         """True while the namespace does not tell of its changes: before the first read, or after it ended."""
         self._wake: Callable[[], None] = _nothing
@@ -40,6 +42,7 @@ class NodeDrift:
 
     def drop(self, uid: str) -> None:
         """Expect nothing for a pod any more."""
+        self._suspect_pods.discard(uid)
         for obj in self._wanted.pop(uid, ()):
             if self._by_key.get(obj.key, ("",))[0] == uid:
                 del self._by_key[obj.key]
@@ -58,6 +61,17 @@ class NodeDrift:
                 self._timer = None
 
         return end
+
+    def suspect(self, uid: str) -> None:
+        """Note that a pod's own namespace may have changed, and call `wake` a moment later."""
+        self._suspect_pods.add(uid)
+        self._look_soon()
+
+    def take_suspects(self) -> frozenset[str]:
+        """Return the pods whose own namespaces may have changed since the last time."""
+        taken = frozenset(self._suspect_pods)
+        self._suspect_pods.clear()
+        return taken
 
     async def look(self, uids: Iterable[str]) -> frozenset[str]:
         """Read the node if there is a suspicion, and return those of the pods for which something differs."""
@@ -96,12 +110,15 @@ class NodeDrift:
         else:
             self._suspects.discard(obj.key)
             return
+        self._look_soon()
+
+    def _look_soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._due)
 
     def _due(self) -> None:
         self._timer = None
-        if self._suspects or self._is_blind:
+        if self._suspects or self._suspect_pods or self._is_blind:
             self._wake()
 
 

@@ -103,7 +103,7 @@ class Kubelet:
         self._controller = self._controller_of(self._sync)
         self._collected = asyncio.Event()
         name, seconds = self._controller.name, config.resync_seconds
-        self._drift = Loop(f"{name}: drift", self._repair_node)
+        self._drift = Loop(f"{name}: drift", self._repair_told)
         self._resync = Loop(f"{name}: resync", self._look_again, resync_seconds=seconds)
         self._registration = NodeRegistration(
             config, heartbeats or client, caches.nodes, pod_cache, agent, events, clock
@@ -167,9 +167,9 @@ class Kubelet:
                 uid_of(pod) for pod in mapped if not is_terminal(status_of(pod)) and not is_deleting(pod)
             )
 
-    async def _repair_node(self) -> None:
-        """Repair what the node's namespace told of."""
-        self._repair(await self._network.drifted_on_node(self._sandboxes()))
+    async def _repair_told(self) -> None:
+        """Repair what the node's and the pods' namespaces told of."""
+        self._repair(await self._network.drifted_as_told(self._sandboxes()))
 
     def _sandboxes(self) -> Sequence[SandboxStatus]:
         return self._pod_cache.sandboxes_of(self._config.node_name)

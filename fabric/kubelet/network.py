@@ -16,9 +16,10 @@ from fabric.api.hostports import HostPort
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError, KernelRefused
 from fabric.kernel.attach import attach
-from fabric.kubelet.drift import NodeDrift, owner_of
+from fabric.kubelet.drift import Drift, owner_of
 from fabric.kubelet.portmap import HostPorts, localnet
 from fabric.netstate.flows import flows_of
+from fabric.netstate.objects import NetState
 from fabric.netstate.plan import Plan, diff
 from fabric.netstate.port import Kernel, pod_namespace
 from fabric.plugin.contract import Attachment, NodeAgent, PodRef
@@ -50,7 +51,8 @@ class PodNetwork:
         self._kernel = kernel
         self._agent = agent
         self._attached: dict[str, Attachment] = {}
-        self._on_node = NodeDrift(kernel.host(node_name))
+        self._drift = Drift(kernel.host(node_name))
+        self._unfollow: dict[str, Callable[[], None]] = {}
         self._refs: dict[str, PodRef] = {}
         self._programmed: set[str] = set()
         """Pods whose attachment is in the kernel, as far as was seen."""
@@ -74,11 +76,20 @@ class PodNetwork:
         self._attached[ref.uid] = attachment
         self._refs[ref.uid] = ref
         on_node = attachment.node | localnet(attachment) if ports else attachment.node
-        self._on_node.keep(ref.uid, on_node)
+        self._drift.keep(ref.uid, on_node)
         await attach(self._kernel, self._node_name, ref.netns, on_node, attachment.pod)
+        self._follow(ref, attachment.pod)
         await self.host_ports.put(ref, ports, attachment.ips)
         await self._until_programmed(ref)
         self._programmed.add(ref.uid)
+
+    def _follow(self, ref: PodRef, state: NetState) -> None:
+        self._stop_following(ref.uid)
+        self._unfollow[ref.uid] = self._kernel.follow(ref.netns, state, lambda: self._drift.suspect(ref.uid))
+
+    def _stop_following(self, uid: str) -> None:
+        if uid in self._unfollow:
+            self._unfollow.pop(uid)()
 
     async def _until_programmed(self, ref: PodRef) -> None:
         try:
@@ -106,27 +117,39 @@ class PodNetwork:
         """The pod's namespace is gone; what was allocated stays."""
         self.host_ports.drop(uid)
         self._attached.pop(uid, None)
-        self._on_node.drop(uid)
+        self._stop_following(uid)
+        self._drift.drop(uid)
         self._refs.pop(uid, None)
         self._programmed.discard(uid)
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when the node's namespace tells of a change to a pod's part; return how to end it."""
-        return self._on_node.listen(wake)
+        """Call `wake` when a namespace tells of a change to a pod's part; return how to end it."""
+        stop = self._drift.listen(wake)
 
-    async def drifted_on_node(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
-        """Look at what the node's namespace told of, and return the pods for which something differs."""
-        return self._noted(set(await self._on_node.look(self._living(sandboxes))))
+        def end() -> None:
+            stop()
+            for uid in tuple(self._unfollow):
+                self._stop_following(uid)
+
+        return end
+
+    async def drifted_as_told(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
+        """Look at what the namespaces told of, and return the pods for which something differs."""
+        uids = self._living(sandboxes)
+        found = set(await self._drift.look(uids))
+        suspects = self._drift.take_suspects()
+        return self._noted(found | await self._drifted_inside(uid for uid in uids if uid in suspects - found))
 
     async def drifted(self, sandboxes: Iterable[SandboxStatus]) -> frozenset[str]:
         """Read every namespace and return the pods whose network is not what the agent says it must be."""
         uids = self._living(sandboxes)
         found = {uid for uid in uids if await self._agent.check(self._refs[uid]) != self._attached.get(uid)}
-        found |= await self._on_node.drifted(uids)
-        for uid in uids:
-            if uid not in found and uid in self._attached and await self._has_drifted(uid):
-                found.add(uid)
-        return self._noted(found)
+        found |= await self._drift.drifted(uids)
+        return self._noted(found | await self._drifted_inside(uid for uid in uids if uid not in found))
+
+    async def _drifted_inside(self, uids: Iterable[str]) -> set[str]:
+        """Read these pods' own namespaces."""
+        return {uid for uid in uids if uid in self._attached and await self._has_drifted(uid)}
 
     def _living(self, sandboxes: Iterable[SandboxStatus]) -> list[str]:
         alive = {sandbox.id for sandbox in sandboxes if sandbox.alive}

@@ -115,6 +115,15 @@ class Kernel(Protocol):
         """The namespace of that name; using one that does not exist raises KernelRefused."""
         ...
 
+    def follow(self, pod: str, state: NetState, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed`, in the event loop, when a pod's namespace may lack some of `state`.
+
+        Told of from now on, whoever changed them, are devices that go or get another MTU, MAC or flag,
+        addresses that go, and routes; not sysctls, nor the namespace's end. Where Linux tells nothing, nobody
+        is called. Returned is how to end it.
+        """
+        ...
+
     async def apply(self, plans: Mapping[str, Plan]) -> None:
         """Carry out each namespace's plan, one after the other, as `Host.apply` does each.
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 
 import pytest
 from support.cluster_namespaces import namespaces_of
-from support.clusters import fabric
+from support.clusters import Cluster, fabric, pod
 from support.eventually import eventually
 from support.namespaces import run_inside
 
@@ -94,6 +95,59 @@ async def test_each_end_of_a_wire_is_as_it_was_promised_again(vxlan, what):
         return vxlan.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
     await eventually(reached, seconds_max=60)
+
+
+PODS_SIDE = {
+    "its veth is deleted on the node": (
+        "node-1",
+        "for it in $(ip -o link show type veth | grep -oE '(veth|cali)[0-9a-f]+'); do ip link del $it; done",
+    ),
+    "its veth is deleted in the pod": ("pod-1", "ip link del eth0"),
+    "eth0 is lowered": ("pod-1", "ip link set eth0 down"),
+    "its address is flushed": ("pod-1", "ip address flush dev eth0"),
+    "its default route is deleted": ("pod-1", "ip route del default"),
+}
+
+
+@pytest.fixture(scope="module")
+def calico(tmp_path_factory):
+    with Cluster.running(
+        tmp_path_factory.mktemp("calico"),
+        network={"plugin": "calico"},
+        pods=[pod("pod-1", "node-1"), pod("pod-2", "node-1"), pod("pod-3", "node-2")],
+    ) as cluster:
+        cluster.report = cluster.up()
+        yield cluster
+
+
+@pytest.mark.parametrize("network", ["vxlan", "calico"])
+@pytest.mark.parametrize("what", PODS_SIDE)
+async def test_a_pods_end_is_put_back_at_once(what, network, request):
+    cluster = request.getfixturevalue(network)
+    where, change = PODS_SIDE[what]
+    spaces = await asyncio.to_thread(namespaces_of, cluster)
+    commands = ("ip -br link show eth0", "ip -o -4 address show eth0", "ip route")
+
+    def look():
+        words = [run_inside(spaces["pod-1"].pid, "sh", "-c", f"{command} || true") for command in commands]
+        return " ".join(re.sub(r"@if\d+|^\d+:", "", "".join(words), flags=re.MULTILINE).split())
+
+    before = look()
+    assert "UP" in before
+    assert "default via" in before
+    run_inside(spaces[where].pid, "sh", "-c", change)
+
+    def put_back():
+        assert look() == before
+        return True
+
+    await eventually(put_back, seconds_max=20)
+    target = cluster.report["pods"][2]["ip"]
+
+    def reached():
+        return cluster.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
+
+    await eventually(reached, seconds_max=20)
 
 
 async def test_status_tells_of_a_wire_that_nobody_has_put_back_yet(vxlan):

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
 from support.case_contract import NOTHING, owner_of
 from support.eventually import eventually
-from support.namespaces import namespaces
+from support.namespaces import namespaces, run_inside
 
+from fabric.kernel.attach import attach
 from fabric.kernel.linux import LinuxKernel
 from fabric.kernel.namespaces import inside
-from fabric.netstate.objects import Address, Bridge, NetObject, Sysctl
+from fabric.netstate.objects import (
+    Address,
+    Bridge,
+    LinkMac,
+    LinkMtu,
+    LinkUp,
+    NetObject,
+    Route,
+    Sysctl,
+    Veth,
+)
 from fabric.netstate.plan import Plan, Step, diff
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
@@ -69,5 +82,86 @@ async def test_a_sysctl_of_forwarding_or_a_filter_is_told_of_whoever_wrote_it():
             await eventually(lambda: wanted <= set(told))
             assert ("sysctl", Sysctl("net/ipv4/conf/br0/forwarding", "1")) in told, "it follows ip_forward"
             stop()
+        finally:
+            kernel.close()
+
+
+POD = frozenset(
+    {
+        LinkUp("lo"),
+        LinkUp("eth0"),
+        LinkMtu("eth0", 1450),
+        LinkMac("eth0", "02:00:00:00:00:01"),
+        Address(ip_interface("10.244.1.2/24"), "eth0"),
+        Route(ip_network("0.0.0.0/0"), via=ip_address("10.244.1.1"), dev="eth0"),
+    }
+)
+ON_NODE = frozenset({Veth("veth1", "eth0", "pod:1", 1450, peer_mac="02:00:00:00:00:01")})
+STRANGERS = {
+    "eth0 is lowered": "link set eth0 down",
+    "lo is lowered": "link set lo down",
+    "eth0 has another MTU": "link set eth0 mtu 1300",
+    "eth0 has another MAC": "link set eth0 address 02:00:00:00:00:99",
+    "eth0 is deleted": "link delete eth0",
+    "its address is flushed": "address flush dev eth0",
+    "its route is deleted": "route delete default",
+    "its route leads elsewhere": "route replace default via 10.244.1.9",
+}
+
+
+@asynccontextmanager
+async def followed_pod():
+    """A wired pod's pid, and how often it was told that it may lack something."""
+    told: list[None] = []
+    with namespaces("node-1", "pod:1", "pod:2") as pids:
+        kernel = LinuxKernel(pids)
+        try:
+            await attach(kernel, "node-1", "pod:1", ON_NODE, POD)
+            stop = kernel.follow("pod:1", POD, lambda: told.append(None))
+            yield kernel, pids, told, stop
+        finally:
+            kernel.close()
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+async def test_a_followed_pod_tells_of_what_it_lost_and_another_of_nothing(what):
+    async with followed_pod() as (kernel, pids, told, _):
+        others: list[None] = []
+        kernel.follow("pod:2", frozenset({LinkUp("lo")}), lambda: others.append(None))
+        await asyncio.to_thread(run_inside, pids["pod:1"], "ip", *STRANGERS[what].split())
+        await eventually(lambda: told)
+        assert others == []
+
+
+async def test_a_followed_pod_says_nothing_of_what_harms_none_of_it_nor_after_its_end():
+    async with followed_pod() as (kernel, pids, told, stop):
+        later: list[None] = []
+        kernel.follow("pod:2", frozenset({LinkUp("lo")}), lambda: later.append(None))
+        harmless = "ip address add 10.9.0.1/24 dev eth0; ip -6 address add fd00::2/64 dev eth0"
+        await asyncio.to_thread(run_inside, pids["pod:1"], "sh", "-c", harmless)
+        await asyncio.to_thread(run_inside, pids["node-1"], "ip", "link", "set", "veth1", "down")
+        await asyncio.to_thread(run_inside, pids["pod:2"], "ip", "link", "set", "lo", "mtu", "1300")
+        await eventually(lambda: later)
+        assert told == []
+        stop()
+        later.clear()
+        await asyncio.to_thread(run_inside, pids["pod:1"], "ip", "link", "set", "eth0", "down")
+        await asyncio.to_thread(run_inside, pids["pod:2"], "ip", "link", "set", "lo", "mtu", "1400")
+        await eventually(lambda: later)
+        assert told == []
+
+
+async def test_a_pod_more_that_is_followed_is_no_descriptor_more():
+    async with followed_pod() as (kernel, *_):
+        before = len(os.listdir("/proc/self/fd"))
+        kernel.follow("pod:2", POD, lambda: None)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_pod_that_ended_is_followed_by_nobody_and_no_reason_to_fail():
+    with namespaces("node-1") as pids:
+        kernel = LinuxKernel(pids)
+        try:
+            kernel.follow("pod:9", POD, lambda: None)()
         finally:
             kernel.close()

@@ -98,7 +98,7 @@ async def test_what_a_stranger_deletes_of_a_pods_network_comes_back(node, kind):
         victim = next(obj for obj in host.state if isinstance(obj, kind) and getattr(obj, "dev", "") != "lo")
         host.tamper_delete(victim)
         assert (pod_host.state, node_host.state) != settled
-        await after(1 if host is node_host else RESYNC_SECONDS)
+        await after(1)
         assert (pod_host.state, node_host.state) == settled
         assert node.runtime.signals == []
 
@@ -112,11 +112,25 @@ async def test_what_a_stranger_sets_at_a_pods_end_is_put_back_and_the_pair_is_th
         settled = host.state, host.settings
         host.tamper_add(change)
         assert change in host.settings
-        await after(RESYNC_SECONDS)
+        await after(1)
         assert (host.state, host.settings) == settled
         assert not [
             step for plan in node.kernel.host(NODE_NAME).plans for step in plan.steps if step.verb == "delete"
         ]
+
+
+async def test_what_no_namespace_told_of_comes_back_when_all_are_read(node, monkeypatch):
+    monkeypatch.setattr(node.kernel, "follow", lambda pod, state, changed: lambda: None)
+    async with node.kubelet():
+        node.create()
+        await after(1)
+        host = node.kernel.host(f"pod:{node.uid()}")
+        settled = host.state
+        host.tamper_delete(next(obj for obj in host.state if isinstance(obj, Address)))
+        await after(1)
+        assert host.state != settled
+        await after(RESYNC_SECONDS)
+        assert host.state == settled
 
 
 async def test_a_settled_network_is_read_and_not_written(node):
