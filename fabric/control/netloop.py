@@ -158,7 +158,8 @@ class NetLoop:
         self._busy = True
         try:
             for _ in range(_PASSES_MAX):
-                await self._read_what_is_due()
+                while await self._read_what_is_due():
+                    pass  # Whoever triggered it meanwhile has changed what is the owner's.
                 plan = self._tracker.plan()
                 if plan:
                     await self._carry_out(plan)
@@ -173,11 +174,12 @@ class NetLoop:
         due = min((self._due[medium] for medium in self._media), default=None)
         return None if due is None or math.isinf(due) else max(0.0, due - self._now())
 
-    async def _read_what_is_due(self) -> None:
+    async def _read_what_is_due(self) -> bool:
+        """Return whether something was."""
         now = self._now()
         media = frozenset(medium for medium in self._media if self._due[medium] <= now)
         if not media:
-            return
+            return False
         kinds = frozenset(kind for kind in self._owner.kinds if medium_of_kind(kind) in media)
         families = self._tracker.families if self._was_read else self._owner.families
         for medium in media:
@@ -189,6 +191,7 @@ class NetLoop:
             raise
         self._tracker.saw(media, found)
         self._was_read = True
+        return True
 
     async def _carry_out(self, plan: Plan) -> None:
         log.debug("%s:\n%s", self.name, plan)

@@ -65,7 +65,12 @@ class CalicoAgent:
         )
         self._protocols = frozenset({routes.ROUTE_PROTOCOL})
         owner = ownership.owner(
-            ownership.RouteOwnership(lambda: self._protocols, self._is_of_pod, self._is_external)
+            ownership.RouteOwnership(
+                lambda: self._protocols,
+                self._is_of_pod,
+                self._is_external,
+                lambda: bool(self._felix().route_sync_disabled),
+            )
         )
         host = TunnelWatch(context.host, lambda: self._bird.device_came(encapsulation.TUNL0))
         self._loop = NetLoop(host, owner)
@@ -193,7 +198,9 @@ class CalicoAgent:
         if site is None:
             return
         if self._state is None or self._state.site != site:
-            self._state = NodeState(site)
+            before, self._state = self._state, NodeState(site)
+            if before and before.site.felix.route_sync_disabled != site.felix.route_sync_disabled:
+                self._loop.trigger()  # What is no more Felix's is forgotten before a plan could delete it.
         wanted = self._state.parts(self._syncer.snapshot) if self._settings.backend != "none" else {}
         self._protocols |= {routes.protocol(site.felix)}
         self._loop.resync_seconds = site.resync_seconds

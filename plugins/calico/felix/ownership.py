@@ -43,6 +43,8 @@ class RouteOwnership:
     """True for the name of a pod's device."""
     is_external: Callable[[Route], bool] = lambda route: False
     """True for a route over a pod's device that is to be removed."""
+    is_disabled: Callable[[], bool] = lambda: False
+    """True where no route is Felix's (routeSyncDisabled), be it of its own making."""
 
 
 def owner(told: RouteOwnership | None = None) -> Owner:
@@ -55,7 +57,7 @@ def owner(told: RouteOwnership | None = None) -> Owner:
 def _owns(obj: NetObject, told: RouteOwnership) -> bool:
     match obj:
         case Route():
-            return _owns_route(obj, told)
+            return not told.is_disabled() and _owns_route(obj, told)
         case Vxlan(name=name) | Ipip(name=name) | Tun(name=name):
             return name in _DEVICES
         case Address(dev=dev) | Neighbor(dev=dev) | FdbEntry(dev=dev):

@@ -26,7 +26,12 @@ ROUTE_PROTOCOL = 80
 
 
 def block_state(site: Site, place: Place, nodes: Mapping[str, Node]) -> NetState:
-    """The routes of one block on this node; none where the node is not of the block's family."""
+    """The routes of one block on this node; none where the node is not of the block's family.
+
+    None where routeSyncDisabled says that routes are not Felix's business.
+    """
+    if site.felix.route_sync_disabled:
+        return frozenset()
     pool = encapsulation.pool_of(site.pools, place.cidr)
     family: Family = 4 if place.cidr.version == 4 else 6
     if pool is None or site.address(family) is None or not encapsulation.is_felix_s(pool, site.felix):

@@ -104,6 +104,8 @@ class FelixConfigurationSpec:
     allow_ipip_packets_from_workloads: bool | None = key("allowIPIPPacketsFromWorkloads", flag, default=None)
     route_source: str | None = key("routeSource", word(*_ROUTE_SOURCES.values()), default=None)
     """Felix's routes to other nodes follow the IPAM's blocks, or each pod's WorkloadEndpoint."""
+    route_sync_disabled: bool | None = key("routeSyncDisabled", flag, default=None)
+    """Felix makes, changes and removes no route; those that it made stay."""
     external_nodes_list: tuple[IPNetwork, ...] = key("externalNodesList", listed(masked_network), default=())
     rest: Mapping[str, Any] = rest(crds.fields_of("FelixConfiguration"))
 
@@ -137,6 +139,7 @@ DEFAULTS = FelixConfigurationSpec(
     program_cluster_routes="Disabled",
     nat_outgoing_exclusions="IPPoolsOnly",
     route_source="CalicoIPAM",
+    route_sync_disabled=False,
     allow_vxlan_packets_from_workloads=False,
     allow_ipip_packets_from_workloads=False,
 )

@@ -30,7 +30,7 @@ _REASONS: Mapping[str, str] = {
     "iptables' flavour is that of the machine": "iptablesBackend nftablesMode",
     "fabric's nodes have one underlay device, eth0": "mtuIfacePattern interfaceExclude requireMTUFile",
     "floating IPs are not supported": "floatingIPs",
-    "fabric's Felix writes its routes, into table main": "routeSyncDisabled routeTableRange routeTableRanges",
+    "fabric's Felix writes its routes, into table main": "routeTableRange routeTableRanges",
     _PRIORITIES: """
         ipv4NormalRoutePriority ipv4ElevatedRoutePriority ipv6NormalRoutePriority ipv6ElevatedRoutePriority
     """,

@@ -16,7 +16,7 @@ from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, interface_name
 from calico.resources.felix import DEFAULTS, FelixConfiguration
 from fabric.kernel.attach import attach
-from fabric.netstate.objects import Route, Veth
+from fabric.netstate.objects import FdbEntry, Neighbor, Route, Veth, Vxlan
 from fabric.netstate.port import medium_of_kind
 
 RESYNC = 95
@@ -148,3 +148,33 @@ def reads_of(host):
 
     host.read = counted
     return count
+
+
+async def test_felix_that_is_to_leave_routes_alone_makes_none_but_tunnels(cluster):
+    await cluster.prepare()
+    await cluster.put(FelixConfiguration.named("default", route_sync_disabled=True))
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        await cluster.agents[1].add(cluster.new_pod(1))
+        await asyncio.sleep(1)
+        assert routes(cluster, 1) == set()
+        assert {FdbEntry, Neighbor, Vxlan} <= {type(it) for it in cluster.felix_state(1)}
+
+
+async def test_felix_that_is_told_so_later_leaves_its_routes_there_until_it_is_told_otherwise(cluster):
+    await cluster.prepare()
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        await cluster.agents[1].add(cluster.new_pod(1))
+        await asyncio.sleep(1)
+        before = routes(cluster, 1)
+        gone = next(it for it in before if it.via)
+        await cluster.put(FelixConfiguration.named("default", route_sync_disabled=True))
+        await asyncio.sleep(1)
+        assert before <= cluster.host(1).state
+        cluster.host(1).tamper_delete(gone)
+        await asyncio.sleep(RESYNC)
+        assert before - cluster.host(1).state == {gone}
+        await cluster.put(FelixConfiguration.named("default", route_sync_disabled=False))
+        await asyncio.sleep(1)
+        assert before <= cluster.host(1).state

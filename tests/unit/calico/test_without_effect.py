@@ -84,7 +84,7 @@ def told(kind: str = "FelixConfiguration", **spec):
         ({"logPrefix": "x"}, "spec.logPrefix: it changes nothing: policies are not enforced yet"),
         ({"healthPort": 9099}, "spec.healthPort: it changes nothing: fabric's Felix has nothing that"),
         ({"floatingIPs": "Enabled"}, "spec.floatingIPs: it changes nothing: floating IPs"),
-        ({"routeSyncDisabled": True}, "spec.routeSyncDisabled: it changes nothing: fabric's Felix writes"),
+        ({"routeTableRange": {"min": 1, "max": 250}}, "spec.routeTableRange: it changes nothing: fabric's"),
         (
             {"interfaceRefreshInterval": "30s"},
             "spec.interfaceRefreshInterval: it changes nothing: the kernel",

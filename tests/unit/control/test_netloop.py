@@ -99,6 +99,31 @@ async def test_a_poke_reads_the_kernel_now():
     assert host.state == {ROUTE_1}
 
 
+class OfAChangingOwner(DictHost):
+    """While it is read for the first time, what is there becomes a stranger's, and so nobody's to want."""
+
+    async def read(self, owner):
+        found = await super().read(owner)
+        if self.reads == 1:
+            OWNED.clear()
+            self.loop.want("node", frozenset())
+            self.loop.trigger()
+        return found
+
+
+OWNED: set[Route] = set()
+
+
+async def test_what_is_no_more_the_owners_when_it_was_read_is_not_deleted():
+    OWNED.add(ROUTE_1)
+    host = OfAChangingOwner(ROUTE_1)
+    host.loop = loop = NetLoop(host, Owner("felix", frozenset({Route}), lambda obj: obj in OWNED))
+    loop.want("node", frozenset({ROUTE_1}))
+    async with running(loop.run()):
+        await asyncio.sleep(1)
+    assert (host.state, host.plans) == ({ROUTE_1}, [])
+
+
 async def test_a_refusal_is_read_again_and_retried_with_a_doubling_delay():
     host = DictHost()
     host.gone = True
