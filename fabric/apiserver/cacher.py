@@ -100,7 +100,7 @@ class Cacher:
         place = self._storage_keys.place(key)
         if place is not None:
             obj = None if value is None else self._decoded(place, value)
-            self._watch_cache(place.codec.prefix).apply(place.name, obj, revision)
+            self._watch_cache(place.codec.prefix).apply(place.name, obj, revision, len(value or b""))
 
     def _decoded(self, place: StorageKey, value: bytes) -> Object | None:
         """The object that the value encodes; None, and a log line, when it cannot be decoded."""
@@ -128,7 +128,7 @@ class Cacher:
         kept = {(place.codec.prefix, place.name) for place in places if place is not None}
         for prefix, watch_cache in self._watch_caches.items():
             for key in [item.key for item in watch_cache.items() if (prefix, item.key) not in kept]:
-                watch_cache.apply(key, None, revision)
+                watch_cache.apply(key, None, revision, 0)
         for kv in found:
             self._take(kv.key, kv.value, kv.mod_revision)
         self._started = revision

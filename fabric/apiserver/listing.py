@@ -172,7 +172,7 @@ async def _past_items(store: Store, kind: Kind, scope: str, token: Token) -> Asy
             tail = kv.key.removeprefix(codec.prefix)
             name, obj = codec.name(tail), codec.decode(kv.value, tail)
             if name is not None and obj is not None:
-                yield Item(name, obj, kv.mod_revision)
+                yield Item(name, obj, kv.mod_revision, len(kv.value))
         more = page.more
         start_after = page.kvs[-1].key if page.kvs else ""
 

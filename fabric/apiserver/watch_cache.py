@@ -1,8 +1,8 @@
 """The watch cache holds the objects of one resource and the latest changes to them.
 
 A `WatchCache` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
-bounded: a watcher holds no queue of its own but a position in the ring, and one that falls out of it
-is told so (410 Gone). An item is serialised once, whoever asks how often. A kubelet's watch, on the pods of
+bounded by their number and by the bytes of their objects: a watcher holds no queue of its own but a position
+in the ring, and one that falls out of it is told so (410 Gone). An item is serialised once, whoever asks how often. A kubelet's watch, on the pods of
 one node, hears of those alone, as by kube-apiserver's index: a change costs the same with 10 nodes or 100.
 """
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import orjson
@@ -24,18 +25,23 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 
 CHANGES_MAX = 10_000
 """How many changes of one resource are remembered for watchers."""
+CHANGES_BYTES_MAX = 64 << 20
+"""Bytes in the store of the objects of these changes: 10,000 changes of what etcd takes at most would be 15 GB."""
+PORTION_BYTES = 1 << 20
+"""Bytes in the store of the changes that a watcher takes at once: it holds them while its client reads."""
 
 
 class Item:
     """An object at a revision; `obj` carries the revision as its resourceVersion."""
 
-    __slots__ = ("_data", "_events", "key", "obj", "revision")
+    __slots__ = ("_data", "_events", "key", "obj", "revision", "stored_bytes")
 
-    def __init__(self, key: str, obj: Object, revision: int) -> None:
+    def __init__(self, key: str, obj: Object, revision: int, stored_bytes: int) -> None:
         self.key = key
         """`namespace/name`, or the name alone."""
         self.obj = versioned(obj, revision)
         self.revision = revision
+        self.stored_bytes = stored_bytes
         self._data: bytes | None = None
         self._events: dict[EventType, tuple[WatchEvent, bytes]] = {}
 
@@ -77,8 +83,14 @@ class Change:
         """The old object at the revision of its deletion, as a DELETED event shows it."""
         if self._last is None:
             assert self.old is not None
-            self._last = Item(self.old.key, self.old.obj, self.revision)
+            self._last = Item(self.old.key, self.old.obj, self.revision, self.old.stored_bytes)
         return self._last
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the change alone keeps in memory: an older state is the newer one of the change before."""
+        item = self.new or self.old
+        return item.stored_bytes if item is not None else 0
 
 
 class CacheWatcher:
@@ -150,7 +162,8 @@ class WatchCache:
     def __init__(self, revision: int = 0) -> None:
         self._items: dict[str, Item] = {}
         self._keys: list[str] = []
-        self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
+        self._changes: deque[Change] = deque()
+        self._changes_bytes = 0
         self._forgotten = revision
         self._watchers: set[CacheWatcher] = set()
         self._of_node: dict[str, set[CacheWatcher]] = {}
@@ -173,12 +186,12 @@ class WatchCache:
         start, end = bounds(self._keys, prefix, start_after)
         return end - start
 
-    def apply(self, key: str, obj: Object | None, revision: int) -> None:
+    def apply(self, key: str, obj: Object | None, revision: int, stored_bytes: int) -> None:
         """Take the object that the store has at `revision` (None: deleted); older news is ignored."""
         old = self._items.get(key)
         if revision <= (old.revision if old else 0) or (old is None and obj is None):
             return
-        new = None if obj is None else Item(key, obj, revision)
+        new = None if obj is None else Item(key, obj, revision, stored_bytes)
         if new is None:
             del self._items[key]
             del self._keys[bisect_left(self._keys, key)]
@@ -189,10 +202,10 @@ class WatchCache:
         self._remember(Change(revision, old, new))
 
     def _remember(self, change: Change) -> None:
-        if len(self._changes) == CHANGES_MAX:
-            self._forgotten = self._changes[0].revision
         self._changes.append(change)
+        self._changes_bytes += change.stored_bytes
         self.revision = change.revision
+        self._forget_beyond_bounds()
         for watcher in self._watchers:
             watcher.hear(change)
         if self._of_node:
@@ -200,24 +213,33 @@ class WatchCache:
                 for watcher in self._of_node.get(node, ()):
                     watcher.hear(change)
 
+    def _forget_beyond_bounds(self) -> None:
+        """Drop the oldest changes that are too much, and keep the latest whatever its size."""
+        changes = self._changes
+        while len(changes) > CHANGES_MAX or (self._changes_bytes > CHANGES_BYTES_MAX and len(changes) > 1):
+            oldest = changes.popleft()
+            self._changes_bytes -= oldest.stored_bytes
+            self._forgotten = oldest.revision
+
     @property
     def oldest(self) -> int:
         """The oldest revision that a watch can start after."""
         return self._forgotten
 
     def changes_after(self, revision: int) -> list[Change]:
-        """The remembered changes after `revision`, oldest first."""
+        """The remembered changes after `revision`, oldest first: whole revisions, a portion at once."""
         found: list[Change] = []
         for change in reversed(self._changes):
             if change.revision <= revision:
                 break
             found.append(change)
         found.reverse()
-        return found
+        return found[: _portion(found)]
 
     def forget(self, revision: int) -> None:
         """Drop the ring and end all positions before `revision`: what happened up to it is not known."""
         self._changes.clear()
+        self._changes_bytes = 0
         self._forgotten = self.revision = revision
         self.ring_all()
 
@@ -239,6 +261,16 @@ class WatchCache:
             rest.discard(watcher)
             if not rest:
                 self._of_node.pop(watcher.node, None)
+
+
+def _portion(changes: Sequence[Change]) -> int:
+    """The number of changes at the beginning that are a portion, one at least."""
+    size = 0
+    for count, (change, following) in enumerate(pairwise(changes), start=1):
+        size += change.stored_bytes
+        if size >= PORTION_BYTES and following.revision > change.revision:
+            return count
+    return len(changes)
 
 
 def _node_of(item: Item | None) -> str:

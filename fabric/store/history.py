@@ -2,22 +2,31 @@
 
 Watchers read it with a cursor of their own, so none of them needs a queue and a slow one costs
 nothing: its cursor falls off the end, and it is told `Compacted`. Every revision has at least
-one event, therefore revisions `first … last` are exactly the keys of the table.
+one event, therefore revisions `first … last` are exactly the keys of the table. It is bounded by the number of
+events and by their bytes: 10,000 values of what etcd takes at most would be 15 GB.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from fabric.errors import Compacted
 from fabric.store.port import KeyValue, StoreEvent
 
 EVENTS_MAX = 10_000
+EVENTS_BYTES_MAX = 256 << 20
+"""More than one group of writes of the largest objects: who follows at once is not told to list again."""
 BATCH_EVENTS_MAX = 1_000
+BATCH_BYTES_MAX = 8 << 20
+"""A batch is one frame to a follower in another process."""
 
 
 class History:
-    """The history begins empty, after `revision`, and keeps the last one and at most `events_max` events."""
+    """The history begins empty, after `revision`, and keeps the last one and at most as many events and bytes."""
 
-    def __init__(self, revision: int, events_max: int = EVENTS_MAX) -> None:
+    def __init__(
+        self, revision: int, events_max: int = EVENTS_MAX, bytes_max: int = EVENTS_BYTES_MAX
+    ) -> None:
         self.last = revision
         self._first = revision + 1
         """The oldest revision whose events are here."""
@@ -25,14 +34,17 @@ class History:
         """The oldest revision that may be read."""
         self._events: dict[int, tuple[StoreEvent, ...]] = {}
         self._count = 0
+        self._bytes = 0
         self._events_max = events_max
+        self._bytes_max = bytes_max
 
     def append(self, events: tuple[StoreEvent, ...]) -> None:
         """Remember the events of the next revision, and forget the oldest beyond the bound."""
         self.last += 1
         self._events[self.last] = events
         self._count += len(events)
-        while self._count > self._events_max and self._first < self.last:
+        self._bytes += _size(events)
+        while self._is_too_much() and self._first < self.last:
             self._drop_first()
             self._compacted = max(self._compacted, self._first - 1)
 
@@ -45,15 +57,18 @@ class History:
     def since(self, revision: int, prefix: str) -> tuple[list[StoreEvent], int]:
         """The events under `prefix` from `revision` on, and the revision to go on from.
 
-        Whole revisions only; about BATCH_EVENTS_MAX at once. Raises Compacted.
+        Whole revisions only; about BATCH_EVENTS_MAX or BATCH_BYTES_MAX at once. Raises Compacted.
         """
         if revision < self._first:
             raise Compacted(
                 f"events of revision {revision} are forgotten (oldest: {self._first}): list again"
             )
         found: list[StoreEvent] = []
-        while revision <= self.last and len(found) < BATCH_EVENTS_MAX:
-            found += [event for event in self._events[revision] if event.kv.key.startswith(prefix)]
+        size = 0
+        while revision <= self.last and len(found) < BATCH_EVENTS_MAX and size < BATCH_BYTES_MAX:
+            of_prefix = [event for event in self._events[revision] if event.kv.key.startswith(prefix)]
+            found += of_prefix
+            size += _size(of_prefix)
             revision += 1
         return found, revision
 
@@ -66,6 +81,16 @@ class History:
             past.update((e.kv.key, e.prev) for e in self._events[newer] if e.kv.key.startswith(prefix))
         return past
 
+    def _is_too_much(self) -> bool:
+        return self._count > self._events_max or self._bytes > self._bytes_max
+
     def _drop_first(self) -> None:
-        self._count -= len(self._events.pop(self._first))
+        events = self._events.pop(self._first)
+        self._count -= len(events)
+        self._bytes -= _size(events)
         self._first += 1
+
+
+def _size(events: Sequence[StoreEvent]) -> int:
+    """The bytes of values that the events alone keep in memory: one before is that of an older event."""
+    return sum(len(event.kv.value) or len(event.prev.value if event.prev else b"") for event in events)

@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from fabric.errors import FabricError
 from fabric.frames import BadFrame, Frames
 from fabric.store import wire
-from fabric.store.port import Compare, Delete, ModRevision, NoneNewer, Put, RangeResult, Store
+from fabric.store.port import Compare, Delete, KeyValue, ModRevision, NoneNewer, Put, RangeResult, Store
 
 REQUESTS_MAX = 4_096
 """In work at once, watches included, for each connection."""
 READ_BYTES = 1 << 18
 PART_KEYS = 500
+PART_BYTES = 1 << 20
+"""How much of a range goes into one frame: whichever is reached first, with one key at least."""
 
 _log = logging.getLogger(__name__)
 
@@ -123,12 +126,9 @@ class _Connection:
             limit=request.limit,
             revision=request.revision,
         )
-        kvs = found.kvs
-        while len(kvs) > PART_KEYS:
-            part = RangeResult(kvs[:PART_KEYS], found.revision, found.more, found.count)
-            await self._send(wire.answer(request.id, part, last=False))
-            kvs = kvs[PART_KEYS:]
-        await self._send(wire.answer(request.id, RangeResult(kvs, found.revision, found.more, found.count)))
+        for kvs, is_last in _parts(found.kvs):
+            part = RangeResult(kvs, found.revision, found.more, found.count)
+            await self._send(wire.answer(request.id, part, last=is_last))
 
     async def _answer(self, request: wire.AnyRequest) -> object:
         match request:
@@ -154,8 +154,21 @@ class _Connection:
                 raise AssertionError(f"{request} is no request with one answer")
 
     async def _send(self, reply: wire.Answer | wire.Failure) -> None:
+        if self._writer.is_closing():
+            raise ConnectionResetError("the client is gone")  # uvloop's own word is no OSError
         self._writer.write(wire.frame(reply))
         await self._writer.drain()
+
+
+def _parts(kvs: tuple[KeyValue, ...]) -> Iterator[tuple[tuple[KeyValue, ...], bool]]:
+    """The keys and values in parts, each with True if it is the last; of none there is one empty part."""
+    start, size = 0, 0
+    for index, kv in enumerate(kvs):
+        if index > start and (index - start == PART_KEYS or size + len(kv.value) > PART_BYTES):
+            yield kvs[start:index], False
+            start, size = index, 0
+        size += len(kv.value)
+    yield kvs[start:], True
 
 
 def _transaction(request: wire.Txn) -> tuple[list[Compare], list[Put | Delete]]:

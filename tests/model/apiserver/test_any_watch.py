@@ -26,6 +26,8 @@ from fabric.errors import Gone, NotFound
 SETTLE_SECONDS = 10 * BOOKMARK_SECONDS
 RING = 6
 """Few enough changes are remembered that a slow watcher falls behind."""
+PORTION_BYTES = 400
+"""Of two changes or so: a watcher that is behind takes several portions."""
 
 
 @dataclass
@@ -163,4 +165,5 @@ async def story(steps: Sequence[Sequence[Any]], wanted: Sequence[tuple[str, str,
 def test_watchers_end_up_with_what_a_list_shows_and_no_bookmark_is_ahead_of_an_event(steps, watchers):
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         patch.setattr(watch_cache, "CHANGES_MAX", RING)
+        patch.setattr(watch_cache, "PORTION_BYTES", PORTION_BYTES)
         runner.run(story(steps, watchers))

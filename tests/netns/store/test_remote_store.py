@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from support.store_contract import *  # noqa: F403
 from support.store_contract import keys, put, take, told
 
 from fabric.errors import Compacted, OutOfResources, StoreUnavailable
+from fabric.frames import FRAME_BYTES_MAX
+from fabric.store import wire
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Put, Store
 from fabric.store.remote import RemoteStore
@@ -47,6 +50,43 @@ async def test_a_long_range_comes_whole(store: Store) -> None:
     await store.txn((), [Put(f"/p/{i:05}", b"v" * 100) for i in range(2_345)])
     found = await store.range("/p/", limit=2_000)
     assert (len(found.kvs), found.more, found.count) == (2_000, True, 2_345)
+
+
+async def test_values_that_fill_more_than_a_frame_come_whole(tmp_path: Path) -> None:
+    local, value = MemoryStore(), b"v" * (1 << 20)
+    names = [f"/p/{i:03}" for i in range(FRAME_BYTES_MAX // len(value) + 1)]
+    for name in names:
+        await local.txn((), [Put(name, value)])
+    async with served(local, tmp_path / "store.sock"):
+        remote = RemoteStore(tmp_path / "store.sock")
+        assert await keys(remote, "/p/") == names
+        events = await take(remote.watch("/p/", from_revision=2), len(names))
+        assert [key for _, key, _ in told(events)] == names
+        await remote.close()
+
+
+def test_a_client_that_is_killed_before_its_answers_is_no_error(tmp_path: Path, caplog) -> None:
+    """It dies while a long answer is under way, with another request sent."""
+
+    async def scenario() -> None:
+        local, path = MemoryStore(), tmp_path / "store.sock"
+        await local.txn((), [Put("/a", b"v" * (8 << 20))])
+        async with served(local, path):
+            for _ in range(10):
+                client = socket.socket(socket.AF_UNIX)
+                client.connect(str(path))
+                client.sendall(wire.frame(wire.Get(0, "/a")))
+                await asyncio.sleep(0.02)
+                client.sendall(wire.frame(wire.Revision(1)))
+                client.close()
+                await asyncio.sleep(0.02)
+            remote = RemoteStore(path)
+            assert await keys(remote, "/") == ["/a"]
+            await remote.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+    assert not caplog.records
 
 
 def test_it_works_on_uvloop_as_on_asyncio(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 from support.registry import config_map, new_registry, pod
@@ -6,10 +7,12 @@ from support.registry import config_map, new_registry, pod
 from fabric.api.kinds import CONFIG_MAP, NAMESPACE, NODE, POD
 from fabric.api.selectors import FieldSelector, LabelSelector
 from fabric.apiserver.options import ListOptions, WriteOptions
-from fabric.apiserver.watch_cache import CHANGES_MAX
+from fabric.apiserver.watch_cache import CHANGES_BYTES_MAX, CHANGES_MAX, Item
 from fabric.errors import BadRequest, Gone, Timeout
 from fabric.store.memory import MemoryStore
 from fabric.store.port import Delete, Put
+
+MEBIBYTE = 1 << 20
 
 
 async def now(registry, kind=CONFIG_MAP):
@@ -195,6 +198,40 @@ async def test_a_watch_from_a_version_that_is_forgotten_is_gone(registry, client
     events = registry.watch(CONFIG_MAP, "", resource_version=made["metadata"]["resourceVersion"])
     with pytest.raises(Gone, match="too old resource version"):
         await anext(events)
+
+
+async def test_large_changes_are_forgotten_before_they_fill_the_memory(registry, client):
+    made = await client.create(CONFIG_MAP, config_map(), namespace="default")
+    await fill_the_ring(client)
+    events = registry.watch(CONFIG_MAP, "", resource_version=made["metadata"]["resourceVersion"])
+    with pytest.raises(Gone, match="too old resource version"):
+        await anext(events)
+    assert bytes_of_items() < CHANGES_BYTES_MAX + 4 * MEBIBYTE
+
+
+async def test_a_watcher_whose_client_does_not_read_keeps_no_more_than_a_portion_in_memory(registry, client):
+    made = await client.create(CONFIG_MAP, config_map(), namespace="default")
+    for i in range(40):
+        await client.patch(CONFIG_MAP, "map-1", large(i), namespace="default")
+    events = registry.watch(CONFIG_MAP, "", resource_version=made["metadata"]["resourceVersion"])
+    await anext(events)
+    await fill_the_ring(client)
+    assert bytes_of_items() < CHANGES_BYTES_MAX + 8 * MEBIBYTE
+
+
+def large(number: int):
+    return {"data": {"a": f"{number:010}" + "a" * (MEBIBYTE - 10 - len("a"))}}
+
+
+async def fill_the_ring(client):
+    for i in range(CHANGES_BYTES_MAX // MEBIBYTE + 1):
+        await client.patch(CONFIG_MAP, "map-1", large(i), namespace="default")
+
+
+def bytes_of_items() -> int:
+    """What all items in memory hold, in the caches and with watchers."""
+    gc.collect()
+    return sum(each.stored_bytes for each in gc.get_objects() if isinstance(each, Item))
 
 
 async def test_a_quiet_watcher_is_not_gone_however_busy_the_others_are(registry, client):
