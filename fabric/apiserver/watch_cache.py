@@ -2,8 +2,9 @@
 
 A `WatchCache` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
 bounded by their number and by the bytes of their objects: a watcher holds no queue of its own but a position
-in the ring, and one that falls out of it is told so (410 Gone). An item is serialised once, whoever asks how often. A kubelet's watch, on the pods of
-one node, hears of those alone, as by kube-apiserver's index: a change costs the same with 10 nodes or 100.
+in the ring, and one that falls out of it is told so (410 Gone). An item is serialised once, whoever asks how
+often. A kubelet's watch, on the pods of one node, hears of those alone, as by kube-apiserver's index: a change
+costs the same with 10 nodes or 100.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 CHANGES_MAX = 10_000
 """How many changes of one resource are remembered for watchers."""
 CHANGES_BYTES_MAX = 64 << 20
-"""Bytes in the store of the objects of these changes: 10,000 changes of what etcd takes at most would be 15 GB."""
+"""Bytes in the store of these changes' objects: 10,000 of the largest that etcd takes would be 15 GB."""
 PORTION_BYTES = 1 << 20
 """Bytes in the store of the changes that a watcher takes at once: it holds them while its client reads."""
 

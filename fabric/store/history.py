@@ -2,8 +2,8 @@
 
 Watchers read it with a cursor of their own, so none of them needs a queue and a slow one costs
 nothing: its cursor falls off the end, and it is told `Compacted`. Every revision has at least
-one event, therefore revisions `first … last` are exactly the keys of the table. It is bounded by the number of
-events and by their bytes: 10,000 values of what etcd takes at most would be 15 GB.
+one event, therefore revisions `first … last` are exactly the keys of the table. The number of events
+is bounded, and so are their bytes: 10,000 of the largest values that etcd takes would be 15 GB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCH_BYTES_MAX = 8 << 20
 
 
 class History:
-    """The history begins empty, after `revision`, and keeps the last one and at most as many events and bytes."""
+    """The history begins empty, after `revision`, and keeps the last one, within both bounds."""
 
     def __init__(
         self, revision: int, events_max: int = EVENTS_MAX, bytes_max: int = EVENTS_BYTES_MAX
