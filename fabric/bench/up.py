@@ -11,11 +11,12 @@ import resource
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fabric.bench import clusters, cpu
+from fabric.bench import clusters, cpu, filesystems
 from fabric.bench.clusters import Say, file_of, fresh_name, removed_on_failure, run_fabric
+from fabric.bench.filesystems import FileSystem
 from fabric.bench.memory import by_command, slab_kib
 from fabric.bench.peer import PeerTimes, mininet, need_mininet
 from fabric.cluster import component_records
@@ -52,6 +53,8 @@ class UpTimes:
     cpu_seconds: dict[str, float]
     """Both by component, and of `up` itself."""
     peer: PeerTimes | None = None
+    file_systems: dict[str, FileSystem] = field(default_factory=dict)
+    """Those of the folders of clusters: `run` and `state`."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,7 +88,7 @@ def measure(nodes: int, pods: int, *, runs: int, with_mininet: bool, tune: bool,
     if with_mininet:
         say(f"Mininet with {plural(pods, 'host')}")
         peer = mininet(pods)
-    return summary(nodes, pods, found, peer)
+    return replace(summary(nodes, pods, found, peer), file_systems=filesystems.of_clusters())
 
 
 def summary(nodes: int, pods: int, runs: Sequence[Run], peer: PeerTimes | None = None) -> UpTimes:

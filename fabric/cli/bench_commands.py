@@ -13,7 +13,7 @@ from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
 from fabric.cli.bench_loop_command import loop
-from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say, tell_file_systems
 from fabric.cli.output import Format, Output, camel
 from fabric.errors import BadInput, Problem
 
@@ -51,6 +51,7 @@ def up(
     """
     prepare("bench up")
     wanted = [_size(text) for text in sizes.split(",")]
+    tell_file_systems()
     measure_all(
         (measure(nodes, pods, runs=runs, with_mininet=mininet, tune=tune, say=say) for nodes, pods in wanted),
         lambda found: _print(found, UP_HEADER, _up_row, format),

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import typer
 
+from fabric.bench import filesystems
 from fabric.cli.choice import need_root
 
 NODES_MAX, PODS_MAX = 10_000, 100_000
@@ -43,6 +44,14 @@ def measure_all(measurements: Iterable[Times], tell: Callable[[list[Times]], Non
             tell(found)
         raise
     tell(found)
+
+
+def tell_file_systems() -> None:
+    """Tell on which file systems clusters' files are, and how to have others where they are slow."""
+    found = filesystems.of_clusters()
+    say(f"files: {', '.join(map(str, found.values()))}")
+    if slow := filesystems.slow(found):
+        say(f"warning: {slow}")
 
 
 def say(text: str) -> None:

@@ -92,7 +92,10 @@ def test_each_run_is_told_and_only_the_limit_that_was_asked_for_is_raised(monkey
     monkeypatch.setattr(up, "_run", run)
     monkeypatch.setattr(up, "need_mininet", lambda: None)
     monkeypatch.setattr(up, "mininet", lambda hosts: PeerTimes(hosts, 1.0, 2.0))
+    monkeypatch.setenv("FABRIC_RUN_DIR", "/proc/nothing/run")
     found = up.measure(1, 4, runs=3, with_mininet=True, tune=True, say=told.append)
+    assert (found.file_systems["run"].type, found.file_systems["run"].folder) == ("proc", "/proc/nothing/run")
+    assert found.as_json()["file_systems"].keys() == {"run", "state"}
     assert asked == [(1, 4, "--tune")] * 3 and (found.up_seconds, found.peer.hosts) == (2, 4)
     assert told == [*(f"4 pods on 1 node, run {number}/3" for number in (1, 2, 3)), "Mininet with 4 hosts"]
     assert up.measure(2, 1, runs=1, with_mininet=False, tune=False, say=told.append).peer is None

@@ -10,7 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fabric.bench import filesystems
 from fabric.bench.bgp import BgpTimes
+from fabric.bench.filesystems import FileSystem
 from fabric.bench.idle import IdleTimes
 from fabric.bench.loop import ChangeTimes
 from fabric.bench.peer import PeerTimes
@@ -18,6 +20,10 @@ from fabric.bench.up import UpTimes
 from fabric.cli import bench_commands, bench_loop_command, measurements
 from fabric.errors import FabricError
 
+TMPFS = FileSystem("/run/fabric", "tmpfs", "none", "/run")
+JOURNAL = FileSystem("/var/lib/fabric", "ext4", "/dev/sda1", "/")
+NO_JOURNAL = FileSystem("/var/lib/fabric", "ext4", "/dev/vda", "/", without_journal=True)
+FILES = "files: /run/fabric on tmpfs, /var/lib/fabric on ext4\n"
 LONG = "9" * 5000
 """More digits than Python makes a number of."""
 
@@ -38,7 +44,8 @@ def bench(fabric, monkeypatch):
         note(nodes, pods, runs, with_mininet, tune)
         peer = PeerTimes(pods, 8.0, 5.0) if with_mininet else None
         memory, spent = (100.0, 50.0, {"fabric": 64.5}), (3.0, 1.5, {"hosts and pods": 1.0})
-        return UpTimes(nodes, pods, runs, 2.0, 0.5, {"nodes Ready": 1.0}, 12, *memory, *spent, peer)
+        figures = (nodes, pods, runs, 2.0, 0.5, {"nodes Ready": 1.0}, 12, *memory, *spent, peer)
+        return UpTimes(*figures, filesystems.of_clusters())
 
     def bgp(count, shape, *, runs, silent, keepalive_seconds, tune, say):
         note(count, shape, runs, silent, keepalive_seconds, tune)
@@ -54,6 +61,8 @@ def bench(fabric, monkeypatch):
         note(plugin, nodes, pods, seconds)
         return IdleTimes(plugin, nodes, pods, seconds, 1.25, {"fabric-worker": 1.0, "bird": 0.2})
 
+    fabric.files = {"run": TMPFS, "state": JOURNAL}
+    monkeypatch.setattr(filesystems, "of_clusters", lambda: fabric.files)
     monkeypatch.setattr(measurements.signal, "signal", lambda *_: None)
     monkeypatch.setattr(bench_commands, "measure", up)
     monkeypatch.setattr(bench_commands.bgps, "measure", bgp)
@@ -110,10 +119,27 @@ def test_bench_up_measures_each_size_beside_mininet(bench, fabric):
     heading, first, _ = answer.out.splitlines()
     assert heading.split()[-2:] == ["MN/UP", "MN/DOWN"]
     assert " ".join(first.split()) == "2 4 2.00 0.50 3.00 1.50 100 50 8.00 5.00 4.00 10.00"
-    assert answer.err == "begins\nbegins\n", "progress is no result"
+    assert answer.err == f"{FILES}begins\nbegins\n", "progress is no result"
     alone = bench("up", "--no-tune", "--no-mininet", "--sizes", "2x4").out.splitlines()[1]
     assert fabric.asked[-1] == (2, 4, 3, False, False)
     assert len(alone.split()) == 8, "no column of Mininet's is filled"
+
+
+def test_a_file_system_that_makes_runs_slow_is_told_before_the_first_with_what_to_do(bench, fabric):
+    fabric.files = {"run": TMPFS, "state": NO_JOURNAL}
+    answer = bench("up", "--sizes", "2x4", "-o", "json")
+    assert answer.code == 0 and answer.err.splitlines() == [
+        "files: /run/fabric on tmpfs, /var/lib/fabric on ext4 without a journal",
+        "warning: /var/lib/fabric is on an ext4 without a journal, where each run is slower than the one "
+        "before: set FABRIC_RUN_DIR and FABRIC_STATE_DIR to folders of a tmpfs",
+        "begins",
+    ]
+    (found,) = json.loads(answer.out)
+    assert [(it["type"], it["withoutJournal"]) for it in found["fileSystems"].values()] == [
+        ("tmpfs", False),
+        ("ext4", True),
+    ]
+    assert "warning" not in bench("bgp", "--nodes", "4").err, "of files it has few"
 
 
 def test_bench_bgp_measures_every_shape_and_number(bench, fabric):
@@ -188,7 +214,7 @@ def test_what_was_measured_is_told_before_the_error_of_what_came_later(
     fabric.fails = {str(LATER[words[0]]): error}
     answer = bench(*words, "-o", "json")
     found = json.loads(answer.out)
-    assert (answer.code, answer.err.removeprefix("begins\nbegins\n").strip()) == (code, said)
+    assert (answer.code, answer.err.removeprefix(f"{FILES}begins\nbegins\n").strip()) == (code, said)
     if words[0] == "loop":
         assert {it["kernel"] for it in found["changes"]} == {"fake", "linux"}
         found = found["idle"]
@@ -202,7 +228,7 @@ def test_when_nothing_was_measured_there_is_no_result_but_the_error(bench, fabri
     fabric.fails = {str((2, 4)): FabricError("no room")}
     for form in ("table", "json"):
         answer = bench("up", "--sizes", "2x4,4x100", "-o", form)
-        assert (answer.code, answer.out, answer.err) == (1, "", "begins\nerror: no room\n")
+        assert (answer.code, answer.out, answer.err) == (1, "", f"{FILES}begins\nerror: no room\n")
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
@@ -210,12 +236,13 @@ def test_when_nothing_was_measured_there_is_no_result_but_the_error(bench, fabri
     ("words", "path", "keys"),
     [
         (["up", "--sizes", "2x4"], [0], {"upSeconds", "pssMib", "cpuUserSeconds", "cpuSeconds", "slabMib"}),
+        (["up", "--sizes", "2x4"], [0, "fileSystems", "run"], {"folder", "mountPoint", "withoutJournal"}),
         (["up", "--sizes", "2x4"], [0, "peer"], {"hosts", "upSeconds", "downSeconds"}),
         (["bgp", "--nodes", "4"], [0], {"convergedSeconds", "killedSeconds", "holdSeconds", "silentSeconds"}),
         (["loop"], ["changes", 0], {"loopMilliseconds", "restoreLines", "writeMilliseconds"}),
         (["loop"], ["idle", 0], {"cpuPercent", "byProcess"}),
     ],
-    ids=["up", "peer", "bgp", "loop", "idle"],
+    ids=["up", "files", "peer", "bgp", "loop", "idle"],
 )
 def test_keys_are_as_kubernetes_writes_them(bench, form, words, path, keys):
     read = {"json": json.loads, "yaml": yaml.safe_load}[form]
