@@ -42,7 +42,7 @@ class ComponentRequests:
                 at = self._object(request, "update", request.subresource)
                 obj = _object_in(request.body)
                 rest = at.namespace, at.name, obj, WriteOptions()
-                return orjson.dumps(await registry.update(at.kind, *rest, subresource=at.subresource))
+                return orjson.dumps((await registry.update(at.kind, *rest, subresource=at.subresource))[0])
             case wire.Patch():
                 return orjson.dumps(await self._patch(request))
             case wire.Delete():

@@ -56,9 +56,10 @@ class LocalClient(Client):
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
         meta = obj["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
-        return await self._registry.update(
+        updated, _ = await self._registry.update(
             kind, namespace, name, _copied(obj), self._writing, subresource=subresource
         )
+        return updated
 
     async def patch(
         self,

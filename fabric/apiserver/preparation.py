@@ -91,6 +91,25 @@ def _raise(kind: Kind, name: str, causes: Iterable[Cause]) -> None:
         raise invalid(kind, name, found)
 
 
+def namespace_of(meta: Object, namespace: str) -> str:
+    """The namespace of an object that is to be created: its own, or that of the request."""
+    named = meta.get("namespace") or ""
+    if named and namespace and named != namespace:
+        raise BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if not named and not namespace:
+        raise BadRequest("an empty namespace may not be set during creation")
+    return str(namespace or named)
+
+
+def object_of_put(kind: Kind, namespace: str, name: str, obj: Object, options: WriteOptions) -> Object:
+    """Decode an object that a PUT creates; Conflict when the client means one that was there, by its UID."""
+    obj = decoded(kind, obj, options)
+    check_same(kind, {"metadata": {"name": name, "namespace": namespace}}, obj)
+    return {**obj, "metadata": {**obj["metadata"], "name": name}}
+
+
 def new_object(kind: Kind, namespace: str, obj: Object, name: str, now: datetime) -> Object:
     """A decoded object as it is created: identity, defaults, no status of the client's making."""
     strategy = strategy_of(kind)
@@ -146,11 +165,14 @@ def _differs(new: Object, old: Object, *aside: str) -> bool:
 
 
 def check_same(kind: Kind, old: Object, new: Object) -> None:
-    """Conflict when the client means another version or another object of that name."""
+    """Conflict when the client means another version or another object of that name.
+
+    An `old` without version and UID is one that is not there: no version can be another one then.
+    """
     before, after = old["metadata"], new["metadata"]
     name = before["name"]
     version = after.get("resourceVersion")
-    if version and version != "0" and version != before["resourceVersion"]:
+    if version and version != "0" and version != before.get("resourceVersion", version):
         raise modified(kind, name)
     if after.get("name") not in (None, "", name):
         raise BadRequest(

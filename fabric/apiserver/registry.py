@@ -8,6 +8,7 @@ are pure; here is only their order. Objects that come out are shared: never writ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -22,13 +23,13 @@ from fabric.apiserver.options import DeleteOptions, ListOptions, ListPage, Write
 from fabric.apiserver.refusals import already_exists, not_found
 from fabric.apiserver.retention import EventLeases, compact_regularly
 from fabric.apiserver.storage_keys import object_key
-from fabric.apiserver.strategies import rules_of, warn
+from fabric.apiserver.strategies import rules_of, strategy_of, warn
 from fabric.apiserver.unmarshalling import Undecodable, refused_patch
 from fabric.apiserver.watch_cache import Item
 from fabric.apiserver.writer import Writer
 from fabric.control.client import WatchEvent
 from fabric.control.clock import Clock
-from fabric.errors import BadRequest, MethodNotAllowed, NotFound
+from fabric.errors import AlreadyExists, BadRequest, MethodNotAllowed, NotFound
 from fabric.store.port import Store
 
 __all__ = ["DeleteOptions", "ListOptions", "ListPage", "Registry", "WriteOptions"]
@@ -89,9 +90,15 @@ class Registry:
         if subresource:
             return await self._act(kind, namespace, name, obj, options, subresource)
         obj = preparation.decoded(kind, obj, options)
-        meta = obj["metadata"]
         if kind.namespaced:
-            namespace = _namespace_of(meta, namespace)
+            namespace = preparation.namespace_of(obj["metadata"], namespace)
+        return await self._admit(kind, namespace, name, obj, options)
+
+    async def _admit(
+        self, kind: Kind, namespace: str, name: str, obj: Object, options: WriteOptions
+    ) -> Object:
+        """Create a decoded object if admission lets it in."""
+        meta = obj["metadata"]
         new = NewObject(kind, namespace, meta.get("name") or meta.get("generateName", ""), obj)
         for admit in (admission.namespace_lifecycle, *self._plugins):
             await admit(self._cacher, new)
@@ -139,8 +146,11 @@ class Registry:
         options: WriteOptions,
         *,
         subresource: str = "",
-    ) -> Object:
-        """Replace the object (or its status); NotFound, Conflict, Invalid. Never creates."""
+    ) -> tuple[Object, bool]:
+        """Replace the object (or its status), or create it where its kind allows that.
+
+        Return it and whether it was created; NotFound, Conflict, Invalid.
+        """
         _check_subresource(kind, subresource, ("status", "finalize"))
         if not (obj.get("metadata") or {}).get("name", name):
             raise BadRequest("the object has no name")
@@ -148,7 +158,15 @@ class Registry:
         def change(old: Object) -> Object:
             return preparation.changed_object(kind, old, obj, subresource, options)
 
-        return await self._rewrite(kind, namespace, name, change, options)
+        while True:
+            try:
+                return await self._rewrite(kind, namespace, name, change, options), False
+            except NotFound:
+                if subresource or not strategy_of(kind).creates_on_update:
+                    raise
+            new = preparation.object_of_put(kind, namespace, name, obj, options)
+            with contextlib.suppress(AlreadyExists):  # another request was first
+                return await self._admit(kind, namespace, name, new, options), True
 
     async def patch(
         self,
@@ -264,17 +282,6 @@ class Registry:
         if item is None:
             raise not_found(kind, name)
         return item
-
-
-def _namespace_of(meta: Object, namespace: str) -> str:
-    named = meta.get("namespace") or ""
-    if named and namespace and named != namespace:
-        raise BadRequest(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    if not named and not namespace:
-        raise BadRequest("an empty namespace may not be set during creation")
-    return str(namespace or named)
 
 
 def _check_subresource(kind: Kind, subresource: str, served: tuple[str, ...]) -> None:

@@ -109,7 +109,7 @@ class Resources:
         warnings: list[str] = []
         options = queries.write_options(request.query, warnings.append)
         obj = await bodies.read_object(request, options)
-        updated = await self._write(
+        updated, is_new = await self._write(
             request,
             self._registry.update(
                 target.kind,
@@ -120,7 +120,8 @@ class Resources:
                 subresource=target.subresource,
             ),
         )
-        return _warned(self._object(request, target.kind, updated), warnings)
+        code = 201 if is_new else 200
+        return _warned(self._object(request, target.kind, updated, code=code), warnings)
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         patch_type = negotiation.media_name(bodies.content_type(request))

@@ -53,6 +53,8 @@ class Strategy:
     initial_status: Object | None = None
     keeps_status_on_create: bool = False
     """Whether the creator's status is kept, though the kind has a status subresource."""
+    creates_on_update: bool = False
+    """Whether a PUT of what is not there creates it (AllowCreateOnUpdate of upstream's strategies)."""
     tracks_generation: bool = True
     label_name: bool = False
     """Names must be DNS labels, not subdomains."""
@@ -103,9 +105,14 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         check=configs.config_map_faults, check_update=configs.config_map_update_faults
     ),
     (SERVICE_ACCOUNT.group, SERVICE_ACCOUNT.plural): Strategy(),
-    (LEASE.group, LEASE.plural): Strategy(check=configs.lease_faults, tracks_generation=False),
+    (LEASE.group, LEASE.plural): Strategy(
+        check=configs.lease_faults, creates_on_update=True, tracks_generation=False
+    ),
     (EVENT.group, EVENT.plural): Strategy(
-        default=configs.event_defaulted, check=configs.event_faults, fields=configs.EVENT_FIELDS
+        default=configs.event_defaulted,
+        check=configs.event_faults,
+        creates_on_update=True,
+        fields=configs.EVENT_FIELDS,
     ),
 }
 

@@ -28,6 +28,16 @@ async def test_an_object_is_created_read_and_deleted(http):
     assert (await http("GET", f"{CONFIG_MAPS}/settings"))[0] == 404
 
 
+async def test_a_put_that_creates_is_answered_with_201_and_one_that_replaces_with_200(http):
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "lease-1"}}
+    assert (await http("PUT", f"{leases}/lease-1?dryRun=All", lease))[0] == 201
+    assert (await http("GET", f"{leases}/lease-1"))[0] == 404
+    codes = [(await http("PUT", f"{leases}/lease-1", lease))[0] for _ in range(2)]
+    assert codes == [201, 200]
+    assert (await http("PUT", f"{CONFIG_MAPS}/settings", SETTINGS))[0] == 404
+
+
 async def test_a_refusal_is_a_status(http):
     refused = await http.json("GET", f"{CONFIG_MAPS}/nobody")
     assert refused == {
