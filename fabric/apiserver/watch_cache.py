@@ -3,8 +3,8 @@
 A `WatchCache` changes only by `apply`, in the order of the store's revisions. Its ring of changes is
 bounded by their number and by the bytes of their objects: a watcher holds no queue of its own but a position
 in the ring, and one that falls out of it is told so (410 Gone). An item is serialised once, whoever asks how
-often. A kubelet's watch, on the pods of one node, hears of those alone, as by kube-apiserver's index: a change
-costs the same with 10 nodes or 100.
+often. A kubelet's watch, on the pods of one node, hears of those alone, as by kube-apiserver's index: a
+change costs the same with 10 nodes or 100.
 """
 
 from __future__ import annotations
