@@ -89,7 +89,7 @@ class Change:
 
     @property
     def stored_bytes(self) -> int:
-        """What the change alone keeps in memory: an older state is the newer one of the change before."""
+        """Bytes that the change alone keeps: an older state is the newer one of the change before."""
         item = self.new or self.old
         return item.stored_bytes if item is not None else 0
 
