@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -147,19 +147,26 @@ class _Run:
             self._reads = self._host.reads
         wanted = frozenset(wanted)
         self._host.write_seconds = 0.0
-        began, cpu = time.perf_counter(), time.process_time()
-        self.loop.want(name, wanted)
-        await self.loop.until_converged()
-        spent = time.process_time() - cpu
-        self._costs.append((spent - self._host.write_seconds, self._host.write_seconds, _since(began)))
+        async with self._in_time():
+            began, cpu = time.perf_counter(), time.process_time()
+            self.loop.want(name, wanted)
+            await self.loop.until_converged()
+            spent, elapsed = time.process_time() - cpu, time.perf_counter() - began
+        self._costs.append((spent - self._host.write_seconds, self._host.write_seconds, elapsed))
 
     async def converged(self) -> None:
         """Wait for the first plan, and for what the kernel tells of it."""
+        async with self._in_time():
+            await self.loop.until_converged()
+            await asyncio.sleep(NOTICED_SECONDS)
+            await self.loop.until_converged()
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """End the body when it takes too long: FabricError with what the kernel refuses."""
         try:
             async with asyncio.timeout(CONVERGE_SECONDS_MAX):
-                await self.loop.until_converged()
-                await asyncio.sleep(NOTICED_SECONDS)
-                await self.loop.until_converged()
+                yield
         except TimeoutError:
             why = self.loop.last_error or "no reason is known"
             raise FabricError(f"the loop did not converge in {CONVERGE_SECONDS_MAX:g} s: {why}") from None
@@ -180,10 +187,6 @@ class _Run:
             restore_lines=lines,
             reads=self._host.reads - self._reads,
         )
-
-
-def _since(began: float) -> float:
-    return time.perf_counter() - began
 
 
 def _milliseconds(seconds: Iterable[float]) -> float:

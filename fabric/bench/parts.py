@@ -43,7 +43,7 @@ ROOT: NetState = frozenset(
 
 
 def part(kind: str, number: int, version: int) -> NetState:
-    """Return the state of one part; another version of it differs in one object."""
+    """Return the state of one part; each other version of it, up to CHANGES_MAX, differs in one object."""
     return frozenset(_peer(number, version) if kind == "peer" else _policy(number, version))
 
 
@@ -54,10 +54,10 @@ def member_set(count: int) -> IpSet:
 
 
 def _peer(number: int, version: int) -> tuple[NetObject, ...]:
-    """A peer of Flannel's: route, neighbour and FDB entry, which changes with the peer's address."""
+    """A peer of Flannel's: route, neighbor and FDB entry, which changes with the peer's address."""
     subnet = ip_network(f"10.{number // 256 + 1}.{number % 256}.0/24")
     mac = f"0e:00:00:00:{number // 256:02x}:{number % 256:02x}"
-    outer = ip_address(f"192.168.{version % 200 + 1}.{number % 250 + 1}")
+    outer = ip_address("172.16.0.1") + number + version
     return (
         Neighbor(subnet.network_address, mac, TUNNEL),
         FdbEntry(mac, outer, TUNNEL),
@@ -67,6 +67,6 @@ def _peer(number: int, version: int) -> tuple[NetObject, ...]:
 
 def _policy(number: int, version: int) -> tuple[NetObject, ...]:
     """A policy's chain, of which the last rule's port changes."""
-    ports = [*range(1000, 1000 + RULES - 1), 2000 + version % 10000]
+    ports = [*range(1, RULES), RULES + version]
     rules = [f"-p tcp -m tcp --dport {port} -j ACCEPT" for port in ports]
     return (Chain.parse("filter", f"bench-{number}", rules, origin=f"policy-{number}"),)

@@ -67,24 +67,26 @@ class RouteWatch:
         os.eventfd_write(self._given_up, 1)
 
     def until(self, has: Has, *, hosts: Iterable[str], seconds_max: float) -> float | None:
-        """Wait until all of these hosts have what is waited for; the moment (monotonic).
+        """Wait until all of these hosts have what is waited for at once; the moment (monotonic).
 
         None when time is over, or somebody gave it up.
         """
+        hosts = set(hosts)
         waiting = {host for host in hosts if not has(host, self.networks[host])}
         deadline = time.monotonic() + seconds_max
-        while waiting:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            for descriptor, _ in self._poll.poll(left):
+        while (left := deadline - time.monotonic()) > 0:
+            # A host that has it may lose it again, by what waits in its socket when the last one gets it.
+            ready = self._poll.poll(left if waiting else 0)
+            if not (ready or waiting):
+                return time.monotonic()
+            for descriptor, _ in ready:
                 if descriptor == self._given_up:
                     return None
                 host, opened = self._sockets[descriptor]
                 self._take(host, opened)
-                if has(host, self.networks[host]):
-                    waiting.discard(host)
-        return time.monotonic()
+                if host in hosts:
+                    (waiting.discard if has(host, self.networks[host]) else waiting.add)(host)
+        return None
 
     def _take(self, host: str, opened: socket.socket) -> None:
         networks = self.networks[host]

@@ -135,7 +135,7 @@ def _up_row(entry: UpTimes) -> tuple[object, ...]:
         f"{entry.cpu_user_seconds:.2f}",
         f"{entry.cpu_system_seconds:.2f}",
         f"{entry.pss_mib:.0f}",
-        f"{entry.slab_mib:.0f}",
+        str(round(entry.slab_mib)),  # of -0.4 no -0
     )
     peer = entry.peer
     if peer is None:

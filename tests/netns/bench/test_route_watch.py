@@ -71,6 +71,25 @@ def test_all_hosts_must_have_it_and_the_wait_has_an_end(nodes, watch):
     assert watch.until(lambda _, has: bool(has), hosts=nodes, seconds_max=30) is not None
 
 
+def test_a_host_that_lost_it_again_is_waited_for_once_more(nodes, watch):
+    """Both had it, but never at the same time."""
+    routes(nodes["node-1"], added("10.244.1.0/26"))
+    routes(nodes["node-1"], "route del 10.244.1.0/26")
+    routes(nodes["node-2"], added("10.244.1.0/26"))
+    assert watch.until(lambda _, has: bool(has), hosts=nodes, seconds_max=0.3) is None
+    assert watch.networks == {"node-1": set(), "node-2": {ip_network("10.244.1.0/26")}}
+    routes(nodes["node-1"], added("10.244.1.0/26"))
+    assert watch.until(lambda _, has: bool(has), hosts=nodes, seconds_max=30) is not None
+
+
+def test_what_other_hosts_have_is_followed_and_not_waited_for(nodes, watch):
+    routes(nodes["node-2"], added("10.244.1.0/26"))
+    routes(nodes["node-1"], added("10.244.2.0/26"))
+    assert watch.until(lambda _, has: bool(has), hosts={"node-1"}, seconds_max=30) is not None
+    assert watch.networks["node-2"] == {ip_network("10.244.1.0/26")}
+    assert watch.until(lambda *_: False, hosts=(), seconds_max=30) is not None, "nobody is waited for"
+
+
 def test_a_wait_that_is_given_up_by_another_thread_ends(watch):
     ended: list[float | None] = []
     never = threading.Thread(

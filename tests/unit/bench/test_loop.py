@@ -6,6 +6,8 @@ import asyncio
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fabric.bench import loop, parts
 from fabric.bench.parts import CHANGES_MAX, KINDS, MEMBERS_MAX, PARTS_MAX, part
@@ -53,6 +55,65 @@ def test_parts_share_no_object_and_two_versions_of_one_differ_in_one(kind, numbe
     assert {it.key for it in first} == {it.key for it in other} and len(first - other) == 1
     assert {it.key for it in first}.isdisjoint(it.key for it in part(kind, number - 1, 1))
     assert all(parts.OWNER.owns(it) for it in first | other | parts.ROOT)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.integers(0, PARTS_MAX),
+    st.integers(0, CHANGES_MAX),
+    st.integers(0, CHANGES_MAX),
+)
+@example("peer", 1, 0, 200)
+@example("policy", 1, 5000, 15000)
+def test_any_two_versions_of_a_part_differ_in_one_object(kind, number, one, other):
+    """Else a change among 200 parts would be none, and the cost of nothing be told."""
+    difference = part(kind, number, one) - part(kind, number, other)
+    assert len(difference) == (one != other)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_every_change_that_is_measured_is_written(monkeypatch, count):
+    written = []
+    apply = TimedHost.apply
+
+    async def noted(self, plan):
+        written.append(len(plan.steps))
+        await apply(self, plan)
+
+    monkeypatch.setattr(TimedHost, "apply", noted)
+    for kind in KINDS:
+        written.clear()
+        asyncio.run(
+            loop._with_loop(FakeKernel("node-1").host("node-1"), "fake", kind, count, 401, loop._change_parts)
+        )
+        assert written[-401:] == [1] * 401 and len(written) == 402, "the first plan, and one for each change"
+
+
+def test_a_change_that_the_kernel_refuses_for_ever_is_an_error_that_says_why(monkeypatch):
+    apply, began = TimedHost.apply, set()
+
+    async def refuse_later(self, plan):
+        if self in began:
+            raise FabricError("no memory")
+        began.add(self)
+        await apply(self, plan)
+
+    monkeypatch.setattr(TimedHost, "apply", refuse_later)
+    monkeypatch.setattr(loop, "CONVERGE_SECONDS_MAX", 0.5)
+    for counts, sizes in (([3], []), ([], [3])):
+        with pytest.raises(FabricError, match=r"the loop did not converge in 0.5 s: no memory"):
+            list(loop.measure("fake", counts, sizes, 3, lambda text: None))
+    assert len(began) == 2, "the first plans were written"
+
+
+def test_what_is_measured_is_told_before_it_is_and_figures_come_one_by_one():
+    said: list[str] = []
+    measured = loop.measure("fake", [1, 2], [1], 1, said.append)
+    assert said == []
+    assert (next(measured).among, said) == (1, ["fake: 1 part of kind peer"])
+    rest = [(it.changed, it.among) for it in measured]
+    assert rest == [("peer", 2), ("policy", 1), ("policy", 2), ("member", 1)]
+    assert said[-1] == "fake: a set of 1 member"
 
 
 def test_the_largest_set_and_the_last_change_of_it_are_of_addresses_that_there_are():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -123,6 +124,15 @@ def test_bench_up_measures_each_size_beside_mininet(bench, fabric):
     alone = bench("up", "--no-tune", "--no-mininet", "--sizes", "2x4").out.splitlines()[1]
     assert fabric.asked[-1] == (2, 4, 3, False, False)
     assert len(alone.split()) == 8, "no column of Mininet's is filled"
+
+
+@pytest.mark.parametrize(("mib", "shown"), [(-0.4, "0"), (0.4, "0"), (-3.6, "-4"), (1234.5, "1234")])
+def test_slab_that_the_kernel_gave_back_meanwhile_is_a_whole_number(bench, monkeypatch, mib, shown):
+    measured = bench_commands.measure
+    monkeypatch.setattr(
+        bench_commands, "measure", lambda *size, **asked: replace(measured(*size, **asked), slab_mib=mib)
+    )
+    assert bench("up", "--sizes", "2x4").out.splitlines()[1].split()[7] == shown
 
 
 def test_a_file_system_that_makes_runs_slow_is_told_before_the_first_with_what_to_do(bench, fabric):
