@@ -7,10 +7,10 @@ An emptyDir (of either medium) is a directory that lives as long as the pod. A h
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from fabric import folders
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError, disk_refusals
 from fabric.kubelet.environment import Sources
@@ -96,7 +96,7 @@ def _set_up(volume: Object, directory: Path, facts: PodFacts, sources: Sources) 
         return Mount("", Path(volume["hostPath"]["path"]), of_node=True)
     if "emptyDir" in volume or not set(volume) - {"name"}:
         if not path.exists():
-            path.mkdir(parents=True)
+            folders.make(str(path))
             path.chmod(0o777)
         return Mount("", path)
     kind = next(iter(set(volume) - {"name"}))
@@ -120,13 +120,13 @@ def _volume_mount(wanted: Object, volumes: Mapping[str, Mount], env: Mapping[str
         if volume.read_only or source.exists():
             source = _inside(volume.source, source)
         else:
-            _inside(volume.source, source).mkdir(parents=True)
+            folders.make(str(_inside(volume.source, source)))
     return Mount(wanted["mountPath"], source, read_only=read_only)
 
 
 def _inside(root: Path, path: Path) -> Path:
     """Follow links, and refuse to leave `root`: what a container wrote must not lead out."""
-    found = Path(os.path.realpath(path))
-    if not found.is_relative_to(os.path.realpath(root)):
+    found = Path(folders.real_path(str(path)))
+    if not found.is_relative_to(folders.real_path(str(root))):
         raise MountFailed(f"{path} leads out of {root}")
     return found

@@ -7,13 +7,15 @@ over: a reader sees the old files or the new ones, never a mixture.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fabric import folders
+
 DATA = "..data"
+VERSIONS = "..1", "..2"
+"""The hidden directories: one that is shown, and one that is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +30,44 @@ Files = Mapping[str, File]
 
 def publish(directory: Path, files: Files) -> bool:
     """Make `directory` show exactly `files`; return False when it did already."""
-    directory.mkdir(parents=True, exist_ok=True)
+    folders.make(str(directory))
     link = directory / DATA
     if link.is_symlink() and _same(link, files):
         return False
     old = link.resolve() if link.is_symlink() else None
-    new = Path(tempfile.mkdtemp(prefix="..v", dir=directory))
-    new.chmod(0o755)
-    for name, file in files.items():
-        _write(new / name, file)
+    new = directory / VERSIONS[old is not None and old.name == VERSIONS[0]]
+    _write_all(new, files)
     staged = directory / "..data_tmp"
     staged.unlink(missing_ok=True)
     staged.symlink_to(new.name)
     staged.rename(link)
     _show(directory, {name.split("/")[0] for name in files})
     if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
+        folders.remove(str(old))
     return True
 
 
+def _write_all(new: Path, files: Files) -> None:
+    """Write all files into a new directory, or none: what a full disk took of them would fill it for good."""
+    folders.remove(str(new))
+    try:
+        new.mkdir()
+        new.chmod(0o755)
+        for name, file in files.items():
+            _write(new / name, file)
+    except OSError:
+        folders.remove(str(new))
+        raise
+
+
 def _write(path: Path, file: File) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(str(path.parent))
     path.write_bytes(file.content)
     path.chmod(file.mode)
 
 
 def _same(data: Path, files: Files) -> bool:
-    present = {str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()}
-    return present == set(files) and all(
+    return folders.files_in(str(data)) == set(files) and all(
         (data / name).read_bytes() == file.content and (data / name).stat().st_mode & 0o777 == file.mode
         for name, file in files.items()
     )

@@ -7,11 +7,12 @@ what belongs to no pod can be found.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fabric import folders
 from fabric.api.objects import Object, uid_of
 from fabric.errors import FabricError, disk_refusals
 from fabric.kubelet.config import KubeletConfig
@@ -92,10 +93,12 @@ def uids_on_disk(config: KubeletConfig) -> frozenset[str]:
 
 def remove_files(config: KubeletConfig, uid: str) -> None:
     """Remove the directories of a pod that is gone; what is not there is no error."""
-    shutil.rmtree(config.pods_directory / uid, ignore_errors=True)
+    with suppress(OSError):
+        folders.remove(str(config.pods_directory / uid))
     with disk_refusals(FabricError, f"logs of pod {uid}"):
         for path in config.logs_directory.glob(f"*_{uid}"):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                folders.remove(str(path))
 
 
 def _children(directory: Path) -> list[Path]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fabric.cluster.paths import ClusterPaths, folders_in
+from fabric.cluster.removal import remove
 from fabric.cluster.spec import ClusterSpec
 from fabric.runtime.contract import HostSpec, Mount, Runtime
 from fabric.topology.underlay import CONTROL_PLANE
@@ -55,7 +56,7 @@ class Hosts:
     async def _remove_disks(self, wanted: Iterable[str]) -> None:
         """A host that is no more leaves no disk: neither logs, nor addresses reserved for its pods."""
         for name in set(folders_in(self._paths.nodes)) - set(wanted):
-            await asyncio.to_thread(shutil.rmtree, self._paths.node(name), ignore_errors=True)
+            await asyncio.to_thread(_remove_disk, self._paths.node(name))
 
     async def _start(self, spec: ClusterSpec, missing: Mapping[str, int], alive: dict[str, int]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
@@ -85,6 +86,11 @@ def wanted_hosts(spec: ClusterSpec) -> dict[str, int]:
 
 def runtime_index(runtimes: Sequence[Runtime], runtime: Runtime) -> int:
     return next(index for index, other in enumerate(runtimes) if other is runtime)
+
+
+def _remove_disk(folder: Path) -> None:
+    with suppress(OSError):
+        remove(folder)
 
 
 def _private_mount(root: Path, folder: str) -> Mount:

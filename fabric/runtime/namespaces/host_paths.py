@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from fabric import folders
 from fabric.runtime.processes import linux
 from fabric.runtime.processes.failure import Failure
 
@@ -50,15 +51,15 @@ def find(mount: dict[str, Any]) -> str:
 
     The caller stands in the node's mount namespace. Failure when the sub-path leads out of the volume.
     """
-    volume: str = os.path.realpath(mount["source"])
+    volume = folders.real_path(mount["source"])
     sub_path = mount.get("sub_path", "")
     if not sub_path:
         return volume
-    path = os.path.realpath(f"{volume}/{sub_path}")
+    path = folders.real_path(f"{volume}/{sub_path}")
     if path != volume and not path.startswith(f"{volume.rstrip('/')}/"):
         raise Failure(f"subPath {sub_path} leads out of its volume {mount['source']}")
     if not os.path.exists(path):
-        os.makedirs(path)
+        folders.make(path)
     return path
 
 
@@ -80,7 +81,7 @@ def _make(path: str, kind: str) -> None:
     if os.path.exists(path):
         return
     if kind in ("", "DirectoryOrCreate"):
-        os.makedirs(path, 0o755)
+        folders.make(path, 0o755)
     elif kind == "FileOrCreate":
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from fabric import folders
 from fabric.runtime.namespaces import host_paths
 from fabric.runtime.processes import linux
 from fabric.runtime.processes.failure import Failure
@@ -164,9 +165,9 @@ def _make_point(target: str, *, is_dir: bool) -> None:
         return
     try:
         if is_dir:
-            os.makedirs(target)
+            folders.make(target)
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        folders.make(os.path.dirname(target))
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     except OSError as error:
         raise Failure(f"mount point {target}: {error.strerror}") from error

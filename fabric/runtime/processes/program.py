@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 
+from fabric import folders
 from fabric.runtime.builtin import registry
 from fabric.runtime.processes import capabilities, linux
 from fabric.runtime.processes.failure import Failure
@@ -115,7 +116,7 @@ def environment(given: Mapping[str, str], uid: int) -> dict[str, str]:
 def enter_directory(path: str) -> None:
     """Change to the working directory, making it as runc does."""
     try:
-        os.makedirs(path, exist_ok=True)
+        folders.make(path)
         os.chdir(path)
     except OSError as error:
         raise Failure(f'mkdir "{path}": {_words(error)}', NOT_EXECUTABLE) from error

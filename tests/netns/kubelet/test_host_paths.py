@@ -109,3 +109,13 @@ async def test_the_whole_node_can_be_mounted_and_the_machines_part_of_it_read(no
         )
         assert refused.count("Read-only file system") == 2
         assert "catatonit" in refused
+
+
+async def test_paths_of_more_folders_than_python_makes_by_itself_are_made(node: RealNode):
+    deep = "d/" * 1_200
+    async with node.kubelet():
+        await create(node, "pod-1", f"/srv/{deep}", "DirectoryOrCreate")
+        await create(node, "pod-2", "/srv", subPath=f"{deep}more")
+        await create(node, "pod-3", "/srv", mountPath=f"/data/{deep}")
+        assert await run(node, "pod-1", "ls /data") == "more\n"
+        assert await run(node, "pod-3", f"ls /data/{deep}") == "d\n"

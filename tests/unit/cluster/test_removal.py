@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
+from support.nesting import nest
 
 from fabric.cluster.removal import THREADS, remove
 
@@ -27,6 +27,13 @@ def test_a_folder_goes_with_all_that_is_in_it_and_nothing_else(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "kept"]
 
 
+def test_a_folder_goes_however_deep_it_is(tmp_path):
+    nest(tmp_path / "cluster" / "node-1", "d", 5_000)
+    nest(tmp_path / "cluster" / "node-2", "ü" * 120, 60)
+    remove(tmp_path / "cluster")
+    assert os.listdir(tmp_path) == []
+
+
 def test_no_folder_is_nothing_to_do(tmp_path):
     remove(tmp_path / "none")
 
@@ -37,6 +44,6 @@ def test_what_cannot_be_removed_is_told(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(1, "Operation not permitted", str(path))
 
-    monkeypatch.setattr(Path, "rmdir", refuse)
+    monkeypatch.setattr(os, "rmdir", refuse)
     with pytest.raises(PermissionError):
         remove(tmp_path / "cluster")

@@ -66,15 +66,20 @@ async def test_binary_data_of_a_map_becomes_no_variable(node):
         assert (env["plain"], "binary" in env) == ("x", False)
 
 
-async def test_a_loop_of_links_in_a_volume_is_refused_as_a_sub_path(node):
-    mounts = [{"name": "data", "mountPath": "/data"}, {"name": "data", "mountPath": "/x", "subPath": "loop"}]
+@pytest.mark.parametrize("links", [["loop"], [f"link-{number}" for number in range(3_000)]])
+async def test_links_that_lead_to_links_for_ever_are_refused_as_a_sub_path(node, links):
+    mounts = [
+        {"name": "data", "mountPath": "/data"},
+        {"name": "data", "mountPath": "/x", "subPath": links[0]},
+    ]
     late = container("late", volumeMounts=mounts)
     first = container("first", command=["sleep", "5"])
     async with node.kubelet():
         directory = node.config.pods_directory
         node.create(volumes=[{"name": "data", "emptyDir": {}}], initContainers=[first], containers=[late])
         await after(1)
-        (directory / node.uid() / "volumes/data/loop").symlink_to("loop")
+        for link, target in zip(links, [*links[1:], links[0]], strict=True):
+            (directory / node.uid() / "volumes/data" / link).symlink_to(target)
         node.runtime.end_container(node.runtime.started[0].id, 0)
         await after(1)
         assert node.state()["waiting"]["reason"] == "CreateContainerConfigError"

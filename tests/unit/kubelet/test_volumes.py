@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from support.nesting import nest
 from support.one_node import OneNode, after
 
 from fabric.api.kinds import CONFIG_MAP, SECRET
@@ -113,6 +114,50 @@ async def test_an_empty_directory_lives_as_long_as_the_pod(node):
         node.delete()
         await after(2)
         assert not directory.exists()
+
+
+async def test_what_a_container_nested_beyond_all_paths_goes_with_its_pod(node):
+    async with node.kubelet():
+        node.create(**volume(emptyDir={}))
+        await after(1)
+        directory = mounted(node).source
+        nest(directory / "deep", "d", 5_000)
+        node.delete()
+        await after(2)
+        assert not directory.exists()
+        assert not node.exists()
+
+
+async def test_a_sub_path_and_an_item_may_have_as_many_folders_as_a_path_holds(node):
+    deep = "d/" * 1_500 + "e"
+    items = [{"key": "size", "path": deep}]
+    mounts = [{"name": "data", "mountPath": "/a", "subPath": deep}, {"name": "map", "mountPath": "/b"}]
+    async with node.kubelet():
+        node.create(
+            volumes=[
+                {"name": "data", "emptyDir": {}},
+                {"name": "map", "configMap": {"name": "settings", "items": items}},
+            ],
+            container={"volumeMounts": mounts},
+        )
+        await after(1)
+        assert mounted(node, "/a").source.is_dir()
+        await after(100)
+        assert (mounted(node, "/b").source / deep).read_text() == "7"
+        node.delete()  # pytest removes no folders as deep as these
+        await after(2)
+        assert not node.exists()
+
+
+async def test_files_that_the_disk_refuses_leave_nothing_there(node):
+    items = [{"key": "size", "path": "x"}, {"key": "colour", "path": "x/y"}]
+    async with node.kubelet():
+        node.create(**volume(configMap={"name": "settings", "items": items}))
+        await after(300)
+        directory = node.config.pods_directory / node.uid() / "volumes" / "data"
+        assert list(directory.iterdir()) == []
+        told = {message for reason, message in node.events() if reason == "FailedMount"}
+        assert len(told) == 1
 
 
 async def test_a_host_path_is_a_path_of_the_node(node):
