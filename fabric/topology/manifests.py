@@ -32,14 +32,19 @@ def manifests(entries: list[Any], lines: Document, source: FilePath) -> tuple[li
     return found, problems
 
 
+def of_file(path: FilePath) -> Iterator[Manifest]:
+    """The objects of a file; BadInput where one of them is none."""
+    for document in documents(read_text(path), str(path)):
+        if document.value is not None:
+            yield from _flat(document.value, f"{path}:{document.lines[()]}", document.lines, ())
+
+
 def _file(path: FilePath, named_at: str) -> Iterator[Manifest]:
     if not os.path.isfile(path):  # noqa: PTH113, Path's raises at a name that Linux does not take
         named = cut(repr(str(path)), PATH_CHARACTERS_MAX)
         what = f"no manifest file {named}; paths are relative to the topology's folder"
         raise BadInput(Problem(named_at, what))
-    for document in documents(read_text(path), str(path)):
-        if document.value is not None:
-            yield from _flat(document.value, f"{path}:{document.lines[()]}", document.lines, ())
+    yield from of_file(path)
 
 
 def _flat(obj: Any, where: str, lines: Mapping[Path, int], at: Path) -> Iterator[Manifest]:

@@ -8,7 +8,7 @@ from calico import bootstrap, node_files, served, topology_check
 from calico.agent import CalicoAgent
 from calico.felix.node_state import preview
 from calico.kube_labels import KubeLabels
-from calico.node_controller import NodeController
+from calico.policy.evaluator import CalicoEvaluator
 from calico.preview import assumed_snapshot
 from calico.resources.felix import DEFAULTS
 from calico.settings import Settings, settings
@@ -19,7 +19,8 @@ from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
-from fabric.plugin.contract import BgpSpeaker, NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.policies import Evaluator, World
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
@@ -73,6 +74,9 @@ class CalicoPlugin:
 
     def custom_resources(self, config: NetworkConfig) -> Sequence[ServedKind]:
         return served.kinds(config)
+
+    def policy_evaluator(self, world: World) -> Evaluator:
+        return CalicoEvaluator(world)
 
     def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
         """Pools and other resources that the file spells out, without the pool that podCIDR becomes."""

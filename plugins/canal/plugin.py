@@ -8,13 +8,14 @@ Both plugins are found by their entry points, as a topology finds this one.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fabric.api.objects import Object
+from fabric.api.objects import Object, annotations_of
 from fabric.control.client import Client
-from fabric.netstate.objects import NetState
+from fabric.netstate.objects import IPAddress, NetState
 from fabric.plugin import registry
 from fabric.plugin.contract import (
     AgentStatus,
@@ -26,11 +27,14 @@ from fabric.plugin.contract import (
     NodeFacts,
     PodRef,
 )
+from fabric.plugin.policies import Evaluator, Judge, World
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
 SUBNET_FILE = "/run/flannel/subnet.env"
 _CALICO_OPTIONS = ("resources",)
+_BACKEND_TYPE = "flannel.alpha.coreos.com/backend-type"
+_VTEP = "flannel.1"
 
 
 class CanalPlugin:
@@ -80,6 +84,17 @@ class CanalPlugin:
     def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
         return self._calico.resources(_calicos(config))
 
+    def policy_evaluator(self, world: World) -> Evaluator | None:
+        """Calico's, with the tunnels of Flannel between the nodes."""
+        if not isinstance(self._calico, Judge):
+            return None
+        tunnels = {it["metadata"]["name"]: _tunnels(it) for it in world.of_kind("Node")}
+        endpoints = (
+            replace(it, tunnels=tunnels.get(it.name, {})) if it.kind == "node" else it
+            for it in world.endpoints
+        )
+        return self._calico.policy_evaluator(replace(world, endpoints=tuple(endpoints)))
+
 
 class CanalAgent:
     """The agent of a node: the network is Flannel's, pods are Calico's."""
@@ -121,6 +136,15 @@ class CanalAgent:
 
     async def collect(self, alive: frozenset[str]) -> None:
         await self._endpoints.collect(alive)
+
+
+def _tunnels(node: Object) -> Mapping[str, IPAddress]:
+    """The VTEP of a node: the first address of its subnet, where Flannel's backend is VXLAN."""
+    if annotations_of(node).get(_BACKEND_TYPE) != "vxlan":
+        return {}
+    subnets = map(ipaddress.ip_network, (node.get("spec") or {}).get("podCIDRs") or ())
+    address = next((it.network_address for it in subnets if it.version == 4), None)
+    return {_VTEP: address} if address is not None else {}
 
 
 def _flannels(config: NetworkConfig) -> NetworkConfig:
