@@ -110,7 +110,7 @@ class World:
         return self.namespaces.get(namespace, {})
 
     def at(self, address: IPAddress) -> Endpoint:
-        """Who has that address: a pod before a node before somebody outside."""
+        """The owner of that address: a pod before a node before somebody outside."""
         return self._by_address.get(address) or outside(address)
 
     @cached_property
@@ -176,7 +176,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one end, or one host on the way, says of a flow."""
+    """The word of one end, or of one host on the way, on a flow."""
 
     direction: Direction
     at: str
@@ -210,8 +210,66 @@ class Verdict:
         return (it for it in self.decisions if it.direction == direction)
 
 
+@dataclass(frozen=True, slots=True)
+class PeerDescription:
+    """The meaning of one element of a rule's peers."""
+
+    path: str
+    """`spec.ingress[0].from[1]`, `spec.ingress[0].source`."""
+    endpoints: tuple[Endpoint, ...]
+    """Those of the world; an address for each network that it means by a name."""
+    has_networks: bool = False
+    """True where networks are written out: there, addresses outside of the world are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortDescription:
+    """The meaning of one entry of the ports at a rule's destination."""
+
+    path: str
+    protocol: int
+    first: int = 0
+    last: int = 65535
+    name: str = ""
+
+    def is_served_by(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint declares such a port."""
+        return any(
+            it.protocol == self.protocol
+            and (it.name == self.name if self.name else self.first <= it.number <= self.last)
+            for it in endpoint.ports
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDescription:
+    """The meaning of one rule in its world."""
+
+    direction: Direction
+    index: int
+    peers: tuple[PeerDescription, ...] = ()
+    """Empty where everybody is meant."""
+    ports: tuple[PortDescription, ...] = ()
+    """Empty where every port is meant."""
+    covered_by: int | None = None
+    """Index of an earlier rule of the same policy that decides all that this one could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The meaning of one policy in its world."""
+
+    policy: Object
+    selected: tuple[Endpoint, ...]
+    directions: frozenset[Direction]
+    """Those that it governs; rules of another have no effect."""
+    rules: tuple[RuleDescription, ...]
+    faults: tuple[tuple[str, str], ...] = ()
+    """What else is odd about it: (path, sentence)."""
+
+
 class Evaluator(Protocol):
-    """What the policies of one world mean to one network plugin."""
+    """The meaning of one world's policies to one network plugin."""
 
     def judge(self, flow: Flow, *, staged: bool = False) -> Verdict:
         """Judge a flow; with `staged`, as if staged policies were enforced."""
@@ -221,8 +279,8 @@ class Evaluator(Protocol):
         """The endpoints to which the policy applies; ValueError when it is of no kind that it reads."""
         ...
 
-    def peers(self, policy: Object, direction: Direction, rule: int) -> Sequence[Endpoint]:
-        """The endpoints of the world that the rule's `from` or `to` (source, destination) means."""
+    def describe(self) -> Sequence[Description]:
+        """Every policy that it reads, with what its parts mean in this world."""
         ...
 
 

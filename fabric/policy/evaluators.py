@@ -1,4 +1,4 @@
-"""Which evaluator judges a world: a network plugin's own, or the specification of Kubernetes alone."""
+"""The choice of a world's evaluator: a network plugin's own, or the specification of Kubernetes alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fabric.plugin import registry
 from fabric.plugin.contract import NetworkConfig
 from fabric.plugin.policies import (
     Decision,
-    Direction,
+    Description,
     Endpoint,
     Evaluator,
     Flow,
@@ -21,7 +21,7 @@ from fabric.plugin.policies import (
     group_of,
 )
 from fabric.plugin.policy_reading import reference
-from fabric.policy import kubernetes
+from fabric.policy import network_policies
 from fabric.policy.kubernetes import KubernetesEvaluator
 
 KUBERNETES = "kubernetes"
@@ -43,7 +43,7 @@ class AllowsAll:
     def selected(self, policy: Object) -> Sequence[Endpoint]:
         return ()
 
-    def peers(self, policy: Object, direction: Direction, rule: int) -> Sequence[Endpoint]:
+    def describe(self) -> Sequence[Description]:
         return ()
 
 
@@ -79,7 +79,7 @@ def groups_of(plugin: str) -> tuple[str, ...]:
 
 def unread(world: World, plugin: str) -> list[Object]:
     """Policies of kinds that the plugin does not read."""
-    read = {kubernetes.GROUP, *groups_of(plugin)} if plugin != KUBERNETES else {kubernetes.GROUP}
+    read = {network_policies.GROUP, *groups_of(plugin)} if plugin != KUBERNETES else {network_policies.GROUP}
     return [it for it in world.objects if "NetworkPolic" in str(it.get("kind")) and group_of(it) not in read]
 
 

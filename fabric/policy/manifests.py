@@ -22,7 +22,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True)
 class Described:
-    """What manifests describe: the world, and where each object of it stands."""
+    """The description that manifests make: the world, and where each object of it stands."""
 
     world: World
     plugin: str
@@ -68,7 +68,7 @@ def _manifests(path: Path, parameter: str) -> Iterator[Manifest]:
 
 
 def _located(manifests: Sequence[Manifest], read: Callable[[], T]) -> T:
-    """What `read` returns; a fault of an object is told with its file and line."""
+    """Return what `read` returns; a fault of an object is told with its file and line."""
     try:
         return read()
     except BadPolicy as error:

@@ -96,7 +96,7 @@ class Reader:
 
 
 class _Walk:
-    """One packet at one checkpoint: what was read of it so far."""
+    """A packet at one checkpoint: what was read of it so far."""
 
     def __init__(self, checkpoint: Checkpoint, packet: Packet, members: Members) -> None:
         self._checkpoint = checkpoint

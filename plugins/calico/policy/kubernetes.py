@@ -7,7 +7,7 @@ they came from. A selector of pods means endpoints of Kubernetes, so that no set
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -27,7 +27,7 @@ _OF_KUBERNETES = Comparison(labels.ORCHESTRATOR, "==", "k8s")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a NetworkPolicy says."""
+    """The contents of a NetworkPolicy."""
 
     namespace: str
     selector: Node
@@ -67,7 +67,7 @@ def _rules(value: Value, direction: Direction, namespace: str) -> Iterator[Rule]
                     source, destination = peer, Entity(ports=numbers)
                 else:
                     source = Entity()
-                    destination = Entity(peer.networks, peer.not_networks, peer.selector, ports=numbers)
+                    destination = replace(peer, ports=numbers)
                 yield Rule(index, ALLOW, text, protocol=protocol, source=source, destination=destination)
 
 
@@ -78,13 +78,13 @@ def _peer(peer: Value, namespace: str) -> Entity:
         block.only("cidr", "except")
         if pods.is_given or spaces.is_given:
             block.refuse("may not be specified beside podSelector and namespaceSelector")
-        return Entity((block["cidr"].network(),), block["except"].networks())
+        return Entity((block["cidr"].network(),), block["except"].networks(), path=peer.path)
     if not pods.is_given and not spaces.is_given:
         peer.refuse("must specify a peer: ipBlock, podSelector or namespaceSelector")
     place: list[Node] = [Comparison(labels.NAMESPACE, "==", namespace)]
     if spaces.is_given:
         place = list(_requirements(spaces, labels.OF_NAMESPACE)) or [Has(labels.NAMESPACE)]
-    return Entity(selector=And((*place, _OF_KUBERNETES, *_requirements(pods, ""))))
+    return Entity(selector=And((*place, _OF_KUBERNETES, *_requirements(pods, ""))), path=peer.path)
 
 
 def _port(entry: Value) -> tuple[int | None, tuple[PortMatch, ...]]:
@@ -94,9 +94,9 @@ def _port(entry: Value) -> tuple[int | None, tuple[PortMatch, ...]]:
     if not port.is_given or isinstance(port.value, str):
         if last.is_given:
             last.refuse("needs a port that is a number")
-        return protocol, (PortMatch(name=port.text()),) if port.is_given else ()
+        return protocol, (PortMatch(name=port.text(), path=entry.path),) if port.is_given else ()
     first = port.whole(1) or 0
-    return protocol, (PortMatch(first, last.whole(first) or first),)
+    return protocol, (PortMatch(first, last.whole(first) or first, path=entry.path),)
 
 
 def _requirements(selector: Value, prefix: str) -> Iterator[Node]:

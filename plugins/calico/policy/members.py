@@ -1,4 +1,4 @@
-"""Whom an address belongs to: pods, host endpoints and sets of networks, each with its labels.
+"""The owners of addresses: pods, host endpoints and sets of networks, each with its labels.
 
 Policies of Calico match packets, and a packet has addresses and no names: a selector in a rule means every
 address of whatever it selects. Finished pods and pods of the host's network are nobody's members.
@@ -43,7 +43,8 @@ class Members:
         }
         self._by_address: dict[IPAddress, list[Member]] = {}
         self._wider: list[Member] = []
-        for member in (*self._pods.values(), *hosts, *_sets(world)):
+        self.sets = tuple(_sets(world))
+        for member in (*self._pods.values(), *hosts, *self.sets):
             if any(it.num_addresses > 1 for it in member.networks):
                 self._wider.append(member)
                 continue

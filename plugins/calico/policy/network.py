@@ -22,7 +22,7 @@ WIRE = "eth0"
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What an IPPool says of the way of packets."""
+    """The word of an IPPool on the way of packets."""
 
     network: IPNetwork
     device: str = WIRE

@@ -126,12 +126,12 @@ def tiers(world: World, policies: Iterable[Policy]) -> tuple[Tier, ...]:
 
 
 def enforced(policies: Iterable[Policy]) -> Iterator[Policy]:
-    """Those that are in force."""
+    """The policies that are in force."""
     return (it for it in policies if not it.staged)
 
 
 def as_if_staged(policies: Iterable[Policy]) -> Iterator[Policy]:
-    """Those that would be in force if every staged policy were made real."""
+    """The policies that would be in force if every staged policy were made real."""
     every = tuple(policies)
     replaced = {it.key for it in every if it.staged in ("Set", "Delete")}
     yield from (it for it in every if not it.staged and it.key not in replaced)
@@ -211,7 +211,7 @@ def _stage(spec: Value) -> str:
 
 
 def _selector(spec: Value, namespace: str) -> Node:
-    """What the policy applies to: its selector, within its namespaces and service accounts."""
+    """The endpoints that the policy applies to: its selector, within its namespaces and service accounts."""
     account = labels.parse(spec["serviceAccountSelector"])
     if namespace:
         place: Node | None = Comparison(labels.NAMESPACE, "==", namespace)

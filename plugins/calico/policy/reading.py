@@ -66,6 +66,7 @@ def _entity(value: Value, namespace: str) -> Entity:
         tuple(map(_port, value["ports"])),
         tuple(map(_port, value["notPorts"])),
         _service(value["services"], namespace),
+        value.path,
     )
 
 
@@ -118,16 +119,16 @@ def _icmp(value: Value) -> Icmp | None:
 def _port(value: Value) -> PortMatch:
     if not isinstance(value.value, str):
         number = value.whole(0, PORT_MAX) or 0
-        return PortMatch(number, number)
+        return PortMatch(number, number, path=value.path)
     text = value.text()
     if text.isdecimal():
         first = last = int(text)
     elif found := _RANGE.fullmatch(text):
         first, last = map(int, found.groups())
     elif _PORT_NAME.fullmatch(text):
-        return PortMatch(name=text)
+        return PortMatch(name=text, path=value.path)
     else:
         value.refuse(f"{text!r} is no port: a number, a range such as 80:90, or a name")
     if not first <= last <= PORT_MAX:
         value.refuse(f"{text!r} is no range of ports")
-    return PortMatch(first, last)
+    return PortMatch(first, last, path=value.path)

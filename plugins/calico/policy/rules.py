@@ -43,6 +43,8 @@ class PortMatch:
     first: int = 0
     last: int = 0
     name: str = ""
+    path: str = field(default="", compare=False)
+    """Where it stands in the policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Entity:
     not_ports: tuple[PortMatch, ...] = ()
     service: tuple[str, str] | None = None
     """Namespace and name."""
+    path: str = field(default="", compare=False)
+    """Where it stands in the policy."""
 
     def exists_for(self, version: int) -> bool:
         lists = (self.networks, self.not_networks)
@@ -84,7 +88,7 @@ class Entity:
         return any(it not in (None, ()) for it in peers)
 
     def mismatch(self, packet: Packet, address: IPAddress, port: int, named: int, members: Members) -> str:
-        """What does not hold of one end of a packet; `named` is the protocol of ports with a name."""
+        """Say what does not hold of one end of a packet; `named` is the protocol of ports with a name."""
         if self.networks and not _inside(address, self.networks):
             return f"{address} is in none of its nets"
         if _inside(address, self.not_networks):
@@ -111,7 +115,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a policy or profile."""
+    """A rule of a policy or profile."""
 
     index: int
     action: str

@@ -28,7 +28,7 @@ _NEIGHBOR_DISCOVERY = frozenset((130, 131, 132, 133, 135, 136))
 
 
 class Walk:
-    """One flow on its way."""
+    """A flow on its way."""
 
     def __init__(self, parts: Parts, reader: Reader, flow: Flow) -> None:
         self._parts = parts

@@ -206,7 +206,8 @@ def test_whom_a_policy_of_the_cluster_selects(spec, selected):
 def test_peers_of_a_rule_are_endpoints_one_of_whose_addresses_it_means():
     policy = into_x({"source": {"nets": ["10.244.2.0/24"], "notSelector": "pod == 'b'"}}, **GLOBAL)
     question = ask(policy)
-    assert {str(it) for it in question.evaluator.peers(policy, "ingress", 0)} == {"y/a", "y/c"}
+    ((rule,),) = (it.rules for it in question.evaluator.describe())
+    assert [{str(it) for it in peer.endpoints} for peer in rule.peers] == [{"y/a", "y/c"}]
 
 
 @pytest.mark.parametrize(
