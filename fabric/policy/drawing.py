@@ -93,7 +93,7 @@ def _used(matrix: Matrix, probed: Matrix | None) -> list[str]:
 
 
 def svg(matrix: Matrix, probed: Matrix | None = None) -> str:
-    """One drawing with the tables of all services below each other."""
+    """A drawing with the tables of all services below each other."""
     wrong = set(mismatches(matrix, probed)) if probed else set()
     left = _MARGIN + _CHARACTER * max((len(it) for it in matrix.sources), default=0) + 8
     above = _CHARACTER * max((len(it) for it in matrix.destinations), default=0) + 8

@@ -39,7 +39,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One answer."""
+    """An answer."""
 
     mark: str
     why: str = ""

@@ -12,7 +12,7 @@ CLOSE_MAX = 3
 
 
 def endpoint(world: World, name: str, namespace: str = "default", *, parameter: str = "NAME") -> Endpoint:
-    """Who is meant; an address is whoever has it. BadInput names those whose name is like it."""
+    """The endpoint that is meant; an address is its owner. BadInput names those whose name is like it."""
     try:
         return world.at(ipaddress.ip_address(name))
     except ValueError:

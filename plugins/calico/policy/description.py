@@ -42,7 +42,7 @@ class Describer:
         return Description(obj, tuple(selected), policy.types, tuple(rules), tuple(self._faults(policy)))
 
     def _rules(self, policy: Policy, direction: Direction) -> Iterator[RuleDescription]:
-        """One for each rule as it is written; a rule of Kubernetes was read as several."""
+        """Describe each rule as it is written; a rule of Kubernetes was read as several."""
         every = policy.rules(direction)
         for index, group in groupby(every, key=lambda it: it.index):
             pieces = tuple(group)
