@@ -28,6 +28,7 @@ _MODULES = {
     "images": "host_commands",
     "doctor": "host_commands",
     "bench": "bench_commands",
+    "policy": "policy_command",
 }
 
 

@@ -84,6 +84,8 @@ def test_help_goes_to_standard_output_and_names_every_command(fabric):
         ("routes", ["routes", "node-1"]),
         ("bgp", ["bgp", "lab"]),
         ("link show", ["link", "show"]),
+        ("policy why", ["policy", "why", "pod-1", "pod-2", "--icmp"]),
+        ("policy lint", ["policy", "lint"]),
         ("link down", ["link", "down", "a", "b"]),
         ("bench up", ["bench", "up"]),
         ("bench bgp", ["bench", "bgp"]),
