@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 CLONE_NEWNET = 0x40000000
@@ -35,15 +35,15 @@ def inside(pid: int) -> Iterator[None]:
 
 
 @contextmanager
-def inside_a_new_one() -> Iterator[None]:
-    """Run the body in a namespace that is made for it, and lives on in the sockets that are opened there."""
+def travelling() -> Iterator[Callable[[int], None]]:
+    """Give the body a function that moves this thread into an open namespace; at its end it comes home.
+
+    It costs one system call a move, where `inside` takes six for its way there and back.
+    """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _libc.unshare(CLONE_NEWNET) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
         try:
-            yield
+            yield _setns
         finally:
             _return_to(home)
     finally:

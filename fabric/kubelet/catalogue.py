@@ -36,6 +36,8 @@ class Image:
     """Files that belong to the image; a pod's own mounts come after them."""
     package: str = ""
     """The Debian package that has its program."""
+    serves_ports: bool = False
+    """Its program is told each containerPort, by `--tcp`, `--udp` and `--sctp`, unless the pod has args."""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -142,8 +144,14 @@ def _builtin() -> list[Image]:
         Image(
             "nginx", ("nginx",), ("-g", "daemon off;"), ports=(80,), mounts=nginx_files, package="nginx-light"
         ),
-        Image("echo", (ECHO,), ports=(8080, 9000)),
-        Image("whoami", (ECHO,), env={"HTTP_PORT": "80", "TCP_PORT": "0", "UDP_PORT": "0"}, ports=(80,)),
+        Image("echo", (ECHO,), ports=(8080, 9000), serves_ports=True),
+        Image(
+            "whoami",
+            (ECHO,),
+            env={"HTTP_PORT": "80", "TCP_PORT": "0", "UDP_PORT": "0"},
+            ports=(80,),
+            serves_ports=True,
+        ),
     ]
 
 

@@ -70,10 +70,22 @@ def command_line(container: Object, image: Image, env: Mapping[str, str]) -> tup
     command = tuple(expand(str(word), env) for word in container.get("command") or ())
     args = tuple(expand(str(word), env) for word in container.get("args") or ())
     words = (*command, *args) if command else (*image.entrypoint, *(args or image.cmd))
+    if image.serves_ports and not command and not args:
+        words += _port_flags(container)
     if not words:
         name = container.get("image")
         raise ConfigError(f"image {name!r} has no program of its own; give the container a command")
     return words
+
+
+def _port_flags(container: Object) -> tuple[str, ...]:
+    """Return what tells a server of ours to serve each containerPort."""
+    found: dict[str, list[str]] = {}
+    for port in container.get("ports") or ():
+        ports = found.setdefault((port.get("protocol") or "TCP").lower(), [])
+        if (number := str(port["containerPort"])) not in ports:
+            ports.append(number)
+    return tuple(word for protocol, ports in found.items() for word in (f"--{protocol}", ",".join(ports)))
 
 
 def capabilities_of(security: Object) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from fabric.kernel.namespaces import inside
 
-_ICMP_FILTER, _SOL_RAW = 1, 255
+_ICMP_FILTER, _ICMPV6_FILTER, _SOL_RAW = 1, 1, 255
 _PAYLOAD = b"fabric reachability check 012345"
 OUTSTANDING_MAX = 256
 LATE_SECONDS = 0.05
@@ -45,14 +45,15 @@ class Pinger:
 
     def __init__(self, pids: Mapping[int, int], version: int) -> None:
         """`pids`: by the number of the source, below 65,536."""
-        self._family = _FAMILIES[version]
+        self._version = version
         self._sockets: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
         try:
             for index, pid in pids.items():
                 with inside(pid):
-                    opened = socket.socket(self._family.domain, socket.SOCK_RAW, self._family.protocol)
-                self._prepare(opened, index)
+                    opened = raw_socket(version)
+                self._sockets[index] = opened
+                self._selector.register(opened, selectors.EVENT_READ, index)
         except BaseException:
             self.close()
             raise
@@ -101,19 +102,9 @@ class Pinger:
         for opened in self._sockets.values():
             opened.close()
 
-    def _prepare(self, opened: socket.socket, index: int) -> None:
-        self._sockets[index] = opened
-        opened.setblocking(False)
-        with contextlib.suppress(OSError):
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        if self._family.domain == socket.AF_INET:
-            only_replies = ~(1 << self._family.reply) & 0xFFFFFFFF
-            opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", only_replies))
-        self._selector.register(opened, selectors.EVENT_READ, index)
-
     def _send(self, pair: tuple[int, int], address: str) -> bool:
         source, target = pair
-        packet = _request(self._family, source, target)
+        packet = request(self._version, source, target)
         try:
             self._sockets[source].sendto(packet, (address, 0))
         except OSError:
@@ -128,26 +119,45 @@ class Pinger:
                     packet, sender = opened.recvfrom(2048)
                 except (BlockingIOError, ConnectionError, OSError):
                     break
-                message = (
-                    packet[(packet[0] & 0x0F) * 4 :] if self._family.domain == socket.AF_INET else packet
-                )
-                pair = _answer(self._family, message)
+                pair = reply(self._version, packet)
                 if pair in open_pairs and pair[0] == key.data and addresses[pair[1]] == sender[0]:
                     open_pairs.discard(pair)
 
 
-def _request(family: _Family, source: int, target: int) -> bytes:
-    head = struct.pack("!BBHHH", family.request, 0, 0, source, target)
+def raw_socket(version: int) -> socket.socket:
+    """Open a socket for echo requests and their replies, and no other message, in this thread's namespace."""
+    family = _FAMILIES[version]
+    opened = socket.socket(family.domain, socket.SOCK_RAW, family.protocol)
+    opened.setblocking(False)
+    with contextlib.suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    if version == 4:
+        only_replies = struct.pack("=I", ~(1 << family.reply) & 0xFFFFFFFF)
+        opened.setsockopt(_SOL_RAW, _ICMP_FILTER, only_replies)
+    else:
+        passed = bytearray(b"\xff" * 32)
+        passed[family.reply // 32 * 4 : family.reply // 32 * 4 + 4] = struct.pack(
+            "=I", ~(1 << family.reply % 32) & 0xFFFFFFFF
+        )
+        opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, bytes(passed))
+    return opened
+
+
+def request(version: int, identifier: int, sequence: int) -> bytes:
+    """Return an echo request."""
+    family = _FAMILIES[version]
+    head = struct.pack("!BBHHH", family.request, 0, 0, identifier, sequence)
     total = _checksum(head + _PAYLOAD)
-    return struct.pack("!BBHHH", family.request, 0, total, source, target) + _PAYLOAD
+    return struct.pack("!BBHHH", family.request, 0, total, identifier, sequence) + _PAYLOAD
 
 
-def _answer(family: _Family, message: bytes) -> tuple[int, int]:
-    """The pair that a reply belongs to; (-1, -1) when it is none of ours."""
-    if len(message) < 8 or message[0] != family.reply or message[8:] != _PAYLOAD:
+def reply(version: int, packet: bytes) -> tuple[int, int]:
+    """Return identifier and sequence number of a reply as a raw socket has it; (-1, -1) for none of ours."""
+    message = packet[(packet[0] & 0x0F) * 4 :] if version == 4 else packet
+    if len(message) < 8 or message[0] != _FAMILIES[version].reply or message[8:] != _PAYLOAD:
         return (-1, -1)
-    source, target = struct.unpack("!HH", message[4:8])
-    return (source, target)
+    identifier, sequence = struct.unpack("!HH", message[4:8])
+    return (identifier, sequence)
 
 
 def _checksum(message: bytes) -> int:

@@ -1,16 +1,17 @@
 """The echo server: it says who it is, at which address, and whom it sees.
 
 TCP (9000) greets with a JSON line and sends each line back; UDP (9000) answers each datagram with a
-JSON line; HTTP (8080) answers any request with JSON, `/hostname` and `/clientip` with plain text. It
-listens on IPv4 and IPv6. Ports come from `--http-port=`, `--tcp-port=`, `--udp-port=`, or from
-HTTP_PORT, TCP_PORT, UDP_PORT; 0 leaves one out. It writes a line when it listens, and one for each
-request, connection or datagram; a line that nobody takes is left out, so that no answer waits for the
-log. One thread; a pod's copy of it is a fork of the runtime.
+JSON line; HTTP (8080) answers any request with JSON, `/hostname` and `/clientip` with plain text. Other TCP
+ports (`--tcp 80,81`) answer HTTP with HTTP and send anything else back. It listens on IPv4 and IPv6;
+`listeners` has its arguments and variables. It writes a line when it listens, and one for each request,
+connection or datagram, but none for a probe of fabric's, of which there may be thousands; a line that nobody
+takes is left out, so that no answer waits for the log. One thread; a pod's copy is a fork of the runtime.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -18,14 +19,22 @@ import signal
 import socket
 import sys
 
+from fabric.runtime.builtin import listeners
+from fabric.runtime.builtin.listeners import Listener
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
 PROGRAM = "fabric-echo"
-_PORTS = {"http": 8080, "tcp": 9000, "udp": 9000}
+PROBE = b"fabric probe\n"
+"""A datagram that is sent back as it is, and not logged."""
+_ACCEPTED_AT_ONCE = 64
+_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ")
 _CONNECTIONS_MAX = 1024
+_WAITING_MAX = 4096
+"""Connections that the kernel keeps for us until we accept them: probes come in hundreds at once."""
 _LINE_BYTES_MAX = 64 * 1024
 _IPV6_PKTINFO_BYTES = 20
 _LOG_LINE_CHARACTERS_MAX = 500
@@ -37,31 +46,14 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        server = _Server(ports(argv, env))
+        server = _Server(listeners.listeners(argv, env))
     except ValueError as error:
-        _leave(2, str(error))
+        _leave(2, f"{PROGRAM}: {error}")
     except OSError as error:
-        _leave(1, f"{PROGRAM}: {error}")
-    tell("listens on " + ", ".join(f"{kind} {port}" for kind, port in ports(argv, env).items() if port))
+        _leave(1, f"{PROGRAM}: {error.strerror}")
+    tell("listens on " + (", ".join(map(str, server.opened)) or "nothing"))
     while True:
         server.run_once()
-
-
-def ports(argv: Sequence[str], env: Mapping[str, str]) -> dict[str, int]:
-    """Return the port of http, tcp and udp; ValueError names what is no port."""
-    chosen = dict(_PORTS)
-    for kind in chosen:
-        given = [(f"{kind.upper()}_PORT", env.get(f"{kind.upper()}_PORT"))]
-        given += [
-            (flag, value) for flag, _, value in (a.partition("=") for a in argv) if flag == f"--{kind}-port"
-        ]
-        for name, value in given:
-            if value is None:
-                continue
-            if not value.isdigit() or int(value) > 65535:
-                raise ValueError(f"{PROGRAM}: {name}={value}: a port is a number from 0 to 65535")
-            chosen[kind] = int(value)
-    return chosen
 
 
 def tell(what: str) -> None:
@@ -93,12 +85,14 @@ def plain(address: str) -> str:
     return address.removeprefix("::ffff:").partition("%")[0]
 
 
-def respond(request: bytes, local: tuple[str, int], peer: tuple[str, int]) -> bytes:
-    """Return the HTTP answer to a request's head."""
+def respond(request: bytes, local: tuple[str, int], peer: tuple[str, int], text: str = "") -> bytes:
+    """Return the HTTP answer to a request's head: `text`, if there is one."""
     method, _, rest = request.partition(b" ")
     path = rest.split(b" ", 1)[0].decode("latin-1")
     kind = "text/plain"
-    if path == "/hostname":
+    if text:
+        body = _written(text)
+    elif path.lower() == "/hostname":
         body = socket.gethostname().encode()
     elif path == "/clientip":
         body = _named(peer).encode()
@@ -110,17 +104,28 @@ def respond(request: bytes, local: tuple[str, int], peer: tuple[str, int]) -> by
     return head.encode() + (b"" if method == b"HEAD" else body)
 
 
+def _written(text: str) -> bytes:
+    return socket.gethostname().encode() if text == listeners.HOSTNAME else text.encode()
+
+
 class _Server:
-    def __init__(self, chosen: Mapping[str, int]) -> None:
+    def __init__(self, wanted: Sequence[Listener]) -> None:
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[], None]] = {}
         self._open = 0
-        if chosen["http"]:
-            self._listen(chosen["http"], self._serve_http)
-        if chosen["tcp"]:
-            self._listen(chosen["tcp"], self._serve_tcp)
-        if chosen["udp"]:
-            self._serve_udp(_socket(socket.SOCK_DGRAM, chosen["udp"]))
+        self.opened: list[Listener] = []
+        for listener in wanted:
+            try:
+                end = _socket(listener)
+            except OSError as error:
+                if not _may_be_left_out(listener, error):
+                    raise OSError(error.errno, f"{listener}: {error.strerror}") from error
+                tell(f"leaves out {listener}: {error.strerror}")
+                continue
+            self.opened.append(listener)
+            self._serve_datagrams(end, listener) if listener.protocol == "udp" else self._listen(
+                end, listener
+            )
 
     def run_once(self) -> None:
         for fd, _ in self._epoll.poll():
@@ -132,40 +137,55 @@ class _Server:
         self._calls[fd] = call
         self._epoll.register(fd, select.EPOLLIN)
 
-    def _listen(self, port: int, serve: Callable[[socket.socket], None]) -> None:
-        listener = _socket(socket.SOCK_STREAM, port)
-
+    def _listen(self, waiting: socket.socket, listener: Listener) -> None:
         def accept() -> None:
-            try:
-                end, _ = listener.accept()
-            except OSError:
-                return
-            end.settimeout(1.0)
-            if self._open >= _CONNECTIONS_MAX:
-                end.close()
-                return
-            self._open += 1
-            try:
-                serve(end)
-            except OSError:
-                self._close(end)
+            for _ in range(_ACCEPTED_AT_ONCE):
+                try:
+                    end, _ = waiting.accept()
+                except OSError:
+                    return
+                end.settimeout(1.0)
+                if self._open >= _CONNECTIONS_MAX:
+                    end.close()
+                    continue
+                self._open += 1
+                try:
+                    self._serve(end, listener)
+                except OSError:
+                    self._close(end)
 
-        self._watch(listener.fileno(), accept)
+        self._watch(waiting.fileno(), accept)
 
     def _close(self, end: socket.socket) -> None:
         self._calls.pop(end.fileno(), None)
         self._open -= 1
         end.close()
 
-    def _serve_tcp(self, end: socket.socket) -> None:
+    def _serve(self, end: socket.socket, listener: Listener) -> None:
+        """Serve a connection; OSError when its client has left already."""
         peer = end.getpeername()[:2]
-        end.sendall(describe(end.getsockname()[:2], peer))
-        tell(f"tcp connection from {_named(peer)}")
+        if listener.speaks == listeners.HOSTNAME:
+            end.sendall(_written(listeners.HOSTNAME))
+            tell(f"tcp connection from {_named(peer)}")
+            self._close(end)
+            return
+        if listener.speaks == listeners.GREETING:
+            end.sendall(describe(end.getsockname()[:2], peer))
+            tell(f"tcp connection from {_named(peer)}")
+        head = bytearray() if listener.speaks != listeners.GREETING else None
 
         def ready() -> None:
+            nonlocal head
             try:
                 data = end.recv(_LINE_BYTES_MAX)
-                end.sendall(data)
+                if data and head is not None and not head and not _is_http(listener, data):
+                    tell(f"{listener.protocol} connection from {_named(peer)}")
+                    head = None
+                if head is None:
+                    end.sendall(data)
+                else:
+                    head.extend(data)
+                    data = data if _wait_for_more(end, head, peer, listener) else b""
             except OSError:
                 data = b""
             if not data:
@@ -173,27 +193,7 @@ class _Server:
 
         self._watch(end.fileno(), ready)
 
-    def _serve_http(self, end: socket.socket) -> None:
-        request = bytearray()
-
-        def ready() -> None:
-            try:
-                data = end.recv(_LINE_BYTES_MAX)
-                request.extend(data)
-                whole = b"\r\n\r\n" in request
-                if whole:
-                    peer = end.getpeername()[:2]
-                    end.sendall(respond(bytes(request), end.getsockname()[:2], peer))
-                    line = bytes(request).partition(b"\r\n")[0].decode("latin-1")
-                    tell(f"http request from {_named(peer)}: {line}")
-            except OSError:
-                data, whole = b"", False
-            if not data or whole or len(request) > _LINE_BYTES_MAX:
-                self._close(end)
-
-        self._watch(end.fileno(), ready)
-
-    def _serve_udp(self, end: socket.socket) -> None:
+    def _serve_datagrams(self, end: socket.socket, listener: Listener) -> None:
         six = end.family == socket.AF_INET6
         if six:
             end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -204,10 +204,16 @@ class _Server:
                 data, ancillary, _, peer = end.recvmsg(
                     _LINE_BYTES_MAX, socket.CMSG_SPACE(_IPV6_PKTINFO_BYTES)
                 )
+                if data == PROBE:
+                    end.sendmsg([data], ancillary, 0, peer)
+                    return
                 here = "0.0.0.0"
                 if ancillary:
                     here = socket.inet_ntop(socket.AF_INET6, ancillary[0][2][:16])
-                end.sendmsg([describe((here, port), peer[:2])], ancillary, 0, peer)
+                said = describe((here, port), peer[:2])
+                if listener.speaks == listeners.HOSTNAME:
+                    said = _written(listeners.HOSTNAME)
+                end.sendmsg([said], ancillary, 0, peer)
                 tell(f"udp datagram of {len(data)} bytes from {_named(peer[:2])}")
             except OSError:
                 return
@@ -215,21 +221,45 @@ class _Server:
         self._watch(end.fileno(), ready)
 
 
-def _socket(kind: int, port: int) -> socket.socket:
+def _is_http(listener: Listener, data: bytes) -> bool:
+    return listener.speaks == listeners.HTTP or data.startswith(_METHODS)
+
+
+def _wait_for_more(end: socket.socket, head: bytearray, peer: tuple[str, int], listener: Listener) -> bool:
+    """Answer a whole request; True while it is not whole."""
+    if b"\r\n\r\n" in head:
+        end.sendall(respond(bytes(head), end.getsockname()[:2], peer, listener.text))
+        line = bytes(head).partition(b"\r\n")[0].decode("latin-1")
+        tell(f"http request from {_named(peer)}: {line}")
+        return False
+    return len(head) <= _LINE_BYTES_MAX
+
+
+def _socket(listener: Listener) -> socket.socket:
     """Return a bound (and listening) socket for both families, or for IPv4 where there is no IPv6."""
+    kind = socket.SOCK_DGRAM if listener.protocol == "udp" else socket.SOCK_STREAM
+    number = socket.IPPROTO_SCTP if listener.protocol == "sctp" else 0
     try:
-        end = socket.socket(socket.AF_INET6, kind)
+        end = socket.socket(socket.AF_INET6, kind, number)
         end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         host = "::"
     except OSError:
-        end = socket.socket(socket.AF_INET, kind)
+        end = socket.socket(socket.AF_INET, kind, number)
         host = "0.0.0.0"
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    end.bind((host, port))
+    if kind == socket.SOCK_STREAM:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    end.bind((host, listener.port))
     end.setblocking(False)
     if kind == socket.SOCK_STREAM:
-        end.listen(128)
+        end.listen(_WAITING_MAX)
     return end
+
+
+def _may_be_left_out(listener: Listener, error: OSError) -> bool:
+    """Tell whether nobody asked for it, or the kernel does not know its protocol."""
+    return (listener.is_default and error.errno == errno.EADDRINUSE) or (
+        listener.protocol == "sctp" and error.errno == errno.EPROTONOSUPPORT
+    )
 
 
 def _leave(code: int, message: str) -> NoReturn:

@@ -82,3 +82,40 @@ async def test_its_log_says_where_it_listens_and_who_asked_what(shell: PodShell,
         "fabric-echo: tcp connection from 127.0.0.1:40003",
     ]
     await eventually(lambda: shell.printed(echo).splitlines() == said)
+
+
+async def test_it_serves_further_ports_to_whoever_speaks_http_or_anything_else(shell: PodShell):
+    await shell.exec_node("nsenter -t $(pgrep -n catatonit) -n ip link set lo up")
+    ports = ("--tcp", "80,81", "--udp", "80", "--http-port=0", "--tcp-port=0", "--udp-port=0")
+    started = await shell.start("fabric-echo", *ports)
+    await eventually(lambda: shell.printed(started.id) == "fabric-echo: listens on tcp 80, tcp 81, udp 80\n")
+    assert await shell.exec(started.id, "curl -s http://127.0.0.1:80/hostname") == (0, "pod-1")
+    assert await shell.exec(started.id, "echo hello | nc -w 1 127.0.0.1 81") == (0, "hello\n")
+    _, printed = await shell.exec(started.id, "echo hello | nc -u -w 1 127.0.0.1 80")
+    assert json.loads(printed)["local"]["port"] == 80
+
+
+async def test_it_gives_way_where_nobody_asked_for_a_port_and_ends_where_somebody_did(
+    shell: PodShell, echo: str
+):
+    second = await shell.start("fabric-echo", "--tcp", "80")
+    left_out = [
+        f"fabric-echo: leaves out {it}: Address already in use"
+        for it in ("http 8080", "tcp 9000", "udp 9000")
+    ]
+    await eventually(
+        lambda: shell.printed(second.id).splitlines() == [*left_out, "fabric-echo: listens on tcp 80"]
+    )
+    third = await shell.start("fabric-echo", "--tcp-port=9000")
+    assert (await ended(shell.client, third.id)).exit_code == 1
+    assert "fabric-echo: tcp 9000: Address already in use" in shell.printed(third.id)
+
+
+async def test_it_is_agnhost_too(shell: PodShell):
+    await shell.exec_node("nsenter -t $(pgrep -n catatonit) -n ip link set lo up")
+    started = await shell.start("/agnhost", "serve-hostname", "--tcp", "--http=false", "--port", "80")
+    await eventually(lambda: "listens on tcp 80" in shell.printed(started.id))
+    assert await shell.exec(started.id, "nc -w 1 127.0.0.1 80 </dev/null") == (0, "pod-1")
+    porter = await shell.start("/agnhost", "porter", env={"SERVE_PORT_81": "foo"})
+    await eventually(lambda: "listens on http 81" in shell.printed(porter.id))
+    assert await shell.exec(porter.id, "curl -s http://127.0.0.1:81/") == (0, "foo")

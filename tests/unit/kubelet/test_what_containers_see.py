@@ -107,6 +107,31 @@ async def test_command_and_args_stand_over_the_image(node, command, args, argv):
     assert spec.env["FROM_IMAGE"] == "1"
 
 
+PORTS = [
+    {"containerPort": 80},
+    {"containerPort": 80, "protocol": "TCP", "name": "again"},
+    {"containerPort": 443},
+    {"containerPort": 53, "protocol": "UDP"},
+]
+
+
+@pytest.mark.parametrize(
+    ("serves", "words", "argv"),
+    [
+        (True, {}, ("entry", "--tcp", "80,443", "--udp", "53")),
+        (True, {"args": ["mine"]}, ("entry", "mine")),
+        (True, {"command": ["own"]}, ("own",)),
+        (False, {}, ("entry",)),
+    ],
+)
+async def test_a_server_of_ours_is_told_each_containerport_unless_the_pod_says_what_runs(
+    node, serves, words, argv
+):
+    node.images.images["tool"] = Image("tool", ("entry",), serves_ports=serves)
+    spec = await started(node, containers=[container(image="tool", ports=PORTS, **words)])
+    assert spec.argv == argv
+
+
 async def test_user_group_and_read_only_root_are_passed_on(node):
     spec = await started(
         node,

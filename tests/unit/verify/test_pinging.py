@@ -122,21 +122,24 @@ def test_a_kernel_that_does_not_say_how_much_arp_it_holds_has_enough(monkeypatch
 
 
 indexes = st.integers(0, 0xFFFF)
-families = st.sampled_from([echo._FAMILIES[4], echo._FAMILIES[6]])
+versions = st.sampled_from([4, 6])
+IPV4_HEADER = b"\x45" + bytes(19)
 
 
-@given(families, indexes, indexes)
-def test_a_reply_tells_which_pair_it_belongs_to_and_a_request_none(family, source, target):
-    request = echo._request(family, source, target)
-    reply = bytes([family.reply]) + request[1:]
-    assert echo._answer(family, reply) == (source, target)
-    assert echo._answer(family, request) == (-1, -1)
-    assert echo._answer(family, reply[:-1]) == echo._answer(family, reply[:7]) == (-1, -1)
+@given(versions, indexes, indexes)
+def test_a_reply_tells_which_pair_it_belongs_to_and_a_request_none(version, source, target):
+    request = echo.request(version, source, target)
+    header = IPV4_HEADER if version == 4 else b""
+    reply = header + bytes([echo._FAMILIES[version].reply]) + request[1:]
+    assert echo.reply(version, reply) == (source, target)
+    assert echo.reply(version, header + request) == (-1, -1)
+    cut = len(header) + 7
+    assert echo.reply(version, reply[:-1]) == echo.reply(version, reply[:cut]) == (-1, -1)
 
 
-@given(families, indexes, indexes)
-def test_a_request_carries_the_internets_checksum(family, source, target):
-    words = struct.unpack("!20H", echo._request(family, source, target))
+@given(versions, indexes, indexes)
+def test_a_request_carries_the_internets_checksum(version, source, target):
+    words = struct.unpack("!20H", echo.request(version, source, target))
     total = sum(words)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
