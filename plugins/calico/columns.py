@@ -86,6 +86,18 @@ def _workload(obj: Object) -> str:
     return str(spec.get("workload") or spec.get("pod") or "")
 
 
+_NAMESPACE = _at("metadata", "namespace")
+_POLICY = _columns(
+    "NAME TIER",
+    "NAME TIER ORDER SELECTOR",
+    NAMESPACE=_NAMESPACE,
+    TIER=_at("spec", "tier"),
+    ORDER=_at("spec", "order", default="<nil>"),
+    SELECTOR=_at("spec", "selector"),
+)
+_NETWORK_SET = _columns(
+    "NAME", "NAME NETS", NAMESPACE=_NAMESPACE, NETS=_joined("spec", "nets", most=TEXT_MAX)
+)
 COLUMNS: Mapping[str, Columns] = {
     "BGPConfiguration": _columns(
         "NAME LOGSEVERITY MESHENABLED ASNUMBER",
@@ -118,6 +130,16 @@ COLUMNS: Mapping[str, Columns] = {
         DATASTOREREADY=_at("spec", "datastoreReady"),
     ),
     "FelixConfiguration": _columns("NAME"),
+    "GlobalNetworkPolicy": _POLICY,
+    "GlobalNetworkSet": _NETWORK_SET,
+    "HostEndpoint": _columns(
+        "NAME NODE",
+        "NAME NODE INTERFACE IPS PROFILES",
+        NODE=_at("spec", "node"),
+        INTERFACE=_at("spec", "interfaceName"),
+        IPS=_joined("spec", "expectedIPs"),
+        PROFILES=_joined("spec", "profiles"),
+    ),
     "IPAMConfiguration": _columns(
         "NAME STRICTAFFINITY AUTOALLOCATEBLOCKS",
         "NAME STRICTAFFINITY AUTOALLOCATEBLOCKS MAXBLOCKSPERHOST",
@@ -138,6 +160,8 @@ COLUMNS: Mapping[str, Columns] = {
         ASSIGNMENTMODE=_at("spec", "assignmentMode"),
     ),
     "IPReservation": _columns("NAME", "NAME CIDRS", CIDRS=_joined("spec", "reservedCIDRs", most=TEXT_MAX)),
+    "NetworkPolicy": _POLICY,
+    "NetworkSet": _NETWORK_SET,
     "Node": _columns(
         "NAME",
         "NAME ASN IPV4 IPV6",
@@ -146,10 +170,16 @@ COLUMNS: Mapping[str, Columns] = {
         IPV6=_at("spec", "bgp", "ipv6Address"),
     ),
     "Profile": _columns("NAME", "NAME LABELS", LABELS=_joined("spec", "labelsToApply")),
+    "StagedGlobalNetworkPolicy": _POLICY,
+    "StagedKubernetesNetworkPolicy": _columns(
+        "NAME", "NAME PODSELECTOR", NAMESPACE=_NAMESPACE, PODSELECTOR=_joined("spec", "podSelector")
+    ),
+    "StagedNetworkPolicy": _POLICY,
+    "Tier": _columns("NAME ORDER", ORDER=_at("spec", "order", default="<nil>")),
     "WorkloadEndpoint": _columns(
         "WORKLOAD NODE NETWORKS INTERFACE",
         "NAME WORKLOAD NODE NETWORKS INTERFACE PROFILES NATS",
-        NAMESPACE=_at("metadata", "namespace"),
+        NAMESPACE=_NAMESPACE,
         NODE=_at("spec", "node"),
         ORCHESTRATOR=_at("spec", "orchestrator"),
         WORKLOAD=_workload,

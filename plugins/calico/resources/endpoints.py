@@ -23,10 +23,10 @@ from calico.resources.readers import (
     masked_network,
     nested,
     number,
-    opaque,
     text,
 )
 from calico.resources.refusals import Refusal
+from calico.resources.rules import PolicyRule, rule_refusals, rules
 from fabric.netstate.objects import IPAddress, IPNetwork
 
 INTERFACE_PREFIX = "cali"
@@ -76,8 +76,8 @@ class WorkloadEndpoint(Resource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSpec:
-    ingress: tuple[Any, ...] = key("ingress", listed(opaque), default=())
-    egress: tuple[Any, ...] = key("egress", listed(opaque), default=())
+    ingress: tuple[PolicyRule, ...] = key("ingress", rules, default=())
+    egress: tuple[PolicyRule, ...] = key("egress", rules, default=())
     labels_to_apply: Mapping[str, str] = key("labelsToApply", mapping, default={})
 
 
@@ -87,6 +87,15 @@ class Profile(Resource):
     SPEC: ClassVar[type] = ProfileSpec
 
     spec: ProfileSpec
+
+    def refusals(self) -> list[Refusal]:
+        directions = (("ingress", self.spec.ingress), ("egress", self.spec.egress))
+        return [
+            refusal
+            for direction, given in directions
+            for index, rule in enumerate(given)
+            for refusal in rule_refusals(f"spec.{direction}[{index}]", rule)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

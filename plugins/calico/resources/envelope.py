@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -123,20 +123,27 @@ class Resource:
 
 def _label_faults(metadata: Any, before: Any) -> Iterator[Refusal]:
     """Yield what is wrong with labels and annotations by Kubernetes' rules, but for those there before."""
-    for name, faults in (("labels", qualified_name_faults), ("annotations", _annotation_faults)):
-        given, old = (_texts(it, name) for it in (metadata, before))
-        for label, value in given.items():
-            path = f"metadata.{name}"
-            yield from (Refusal(path, fault, label) for fault in (faults(label) if label not in old else ()))
-            if name == "labels" and old.get(label) != value:
-                yield from (Refusal(path, fault, value) for fault in label_value_faults(value))
-    size = sum(len(text.encode()) for pair in _texts(metadata, "annotations").items() for text in pair)
+    given, old = (_texts(it, "labels") for it in (metadata, before))
+    path = "metadata.labels"
+    for label, value in given.items():
+        faults = qualified_name_faults(label) if label not in old else ()
+        yield from (Refusal(path, fault, label) for fault in faults)
+        if old.get(label) != value:
+            yield from (Refusal(path, fault, value) for fault in label_value_faults(value))
+    given, old = (_texts(it, "annotations") for it in (metadata, before))
+    yield from annotation_refusals("metadata.annotations", given, old)
+
+
+def annotation_refusals(
+    path: str, annotations: Mapping[str, str], before: Container[str] = ()
+) -> Iterator[Refusal]:
+    """Yield what is wrong with annotations by Kubernetes' rules, but for keys that were there before."""
+    for name in annotations:
+        faults = qualified_name_faults(name.lower()) if name not in before else ()
+        yield from (Refusal(path, fault, name) for fault in faults)
+    size = sum(len(text.encode()) for pair in annotations.items() for text in pair)
     if size > ANNOTATIONS_BYTES_MAX:
-        yield Refusal("metadata.annotations", f"may not be more than {ANNOTATIONS_BYTES_MAX} bytes", size)
-
-
-def _annotation_faults(key: str) -> list[str]:
-    return qualified_name_faults(key.lower())
+        yield Refusal(path, f"may not be more than {ANNOTATIONS_BYTES_MAX} bytes", size)
 
 
 def _texts(metadata: Any, name: str) -> Mapping[str, str]:

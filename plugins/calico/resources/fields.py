@@ -161,10 +161,14 @@ def _is_empty(value: object, default: object) -> bool:
     """Go's omitempty: false is written where absent means something else (a nil pointer, here None)."""
     if value is False:
         return default is not None
-    return value is None or (isinstance(value, str | tuple | dict) and not value)
+    if value is None or (isinstance(value, str | tuple | dict) and not value):
+        return True
+    return is_dataclass(value) and value == default
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if is_dataclass(value):
         return document(value)
     if isinstance(value, tuple | list):

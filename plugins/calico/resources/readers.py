@@ -82,6 +82,15 @@ def number(low: int, high: int, reason: str = "") -> Reader:
     return Reader(reader, {"type": "integer", "minimum": low, "maximum": high})
 
 
+@takes(type="number")
+def decimal(value: Any, path: str, refusals: Refusals) -> Any:
+    """A number that may have a fraction; a whole one is an integer, as Go writes it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        refusals.append(Refusal(path, "must be a number", value))
+        return None
+    return int(value) if float(value).is_integer() else value
+
+
 def choice(*allowed: str) -> Reader:
     """A reader of a word that must be among these, to the letter."""
 
@@ -103,6 +112,15 @@ def word(*allowed: str) -> Reader:
         return value
 
     return Reader(reader, {"type": "string", "pattern": portable(f"^(?i)({'|'.join(allowed)})?$")})
+
+
+def or_empty(reader: Reader) -> Reader:
+    """A reader of text that takes the empty one too, which in Go is as if it were not given."""
+
+    def empty_reader(value: Any, path: str, refusals: Refusals) -> Any:
+        return "" if value == "" else reader(value, path, refusals)
+
+    return Reader(empty_reader, reader.schema)
 
 
 def listed(reader: Reader) -> Reader:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from calico.resources.allocation import BlockAffinity, IPAMConfiguration
 from calico.resources.bgp_configuration import BGPConfiguration
 from calico.resources.bgp_filters import BGPFilter
@@ -13,8 +15,18 @@ from calico.resources.bgp_peers import BGPPeer
 from calico.resources.endpoints import ClusterInformation, Profile, WorkloadEndpoint
 from calico.resources.envelope import GROUP, VERSION, Resource
 from calico.resources.felix import FelixConfiguration
+from calico.resources.host_endpoints import HostEndpoint
 from calico.resources.nodes import Node
+from calico.resources.policies import (
+    GlobalNetworkPolicy,
+    NetworkPolicy,
+    StagedGlobalNetworkPolicy,
+    StagedNetworkPolicy,
+)
 from calico.resources.pools import IPPool, IPReservation
+from calico.resources.sets import GlobalNetworkSet, NetworkSet
+from calico.resources.staged_kubernetes import StagedKubernetesNetworkPolicy
+from calico.resources.tiers import Tier
 from fabric.api.kinds import Kind
 from fabric.api.objects import Key
 
@@ -27,7 +39,6 @@ def _row(
     return resource_type, Kind(GROUP, VERSION, resource_type.KIND, plural, namespaced, short_names)
 
 
-# The short names are calicoctl's.
 _ROWS = (
     _row(BGPConfiguration, "bgpconfigurations", "bgpconfig", "bgpconfigs"),
     _row(BGPFilter, "bgpfilters"),
@@ -35,32 +46,40 @@ _ROWS = (
     _row(BlockAffinity, "blockaffinities", "affinity", "affinities"),
     _row(ClusterInformation, "clusterinformations", "clusterinfo", "clusterinfos"),
     _row(FelixConfiguration, "felixconfigurations", "felixconfig", "felixconfigs"),
+    _row(GlobalNetworkPolicy, "globalnetworkpolicies", "gnp", "cgnp"),
+    _row(GlobalNetworkSet, "globalnetworksets", "gnetsets"),
+    _row(HostEndpoint, "hostendpoints", "hep", "heps"),
     _row(IPAMConfiguration, "ipamconfigurations", "ipamconfig", "ipamconfigs"),
     _row(IPPool, "ippools", "ipp", "ipps", "pool", "pools"),
     _row(IPReservation, "ipreservations", "reservation", "reservations"),
+    _row(NetworkPolicy, "networkpolicies", "cnp", "caliconetworkpolicy", namespaced=True),
+    _row(NetworkSet, "networksets", "netsets", namespaced=True),
     _row(Node, "nodes", "no", "nos"),
     _row(Profile, "profiles", "pro", "pros"),
+    _row(StagedGlobalNetworkPolicy, "stagedglobalnetworkpolicies", "sgnp"),
+    _row(StagedKubernetesNetworkPolicy, "stagedkubernetesnetworkpolicies", "sknp", namespaced=True),
+    _row(StagedNetworkPolicy, "stagednetworkpolicies", "snp", namespaced=True),
+    _row(Tier, "tiers"),
     _row(WorkloadEndpoint, "workloadendpoints", "wep", "weps", namespaced=True),
 )
 
 RESOURCE_TYPES: dict[str, type[Resource]] = {kind.kind: resource_type for resource_type, kind in _ROWS}
 KINDS: tuple[Kind, ...] = tuple(kind for _, kind in _ROWS)
-_KINDS_BY_TYPE: dict[type[Resource], Kind] = dict(_ROWS)
+_BY_NOUN: dict[type[Resource], Kind] = dict(_ROWS)
+CALICOCTL_NAMES: Mapping[type[Resource], str] = {
+    GlobalNetworkPolicy: "globalpolicy globalpolicies gpol gpols",
+    NetworkPolicy: "np policy policies pol pols",
+    StagedGlobalNetworkPolicy: "stagedglobalpolicy stagedglobalpolicies sgpol sgpols",
+    StagedKubernetesNetworkPolicy: "stagedkubernetespolicy stagedkubernetespolicies skpol skpols",
+    StagedNetworkPolicy: "stagedpolicy stagedpolicies spol spols",
+}
+"""Names that calicoctl takes too; the short names are kubectl's and its own."""
 _BY_NAME = {name: kind for kind in KINDS for name in (kind.singular, kind.plural, *kind.short_names)}
+_BY_NAME |= {name: _BY_NOUN[noun] for noun, names in CALICOCTL_NAMES.items() for name in names.split()}
 
 
-_POLICIES = "policies are not enforced yet"
 _OTHERS = "nothing here would follow it"
 _MISSING = {
-    "NetworkPolicy": (_POLICIES, "networkpolicies", "policy", "policies", "np", "nps"),
-    "GlobalNetworkPolicy": (_POLICIES, "globalnetworkpolicies", "gnp", "gnps"),
-    "StagedNetworkPolicy": (_POLICIES, "stagednetworkpolicies", "snp"),
-    "StagedGlobalNetworkPolicy": (_POLICIES, "stagedglobalnetworkpolicies", "sgnp"),
-    "StagedKubernetesNetworkPolicy": (_POLICIES, "stagedkubernetesnetworkpolicies", "sknp"),
-    "NetworkSet": (_POLICIES, "networksets", "netset", "netsets"),
-    "GlobalNetworkSet": (_POLICIES, "globalnetworksets"),
-    "Tier": (_POLICIES, "tiers"),
-    "HostEndpoint": (_POLICIES, "hostendpoints", "hep", "heps"),
     "KubeControllersConfiguration": (_OTHERS, "kubecontrollersconfigurations", "kcconfig"),
     "CalicoNodeStatus": (
         "fabric bgp and calicoctl node status tell it",

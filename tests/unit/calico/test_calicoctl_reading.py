@@ -242,17 +242,17 @@ async def test_wrong_words_are_answered_with_help(ctl):
     assert (await ctl.does("datastore", "migrate")).startswith("Usage:\n  calicoctl datastore")
 
 
-@pytest.mark.parametrize("name", ["networkpolicy", "NetworkPolicies", "gnp", "policy", "tiers", "hep"])
+@pytest.mark.parametrize("name", ["kcconfig", "KubeControllersConfiguration"])
 async def test_a_kind_that_calico_has_and_fabric_does_not_is_refused_with_the_reason(ctl, name):
     assert await ctl.refuses("get", name) == (
         f"failed to get resources: resource type '{name}' is not supported: "
-        "fabric does not serve it, since policies are not enforced yet"
+        "fabric does not serve it, since nothing here would follow it"
     )
 
 
 async def test_a_file_of_such_a_kind_is_refused_with_the_reason_too(ctl):
-    text = HEAD.format("NetworkPolicy", "a", "{}")
+    text = HEAD.format("KubeControllersConfiguration", "default", "{}")
     assert await ctl.refuses("apply", "-f", "-", stdin=text) == (
-        "failed to execute command: unknown resource type (NetworkPolicy) and/or version "
-        "(projectcalico.org/v3): fabric does not serve it, since policies are not enforced yet"
+        "failed to execute command: unknown resource type (KubeControllersConfiguration) and/or version "
+        "(projectcalico.org/v3): fabric does not serve it, since nothing here would follow it"
     )

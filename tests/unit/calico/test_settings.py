@@ -164,7 +164,9 @@ def test_kinds_that_calico_writes_itself_are_no_resources_to_begin_with(kind):
     ((path, what),) = problems(config(resources=[resource(kind, spec={})]), [facts(1)])
     assert path == "options.resources[0]" and what.endswith("this kind Calico writes itself")
     allowed = (
-        "BGPConfiguration, BGPFilter, BGPPeer, FelixConfiguration, IPAMConfiguration, IPPool, IPReservation"
+        "BGPConfiguration, BGPFilter, BGPPeer, FelixConfiguration, GlobalNetworkPolicy, GlobalNetworkSet, "
+        "HostEndpoint, IPAMConfiguration, IPPool, IPReservation, NetworkPolicy, NetworkSet, "
+        "StagedGlobalNetworkPolicy, StagedKubernetesNetworkPolicy, StagedNetworkPolicy, Tier"
     )
     assert f"of a kind among {allowed};" in what
 
