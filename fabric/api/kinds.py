@@ -71,8 +71,9 @@ SECRET = Kind("", "v1", "Secret", "secrets", True)
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",))
 EVENT = Kind("", "v1", "Event", "events", True, ("ev",))
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", True)
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", True, ("netpol",))
 
-BUILT_IN = (NAMESPACE, NODE, POD, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, EVENT, LEASE)
+BUILT_IN = (NAMESPACE, NODE, POD, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, EVENT, LEASE, NETWORK_POLICY)
 
 
 class KindTable:

@@ -191,6 +191,23 @@ def cidr_faults(text: str) -> list[str]:
     return [f"must not have bits set in address beyond prefix length, (e.g. {network})"] if host_bits else []
 
 
+def loose_cidr_faults(text: str) -> list[str]:
+    """A subnet as older fields take it: with host bits, and with zeros in front of numbers."""
+    try:
+        ip_network(without_leading_zeros(text), strict=False)
+    except ValueError:
+        return [_NO_CIDR]
+    return [] if "/" in text else [_NO_CIDR]
+
+
+def without_leading_zeros(text: str) -> str:
+    """An IPv4 address or subnet as it is written today: 010.0.0.0/8 is 10.0.0.0/8, as Go read it once."""
+    address, slash, length = text.partition("/")
+    if ":" in address:
+        return text
+    return ".".join(re.sub("^0+(?=[0-9])", "", part) for part in address.split(".")) + slash + length
+
+
 def path_segment_faults(text: str) -> list[str]:
     """A name that must fit into one part of a URL's path."""
     if text in (".", ".."):

@@ -111,6 +111,21 @@ def _event_source(event: Object, now: datetime) -> str:
     return f"{component}, {host}" if host else str(component)
 
 
+def _pod_selector(policy: Object, now: datetime) -> str:
+    """The selector as FormatLabelSelector has it: by key, and `<none>` for the one that selects all."""
+    selector = (policy.get("spec") or {}).get("podSelector") or {}
+    pairs = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    pairs += [(it["key"], _expression(it)) for it in selector.get("matchExpressions") or ()]
+    return ",".join(text for _, text in sorted(pairs, key=lambda pair: pair[0])) or NONE
+
+
+def _expression(expression: Object) -> str:
+    key, operator = str(expression["key"]), str(expression["operator"])
+    if operator in ("Exists", "DoesNotExist"):
+        return "!" * (operator == "DoesNotExist") + key
+    return f"{key} {operator.lower()} ({','.join(sorted(expression.get('values') or ()))})"
+
+
 NAME = Column("Name", _at("metadata", "name"), format="name", description="Unique within the namespace.")
 AGE = Column(
     "Age",
@@ -165,6 +180,7 @@ COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("", "secrets"): (NAME, Column("Type", _at("type")), Column("Data", _count_of("data"), "integer"), AGE),
     ("", "serviceaccounts"): (NAME, Column("Secrets", _count_of("secrets"), "integer"), AGE),
     ("", "events"): _EVENT,
+    ("networking.k8s.io", "networkpolicies"): (NAME, Column("Pod-Selector", _pod_selector), AGE),
     ("coordination.k8s.io", "leases"): (NAME, Column("Holder", _at("spec", "holderIdentity")), AGE),
 }
 """By (group, plural)."""

@@ -9,10 +9,30 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from fabric.api.kinds import CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, SERVICE_ACCOUNT, Kind
+from fabric.api.kinds import (
+    CONFIG_MAP,
+    EVENT,
+    LEASE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SECRET,
+    SERVICE_ACCOUNT,
+    Kind,
+)
 from fabric.api.objects import Object
-from fabric.apiserver import configs, namespaces, nodes, pod_defaults, pod_warnings, without_effect
+from fabric.apiserver import (
+    configs,
+    namespaces,
+    network_policies,
+    nodes,
+    pod_defaults,
+    pod_warnings,
+    without_effect,
+)
 from fabric.apiserver.refusals import Cause
+from fabric.apiserver.validation import network_policies as network_policy_rules
 from fabric.apiserver.validation import pod_updates, pods
 from fabric.plugin.served import NoRules, Rules, ServedKind
 
@@ -114,6 +134,9 @@ _STRATEGIES: dict[tuple[str, str], Strategy] = {
         creates_on_update=True,
         fields=configs.EVENT_FIELDS,
     ),
+    (NETWORK_POLICY.group, NETWORK_POLICY.plural): Strategy(
+        default=network_policies.defaulted, check=network_policy_rules.faults
+    ),
 }
 
 
@@ -135,7 +158,18 @@ def rules_of(kind: Kind) -> Rules:
 
 def warn(kind: Kind, obj: Object, old: Object | None, tell: Callable[[str], None]) -> None:
     """Tell what an object, as the client gave it, asks for in place of `old` and does not get."""
-    own = pod_warnings.warnings(obj, old) if kind.names_same_as(POD) else ()
+    own = _OWN_WARNINGS.get((kind.group, kind.plural), _no_warnings)(obj, old)
     found = kind.warnings(obj) if isinstance(kind, ServedKind) else without_effect.warnings(kind, obj, old)
     for text in chain(own, found):
         tell(text)
+
+
+def _no_warnings(obj: Object, old: Object | None) -> Iterable[str]:
+    return ()
+
+
+_OWN_WARNINGS: dict[tuple[str, str], Callable[[Object, Object | None], Iterable[str]]] = {
+    (POD.group, POD.plural): pod_warnings.warnings,
+    (NETWORK_POLICY.group, NETWORK_POLICY.plural): network_policies.warnings,
+}
+"""Kubernetes' own."""

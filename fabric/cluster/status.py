@@ -17,6 +17,7 @@ from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.pod_readiness import is_up, some, why_not_up
 from fabric.errors import FabricError
 from fabric.kubelet.noderegistration import DETAILS
+from fabric.plugin import registry as plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def look(paths: ClusterPaths) -> Overview:
     pods: list[Object] = []
     try:
         nodes, pods = lookup.every(paths, kinds.NODE), lookup.every(paths, kinds.POD)
+        troubles += _idle(paths, first.plugin)
     except NoApiServer as silence:
         troubles.append(f"the API server does not answer: {silence.why}")
     except FabricError as error:
@@ -113,6 +115,13 @@ def look(paths: ClusterPaths) -> Overview:
     troubles += [f"pod {p['metadata']['name']}: {why_not_up(p)}" for p in heard if not is_up(p)]
     running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in heard)
     return Overview(first, processes, views, len(pods), running, troubles)
+
+
+def _idle(paths: ClusterPaths, plugin: str) -> list[str]:
+    """Tell of objects that are there and that nothing carries out."""
+    idle = plugins.idle_kinds(plugin) if plugin else {}
+    counted = ((len(lookup.every(paths, kind)), kind, why) for kind, why in idle.items())
+    return [f"{count} {kind.plural}: {why}" for count, kind, why in counted if count]
 
 
 def _unknown(node: NodeView, pods: Sequence[Object]) -> str:

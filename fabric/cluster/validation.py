@@ -110,7 +110,9 @@ def _bound_elsewhere(topology: Topology) -> Iterator[Problem]:
 async def _answers(topology: Topology, table: KindTable) -> tuple[list[Problem], list[Problem]]:
     """Apply all manifests to a registry of their own; return its refusals, and its warnings once per kind."""
     store = MemoryStore()
-    registry = Registry(store, table, LoopClock(), (runtime_class,))
+    registry = Registry(
+        store, table, LoopClock(), (runtime_class,), plugins.idle_kinds(topology.network.plugin)
+    )
     await registry.start()
     running = asyncio.ensure_future(registry.run())
     told: list[str] = []

@@ -225,6 +225,11 @@ class NetworkPlugin(Protocol):
         """
         ...
 
+    @property
+    def enforces_policies(self) -> bool:
+        """True when agents carry out networking.k8s.io's NetworkPolicy; else who writes one is warned."""
+        ...
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         """Return what is wrong with the `network` section: (path below `network`, what and what is allowed).
 

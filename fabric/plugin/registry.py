@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 
+from fabric.api.kinds import NETWORK_POLICY, Kind
 from fabric.errors import FabricError
 from fabric.plugin.contract import NetworkPlugin
 
@@ -23,3 +25,10 @@ def load(name: str) -> NetworkPlugin:
             return plugin
     known = ", ".join(installed()) or "none"
     raise FabricError(f"network plugin {name!r} is not installed (installed: {known}); pip install it first")
+
+
+def idle_kinds(name: str) -> Mapping[Kind, str]:
+    """The kinds of Kubernetes that this plugin leaves alone, with the warning for whoever writes one."""
+    if load(name).enforces_policies:
+        return {}
+    return {NETWORK_POLICY: f"the network plugin {name} does not enforce NetworkPolicy"}

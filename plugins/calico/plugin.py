@@ -42,6 +42,10 @@ class CalicoPlugin:
     def node_folders(self) -> Sequence[str]:
         return node_files.FOLDERS
 
+    @property
+    def enforces_policies(self) -> bool:
+        return True
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 

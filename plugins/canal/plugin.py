@@ -52,6 +52,10 @@ class CanalPlugin:
     def node_folders(self) -> Sequence[str]:
         return (*self._flannel.node_folders, *self._calico.node_folders)
 
+    @property
+    def enforces_policies(self) -> bool:
+        return self._calico.enforces_policies
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         flannel, calico = _flannels(config), _calicos(config)
         return (*self._flannel.problems(flannel, nodes), *self._calico.problems(calico, nodes))

@@ -42,6 +42,10 @@ class FlannelPlugin:
     def node_folders(self) -> Sequence[str]:
         return ()
 
+    @property
+    def enforces_policies(self) -> bool:
+        return False
+
     def problems(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[tuple[str, str]]:
         return topology_check.problems(config, nodes)
 

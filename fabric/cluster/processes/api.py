@@ -24,6 +24,7 @@ from fabric.cluster.runtimes import NamespaceRuntime
 from fabric.cluster.validation import served_kinds
 from fabric.control.clock import LoopClock
 from fabric.kernel.namespaces import inside
+from fabric.plugin import registry as plugins
 from fabric.store.server import StoreServer
 from fabric.store.sqlite import SqliteStore
 from fabric.topology.underlay import CONTROL_PLANE
@@ -44,7 +45,13 @@ async def _run(paths: ClusterPaths) -> None:
     pki = Pki.load_or_create(paths.pki, (), (str(address),))
     clock = LoopClock()
     store = await SqliteStore.open(paths.store)
-    registry = Registry(store, served_kinds(spec), clock, (service_account, runtime_class))
+    registry = Registry(
+        store,
+        served_kinds(spec),
+        clock,
+        (service_account, runtime_class),
+        plugins.idle_kinds(spec.network.plugin),
+    )
     await registry.start()
     host = ServerConfig(
         socket_path=paths.api_socket,

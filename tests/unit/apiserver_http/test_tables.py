@@ -2,7 +2,18 @@
 
 from datetime import UTC, datetime
 
-from fabric.api.kinds import BUILT_IN, CONFIG_MAP, EVENT, LEASE, NAMESPACE, NODE, POD, SECRET, Kind
+from fabric.api.kinds import (
+    BUILT_IN,
+    CONFIG_MAP,
+    EVENT,
+    LEASE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SECRET,
+    Kind,
+)
 from fabric.apiserver.tables import table
 
 NOW = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
@@ -52,6 +63,22 @@ def test_a_node_shows_readiness_roles_and_addresses():
         "OS-Image": "Debian",
         "Kernel-Version": "<unknown>",
         "Container-Runtime": "<unknown>",
+    }
+
+
+def test_a_network_policy_shows_its_selector_by_key():
+    assert cells(NETWORK_POLICY, spec={"podSelector": {}})["Pod-Selector"] == "<none>"
+    expressions = [
+        {"key": "zone", "operator": "NotIn", "values": ["b", "a"]},
+        {"key": "env", "operator": "In", "values": ["prod"]},
+        {"key": "canary", "operator": "DoesNotExist"},
+        {"key": "team", "operator": "Exists"},
+    ]
+    selector = {"matchLabels": {"app": "web"}, "matchExpressions": expressions}
+    assert cells(NETWORK_POLICY, spec={"podSelector": selector}) == {
+        "Name": "thing",
+        "Pod-Selector": "app=web,!canary,env in (prod),team,zone notin (a,b)",
+        "Age": "5m",
     }
 
 

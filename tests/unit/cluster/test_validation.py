@@ -257,3 +257,23 @@ def test_a_warning_about_pods_that_are_alike_counts_them_all():
     assert str(told).startswith("t.yaml:8: Pod default/pod-1: ") and str(told).endswith(
         "(and in 2 more places)"
     )
+
+
+@pytest.mark.parametrize(
+    ("plugin", "warnings"),
+    [
+        ("flannel", ["the network plugin flannel does not enforce NetworkPolicy"]),
+        ("calico", []),
+        ("canal", []),
+    ],
+)
+def test_a_network_policy_is_warned_of_where_the_network_plugin_leaves_it_alone(plugin, warnings):
+    policy = """\
+    - apiVersion: networking.k8s.io/v1
+      kind: NetworkPolicy
+      metadata: {name: deny-all}
+      spec: {podSelector: {}}
+"""
+    topology = loads(HEAD.format(plugin=plugin) + policy, Path("t.yaml"))
+    told = [str(problem) for problem in validation.check_manifests(topology)]
+    assert told == [f"t.yaml:8: NetworkPolicy default/deny-all: {it}" for it in warnings]
