@@ -51,8 +51,7 @@ class Registry:
     ) -> None:
         """`plugins`: of admission, which run beside those that every registry has.
 
-        `idle`: kinds that nothing in the cluster follows, each with the warning for whoever writes one.
-        """
+        `idle`: kinds that nothing follows, each with the warning for whoever writes one."""
         self.kinds = kinds
         self._idle = idle
         self._plugins = plugins

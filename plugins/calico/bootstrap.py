@@ -1,4 +1,4 @@
-"""The cluster's first resources, written once: pools, resources of the topology, then ClusterInformation.
+"""The cluster's first resources, written once: pools, tiers, those of the topology, then ClusterInformation.
 
 ClusterInformation comes last and says that all was written: from then on the resources are the user's, and
 what calicoctl changed or deleted stays so. Cut in the middle, it begins again and finds done what is done.
@@ -14,9 +14,11 @@ from dataclasses import replace
 from calico.ipam import keys
 from calico.ipam.configuration import Configuration
 from calico.resources import datastore
-from calico.resources.endpoints import ClusterInformation
+from calico.resources.endpoints import DEFAULT_ALLOW, ClusterInformation, Profile
 from calico.resources.envelope import Resource
 from calico.resources.felix import FelixConfiguration
+from calico.resources.rules import PolicyRule
+from calico.resources.tiers import own_tiers
 from calico.settings import Settings
 from calico.version import VERSION
 from fabric.control.clock import Clock
@@ -37,7 +39,11 @@ async def write(store: Store, clock: Clock, settings: Settings) -> None:
 
 
 def _resources(settings: Settings) -> Iterable[Resource]:
+    """Tiers come before the policies in them."""
     yield from settings.pools
+    yield from own_tiers()
+    allow = (PolicyRule(action="Allow"),)
+    yield Profile.named(DEFAULT_ALLOW, ingress=allow, egress=allow)
     is_given = False
     for resource in settings.resources:
         is_default = isinstance(resource, FelixConfiguration) and resource.name == "default"

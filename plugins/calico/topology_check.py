@@ -15,7 +15,9 @@ from calico.resources.bgp_peers import BGPPeer
 from calico.resources.consistency import isolated_nodes, overlapping_pools, peering, pools_outside
 from calico.resources.felix import FelixConfiguration, effective
 from calico.resources.nodes import Node, NodeBGP
+from calico.resources.policies import POLICIES
 from calico.resources.refusals import Refusal
+from calico.resources.tiers import OWN, Tier
 from calico.settings import Finding, NodeRule, Settings, finding, settings
 from fabric.errors import plural
 from fabric.netstate.objects import IPAddress
@@ -37,6 +39,7 @@ def problems(config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Sequence[Find
         *_nodes(found, nodes),
         *_peering(found, nodes),
         *_mtu(found, config, nodes),
+        *_tiers(found),
     )
 
 
@@ -91,6 +94,16 @@ def _room(found: Settings, config: NetworkConfig, nodes: Sequence[NodeFacts]) ->
                 "/podCIDR",
                 f"{have} for {plural(len(nodes), 'node')}, each of which needs {use}: use a larger one",
             )
+
+
+def _tiers(found: Settings) -> Iterator[Finding]:
+    """Policies in tiers that nobody makes."""
+    tiers = {it.name for it in found.resources if isinstance(it, Tier)} | OWN.keys()
+    for policy in found.resources:
+        if isinstance(policy, POLICIES) and policy.spec.tier not in tiers:
+            tier = policy.spec.tier
+            reason = f"there is no tier {tier}; add it to options.resources"
+            yield finding(found.at[policy.KIND, policy.name], Refusal("spec.tier", reason, tier))
 
 
 def _nodes(found: Settings, nodes: Sequence[NodeFacts]) -> Iterator[Finding]:

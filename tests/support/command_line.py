@@ -6,6 +6,7 @@ import copy
 import json
 import socketserver
 import threading
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fabric.api.kinds import NETWORK_POLICY
 from fabric.cli import choice, host_commands, main
 from fabric.cluster import down
 from fabric.cluster import spec as specs
@@ -112,9 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def api(paths: ClusterPaths, answers: Mapping[str, Any]) -> Iterator[None]:
-    """An API server on the cluster's socket: what it answers, by path; anything else is not there."""
+    """An API server on the cluster's socket: what it answers, by path; anything else is not there.
+
+    It has no NetworkPolicies unless the test gives it some.
+    """
     with _Server(str(paths.api_socket), _Handler) as server:
-        server.answers = answers
+        server.answers = ChainMap(answers, {NETWORK_POLICY.path(): listed()})
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

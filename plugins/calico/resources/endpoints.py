@@ -30,6 +30,8 @@ from calico.resources.rules import PolicyRule, rule_refusals, rules
 from fabric.netstate.objects import IPAddress, IPNetwork
 
 INTERFACE_PREFIX = "cali"
+DEFAULT_ALLOW = "projectcalico-default-allow"
+"""The profile that every cluster has, by which host endpoints of Calico's own making let everything pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

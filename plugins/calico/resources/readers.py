@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
+from types import UnionType
 from typing import Any, TypeVar
 
 from calico.resources.crds import portable
@@ -85,10 +86,8 @@ def number(low: int, high: int, reason: str = "") -> Reader:
 @takes(type="number")
 def decimal(value: Any, path: str, refusals: Refusals) -> Any:
     """A number that may have a fraction; a whole one is an integer, as Go writes it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        refusals.append(Refusal(path, "must be a number", value))
-        return None
-    return int(value) if float(value).is_integer() else value
+    found = _typed(value, int | float, "must be a number", path, refusals)
+    return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
 def choice(*allowed: str) -> Reader:
@@ -117,10 +116,7 @@ def word(*allowed: str) -> Reader:
 def or_empty(reader: Reader) -> Reader:
     """A reader of text that takes the empty one too, which in Go is as if it were not given."""
 
-    def empty_reader(value: Any, path: str, refusals: Refusals) -> Any:
-        return "" if value == "" else reader(value, path, refusals)
-
-    return Reader(empty_reader, reader.schema)
+    return Reader(lambda value, *more: "" if value == "" else reader(value, *more), reader.schema)
 
 
 def listed(reader: Reader) -> Reader:
@@ -296,7 +292,7 @@ def _masked(value: Any) -> str:
         return ""
 
 
-def _typed(value: Any, type_: type, reason: str, path: str, refusals: Refusals) -> Any:
-    if not isinstance(value, type_):
+def _typed(value: Any, type_: type | UnionType, reason: str, path: str, refusals: Refusals) -> Any:
+    if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
         refusals.append(Refusal(path, reason, value))
     return value

@@ -54,7 +54,7 @@ class ServiceAccountMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityRule:
-    """One side of a packet: its source, or its destination."""
+    """A side of a packet: its source, or its destination."""
 
     nets: tuple[IPNetwork, ...] = key("nets", listed(subnet), default=())
     selector: str = key("selector", readers.selector, default="")
@@ -78,12 +78,12 @@ class ICMPFields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleMetadata:
-    """What a rule's author says about it; no packet knows of it."""
+    """Notes of a rule's author; no packet knows of them."""
 
     annotations: Mapping[str, str] = key("annotations", mapping, default={})
 
     def __hash__(self) -> int:
-        """As rules are hashed, and a mapping is not."""
+        """Return a hash, as rules have one, and a mapping has none."""
         return hash(tuple(sorted(self.annotations.items())))
 
 

@@ -22,7 +22,7 @@ ORDER_DEFAULT = 1_000_000
 
 
 class Fixed(NamedTuple):
-    """What one of Calico's own tiers must be."""
+    """The fields of one of Calico's own tiers that nobody may change."""
 
     order: int
     default_action: str

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from calico.resources import crds
+from calico.resources import crds, policies
 from calico.resources.envelope import Resource
 from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
 
@@ -95,8 +95,29 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 
 def warnings(resource: Resource) -> Iterator[str]:
     """The warnings for a client that writes this resource."""
+    yield from _of_policy(resource)
     table = TABLES.get(resource.KIND, {})
     for name, value in (resource.to_object().get("spec") or {}).items():
         harmless = value in _HARMLESS.get(name, ()) or value in (False, "", None)
         if name in table and not harmless:
             yield f"spec.{name}: it changes nothing: {table[name]}"
+
+
+def _of_policy(resource: Resource) -> Iterator[str]:
+    """Warnings of what a policy says and nothing applies."""
+    if not isinstance(resource, policies.POLICIES):
+        return
+    spec = resource.spec
+    for name, rules, type_ in (
+        ("ingress", spec.ingress, policies.INGRESS),
+        ("egress", spec.egress, policies.EGRESS),
+    ):
+        if rules and type_ not in spec.types:
+            yield f"spec.{name}: it changes nothing: spec.types has no {type_}"
+    if isinstance(spec, policies.GlobalNetworkPolicySpec) and (spec.do_not_track or spec.pre_dnat):
+        of_pods = {
+            "namespaceSelector": spec.namespace_selector,
+            "serviceAccountSelector": spec.service_account_selector,
+        }
+        for name in (name for name, given in of_pods.items() if given):
+            yield f"spec.{name}: it selects pods, and doNotTrack and preDNAT are for host endpoints alone"

@@ -102,6 +102,15 @@ def test_a_cluster_that_is_well_is_said_so_and_the_code_is_0(fabric, running):
     assert (seen["podsRunning"], seen["troubles"]) == (1, [])
 
 
+def test_policies_that_the_network_plugin_leaves_alone_are_told(fabric, running):
+    policies = listed({"metadata": {"name": "deny-all"}}, {"metadata": {"name": "allow-web"}})
+    paths = {"/api/v1/nodes": listed(node("node-1")), "/api/v1/pods": listed()}
+    with api(running, paths | {"/apis/networking.k8s.io/v1/networkpolicies": policies}):
+        answer = fabric("status")
+    assert "! 2 networkpolicies: the network plugin flannel does not enforce NetworkPolicy" in answer.out
+    assert answer.code == 1
+
+
 def test_everything_that_is_wrong_is_a_line_and_the_code_is_1(fabric, running):
     component_records.write(running, "worker-1", ComponentRecord(pid=0, restarts=3, trouble="no memory"))
     fabric.wrong = ["link leaf-1 spine-1 is down"]
