@@ -25,25 +25,25 @@ _FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home(
 
 def png(picture: Picture, *, addresses: bool = False, interfaces: bool = False) -> bytes:
     """Return the picture as PNG; FabricError when there is no font to write names with."""
-    return drawn(svg(picture, addresses=addresses, interfaces=interfaces))
+    return rendered(svg(picture, addresses=addresses, interfaces=interfaces))
 
 
-def drawn(text: str) -> bytes:
-    """Return an SVG as PNG, as `png` does."""
+def rendered(text: str) -> bytes:
+    """Return an SVG document as PNG; FabricError as `png`."""
     from resvg_py import svg_to_bytes
 
     found = next(_found(), None)
     if found is None:
         raise FabricError("a PNG needs a font: sudo apt-get install fonts-dejavu-core; or ask for -o svg")
     folder, family = found
-    image: bytes = svg_to_bytes(
+    drawn: bytes = svg_to_bytes(
         svg_string=text,
         zoom=min(ZOOM, PIXELS_MAX / max(map(float, _SIZE.findall(text)[:2]))),
         skip_system_fonts=True,
         font_dirs=[str(folder)],
         sans_serif_family=family,
     )
-    return image
+    return drawn
 
 
 def _found() -> Iterator[tuple[Path, str]]:

@@ -71,7 +71,7 @@ class IcmpError:
     def answer(self, microseconds: int, tries: int) -> Answer:
         refused = (self.origin, self.type, self.code) in _PORT_UNREACHABLE
         outcome = Outcome.refused if refused else Outcome.rejected
-        return Answer(outcome, f"{self.name} from {self.sender}", microseconds, tries)
+        return Answer(outcome, f"{self.name} from {self.sender}", microseconds, tries, self.sender)
 
 
 def enable(opened: socket.socket, version: int) -> None:

@@ -61,6 +61,8 @@ class Answer:
     microseconds: int = 0
     """From the last try to the answer, for what is delivered by the kernel's clocks; 0 without an answer."""
     tries: int = 1
+    sender: str = ""
+    """The address that an ICMP error came from."""
 
 
 @dataclass(frozen=True, slots=True)

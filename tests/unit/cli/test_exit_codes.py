@@ -90,6 +90,8 @@ def test_help_goes_to_standard_output_and_names_every_command(fabric):
         ("bench up", ["bench", "up"]),
         ("bench bgp", ["bench", "bgp"]),
         ("bench loop", ["bench", "loop"]),
+        ("bench probes", ["bench", "probes"]),
+        ("policy matrix", ["policy", "matrix"]),
     ],
 )
 def test_what_needs_root_says_so_before_anything_else(fabric, monkeypatch, command, words):

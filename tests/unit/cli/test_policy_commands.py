@@ -112,7 +112,7 @@ def test_diff_of_the_same_is_nothing_and_ends_with_0(fabric):
     assert (answer.code, answer.out.count("denied")) == (1, 1)
 
 
-@pytest.mark.parametrize(("form", "begins"), [("text", "tcp 80"), ("json", "{"), ("html", "<!DOCTYPE html>")])
+@pytest.mark.parametrize(("form", "begins"), [("text", "80/TCP"), ("json", "{"), ("html", "<!")])
 def test_the_matrix_is_written_in_each_form(fabric, tmp_path, form, begins):
     path = tmp_path / "matrix"
     words = ["policy", "matrix", "--predicted", "--manifests", SHOP, "-o", form]
@@ -135,3 +135,19 @@ def test_policies_that_nobody_reads_are_warned_of(fabric, tmp_path):
         "warning: CiliumNetworkPolicy default/p is of cilium.io/v2, which kubernetes does not read: "
         "it changes nothing\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--manifests", SHOP], "--manifests: nothing runs there that could be probed: add --predicted"),
+        (["--staged"], "--staged: staged policies are not enforced: add --predicted"),
+        (
+            ["--predicted", "--manifests", SHOP, "--port", "80/tpc"],
+            "--port: '80/tpc' is no port; write 80/tcp",
+        ),
+    ],
+)
+def test_the_matrix_says_what_contradicts(fabric, words, said):
+    answer = fabric("policy", "matrix", *words)
+    assert (answer.code, answer.out) == (2, "") and said in answer.err

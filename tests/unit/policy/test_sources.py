@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
-from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -13,10 +10,12 @@ from support.policy_worlds import calico, kubernetes_policy, world
 
 from calico.policy.evaluator import CalicoEvaluator
 from fabric.errors import BadInput
-from fabric.policy import differences, drawing, matrix, names, worlds
+from fabric.plugin.policies import outside
+from fabric.policy import differences, names, worlds
 from fabric.policy.kubernetes import KubernetesEvaluator
 from fabric.policy.manifests import described
-from fabric.policy.matrix import Cell, Matrix, Service
+from fabric.policy.predicted import declared_ports, predicted
+from fabric.verify.matrix import Mark, Port
 
 POD = {
     "apiVersion": "v1",
@@ -155,44 +154,31 @@ def test_what_is_no_port_is_refused(text):
         differences.service_of(text)
 
 
-class TestMatrix:
-    @pytest.fixture
-    def found(self):
-        of = world(
-            kubernetes_policy(ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"ns": "y"}}}]}])
-        )
-        ends = [it for it in of.pods if it.name == "a"]
-        return matrix.predicted(KubernetesEvaluator(of), ends, ends, [Service(6, 80)])
+SPACE_Y = {"from": [{"namespaceSelector": {"matchLabels": {"ns": "y"}}}]}
 
-    def test_it_reads_as_cyclonus_prints_it(self, found):
-        assert matrix.text(found) == (
-            "tcp 80  x/a  y/a  z/a\nx/a     .    .    .\ny/a     .    .    .\nz/a     X    .    .\n"
-            "\n. arrives, X blocked\n"
-        )
 
-    def test_its_data_has_every_answer_with_its_reason(self, found):
-        answers = json.loads(json.dumps(matrix.data(found)))["answers"]
-        (blocked,) = [it for it in answers if it["predicted"] == "blocked"]
-        assert (blocked["source"], blocked["destination"]) == ("z/a", "x/a")
-        assert blocked["why"].startswith("ingress of x/a: isolated for ingress by NetworkPolicy x/policy")
+def test_a_predicted_matrix_has_a_cell_with_its_reason_for_each_pair_and_port():
+    of = world(kubernetes_policy(ingress=[SPACE_Y]))
+    ends = [it for it in of.pods if it.name == "a"]
+    port = Port("tcp", 80)
+    found = predicted(KubernetesEvaluator(of), ends, ends, [port, Port("icmp", version=6)])
+    blocked = {place for place, cell in found.cells.items() if cell.mark is Mark.blocked}
+    assert blocked == {("z/a", "x/a", port), ("z/a", "x/a", Port("icmp", version=6))}
+    assert len(found.cells) == 18
+    detail = found.cells["z/a", "x/a", port].detail
+    assert detail.startswith("ingress of x/a: isolated for ingress by NetworkPolicy x/policy")
 
-    def test_a_probe_that_says_something_else_is_a_mismatch_and_a_refusal_is_an_arrival(self, found):
-        place = ("y/a", "x/a", Service(6, 80))
-        for mark, is_wrong in ((".", False), ("!", False), ("X", True), ("#", True)):
-            probed = Matrix(
-                found.sources, found.destinations, found.services, found.cells | {place: Cell(mark)}
-            )
-            assert matrix.mismatches(found, probed) == [place] * is_wrong
-            assert ("<" in matrix.text(found, probed).partition("predicted")[0]) is is_wrong
-            assert ('class="arrives wrong"' in drawing.html(found, probed)) is is_wrong
 
-    def test_its_page_and_drawing_are_well_formed_and_show_names_as_text(self, found):
-        sources = ("<a>", *found.sources[1:])
-        strange = Matrix(sources, found.destinations, found.services, found.cells)
-        ElementTree.fromstring(drawing.svg(strange))
-        page = drawing.html(strange)
-        HTMLParser().feed(page)
-        assert "&lt;a&gt;" in page and "<a>" not in page and "http" not in page.replace("http://www.w3", "")
+def test_a_pair_without_a_common_family_has_no_cell():
+    of = world()
+    pod, other = of.pods[0], outside("203.0.113.7")
+    found = predicted(KubernetesEvaluator(of), [pod], [other], [Port("tcp", 80), Port("tcp", 80, 6)])
+    assert [place[2].version for place in found.cells] == [4]
+
+
+def test_ports_of_a_matrix_are_those_that_pods_declare_for_each_family():
+    found = [str(it) for it in declared_ports(world().pods)]
+    assert found[:2] == ["80/TCP", "81/TCP"] and {"80/SCTP6", "81/UDP"} <= set(found) and len(found) == 12
 
 
 def test_a_world_knows_who_has_an_address():
