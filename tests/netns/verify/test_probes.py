@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support.clusters import UNDER_DEFAULT_SIGNALS
 from support.probe_lab import ADDRESSES, CLOSED, QUICK, SERVED, TOP, ProbeLab, probe_lab
 
 from fabric.verify.probes import Answer, Job, Outcome
@@ -226,6 +227,7 @@ def test_nothing_stays_open_and_the_thread_is_at_home_also_after_a_stop(lab: Pro
 
 FOR_EVER = """
 import sys
+import time
 from fabric.verify.probes import Job
 from fabric.verify.probing import ContinuousProbe
 job = Job("client", "192.0.2.2", "tcp", 80)
@@ -234,7 +236,9 @@ try:
         while not probe.tallies[job].delivered:
             pass
         print("asks", flush=True)
-        sys.stdin.read()
+        # Not one long wait: a signal that comes just before it would not end it.
+        while True:
+            time.sleep(0.05)
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -244,13 +248,14 @@ except KeyboardInterrupt:
     ("number", "said", "code"), [(signal.SIGKILL, "", -signal.SIGKILL), (signal.SIGINT, "interrupted\n", 0)]
 )
 def test_a_prober_that_is_killed_or_interrupted_leaves_nothing(lab: ProbeLab, number, said, code):
-    command = [sys.executable, "-P", "-c", FOR_EVER, str(lab.pids["client"])]
+    command = [*UNDER_DEFAULT_SIGNALS, sys.executable, "-P", "-c", FOR_EVER, str(lab.pids["client"])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, text=True, cwd=TOP, env={"PYTHONPATH": str(TOP)}
-    ) as asking:
-        assert asking.stdout and asking.stdout.readline() == "asks\n"
-        asking.send_signal(number)
-        assert asking.wait() == code
-        assert asking.stdout.read() == said
+    with subprocess.Popen(command, stdout=pipe, text=True, cwd=TOP, env={"PYTHONPATH": str(TOP)}) as asking:
+        try:
+            assert asking.stdout and asking.stdout.readline() == "asks\n"
+            asking.send_signal(number)
+            assert asking.wait(timeout=30) == code
+            assert asking.stdout.read() == said
+        finally:
+            asking.kill()
     assert lab.open_sockets("client") == []
