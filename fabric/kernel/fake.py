@@ -18,6 +18,8 @@ from socket import socket as AnySocket
 from fabric.errors import KernelRefused
 from fabric.kernel import strictness
 from fabric.kernel.fake_namespace import FakeNamespace
+from fabric.kernel.fake_netfilter.chains import Policies
+from fabric.kernel.fake_netfilter.netfilter import FakeNetfilter
 from fabric.kernel.fake_rules import BuiltInChains
 from fabric.netstate.objects import (
     Bridge,
@@ -141,6 +143,11 @@ class FakeHost(Host):
     def built_in(self, table: Table, chain: str, family: Family = 4) -> tuple[str, ...]:
         """Return the rules of a built-in chain in their order, as `iptables-save` prints them."""
         return self._space("look").hooks.rules_of(table, chain, family)
+
+    def netfilter(self, policies: Policies | None = None) -> FakeNetfilter:
+        """Return the namespace's netfilter as it is now, through which packets can be sent."""
+        space = self._space("look")
+        return FakeNetfilter(space.objects, space.hooks, policies)
 
     def refuse_next(self, which: Callable[[Step], bool]) -> None:
         """Refuse the next step that `which` picks, once, with EBUSY."""

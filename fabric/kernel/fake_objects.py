@@ -24,6 +24,7 @@ from fabric.netstate.objects import (
 )
 
 T = TypeVar("T")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _TARGET = re.compile(r"(?:^| )(?:-j|-g) (\S+)")
 _SET = re.compile(r"--match-set (\S+)|--(?:add|del)-set (\S+)")
 
@@ -89,13 +90,13 @@ class Objects:
 
 
 def targets(text: str) -> list[str]:
-    """Return the chains and targets that a rule leads to."""
-    return _TARGET.findall(text)
+    """Return the chains and targets that a rule leads to; a comment may say what it likes."""
+    return _TARGET.findall(_QUOTED.sub("", text))
 
 
 def set_names(text: str) -> list[str]:
     """Return the names of the sets that a rule names."""
-    return [match or add for match, add in _SET.findall(text)]
+    return [match or add for match, add in _SET.findall(_QUOTED.sub("", text))]
 
 
 def rules_of(obj: Chain | Jump) -> list[str]:

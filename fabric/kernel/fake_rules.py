@@ -53,9 +53,11 @@ class BuiltInChains:
 
     def rules_of(self, table: Table, chain: str, family: Family) -> tuple[str, ...]:
         """Return the rules of a built-in chain in their order, as they read."""
-        return tuple(
-            str(key[-1]) for key in self._rules.get((family, table, chain), ()) if isinstance(key, tuple)
-        )
+        return tuple(str(key[-1]) for key in self.keys_of(table, chain, family) if isinstance(key, tuple))
+
+    def keys_of(self, table: Table, chain: str, family: Family) -> tuple[Hashable, ...]:
+        """Return the keys of a built-in chain's rules in their order."""
+        return tuple(self._rules.get((family, table, chain), ()))
 
     def _position(self, jump: Jump, rules: list[Hashable]) -> Position:
         return position_of(rules.index(jump.key), rules, self._tops, self._ends)
