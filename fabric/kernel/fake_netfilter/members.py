@@ -19,7 +19,7 @@ _Key = tuple[int, int, int]
 
 
 class Addressed(Protocol):
-    """What a set is asked about: the ends of a packet."""
+    """The ends of a packet, about which a set is asked."""
 
     @property
     def source(self) -> int: ...

@@ -95,7 +95,7 @@ class Nat:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a packet, and why."""
+    """The verdict on a packet: what became of it, and why."""
 
     kind: Kind
     packet: Packet

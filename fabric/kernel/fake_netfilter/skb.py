@@ -22,7 +22,7 @@ _NO_ERROR_V4 = frozenset({0, 8, 9, 10, 13, 14, 15, 16, 17, 18})
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a rule may ask of its namespace."""
+    """The parts of a namespace that a rule may ask about."""
 
     sets: Mapping[str, MemberTable]
     routing: Routing

@@ -25,7 +25,7 @@ def _connmark_is(value: int, mask: int, is_inverted: bool) -> Match:
 
 
 def conntrack(clause: Clause, family: Family) -> Iterable[Match]:
-    """Of a packet without a connection only the state is asked, and without that nothing matches."""
+    """A packet without a connection is asked for its state only; where that is not asked nothing matches."""
     asks_state = "--ctstate" in clause.options
     if asks_state:
         text, is_inverted = clause.options["--ctstate"]

@@ -83,7 +83,7 @@ _PLACES: Mapping[str, tuple[frozenset[Table], frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Where a rule leads: to another chain, back, on, or to what `do` says."""
+    """The place that a rule leads to: another chain, back, on, or what `do` says."""
 
     verb: Literal["jump", "goto", "return", "next", "do"]
     chain: str = ""

@@ -40,7 +40,7 @@ _TCP = {key: dict(zip(_TCP_STATES, line.split(), strict=True)) for key, line in 
 
 
 class ConntrackTuple(NamedTuple):
-    """One direction of a connection; of ICMP the ports are its identifier, and its type and code."""
+    """A direction of a connection; of ICMP the ports are its identifier, and its type and code."""
 
     family: int
     protocol: int
