@@ -154,7 +154,7 @@ def _is_six(member: str) -> bool:
 
 
 def _members(set_id: SetId, item: Endpoint) -> tuple[str, ...]:
-    """What an item that the selector matches contributes."""
+    """Return the members that an item gives to a set whose selector matches it."""
     if not set_id.port:
         return tuple(text for net in item.nets for text in texts(net))
     ports = [it.port for it in item.ports if (it.name, it.protocol) == (set_id.port, set_id.protocol)]

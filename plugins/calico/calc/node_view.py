@@ -45,13 +45,13 @@ class EndpointPolicies:
 
     @property
     def rules(self) -> Iterator[RulesId]:
-        """What its chains lead to."""
+        """The policies and profiles to which its chains lead."""
         yield from (policy.id for tier in self.tiers for policy in tier.policies)
         yield from self.profiles
 
 
 Change = EndpointId | RulesId | SetId
-"""What came, changed or went."""
+"""An endpoint, rules or a set that came, changed or went."""
 
 
 class NodeView:

@@ -162,7 +162,7 @@ class EndpointId:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Whatever has labels and addresses: a pod's endpoint, a host's, or a network set."""
+    """An object with labels and addresses: a pod's endpoint, a host's, or a network set."""
 
     id: EndpointId
     labels: Labels

@@ -25,9 +25,10 @@ class FelixRule:
 
     action: str
     matches: tuple[str, ...] = ()
-    """In the order in which Felix writes them, each with its `-m`."""
-    protocol: str = ""
-    out_interface: str = ""
+    """In the order and the words in which Felix writes them: `-p tcp`, `-m set --match-set … src`."""
+    comments: tuple[str, ...] = ()
+    is_goto: bool = False
+    origin: str = ORIGIN
 
     def __str__(self) -> str:
         """The rule as Felix appends it, behind the place of its comment.
