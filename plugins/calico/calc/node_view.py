@@ -67,6 +67,11 @@ class NodeView:
         self._set_users: Counter[SetId] = Counter()
         self._changes: set[Change] = set()
 
+    @property
+    def sets(self) -> Iterable[SetId]:
+        """The sets that its rules refer to."""
+        return self._set_users
+
     def needs(self, set_id: SetId) -> bool:
         """True for a set that its rules refer to."""
         return set_id in self._set_users

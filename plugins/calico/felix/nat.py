@@ -60,7 +60,8 @@ def _family(site: Site, family: Family) -> Iterator[IpSet | Chain | Jump]:
     yield _set("all-ipam-pools", family, (str(spec.cidr) for spec in pools))
     yield _set("masq-ipam-pools", family, (str(spec.cidr) for spec in nat))
     through = (
-        FelixRule(_MASQUERADE, _WRONG_SOURCE, out_interface=device) for device in _tunnels(site, family)
+        FelixRule(_MASQUERADE, (f"--out-interface {device}", *_WRONG_SOURCE))
+        for device in _tunnels(site, family)
     )
     rules = {
         "cali-fip-dnat": (),
@@ -90,7 +91,7 @@ def _outgoing(felix: FelixConfigurationSpec, family: Family) -> Iterator[FelixRu
             within = f"SNAT --to-source {address}:{ports} --random-fully"
         for protocol in ("tcp", "udp"):
             yield _from_pools(felix, family, within, protocol)
-            yield FelixRule("RETURN", protocol=protocol)
+            yield FelixRule("RETURN", (f"-p {protocol}",))
     yield _from_pools(felix, family, plain)
 
 
@@ -102,7 +103,9 @@ def _from_pools(felix: FelixConfigurationSpec, family: Family, action: str, prot
         f"-m set --match-set {set_name('masq-ipam-pools', family)} src",
         *(f"-m set ! --match-set {set_name(name, family)} dst" for name in outside),
     )
-    return FelixRule(action, matches, protocol, felix.iptables_nat_outgoing_interface_filter or "")
+    device = felix.iptables_nat_outgoing_interface_filter
+    heads = (*([f"-p {protocol}"] if protocol else []), *([f"--out-interface {device}"] if device else []))
+    return FelixRule(action, (*matches, *heads))
 
 
 def _tunnels(site: Site, family: Family) -> Iterator[str]:

@@ -9,56 +9,82 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
-from fabric.netstate.objects import Chain, Family, Jump
+from fabric.netstate.objects import Chain, Family, Jump, Rule
 from fabric.netstate.rules import Table
 
 ORIGIN = "felix"
 _HASH_LENGTH = 16
+_COMMENT_LENGTH_MAX = 255
+"""Linux' limit of a comment, without its end."""
+_UNSAFE = re.compile(r"[^\w @%+=:,./-]", re.ASCII)
+_HEADS = {
+    "--source": "-s",
+    "--destination": "-d",
+    "--in-interface": "-i",
+    "--out-interface": "-o",
+    "-p": "-p",
+}
+"""Matches of iptables' own, in the order and the words of iptables-save, which prints them first."""
+_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "132": "sctp", "136": "udplite"}
+_WORDS = {
+    "--source-ports": "--sports",
+    "--destination-ports": "--dports",
+    "--set-mark": "--set-xmark",
+    "-m rpfilter --invert --validmark": "-m rpfilter --validmark --invert",
+    "--mark 0/": "--mark 0x0/",
+    "--set-xmark 0/": "--set-xmark 0x0/",
+    "-j NOTRACK": "-j CT --notrack",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FelixRule:
-    """A rule: its matches, and its action (`MASQUERADE --random-fully`, or a chain's name)."""
+    """A rule: its matches, and its action."""
 
     action: str
+    """`MASQUERADE --random-fully`, or a chain's name; empty for none."""
     matches: tuple[str, ...] = ()
-    """In the order and the words in which Felix writes them: `-p tcp`, `-m set --match-set … src`."""
+    """In the order and the words in which Felix writes them: `-p tcp`, `-m mark --mark 0x10000/0x10000`."""
     comments: tuple[str, ...] = ()
     is_goto: bool = False
     origin: str = ORIGIN
 
     def __str__(self) -> str:
-        """The rule as Felix appends it, behind the place of its comment.
-
-        Sets come before the protocol and the device, other matches after the device.
-        """
-        early = [match for match in self.matches if match.startswith("-m set ")]
-        late = [match for match in self.matches if match not in early]
-        middle = [f"-p {self.protocol}"] if self.protocol else []
-        middle += [f"--out-interface {self.out_interface}"] if self.out_interface else []
-        return " ".join((*early, *middle, *late, f"--jump {self.action}"))
+        """The rule as Felix appends it, behind the place of its hash."""
+        action = [f"--{'goto' if self.is_goto else 'jump'} {self.action}"] if self.action else []
+        return " ".join((*map(_comment, self.comments), *self.matches, *action))
 
     def saved(self, hashed: str) -> str:
         """The rule as iptables-save prints it: devices and protocol come before the comment."""
-        head = [f"-o {self.out_interface}"] if self.out_interface else []
-        head += [f"-p {self.protocol}"] if self.protocol else []
-        return " ".join((*head, f'-m comment --comment "cali:{hashed}"', *self.matches, f"-j {self.action}"))
+        comments = map(_comment, (f"cali:{hashed}", *self.comments))
+        heads = [match for match in self.matches if _option(match) in _HEADS]
+        rest = [_reworded(match) for match in self.matches if _option(match) not in _HEADS]
+        ordered = sorted(heads, key=lambda match: list(_HEADS).index(_option(match)))
+        action = [_reworded(f"-{'g' if self.is_goto else 'j'} {self.action}")] if self.action else []
+        return " ".join((*map(_head, ordered), *comments, *rest, *action))
 
 
 def chain(table: Table, name: str, rules: Sequence[FelixRule], family: Family) -> Chain:
-    """A chain of Felix's own."""
-    found = (rule.saved(hashed) for rule, hashed in zip(rules, _hashes(name, rules), strict=True))
-    return Chain.parse(table, name, found, family, ORIGIN)
+    """A chain of Felix's own; what stands in it is whose origin each rule says."""
+    hashes = _hashes(name, rules)
+    found = (Rule.parse(rule.saved(it), rule.origin) for rule, it in zip(rules, hashes, strict=True))
+    return Chain(table, name, tuple(found), family)
 
 
 def jump(table: Table, name: str, target: str, family: Family, *, is_first: bool = True) -> Jump:
     """The rule by which a chain of the kernel's own leads to one of Felix's, at its top or at its end."""
-    rule = FelixRule(target)
+    return hook(table, name, FelixRule(target), family, is_first=is_first)
+
+
+def hook(table: Table, name: str, rule: FelixRule, family: Family, *, is_first: bool, order: int = 0) -> Jump:
+    """A rule of Felix's in a chain of the kernel's own, at its top or at its end."""
     (hashed,) = _hashes(name, [rule])
-    return Jump.parse(table, name, rule.saved(hashed), "insert" if is_first else "append", family)
+    return Jump.parse(table, name, rule.saved(hashed), "insert" if is_first else "append", family, order)
 
 
 def _hashes(name: str, rules: Sequence[FelixRule]) -> Iterator[str]:
@@ -66,3 +92,25 @@ def _hashes(name: str, rules: Sequence[FelixRule]) -> Iterator[str]:
     for rule in rules:
         digest = hashlib.sha224(digest + f"-A {name} HASH {rule}".encode()).digest()
         yield base64.urlsafe_b64encode(digest).decode()[:_HASH_LENGTH]
+
+
+def _comment(text: str) -> str:
+    return f'-m comment --comment "{_UNSAFE.sub("_", text)[:_COMMENT_LENGTH_MAX]}"'
+
+
+def _option(match: str) -> str:
+    """The option that a match begins with, without the `!` before it."""
+    return match.removeprefix("! ").split(" ", 1)[0]
+
+
+def _head(match: str) -> str:
+    option, value = match.removeprefix("! ").split(" ", 1)
+    if option in ("--source", "--destination"):
+        value = str(ip_network(value))
+    return f"{'! ' * match.startswith('! ')}{_HEADS[option]} {_PROTOCOLS.get(value, value)}"
+
+
+def _reworded(text: str) -> str:
+    for felix, saved in _WORDS.items():
+        text = text.replace(felix, saved)
+    return text

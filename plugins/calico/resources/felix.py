@@ -22,6 +22,7 @@ from calico.resources.readers import (
     iptables_device,
     listed,
     masked_network,
+    nested,
     number,
     of_family,
     ports,
@@ -36,11 +37,30 @@ _FILLED_IN = {
     "bpfHostNetworkedNATWithoutCTLB": "Enabled",
     "floatingIPs": "Disabled",
 }
+MARK_BITS_MIN = 5
+"""Felix's own bits of the mark: accept, pass, drop, and two to compute with."""
 _ROUTE_SOURCES = {"workloadips": "WorkloadIPs", "calicoipam": "CalicoIPAM"}
 SEVERITIES = ("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,4}", re.ASCII)
 """Eleven of a device's 15 characters are digits of a hash."""
 _NODES_DEVICES = ("eth0", "lo", "tunl0", "vxlan.calico", "vxlan-v6.calico", "flannel.1", "cni0", "kube-ipvs0")
+
+
+@takes(type="integer", minimum=1, maximum=2**32 - 1)
+def _mark_mask(value: Any, path: str, refusals: list[Refusal]) -> Any:
+    """The bits of the mark that are Felix's, and no others': it needs five."""
+    found = number(1, 2**32 - 1)(value, path, refusals)
+    if isinstance(found, int) and found.bit_count() < MARK_BITS_MIN:
+        refusals.append(Refusal(path, f"must have at least {MARK_BITS_MIN} bits set", value))
+    return found
+
+
+@takes(type="string")
+def _protocol(value: Any, path: str, refusals: list[Refusal]) -> Any:
+    """A protocol that has ports, in lower case."""
+    if str(value).lower() not in ("tcp", "udp"):
+        refusals.append(Refusal(path, "must be one of: tcp, udp", value))
+    return str(value).lower()
 
 
 @takes(type="string")
@@ -57,6 +77,16 @@ def _prefixes(value: Any, path: str, refusals: list[Refusal]) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtoPort:
+    """A port of the host that no policy closes."""
+
+    protocol: str = key("protocol", _protocol)
+    port: int = key("port", number(0, 65535))
+    net: IPNetwork | None = key("net", masked_network, default=None)
+    """Only to or from there, where given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FelixConfigurationSpec:
     log_severity_screen: str | None = key("logSeverityScreen", word(*SEVERITIES), default=None)
     interface_prefix: str | None = key("interfacePrefix", _prefixes, default=None)
@@ -65,10 +95,29 @@ class FelixConfigurationSpec:
         "defaultEndpointToHostAction", word("Drop", "Accept", "Return"), default=None
     )
     chain_insert_mode: str | None = key("chainInsertMode", word("Insert", "Append"), default=None)
+    iptables_filter_allow_action: str | None = key(
+        "iptablesFilterAllowAction", word("Accept", "Return"), default=None
+    )
+    iptables_mangle_allow_action: str | None = key(
+        "iptablesMangleAllowAction", word("Accept", "Return"), default=None
+    )
+    iptables_filter_deny_action: str | None = key(
+        "iptablesFilterDenyAction", word("Drop", "Reject"), default=None
+    )
+    log_prefix: str | None = key("logPrefix", text, default=None)
+    """Of what rules with action Log write; %t, %k, %n and %p are tier, kind, name, and namespace/name."""
+    failsafe_inbound_ports: tuple[ProtoPort, ...] | None = key(
+        "failsafeInboundHostPorts", listed(nested(ProtoPort)), default=None
+    )
+    failsafe_outbound_ports: tuple[ProtoPort, ...] | None = key(
+        "failsafeOutboundHostPorts", listed(nested(ProtoPort)), default=None
+    )
+    """An empty list is none at all."""
+    disable_conntrack_invalid_check: bool | None = key("disableConntrackInvalidCheck", flag, default=None)
     iptables_refresh_interval: str | None = key("iptablesRefreshInterval", duration, default=None)
     route_refresh_interval: str | None = key("routeRefreshInterval", duration, default=None)
     ipsets_refresh_interval: str | None = key("ipsetsRefreshInterval", duration, default=None)
-    iptables_mark_mask: int | None = key("iptablesMarkMask", number(1, 2**32 - 1), default=None)
+    iptables_mark_mask: int | None = key("iptablesMarkMask", _mark_mask, default=None)
     ipip_enabled: bool | None = key("ipipEnabled", flag, default=None)
     ipip_mtu: int | None = key("ipipMTU", number(0, 65535), default=None)
     vxlan_enabled: bool | None = key("vxlanEnabled", flag, default=None)
@@ -120,11 +169,26 @@ def port_range(given: str | int | None) -> str:
     return f"{int(first)}-{int(last or first)}" if first else ""
 
 
+def _open(tcp: tuple[int, ...], udp: tuple[int, ...]) -> tuple[ProtoPort, ...]:
+    """Failsafe ports by their numbers, in Felix's order."""
+    ports = (("tcp", tcp), ("udp", udp))
+    return tuple(ProtoPort(protocol=name, port=number) for name, numbers in ports for number in numbers)
+
+
+_ALWAYS = (179, 2379, 2380, 5473, 6443, 6666, 6667)
+"""BGP, etcd, Typha, and API servers."""
 DEFAULTS = FelixConfigurationSpec(
     log_severity_screen="Info",
     interface_prefix="cali",
-    default_endpoint_to_host_action="Drop",
+    default_endpoint_to_host_action="Accept",
     chain_insert_mode="Insert",
+    iptables_filter_allow_action="Accept",
+    iptables_mangle_allow_action="Accept",
+    iptables_filter_deny_action="Drop",
+    log_prefix="calico-packet",
+    failsafe_inbound_ports=_open((22, *_ALWAYS), (68,)),
+    failsafe_outbound_ports=_open(_ALWAYS, (53, 67)),
+    disable_conntrack_invalid_check=False,
     iptables_refresh_interval="180s",
     route_refresh_interval="90s",
     ipsets_refresh_interval="90s",
@@ -143,7 +207,9 @@ DEFAULTS = FelixConfigurationSpec(
     allow_vxlan_packets_from_workloads=False,
     allow_ipip_packets_from_workloads=False,
 )
-"""ipipEnabled and vxlanEnabled stay open: the pools decide. An MTU of 0 is derived."""
+"""ipipEnabled and vxlanEnabled stay open: the pools decide. An MTU of 0 is derived.
+
+Pods may speak to their node, as Calico's manifests for Kubernetes have it; Felix' own default is Drop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,11 +234,19 @@ def effective(*configurations: FelixConfiguration | None) -> FelixConfigurationS
     for configuration in configurations:
         if configuration is not None:
             given = ((f.name, getattr(configuration.spec, f.name)) for f in fields(configuration.spec))
-            spec = replace(spec, **{name: value for name, value in given if value not in (None, "", (), {})})
+            spec = replace(spec, **{name: value for name, value in given if _is_given(name, value)})
     return replace(
         spec,
         log_severity_screen=str(spec.log_severity_screen).capitalize(),
         default_endpoint_to_host_action=str(spec.default_endpoint_to_host_action).capitalize(),
         chain_insert_mode=str(spec.chain_insert_mode).capitalize(),
+        iptables_filter_allow_action=str(spec.iptables_filter_allow_action).capitalize(),
+        iptables_mangle_allow_action=str(spec.iptables_mangle_allow_action).capitalize(),
+        iptables_filter_deny_action=str(spec.iptables_filter_deny_action).capitalize(),
         route_source=_ROUTE_SOURCES[str(spec.route_source).lower()],
     )
+
+
+def _is_given(name: str, value: object) -> bool:
+    """True for a field that says something; no failsafe ports are something else than none said."""
+    return value is not None and (value not in ("", (), {}) or name.startswith("failsafe"))

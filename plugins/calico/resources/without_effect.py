@@ -13,17 +13,12 @@ from calico.resources import crds, policies
 from calico.resources.envelope import Resource
 from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
 
-POLICIES = "policies are not enforced yet"
 _PRIORITIES = "a route's priority is 1024, or what a BGPFilter sets"
 _REASONS: Mapping[str, str] = {
-    POLICIES: """
-        allowIPIPPacketsFromWorkloads allowVXLANPacketsFromWorkloads defaultEndpointToHostAction
-        disableConntrackInvalidCheck failsafeInboundHostPorts failsafeOutboundHostPorts
-        iptablesFilterAllowAction iptablesFilterDenyAction iptablesMangleAllowAction iptablesMarkMask
-        kubeNodePortRanges logActionRateLimit logActionRateLimitBurst logPrefix maxIpsetSize
-        policySyncPathPrefix serviceLoopPrevention sidecarAccelerationEnabled workloadSourceSpoofing
-        ignoreLooseRPF
-    """,
+    "kube-proxy has no IPVS here": "kubeNodePortRanges",
+    "the rate of logged packets is not limited": "logActionRateLimit logActionRateLimitBurst",
+    "services are not routed yet": "serviceLoopPrevention",
+    "a pod sends from its own addresses only": "workloadSourceSpoofing ignoreLooseRPF",
     "the kernel is read again at fabric's own intervals": """
         interfaceRefreshInterval iptablesPostWriteCheckInterval nftablesRefreshInterval
     """,
