@@ -60,7 +60,7 @@ _HOST = (
 
 
 def workload_chains(found: EndpointPolicies, options: RuleOptions, family: Family) -> frozenset[Chain]:
-    """Both chains of a pod's endpoint."""
+    """The two chains of a pod's endpoint."""
     device = found.endpoint.interface
     return frozenset(_Chain(it, found, options, family).named(device) for it in _WORKLOAD)
 
@@ -99,7 +99,7 @@ def _is_asked(policy: PolicyRef, kind: _Kind) -> bool:
 
 
 class _Chain:
-    """One chain of an endpoint."""
+    """A chain of an endpoint."""
 
     def __init__(self, kind: _Kind, found: EndpointPolicies, options: RuleOptions, family: Family) -> None:
         self._kind = kind

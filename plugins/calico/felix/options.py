@@ -1,4 +1,4 @@
-"""What Felix's chains are rendered by: the settings of FelixConfiguration that stand in rules."""
+"""The settings by which Felix's chains are rendered: those of FelixConfiguration that stand in rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import cached_property
 from calico.felix import tunnels
 from calico.felix.rules import FelixRule
 from calico.felix.site import Site
-from calico.resources.felix import MARK_BITS_MIN, FelixConfigurationSpec, ProtoPort
+from calico.resources.failsafe import ProtoPort
+from calico.resources.felix import MARK_BITS_MIN, FelixConfigurationSpec
 from fabric.netstate.objects import Family
 
 

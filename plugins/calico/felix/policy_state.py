@@ -196,7 +196,7 @@ class PolicyState:
         return stale
 
     def _each(self, render: _Render) -> NetState:
-        """What is rendered for each family of the node."""
+        """Return what is rendered for each family of the node."""
         families = self._site.families if self._site else ()
         return frozenset(obj for family in families for obj in render(family))
 

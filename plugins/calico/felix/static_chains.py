@@ -15,7 +15,7 @@ from calico.felix.endpoint_chains import FAILSAFE_IN, FAILSAFE_OUT
 from calico.felix.nat import ALL_HOSTS, set_name
 from calico.felix.options import RuleOptions, clear_mark, mark_is_clear, mark_is_set, set_mark
 from calico.felix.rules import FelixRule, chain, hook, jump
-from calico.resources.felix import ProtoPort
+from calico.resources.failsafe import ProtoPort
 from fabric.netstate.objects import Family, Jump, NetObject, NetState
 from fabric.netstate.rules import Table
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from calico.resources import crds
+from calico.resources import crds, failsafe
 from calico.resources.envelope import Resource
+from calico.resources.failsafe import ProtoPort
 from calico.resources.fields import key, rest, takes
 from calico.resources.readers import (
     address,
@@ -56,14 +57,6 @@ def _mark_mask(value: Any, path: str, refusals: list[Refusal]) -> Any:
 
 
 @takes(type="string")
-def _protocol(value: Any, path: str, refusals: list[Refusal]) -> Any:
-    """A protocol that has ports, in lower case."""
-    if str(value).lower() not in ("tcp", "udp"):
-        refusals.append(Refusal(path, "must be one of: tcp, udp", value))
-    return str(value).lower()
-
-
-@takes(type="string")
 def _prefixes(value: Any, path: str, refusals: list[Refusal]) -> Any:
     """The beginnings of names of pods' devices, such as `cali,azv`; no device of a node's own begins so."""
     for prefix in value.split(",") if isinstance(value, str) and value else ():
@@ -74,16 +67,6 @@ def _prefixes(value: Any, path: str, refusals: list[Refusal]) -> Any:
         elif own is not None:
             refusals.append(Refusal(path, f"{own} is the node's own device, and no pod's", value))
     return text(value, path, refusals)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProtoPort:
-    """A port of the host that no policy closes."""
-
-    protocol: str = key("protocol", _protocol)
-    port: int = key("port", number(0, 65535))
-    net: IPNetwork | None = key("net", masked_network, default=None)
-    """Only to or from there, where given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +152,6 @@ def port_range(given: str | int | None) -> str:
     return f"{int(first)}-{int(last or first)}" if first else ""
 
 
-def _open(tcp: tuple[int, ...], udp: tuple[int, ...]) -> tuple[ProtoPort, ...]:
-    """Failsafe ports by their numbers, in Felix's order."""
-    ports = (("tcp", tcp), ("udp", udp))
-    return tuple(ProtoPort(protocol=name, port=number) for name, numbers in ports for number in numbers)
-
-
-_ALWAYS = (179, 2379, 2380, 5473, 6443, 6666, 6667)
-"""BGP, etcd, Typha, and API servers."""
 DEFAULTS = FelixConfigurationSpec(
     log_severity_screen="Info",
     interface_prefix="cali",
@@ -186,8 +161,8 @@ DEFAULTS = FelixConfigurationSpec(
     iptables_mangle_allow_action="Accept",
     iptables_filter_deny_action="Drop",
     log_prefix="calico-packet",
-    failsafe_inbound_ports=_open((22, *_ALWAYS), (68,)),
-    failsafe_outbound_ports=_open(_ALWAYS, (53, 67)),
+    failsafe_inbound_ports=failsafe.INBOUND,
+    failsafe_outbound_ports=failsafe.OUTBOUND,
     disable_conntrack_invalid_check=False,
     iptables_refresh_interval="180s",
     route_refresh_interval="90s",
