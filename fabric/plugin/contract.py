@@ -120,6 +120,25 @@ class NodeContext:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterContext:
+    """All that a plugin's controllers may use, in the one process of the cluster that runs them."""
+
+    config: NetworkConfig
+    store: Store
+    client: Client
+    informers: Informers
+    reflectors: Reflectors
+
+
+class Component(Protocol):
+    """A part of a plugin that runs for as long as its process."""
+
+    async def run(self) -> None:
+        """Run for ever; a FabricError inside is retried, not raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class PodRef:
     """The pod of an ADD, CHECK or DEL."""
 
@@ -262,6 +281,10 @@ class NetworkPlugin(Protocol):
         ...
 
     def agent(self, context: NodeContext) -> NodeAgent: ...
+
+    def controllers(self, context: ClusterContext) -> Sequence[Component]:
+        """Return what runs once for the whole cluster; none for most."""
+        ...
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """Return what each node's namespace would have, for `fabric plan`: allocation is guessed in order."""

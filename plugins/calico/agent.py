@@ -16,10 +16,13 @@ from calico import encapsulation, endpoints, node_files
 from calico.addresses import FileAddresses, IpamAddresses
 from calico.bgp.config import bird_config, wanted_secrets
 from calico.bgp.secrets import Secrets
+from calico.calc.feed import Feed
+from calico.calc.objects import EndpointId
 from calico.carrier import CarrierKeeper, TunnelWatch
 from calico.cni import Cni
 from calico.felix import ownership, routes
 from calico.felix.node_state import HOSTS, NAT, NodeState
+from calico.felix.policy_state import PolicySite, PolicyState
 from calico.felix.site import Site
 from calico.ipam.allocator import Ipam
 from calico.kube_annotations import KubeAnnotations
@@ -27,7 +30,7 @@ from calico.kube_labels import KubeLabels
 from calico.node_files import NodeFiles, conflist
 from calico.registration import Registration
 from calico.resources.bgp_configuration import effective as effective_bgp
-from calico.resources.endpoints import INTERFACE_PREFIX, ClusterInformation
+from calico.resources.endpoints import INTERFACE_PREFIX, ClusterInformation, WorkloadEndpoint
 from calico.resources.felix import FelixConfigurationSpec, effective
 from calico.settings import Settings
 from calico.status import Condition, down, up
@@ -46,11 +49,14 @@ SETTLE_SECONDS = 0.02
 class CalicoAgent:
     """The agent of one node: it computes, and three keepers carry out."""
 
-    def __init__(self, context: NodeContext, settings: Settings, syncer: Syncer, kube: KubeLabels) -> None:
-        """`syncer` and `kube` are followed by somebody else, for all agents of the process."""
+    def __init__(
+        self, context: NodeContext, settings: Settings, syncer: Syncer, feed: Feed, kube: KubeLabels
+    ) -> None:
+        """`syncer`, `feed` and `kube` are followed by somebody else, for all agents of the process."""
         self._context = context
         self._settings = settings
         self._syncer = syncer
+        self._feed = feed
         self._kube = kube
         clock, facts, store = LoopClock(), context.facts, context.store
         ipam = Ipam(store, clock, facts.name, node_labels=self._labels)
@@ -78,6 +84,7 @@ class CalicoAgent:
         self._bird = BirdKeeper(node_files.bird(context.root), context.daemons, facts.name)
         self._carrier = CarrierKeeper(context.daemons)
         self._state: NodeState | None = None
+        self._policies: PolicyState | None = None
         self._was_up = False
         self._concern: tuple[object, object] = (None, None)
         self._changed = asyncio.Event()
@@ -103,7 +110,9 @@ class CalicoAgent:
         """Run for ever; every FabricError inside is retried."""
         name = self._context.facts.name
         self._syncer.follow(self, self._on_snapshot)
-        self._kube.follow(name, self, self._registration.trigger)
+        self._feed.follow(name, self, self._changed_now)
+        self._policies = PolicyState(self._feed.calculator, name)
+        self._kube.follow(name, self, self._registration.poke)
         try:
             async with asyncio.TaskGroup() as tasks:
                 own = (self._loop, self._registration, self._bird, self._secrets, self._carrier, self._cni)
@@ -116,6 +125,7 @@ class CalicoAgent:
                     await self._next_change()
         finally:
             self._syncer.leave(self)
+            self._feed.leave(name, self)
             self._kube.leave(name, self)
 
     def status(self) -> AgentStatus:
@@ -163,11 +173,13 @@ class CalicoAgent:
         return known and self._with_its_routes(known)
 
     async def until_programmed(self, pod: PodRef) -> None:
-        """Return when the node masquerades by all that the datastore said when the pod was added."""
+        """Return when the node masquerades, and enforces policies, by what the datastore said at its ADD."""
         await self._syncer.until(self._cni.revision_of(pod))
         await self._computed.wait()
-        for part in (NAT, HOSTS):
-            await self._loop.until_converged(part)
+        endpoint = EndpointId(WorkloadEndpoint.KIND, pod.namespace, self._cni.endpoint_name(pod))
+        policies = self._policies.parts_of(endpoint) if self._policies else ()
+        for part in (NAT, HOSTS, *policies):
+            await self._loop.until_settled(part)
 
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)
@@ -202,6 +214,8 @@ class CalicoAgent:
             if before and before.site.felix.route_sync_disabled != site.felix.route_sync_disabled:
                 self._loop.trigger()  # What is no more Felix's is forgotten before a plan could delete it.
         wanted = self._state.parts(self._syncer.snapshot) if self._settings.backend != "none" else {}
+        if self._policies is not None:
+            wanted = {**wanted, **self._policies.parts(PolicySite.of(site))}
         self._protocols |= {routes.protocol(site.felix)}
         self._loop.resync_seconds = site.resync_seconds
         self._loop.want_all(wanted)

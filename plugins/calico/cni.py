@@ -29,7 +29,7 @@ from calico.resources.endpoints import (
 from calico.resources.readers import NAME_LENGTH_MAX
 from calico.results import Result, Results
 from fabric.api.kinds import POD
-from fabric.api.objects import Object, labels_of, sandbox_id, uid_of
+from fabric.api.objects import Object, sandbox_id, uid_of
 from fabric.control.client import Client
 from fabric.control.clock import Clock
 from fabric.errors import FabricError, NotFound
@@ -37,7 +37,6 @@ from fabric.netstate.objects import IPAddress, IPNetwork
 from fabric.plugin.contract import Attachment, PodRef
 from fabric.store.port import Store
 
-LABEL_LENGTH_MAX = 63
 RESTORE_SECONDS = 300.0
 """How often endpoints are missed: a third of the grace after which an address without one is given back."""
 
@@ -104,7 +103,7 @@ class Cni:
         if (known := await self.check(ref)) is not None:
             return known
         self._refuse_new()
-        name = self._endpoint_name(ref)
+        name = self.endpoint_name(ref)
         mtu = self._mtu()
         pod = await self._client.get(POD, ref.name, ref.namespace)
         if uid_of(pod) != ref.uid:
@@ -165,7 +164,7 @@ class Cni:
             if result is None:
                 continue
             ref = result.ref
-            if not await workloads.is_there(self._store, ref.namespace, self._endpoint_name(ref)):
+            if not await workloads.is_there(self._store, ref.namespace, self.endpoint_name(ref)):
                 await self._restore(ref, result)
 
     async def _restore(self, ref: PodRef, result: Result) -> None:
@@ -176,7 +175,7 @@ class Cni:
         if uid_of(pod) != ref.uid or self._is_ending(ref.sandbox_id):
             return
         self._refuse_new()
-        name = self._endpoint_name(ref)
+        name = self.endpoint_name(ref)
         endpoint = _endpoint(self._node, name, result, pod)
         await workloads.write(self._store, self._clock, endpoint)
         if self._is_ending(ref.sandbox_id):
@@ -207,7 +206,7 @@ class Cni:
         finally:
             self._ending.discard(container)
 
-    def _endpoint_name(self, ref: PodRef) -> str:
+    def endpoint_name(self, ref: PodRef) -> str:
         name = endpoint_name(self._node, ref.name, ref.device)
         if len(name) > NAME_LENGTH_MAX:
             limit = f"its WorkloadEndpoint would be called {name}; at most {NAME_LENGTH_MAX} characters fit"
@@ -220,16 +219,10 @@ def _endpoint(node: str, name: str, result: Result, pod: Object) -> WorkloadEndp
     ref = result.ref
     spec = pod.get("spec") or {}
     account = spec.get("serviceAccountName") or "default"
-    labels = labels_of(pod) | {
-        "projectcalico.org/namespace": ref.namespace,
-        "projectcalico.org/orchestrator": "k8s",
-    }
-    if len(account) <= LABEL_LENGTH_MAX:
-        labels["projectcalico.org/serviceaccount"] = account
     return WorkloadEndpoint.named(
         name,
         ref.namespace,
-        labels=labels,
+        labels=workloads.labels_of_pod(pod),
         node=node,
         container_id=ref.sandbox_id,
         pod=ref.name,

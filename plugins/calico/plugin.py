@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from calico import bootstrap, node_files, served, topology_check
 from calico.agent import CalicoAgent
+from calico.calc.feed import Feed
 from calico.felix.node_state import preview
+from calico.kube_controllers.controllers import KubeControllers
 from calico.kube_labels import KubeLabels
 from calico.policy.evaluator import CalicoEvaluator
 from calico.preview import assumed_snapshot
@@ -19,7 +21,14 @@ from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
-from fabric.plugin.contract import NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.contract import (
+    ClusterContext,
+    Component,
+    NetworkConfig,
+    NodeAgent,
+    NodeContext,
+    NodeFacts,
+)
 from fabric.plugin.policies import Evaluator, World
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
@@ -30,6 +39,7 @@ class CalicoPlugin:
 
     def __init__(self) -> None:
         self._syncer: Syncer | None = None
+        self._feed: Feed | None = None
         self._clock = LoopClock()
         self._node_controller = NodeController(self._clock)
         self._kube: KubeLabels | None = None
@@ -66,10 +76,15 @@ class CalicoPlugin:
         await self._node_controller.collect_garbage(nodes, store)
 
     def agent(self, context: NodeContext) -> NodeAgent:
-        if self._syncer is None or self._kube is None:
-            self._syncer = Syncer(context.reflectors.of(PREFIX))
+        if self._syncer is None or self._feed is None or self._kube is None:
+            reflector = context.reflectors.of(PREFIX)
+            self._feed = Feed(reflector)  # First, so that it knows all that the syncer tells of.
+            self._syncer = Syncer(reflector)
             self._kube = KubeLabels(context.informers.of(NODE))
-        return CalicoAgent(context, _settings(context.config), self._syncer, self._kube)
+        return CalicoAgent(context, _settings(context.config), self._syncer, self._feed, self._kube)
+
+    def controllers(self, context: ClusterContext) -> Sequence[Component]:
+        return (KubeControllers(context, self._clock),)
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """Guess: the nodes come up in order, each takes its own first block, and the kernel has ipip."""

@@ -15,12 +15,14 @@ from calico.places import Place
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_parts
 from calico.resources.table import kind_of, parse_key, prefix, store_key
+from fabric.api.objects import Object, labels_of
 from fabric.control.clock import Clock
 from fabric.errors import AlreadyExists, FabricError
 from fabric.netstate.objects import IPAddress
 from fabric.store.port import Delete, KeyValue, ModRevision, Put, Store
 
 WRITE_TRIES_MAX = 10
+LABEL_LENGTH_MAX = 63
 ROOT = prefix(kind_of(WorkloadEndpoint))
 """Of all endpoints' keys."""
 
@@ -37,6 +39,18 @@ class Workload:
     """The id of the pod's sandbox (containerID); empty where the value does not say."""
     addresses: tuple[IPAddress, ...] = ()
     """The pod's addresses, as the value says; believed only of an endpoint that a user made by hand."""
+
+
+def labels_of_pod(pod: Object) -> dict[str, str]:
+    """The labels that policies select a pod's endpoint by: the pod's, its namespace and its account."""
+    account = (pod.get("spec") or {}).get("serviceAccountName") or "default"
+    labels = labels_of(pod) | {
+        "projectcalico.org/namespace": pod["metadata"]["namespace"],
+        "projectcalico.org/orchestrator": "k8s",
+    }
+    if len(account) <= LABEL_LENGTH_MAX:
+        labels["projectcalico.org/serviceaccount"] = account
+    return labels
 
 
 async def listed(store: Store) -> tuple[Workload, ...]:

@@ -20,7 +20,8 @@ from fabric.plugin import registry
 from fabric.plugin.contract import (
     AgentStatus,
     Attachment,
-    BgpSpeaker,
+    ClusterContext,
+    Component,
     NetworkConfig,
     NodeAgent,
     NodeContext,
@@ -78,6 +79,11 @@ class CanalPlugin:
         flannel = replace(context, config=_flannels(context.config))
         calico = replace(context, config=_calicos(context.config))
         return CanalAgent(self._flannel.agent(flannel), self._calico.agent(calico))
+
+    def controllers(self, context: ClusterContext) -> Sequence[Component]:
+        flannel = replace(context, config=_flannels(context.config))
+        calico = replace(context, config=_calicos(context.config))
+        return (*self._flannel.controllers(flannel), *self._calico.controllers(calico))
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         return self._flannel.preview(_flannels(config), nodes)

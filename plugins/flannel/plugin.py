@@ -11,7 +11,14 @@ from fabric.api.objects import Object
 from fabric.control.client import Client
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
-from fabric.plugin.contract import BgpSpeaker, NetworkConfig, NodeAgent, NodeContext, NodeFacts
+from fabric.plugin.contract import (
+    ClusterContext,
+    Component,
+    NetworkConfig,
+    NodeAgent,
+    NodeContext,
+    NodeFacts,
+)
 from fabric.plugin.served import ServedKind
 from fabric.store.port import ModRevision, Put, Store
 from flannel import garbage_collection, node_state, topology_check
@@ -80,6 +87,9 @@ class FlannelPlugin:
         if self._book is None:
             self._book = LeaseBook(context.reflectors.of(FOLLOWED))
         return FlannelAgent(context, self._book)
+
+    def controllers(self, context: ClusterContext) -> Sequence[Component]:
+        return ()
 
     def preview(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, NetState]:
         """Preview nodes that take the lowest free subnet each, in order; VTEPs' MACs are numbered."""

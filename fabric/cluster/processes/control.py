@@ -22,6 +22,8 @@ from fabric.control.loop import Loop
 from fabric.controllers.controllers import Controllers
 from fabric.errors import NotFound
 from fabric.plugin import registry
+from fabric.plugin.contract import ClusterContext, Component
+from fabric.plugin.reflector import Reflectors
 from fabric.scheduler.scheduler import Scheduler
 from fabric.store.remote import RemoteStore
 
@@ -42,8 +44,13 @@ async def _run(paths: ClusterPaths) -> None:
     scheduler = Scheduler(client, informers, schedules, clock)
     table = served_kinds(specs.current(paths))
     controllers = Controllers(client, informers, controls, clock, kinds=table)
+    network, store = specs.current(paths).network, RemoteStore(paths.store_socket)
+    reflectors = Reflectors(store)
+    context = ClusterContext(network.config(), store, client, informers, reflectors)
+    plugins = registry.load(network.plugin).controllers(context)
+    own: tuple[Component, ...] = (informers, reflectors, schedules, controls, scheduler, controllers)
     async with asyncio.TaskGroup() as tasks:
-        for part in (informers, schedules, controls, scheduler, controllers):
+        for part in (*own, *plugins):
             tasks.create_task(part.run(), name=type(part).__name__)
         tasks.create_task(NodeRemoval(paths, client, informers.of(kinds.NODE)).run())
 

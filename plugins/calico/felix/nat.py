@@ -8,17 +8,18 @@ floating IPs are there, and empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
 from calico.felix import tunnels
 from calico.felix.rules import FelixRule, chain, jump
-from calico.felix.site import Site
+from calico.felix.site import Site, node_address, vtep_address
 from calico.resources.felix import FelixConfigurationSpec, port_range
-from fabric.netstate.objects import Chain, Family, IPAddress, IPNetwork, IpSet, Jump, NetState
+from calico.resources.nodes import Node
+from fabric.netstate.objects import Chain, Family, IPNetwork, IpSet, Jump, NetState
 
 FAMILIES: tuple[Family, ...] = (4, 6)
-ALL_HOSTS = "all-hosts-net"
+ALL_HOSTS, ALL_VXLAN = "all-hosts-net", "all-vxlan-net"
 _MASQUERADE = "MASQUERADE --random-fully"
 _WRONG_SOURCE = ("-m addrtype ! --src-type LOCAL --limit-iface-out", "-m addrtype --src-type LOCAL")
 """The node's own packets into a tunnel come from the tunnel's address, or answers would not come back."""
@@ -34,13 +35,25 @@ def desired_state(site: Site) -> NetState:
     return frozenset(obj for family in _families(site) for obj in _family(site, family))
 
 
-def hosts_state(site: Site, addresses: Iterable[IPAddress]) -> NetState:
-    """The sets of the addresses of all nodes and external ones, where natOutgoing spares these too."""
-    if site.felix.nat_outgoing_exclusions != "IPPoolsAndHostIPs":
-        return frozenset()
-    hosts = [*map(ip_network, addresses), *site.felix.external_nodes_list]
-    texts = {family: [_member(it) for it in hosts if it.version == family] for family in FAMILIES}
-    return frozenset(_set(ALL_HOSTS, family, texts[family]) for family in _families(site))
+def hosts_state(site: Site, nodes: Mapping[str, Node]) -> NetState:
+    """The sets of the addresses of nodes and external ones, where a rule asks for them."""
+    return frozenset(obj for family in FAMILIES for obj in _hosts(site, nodes, family))
+
+
+def _hosts(site: Site, nodes: Mapping[str, Node], family: Family) -> Iterator[IpSet]:
+    """All nodes, which natOutgoing may spare and which IPIP comes from; and others from which VXLAN comes."""
+    spares = site.felix.nat_outgoing_exclusions == "IPPoolsAndHostIPs" and family in _families(site)
+    if spares or (site.wants_ipip and family == 4):
+        yield _set(ALL_HOSTS, family, _addresses(site, nodes.values(), family))
+    if site.wants_vxlan(family):
+        ends = [it for name, it in nodes.items() if name != site.name and vtep_address(it, family)]
+        yield _set(ALL_VXLAN, family, _addresses(site, ends, family))
+
+
+def _addresses(site: Site, nodes: Iterable[Node], family: Family) -> Iterator[str]:
+    found = (node_address(node, family) for node in nodes)
+    own = (ip_network(it.ip) for it in found if it is not None)
+    yield from (_member(it) for it in (*own, *site.felix.external_nodes_list) if it.version == family)
 
 
 def _member(network: IPNetwork) -> str:

@@ -6,15 +6,15 @@ cluster costs each node one block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from calico.felix import nat, routes, tunnels
-from calico.felix.site import Site, node_address
+from calico.felix.site import Site
 from calico.places import Place
 from calico.resources.nodes import Node
 from calico.syncer import Snapshot
-from fabric.netstate.objects import IPAddress, IPNetwork, NetState
+from fabric.netstate.objects import IPNetwork, NetState
 
 NAT, HOSTS = "nat", "hosts"
 """The parts that pods' first packets need as they are wanted: an older value masquerades the wrong ones."""
@@ -53,7 +53,7 @@ class NodeState:
             state = routes.block_state(self.site, places[cidr], nodes) if cidr in places else None
             _put(self._blocks, cidr, state)
         if renewed:
-            self._hosts = nat.hosts_state(self.site, _addresses(nodes.values()))
+            self._hosts = nat.hosts_state(self.site, nodes)
         self._nodes, self._places, self._ipam = nodes, places, snapshot.blocks
         return {
             "tunnels": self._tunnels,
@@ -72,12 +72,6 @@ class NodeState:
         """The blocks that were this node's in the last snapshot."""
         own = (cidr for cidr, place in self._ipam.items() if place.host == self.site.name)
         return tuple(sorted(own, key=lambda cidr: (cidr.version, int(cidr.network_address))))
-
-
-def _addresses(nodes: Iterable[Node]) -> Iterator[IPAddress]:
-    for node in nodes:
-        own = (node_address(node, family) for family in nat.FAMILIES)
-        yield from (address.ip for address in own if address is not None)
 
 
 def _changed(before: Mapping[K, V], now: Mapping[K, V]) -> set[K]:

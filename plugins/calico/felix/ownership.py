@@ -6,6 +6,7 @@ them; any other route over such a device is Felix's to remove (removeExternalRou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ from fabric.netstate.port import Owner
 _VXLAN = frozenset({tunnels.device(4), tunnels.device(6)})
 _DEVICES = _VXLAN | {TUNL0}
 KERNEL, BIRD = 2, 12
+_HASHED = re.compile(r"--comment \"?cali:[\w-]{16}\b")
+"""The comment of every rule of Felix's, in the kernel's own chains too."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _owns(obj: NetObject, told: RouteOwnership) -> bool:
         case Chain(name=name):
             return name.startswith("cali-")
         case Jump(rule=rule):
-            return rule.target.startswith("cali-")
+            return rule.target.startswith("cali-") or _HASHED.search(rule.match) is not None
     return False
 
 

@@ -18,6 +18,7 @@ from calico.calc.rules import RulesId
 from calico.felix import dispatch, endpoint_chains, static_chains
 from calico.felix.options import RuleOptions
 from calico.felix.policy_chains import rules_chain_of
+from calico.felix.site import Site
 from fabric.netstate.objects import Family, IPAddress, IpSet, NetState
 from fabric.netstate.rules import Table
 
@@ -41,6 +42,13 @@ class PolicySite:
     addresses: frozenset[IPAddress]
     """On that device."""
 
+    @classmethod
+    def of(cls, site: Site) -> PolicySite:
+        addresses = frozenset(address.ip for address in site.facts.addresses)
+        families: tuple[Family, ...] = (4, 6)
+        own = tuple(family for family in families if any(it.version == family for it in addresses))
+        return cls(RuleOptions.of(site), own, site.facts.device, addresses)
+
 
 def part_of(endpoint: EndpointId) -> str:
     """The part with the chains of an endpoint."""
@@ -59,6 +67,10 @@ class PolicyState:
         self._uses_of: dict[EndpointId, frozenset[_Use]] = {}
         self._uses: dict[RulesId, Counter[_Place]] = {}
         """Where chains lead to each policy and profile, and how often."""
+
+    def parts_of(self, endpoint: EndpointId) -> tuple[str, ...]:
+        """The parts in which the chains of an endpoint are, and those that lead there."""
+        return (STATIC, part_of(endpoint), *(part for part in self._parts if part.startswith("dispatch:")))
 
     def parts(self, site: PolicySite) -> Mapping[str, NetState]:
         """Return all parts as of the calculation's last flush; what did not change is one object."""

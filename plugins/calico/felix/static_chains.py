@@ -12,14 +12,13 @@ from collections.abc import Iterator
 
 from calico.felix import dispatch
 from calico.felix.endpoint_chains import FAILSAFE_IN, FAILSAFE_OUT
-from calico.felix.nat import ALL_HOSTS, set_name
+from calico.felix.nat import ALL_HOSTS, ALL_VXLAN, set_name
 from calico.felix.options import RuleOptions, clear_mark, mark_is_clear, mark_is_set, set_mark
 from calico.felix.rules import FelixRule, chain, hook, jump
 from calico.resources.failsafe import ProtoPort
 from fabric.netstate.objects import Family, Jump, NetObject, NetState
 from fabric.netstate.rules import Table
 
-ALL_VXLAN = "all-vxlan-net"
 WORKLOAD_TO_HOST, CIDR_BLOCK, RPF_SKIP = "cali-wl-to-host", "cali-cidr-block", "cali-rpf-skip"
 _LOCAL_SOURCE, _LOCAL_DESTINATION = "-m addrtype --src-type LOCAL", "-m addrtype --dst-type LOCAL"
 _KNOWN = "-m conntrack --ctstate RELATED,ESTABLISHED"

@@ -23,6 +23,8 @@ INGRESS, EGRESS = "Ingress", "Egress"
 STAGED_ACTIONS = ("Set", "Delete", "Learn", "Ignore")
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})?")
+_KUBERNETES = re.compile(rf"knp\.default\.{_LABEL}(\.{_LABEL})*")
+"""The name of a policy that is made of one of Kubernetes'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ POLICIES: tuple[type[Policy], ...] = (
 
 
 def _name_refusals(name: str) -> Iterator[Refusal]:
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) and not _KUBERNETES.fullmatch(name):
         reason = f"name must consist of lower case alphanumeric characters or '-' (regex: {_NAME.pattern})"
         yield Refusal("metadata.name", reason, name)
 
