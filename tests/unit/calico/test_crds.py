@@ -57,7 +57,10 @@ def test_what_a_dataclass_reads_is_a_field_of_the_published_schema_and_has_its_t
             {"failsafeInboundHostPorts": [{"port": "ssh"}]},
             "spec.failsafeInboundHostPorts[0].port = 'ssh' (",
         ),
-        ({"failsafeInboundHostPorts": [{"prot": "tcp", "port": 1}]}, "spec.failsafeInboundHostPorts[0] = "),
+        (
+            {"failsafeInboundHostPorts": [{"prot": "tcp", "port": 1}]},
+            "spec.failsafeInboundHostPorts[0].protocol = '' (must be specified)",
+        ),
         ({"routeTableRange": {"min": 1}}, "spec.routeTableRange = "),
         ({"chainInsertMode": "Top"}, "spec.chainInsertMode = 'Top' (must be one of: Insert, Append)"),
         (
@@ -91,7 +94,7 @@ def test_words_in_any_case_mean_the_same():
     written = FelixConfiguration.from_manifest(felix_of(chainInsertMode="APPEND", logSeverityScreen="debug"))
     found = felix.effective(written)
     assert (found.chain_insert_mode, found.log_severity_screen) == ("Append", "Debug")
-    assert found.default_endpoint_to_host_action == "Drop"
+    assert found.default_endpoint_to_host_action == "Accept"
 
 
 def test_what_was_stored_before_a_field_was_judged_can_be_changed_elsewhere():

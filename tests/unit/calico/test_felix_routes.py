@@ -185,6 +185,7 @@ def test_what_leaves_the_pools_is_masqueraded_and_nothing_else():
     assert sets == {
         "cali40all-ipam-pools": {"10.244.0.0/17", "10.244.128.0/17"},
         "cali40masq-ipam-pools": {"10.244.0.0/17"},
+        "cali40all-vxlan-net": {"192.168.1.12", "192.168.2.13"},
     }
     chains = {it.name: it.rules for it in found if isinstance(it, Chain)}
     (outgoing,) = chains["cali-nat-outgoing"]

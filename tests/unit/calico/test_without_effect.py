@@ -81,7 +81,7 @@ def told(kind: str = "FelixConfiguration", **spec):
     ("spec", "text"),
     [
         ({"bpfEnabled": True}, "spec.bpfEnabled: it changes nothing: there is no eBPF data plane"),
-        ({"logPrefix": "x"}, "spec.logPrefix: it changes nothing: policies are not enforced yet"),
+        ({"logActionRateLimit": "1/sec"}, "spec.logActionRateLimit: it changes nothing: the rate of logged"),
         ({"healthPort": 9099}, "spec.healthPort: it changes nothing: fabric's Felix has nothing that"),
         ({"floatingIPs": "Enabled"}, "spec.floatingIPs: it changes nothing: floating IPs"),
         ({"routeTableRange": {"min": 1, "max": 250}}, "spec.routeTableRange: it changes nothing: fabric's"),

@@ -31,6 +31,7 @@ async def test_routes_are_flannels_pods_are_calicos_and_neither_does_the_others_
         ref = cluster.new_pod(1)
         found = await cluster.agents[0].add(ref)
         await attach(cluster.kernel, "node-1", ref.netns, found.node, found.pod)
+        await cluster.agents[0].until_programmed(ref)
         before = cluster.host(1).state
         await asyncio.sleep(20)
         assert cluster.host(1).state == before, "both leave the other's alone"
