@@ -8,6 +8,7 @@ are pure; here is only their order. Objects that come out are shared: never writ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -49,9 +50,7 @@ class Registry:
         plugins: Sequence[Plugin] = (),
         idle: Mapping[Kind, str] = MappingProxyType({}),
     ) -> None:
-        """`plugins`: of admission, which run beside those that every registry has.
-
-        `idle`: kinds that nothing follows, each with the warning for whoever writes one."""
+        """`plugins` of admission run beside every registry's; `idle`: who writes a kind gets its warning."""
         self.kinds = kinds
         self._idle = idle
         self._plugins = plugins
@@ -129,7 +128,7 @@ class Registry:
             if self._cacher.of(kind).get(key) is not None:
                 return None
             admitted = await rules_of(kind).admit(self._store, obj, None)
-            self._warn(kind, obj, None, options)
+            warn(kind, obj, None, options.warn, self._idle)
             return admitted if options.dry_run else await self._writer.put(kind, key, admitted, expected=0)
 
     async def _act(
@@ -212,7 +211,7 @@ class Registry:
                 new = change(item.obj)
                 if new is not item.obj:
                     given, new = new, await rules_of(kind).admit(self._store, new, item.obj)
-                    self._warn(kind, given, item.obj, options)
+                    warn(kind, given, item.obj, options.warn, self._idle)
                 if new is item.obj or options.dry_run:
                     return new
                 if "deletionTimestamp" in new["metadata"] and not deletion.is_held(kind, new):
@@ -286,11 +285,6 @@ class Registry:
             initial=send_initial_events or after == 0,
             end_of_initial=send_initial_events and bookmarks,
         )
-
-    def _warn(self, kind: Kind, obj: Object, old: Object | None, options: WriteOptions) -> None:
-        warn(kind, obj, old, options.warn)
-        if kind in self._idle:
-            options.warn(self._idle[kind])
 
     def _item(self, kind: Kind, namespace: str, name: str) -> Item:
         item = self._cacher.of(kind).get(object_key(kind, namespace, name))

@@ -5,7 +5,7 @@ A kind without a row gets the plain strategy: schema, metadata, and no rules of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -156,11 +156,16 @@ def rules_of(kind: Kind) -> Rules:
     return kind.rules if isinstance(kind, ServedKind) else _NO_RULES
 
 
-def warn(kind: Kind, obj: Object, old: Object | None, tell: Callable[[str], None]) -> None:
-    """Tell what an object, as the client gave it, asks for in place of `old` and does not get."""
+def warn(
+    kind: Kind, obj: Object, old: Object | None, tell: Callable[[str], None], idle: Mapping[Kind, str]
+) -> None:
+    """Tell what an object, as the client gave it, asks for in place of `old` and does not get.
+
+    `idle` has a warning for each kind that nothing follows here.
+    """
     own = _OWN_WARNINGS.get((kind.group, kind.plural), _no_warnings)(obj, old)
     found = kind.warnings(obj) if isinstance(kind, ServedKind) else without_effect.warnings(kind, obj, old)
-    for text in chain(own, found):
+    for text in chain(own, found, [idle[kind]] if kind in idle else ()):
         tell(text)
 
 

@@ -14,7 +14,7 @@ from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
 from fabric.cli.bench_loop_command import loop
 from fabric.cli.bench_probes_command import probes
-from fabric.cli.measurements import NODES_MAX, PODS_MAX, number, prepare, say
+from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say, tell_file_systems
 from fabric.cli.output import Format, Output, camel
 from fabric.errors import BadInput, Problem
 

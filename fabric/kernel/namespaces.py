@@ -35,6 +35,22 @@ def inside(pid: int) -> Iterator[None]:
 
 
 @contextmanager
+def inside_a_new_one() -> Iterator[None]:
+    """Run the body in a namespace that is made for it, and lives on in the sockets that are opened there."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.unshare(CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        try:
+            yield
+        finally:
+            _return_to(home)
+    finally:
+        os.close(home)
+
+
+@contextmanager
 def travelling() -> Iterator[Callable[[int], None]]:
     """Give the body a function that moves this thread into an open namespace; at its end it comes home.
 

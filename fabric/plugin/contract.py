@@ -264,8 +264,7 @@ class NetworkPlugin(Protocol):
     def bgp_speakers(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Mapping[str, BgpSpeaker]:
         """Return what each node's BGP daemon would be told first, by node; empty where none runs.
 
-        It is drawn, and its ARP entries are counted: a cluster that needs more than Linux keeps does not
-        come up.
+        It is drawn, and its ARP entries are counted: beyond what Linux keeps a cluster does not come up.
         """
         ...
 
@@ -274,10 +273,7 @@ class NetworkPlugin(Protocol):
         ...
 
     async def collect_garbage(self, config: NetworkConfig, nodes: Sequence[NodeFacts], store: Store) -> None:
-        """Release what deleted nodes hold: those that are not among `nodes` any more.
-
-        Idempotent, called again and again by one process of the cluster.
-        """
+        """Release what nodes hold that are not among `nodes`; called again and again by one process."""
         ...
 
     def agent(self, context: NodeContext) -> NodeAgent: ...

@@ -53,11 +53,8 @@ class CalicoAgent:
         self, context: NodeContext, settings: Settings, syncer: Syncer, feed: Feed, kube: KubeLabels
     ) -> None:
         """`syncer`, `feed` and `kube` are followed by somebody else, for all agents of the process."""
-        self._context = context
-        self._settings = settings
-        self._syncer = syncer
-        self._feed = feed
-        self._kube = kube
+        self._context, self._settings = context, settings
+        self._syncer, self._feed, self._kube = syncer, feed, kube
         clock, facts, store = LoopClock(), context.facts, context.store
         ipam = Ipam(store, clock, facts.name, node_labels=self._labels)
         self._file = FileAddresses(context.root, settings.subnet_file) if settings.subnet_file else None
@@ -112,7 +109,7 @@ class CalicoAgent:
         self._syncer.follow(self, self._on_snapshot)
         self._feed.follow(name, self, self._changed_now)
         self._policies = PolicyState(self._feed.calculator, name)
-        self._kube.follow(name, self, self._registration.poke)
+        self._kube.follow(name, self, self._registration.trigger)
         try:
             async with asyncio.TaskGroup() as tasks:
                 own = (self._loop, self._registration, self._bird, self._secrets, self._carrier, self._cni)
@@ -179,7 +176,7 @@ class CalicoAgent:
         endpoint = EndpointId(WorkloadEndpoint.KIND, pod.namespace, self._cni.endpoint_name(pod))
         policies = self._policies.parts_of(endpoint) if self._policies else ()
         for part in (NAT, HOSTS, *policies):
-            await self._loop.until_settled(part)
+            await self._loop.until_converged(part)
 
     async def delete(self, pod: PodRef) -> None:
         await self._cni.delete(pod)

@@ -10,6 +10,7 @@ from calico.calc.feed import Feed
 from calico.felix.node_state import preview
 from calico.kube_controllers.controllers import KubeControllers
 from calico.kube_labels import KubeLabels
+from calico.node_controller import NodeController
 from calico.policy.evaluator import CalicoEvaluator
 from calico.preview import assumed_snapshot
 from calico.resources.felix import DEFAULTS
@@ -22,6 +23,7 @@ from fabric.control.clock import LoopClock
 from fabric.errors import BadInput, Problem
 from fabric.netstate.objects import NetState
 from fabric.plugin.contract import (
+    BgpSpeaker,
     ClusterContext,
     Component,
     NetworkConfig,

@@ -20,6 +20,7 @@ from fabric.plugin import registry
 from fabric.plugin.contract import (
     AgentStatus,
     Attachment,
+    BgpSpeaker,
     ClusterContext,
     Component,
     NetworkConfig,

@@ -12,6 +12,7 @@ from fabric.control.client import Client
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.netstate.objects import IPNetwork, NetState
 from fabric.plugin.contract import (
+    BgpSpeaker,
     ClusterContext,
     Component,
     NetworkConfig,

@@ -49,6 +49,17 @@ _OF_KINDS: dict[str, Object] = {
     "FelixConfiguration": {
         "spec": {"natPortRange": "1:2", "routeSource": "CalicoIPAM", "mtuIfacePattern": "e"}
     },
+    "NetworkPolicy.networking.k8s.io": {
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "web"}},
+            "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}],
+        }
+    },
+    "NetworkPolicy": {"spec": {"egress": [{"action": "Deny", "destination": {"notNets": ["10.0.0.0/8"]}}]}},
+    "GlobalNetworkPolicy": {"spec": {"order": 1, "selector": "a == 'b'", "ingress": [{"action": "Allow"}]}},
+    "HostEndpoint": {"spec": {"node": "node-1", "interfaceName": "eth0", "expectedIPs": ["192.0.2.1"]}},
+    "NetworkSet": {"spec": {"nets": ["192.0.2.0/24"]}},
+    "Tier": {"spec": {"order": 10, "defaultAction": "Pass"}},
 }
 _PATCHES = ("merge-patch+json", "strategic-merge-patch+json", "json-patch+json", "apply-patch+yaml")
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
@@ -71,7 +82,7 @@ def seed(kind: Kind) -> Object:
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {**meta, **_METADATA},
-        **deepcopy(_OF_KINDS.get(kind.kind, {})),
+        **deepcopy(_OF_KINDS.get(f"{kind.kind}.{kind.group}", _OF_KINDS.get(kind.kind, {}))),
     }
 
 
@@ -98,7 +109,12 @@ def any_requests(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> bytes:
 
 def create(kind: Kind) -> bytes:
     """The request that creates the seed."""
-    body = json.dumps(seed(kind)).encode()
+    return create_of(kind, seed(kind))
+
+
+def create_of(kind: Kind, obj: Object) -> bytes:
+    """The request that creates an object of that kind."""
+    body = json.dumps(obj).encode()
     return (
         f"POST {path_of(kind)} HTTP/1.1\r\nHost: api\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     )

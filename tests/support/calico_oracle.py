@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from itertools import chain
 from typing import Any
 
+from calico.calc import reading
+from calico.calc.calculator import Calculator
+from calico.calc.feed import FOLLOWED
 from calico.felix.node_state import NodeState
+from calico.felix.policy_state import PolicySite, PolicyState
 from calico.felix.site import Site
 from calico.ipam.check import OUTSIDE_POOLS, Use, check
 from calico.ipam.snapshot import read_snapshot
@@ -19,7 +24,8 @@ from calico.resources.pools import IPPool
 from calico.results import Results
 from calico.syncer import Snapshot, changed
 from fabric.api.objects import sandbox_id
-from fabric.netstate.objects import Route
+from fabric.netstate.objects import NetState, Route
+from support.calculations import put
 from support.calico_world import CalicoWorld
 
 
@@ -34,7 +40,7 @@ async def judge(world: CalicoWorld) -> None:
     found = await world.store.inner.range("/calico/")
     snapshot = changed(Snapshot(), found.revision, ((kv.key, kv) for kv in found.kvs))
     for number in world.present:
-        _judge_node(world, number, snapshot)
+        _judge_node(world, number, snapshot, await _policies(world, number, snapshot))
         _judge_ways(world, number, snapshot)
 
 
@@ -50,10 +56,26 @@ async def _judge_addresses(world: CalicoWorld, nodes: tuple[Node, ...]) -> None:
     assert not [finding for finding in found if finding.category != OUTSIDE_POOLS]
 
 
-def _judge_node(world: CalicoWorld, number: int, snapshot: Snapshot) -> None:
-    node = snapshot.nodes[f"node-{number}"]
-    site = Site(world.facts[number - 1], node, tuple(snapshot.pools.values()), DEFAULTS, has_ipip=False)
-    assert world.felix_state(number) == NodeState(site).desired_state(snapshot)
+def _site(world: CalicoWorld, number: int, snapshot: Snapshot) -> Site:
+    node, pools = snapshot.nodes[f"node-{number}"], tuple(snapshot.pools.values())
+    return Site(world.facts[number - 1], node, pools, DEFAULTS, has_ipip=False)
+
+
+async def _policies(world: CalicoWorld, number: int, snapshot: Snapshot) -> NetState:
+    """What the node has for policies, calculated of all that is in the datastore at once."""
+    calculator = Calculator()
+    state = PolicyState(calculator, f"node-{number}")
+    for resource_type in FOLLOWED:
+        for resource in await datastore.listed(world.store.inner, resource_type):
+            if thing := reading.thing(resource):
+                put(calculator, thing)
+    calculator.flush()
+    return frozenset(chain.from_iterable(state.parts(PolicySite.of(_site(world, number, snapshot))).values()))
+
+
+def _judge_node(world: CalicoWorld, number: int, snapshot: Snapshot, policies: NetState) -> None:
+    node, site = snapshot.nodes[f"node-{number}"], _site(world, number, snapshot)
+    assert world.felix_state(number) == NodeState(site).desired_state(snapshot) | policies
     assert ("tunl0" in world.daemons[number - 1].programs) == site.wants_ipip
     assert Results(world.root / node.name).containers() == {
         sandbox_id(uid) for uid, _ in world.pods_of(number)

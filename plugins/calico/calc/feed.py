@@ -14,7 +14,7 @@ from calico.calc.objects import Endpoint, EndpointId, Policy, PolicyId, Profile,
 from calico.resources import endpoints, host_endpoints, policies, sets, tiers
 from calico.resources.datastore import Unreadable, decode
 from calico.resources.envelope import Resource
-from calico.resources.table import NOUNS, parse_key
+from calico.resources.table import RESOURCE_TYPES, parse_key
 from fabric.plugin.reflector import Reflector
 from fabric.store.port import KeyValue
 
@@ -68,19 +68,19 @@ class Feed:
 
     def _take(self, key: str, kv: KeyValue | None) -> None:
         found = parse_key(key)
-        noun = NOUNS[found[0].kind] if found else None
-        if found is None or noun is None or noun not in FOLLOWED:
+        resource_type = RESOURCE_TYPES[found[0].kind] if found else None
+        if found is None or resource_type is None or resource_type not in FOLLOWED:
             return
-        read = self._read(noun, kv) if kv is not None else None
+        read = self._read(resource_type, kv) if kv is not None else None
         if read is None:
-            self._drop(noun, found[1].namespace, found[1].name)
+            self._drop(resource_type, found[1].namespace, found[1].name)
         else:
             self._put(read)
 
-    def _read(self, noun: type[Resource], kv: KeyValue) -> reading.Thing | None:
+    def _read(self, resource_type: type[Resource], kv: KeyValue) -> reading.Thing | None:
         """The key's value; one that cannot be read is logged and is as if it were not there."""
         try:
-            return reading.thing(decode(noun, kv))
+            return reading.thing(decode(resource_type, kv))
         except Unreadable as error:
             log.warning("left out: %s", error)
             return None
@@ -96,14 +96,14 @@ class Feed:
             case Tier():
                 self.calculator.put_tier(thing)
 
-    def _drop(self, noun: type[Resource], namespace: str, name: str) -> None:
-        if noun is endpoints.Profile:
+    def _drop(self, resource_type: type[Resource], namespace: str, name: str) -> None:
+        if resource_type is endpoints.Profile:
             self.calculator.drop_profile(name)
-        elif noun is tiers.Tier:
+        elif resource_type is tiers.Tier:
             self.calculator.drop_tier(name)
-        elif noun is policies.NetworkPolicy:
+        elif resource_type is policies.NetworkPolicy:
             self.calculator.drop_policy(reading.policy_id(namespace, name))
-        elif noun is policies.GlobalNetworkPolicy:
-            self.calculator.drop_policy(PolicyId(noun.KIND, "", name))
+        elif resource_type is policies.GlobalNetworkPolicy:
+            self.calculator.drop_policy(PolicyId(resource_type.KIND, "", name))
         else:
-            self.calculator.drop_endpoint(EndpointId(noun.KIND, namespace, name))
+            self.calculator.drop_endpoint(EndpointId(resource_type.KIND, namespace, name))

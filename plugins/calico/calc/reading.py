@@ -33,6 +33,7 @@ from calico.resources.numbers_or_names import PROTOCOLS, Port
 from calico.resources.rules import EntityRule, ICMPFields, PolicyRule, ServiceAccountMatch
 from calico.resources.sets import NAMESPACE_LABEL
 from calico.selector import Always, And, Comparison, Has, Membership, Node, Not, Or, Selector
+from fabric.netstate.objects import IPNetwork
 
 NAMESPACE_PREFIX, ACCOUNT_PREFIX = "pcns.", "pcsa."
 """Before the labels that endpoints inherit of their namespace and of their service account."""
@@ -65,25 +66,9 @@ def thing(resource: Resource) -> Thing | None:
         case tiers.Tier(spec=spec):
             return Tier(name, float(spec.order), spec.default_action)  # type: ignore[arg-type]
         case endpoints.WorkloadEndpoint(spec=spec):
-            return Endpoint(
-                EndpointId(resource.KIND, namespace, name),
-                resource.labels,
-                spec.profiles,
-                spec.ip_networks,
-                tuple(_named_ports(spec.ports)),
-                spec.node,
-                spec.interface_name,
-            )
+            return _endpoint(resource, spec, spec.ip_networks)
         case host_endpoints.HostEndpoint(spec=spec):
-            return Endpoint(
-                EndpointId(resource.KIND, "", name),
-                resource.labels,
-                spec.profiles,
-                tuple(map(ip_network, spec.expected_ips)),
-                tuple(_named_ports(spec.ports)),
-                spec.node,
-                spec.interface_name,
-            )
+            return _endpoint(resource, spec, map(ip_network, spec.expected_ips))
         case sets.NetworkSet(spec=spec):
             labels = {**resource.labels, NAMESPACE_LABEL: namespace}
             set_id = EndpointId(resource.KIND, namespace, name)
@@ -91,6 +76,22 @@ def thing(resource: Resource) -> Thing | None:
         case sets.GlobalNetworkSet(spec=spec):
             return Endpoint(EndpointId(resource.KIND, "", name), resource.labels, (), spec.nets)
     return None
+
+
+def _endpoint(
+    resource: Resource,
+    spec: endpoints.WorkloadEndpointSpec | host_endpoints.HostEndpointSpec,
+    networks: Iterable[IPNetwork],
+) -> Endpoint:
+    return Endpoint(
+        EndpointId(resource.KIND, resource.metadata.namespace, resource.name),
+        resource.labels,
+        spec.profiles,
+        tuple(networks),
+        tuple(_named_ports(spec.ports)),
+        spec.node,
+        spec.interface_name,
+    )
 
 
 def policy_id(namespace: str, name: str) -> PolicyId:

@@ -49,7 +49,7 @@ class FelixRule:
     action: str
     """`MASQUERADE --random-fully`, or a chain's name; empty for none."""
     matches: tuple[str, ...] = ()
-    """In the order and the words in which Felix writes them: `-p tcp`, `-m mark --mark 0x10000/0x10000`."""
+    """In the order and the words in which Felix writes them: `-p tcp`, `-m set --match-set … src`."""
     comments: tuple[str, ...] = ()
     is_goto: bool = False
     origin: str = ORIGIN

@@ -30,19 +30,19 @@ class Mirror(Generic[R]):
 
     def __init__(
         self,
-        noun: type[R],
+        resource_type: type[R],
         informer: Informer,
         name: Callable[[Key], Key],
         source: Callable[[Key], Key | None],
         made: Callable[[Object], R],
     ) -> None:
         """`name` gives the resource's key for an object's; `source` undoes it, or says None: not ours."""
-        self._noun = noun
+        self._resource_type = resource_type
         self._informer = informer
         self._name = name
         self._source = source
         self._made = made
-        self._prefix = prefix(kind_of(noun))
+        self._prefix = prefix(kind_of(resource_type))
         self._controller: Controller[Key] = Controller(f"mirror of {informer.kind}", self._reconcile)
 
     async def run(self, store: Store, reflector: Reflector, clock: Clock) -> None:
@@ -67,15 +67,15 @@ class Mirror(Generic[R]):
         obj, place = self._informer.get(key), self._name(key)
         if obj is None:
             with suppress(NotFound):
-                await datastore.delete(self._store, self._noun, place.name, place.namespace)
+                await datastore.delete(self._store, self._resource_type, place.name, place.namespace)
             return
-        await self._write(self._noun.from_object(self._made(obj).to_object()), place)
+        await self._write(self._resource_type.from_object(self._made(obj).to_object()), place)
 
     async def _write(self, wanted: R, place: Key) -> None:
         try:
-            found = await datastore.get(self._store, self._noun, place.name, place.namespace)
+            found = await datastore.get(self._store, self._resource_type, place.name, place.namespace)
         except datastore.Unreadable:
-            await datastore.delete(self._store, self._noun, place.name, place.namespace)
+            await datastore.delete(self._store, self._resource_type, place.name, place.namespace)
             found = None
         if found is None:
             await datastore.create(self._store, wanted, self._clock)

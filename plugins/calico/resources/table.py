@@ -65,7 +65,7 @@ _ROWS = (
 
 RESOURCE_TYPES: dict[str, type[Resource]] = {kind.kind: resource_type for resource_type, kind in _ROWS}
 KINDS: tuple[Kind, ...] = tuple(kind for _, kind in _ROWS)
-_BY_NOUN: dict[type[Resource], Kind] = dict(_ROWS)
+_KINDS_BY_TYPE: dict[type[Resource], Kind] = dict(_ROWS)
 CALICOCTL_NAMES: Mapping[type[Resource], str] = {
     GlobalNetworkPolicy: "globalpolicy globalpolicies gpol gpols",
     NetworkPolicy: "np policy policies pol pols",
@@ -75,7 +75,7 @@ CALICOCTL_NAMES: Mapping[type[Resource], str] = {
 }
 """Names that calicoctl takes too; the short names are kubectl's and its own."""
 _BY_NAME = {name: kind for kind in KINDS for name in (kind.singular, kind.plural, *kind.short_names)}
-_BY_NAME |= {name: _BY_NOUN[noun] for noun, names in CALICOCTL_NAMES.items() for name in names.split()}
+_BY_NAME |= {name: _KINDS_BY_TYPE[it] for it, names in CALICOCTL_NAMES.items() for name in names.split()}
 
 
 _OTHERS = "nothing here would follow it"

@@ -9,17 +9,21 @@ from ipaddress import ip_network
 import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.any_request import any_requests, create
+from support.any_request import any_requests, create, create_of
 from support.strange_http import requests
 from support.strictness import logged_bugs, told
 from support.virtual_time import VirtualTimeLoop
 from support.wire_client import WireClient, wire_client
 
 from calico import served
+from calico.resources.tiers import own_tiers
 from fabric.api.kinds import BUILT_IN
 from fabric.plugin.contract import NetworkConfig
 
 KINDS = (*BUILT_IN, *served.kinds(NetworkConfig((ip_network("10.244.0.0/16"),), ())))
+TIERS = next(kind for kind in KINDS if kind.plural == "tiers")
+DEFAULT_TIER = next(it for it in own_tiers() if it.name == "default").to_object()
+"""A policy that names none needs it."""
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -28,6 +32,7 @@ def answers(requests: list[bytes]) -> list[bytes]:
 
     async def ask() -> list[bytes]:
         async with wire_client(KINDS) as client:
+            await client.exchange(create_of(TIERS, DEFAULT_TIER))
             for kind in KINDS:
                 if "create" in kind.verbs:
                     made = await client.exchange(create(kind))

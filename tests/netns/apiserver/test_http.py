@@ -169,7 +169,8 @@ async def test_discovery_comes_whole_or_piece_by_piece(http):
     assert headers["Content-Type"] == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     assert orjson.loads(body)["items"][0]["versions"][0]["version"] == "v1"
     groups = await http.json("GET", "/apis")
-    assert [group["name"] for group in groups["groups"]] == ["policy", "coordination.k8s.io"]
+    names = [group["name"] for group in groups["groups"]]
+    assert names == ["policy", "coordination.k8s.io", "networking.k8s.io"]
     assert (await http.json("GET", "/apis/policy/v1"))["resources"] == []
     resources = (await http.json("GET", "/api/v1"))["resources"]
     eviction = next(found for found in resources if found["name"] == "pods/eviction")
@@ -182,7 +183,7 @@ async def test_openapi_is_sent_once(http):
     code, _, body = await http("GET", "/openapi/v2", If_None_Match=headers["ETag"])
     assert (code, body) == (304, b"")
     index = (await http.json("GET", "/openapi/v3"))["paths"]
-    assert set(index) == {"api/v1", "apis/coordination.k8s.io/v1"}
+    assert set(index) == {"api/v1", "apis/coordination.k8s.io/v1", "apis/networking.k8s.io/v1"}
     code, _, _ = await http("GET", index["api/v1"]["serverRelativeURL"])
     assert code == 200
 

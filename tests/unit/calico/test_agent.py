@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -66,7 +67,7 @@ async def test_a_node_that_joins_later_is_added_everywhere_and_leaves_no_trace_w
         async with running(cluster.agents[1].run()):
             await asyncio.sleep(2)
             assert len(cluster.felix_state(1) - alone) == 4, "one is the set of nodes that VXLAN comes from"
-        await cluster.plugin.retire(cluster.section, cluster.facts[:1], cluster.store)
+        await cluster.plugin.collect_garbage(cluster.section, cluster.facts[:1], cluster.store)
         await asyncio.sleep(1)
         assert cluster.felix_state(1) == alone
 
@@ -97,7 +98,7 @@ async def test_what_a_stranger_deletes_comes_back_with_all_that_hung_on_it(clust
         await asyncio.sleep(3)
         before = cluster.felix_state(1)
         if kind in (Chain, IpSet):
-            for rule in (*of_type(cluster, 1, Jump), *sorted(of_type(cluster, 1, Chain), key=_jumping_first)):
+            for rule in (*of_type(cluster, 1, Jump), *_jumping_first(of_type(cluster, 1, Chain))):
                 cluster.host(1).tamper_delete(rule)
         for victim in of_type(cluster, 1, kind):
             cluster.host(1).tamper_delete(victim)
@@ -106,8 +107,13 @@ async def test_what_a_stranger_deletes_comes_back_with_all_that_hung_on_it(clust
         assert cluster.felix_state(1) == before
 
 
-def _jumping_first(chain):
-    return not any(rule.target.startswith("cali-") for rule in chain.rules)
+def _jumping_first(chains):
+    """The chains, each before those that it jumps to."""
+    order = TopologicalSorter(
+        {(it.table, it.name): {(it.table, rule.target) for rule in it.rules} for it in chains}
+    )
+    named = {(it.table, it.name): it for it in chains}
+    return [named[key] for key in reversed([*order.static_order()]) if key in named]
 
 
 async def test_a_strangers_route_of_felixs_protocol_goes_and_any_other_stays(cluster):

@@ -8,7 +8,7 @@ from support.calico_policies import obj, refused
 from calico.resources.endpoints import Profile
 from calico.resources.policies import GlobalNetworkPolicy, NetworkPolicy, StagedNetworkPolicy
 from calico.resources.refusals import InvalidResource
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 from calico.resources.tiers import Tier, own_tiers
 
 
@@ -118,7 +118,7 @@ def test_calicos_own_tiers_are_what_they_must_be():
 @pytest.mark.parametrize("kind", ["NetworkSet", "GlobalNetworkSet"])
 def test_a_set_has_networks_of_any_form_and_no_label_of_calicos(kind):
     given = obj(kind, {"nets": ["10.0.0.9/24", "10.1.0.1", "fd00::1/64"]})
-    assert NOUNS[kind].from_manifest(given).to_object()["spec"]["nets"] == [
+    assert RESOURCE_TYPES[kind].from_manifest(given).to_object()["spec"]["nets"] == [
         "10.0.0.0/24",
         "10.1.0.1/32",
         "fd00::/64",

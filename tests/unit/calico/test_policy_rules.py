@@ -11,7 +11,7 @@ from calico.resources.numbers_or_names import Port
 from calico.resources.policies import NetworkPolicy
 from calico.resources.rules import PolicyRule
 from calico.resources.staged_kubernetes import StagedKubernetesNetworkPolicy
-from calico.resources.table import NOUNS
+from calico.resources.table import RESOURCE_TYPES
 
 
 def rule_of(**given):
@@ -92,7 +92,7 @@ SERVICE_RULE = {"action": "Pass", "destination": {"services": {"name": "dns", "n
     ids=lambda it: it["kind"],
 )
 def test_json_comes_back_as_it_went_in(given):
-    noun = NOUNS[given["kind"]]
+    noun = RESOURCE_TYPES[given["kind"]]
     assert noun.from_manifest(given).to_object() == given
     assert noun.from_object(json.loads(json.dumps(given))) == noun.from_manifest(given)
 
