@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Rule = Callable[[str], Iterable[str]]
 """Returns the messages of the rules that a text breaks."""
@@ -194,10 +194,15 @@ def cidr_faults(text: str) -> list[str]:
 def loose_cidr_faults(text: str) -> list[str]:
     """A subnet as older fields take it: with host bits, and with zeros in front of numbers."""
     try:
-        ip_network(without_leading_zeros(text), strict=False)
+        loose_network(text)
     except ValueError:
         return [_NO_CIDR]
     return [] if "/" in text else [_NO_CIDR]
+
+
+def loose_network(text: str) -> IPv4Network | IPv6Network:
+    """The subnet that such a text means: bits behind its prefix are cleared. Raises ValueError."""
+    return ip_network(without_leading_zeros(text), strict=False)
 
 
 def without_leading_zeros(text: str) -> str:

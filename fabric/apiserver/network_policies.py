@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network, ip_address
 
-from fabric.api.names import without_leading_zeros
+from fabric.api.names import loose_network, without_leading_zeros
 from fabric.api.objects import Object
 
 RULES = (("ingress", "from"), ("egress", "to"))
@@ -51,7 +51,7 @@ def warnings(policy: Object, old: Object | None = None) -> Iterator[str]:
 
 def _cidr(path: str, text: str) -> Iterator[str]:
     plain = without_leading_zeros(text)
-    network, address = ip_network(plain, strict=False), ip_address(plain.partition("/")[0])
+    network, address = loose_network(text), ip_address(plain.partition("/")[0])
     shown, meant = json.dumps(text), json.dumps(str(network))
     if address != network.network_address:
         alone = json.dumps(f"{address}/{network.max_prefixlen}")

@@ -9,11 +9,11 @@ What cannot be what it must be raises `BadPolicy`, as does a key that the kind d
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from fabric.api.names import loose_network
 from fabric.api.objects import Object
 from fabric.errors import FabricError
 from fabric.netstate.objects import IPNetwork
@@ -111,7 +111,7 @@ class Value:
     def network(self) -> IPNetwork:
         """A network; bits behind its prefix are cleared, an address alone is a network of one."""
         try:
-            return ipaddress.ip_network(self.text(), strict=False)
+            return loose_network(self.text())
         except ValueError as error:
             self.refuse(str(error))
 

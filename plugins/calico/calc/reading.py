@@ -8,7 +8,7 @@ are selected by their labels, which endpoints inherit with a prefix.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -32,7 +32,7 @@ from calico.resources.envelope import Resource
 from calico.resources.numbers_or_names import PROTOCOLS, Port
 from calico.resources.rules import EntityRule, ICMPFields, PolicyRule, ServiceAccountMatch
 from calico.resources.sets import NAMESPACE_LABEL
-from calico.selector import Always, And, Comparison, Has, Membership, Node, Not, Or, Selector
+from calico.selector import ALL, Always, And, Comparison, Has, Membership, Node, Not, Or, Selector
 from fabric.netstate.objects import IPNetwork
 
 NAMESPACE_PREFIX, ACCOUNT_PREFIX = "pcns.", "pcsa."
@@ -40,7 +40,6 @@ NAMESPACE_PREFIX, ACCOUNT_PREFIX = "pcns.", "pcsa."
 ACCOUNT_LABEL = "projectcalico.org/serviceaccount"
 KUBERNETES_PREFIX = "knp.default."
 """In the name of a NetworkPolicy that is a Kubernetes one."""
-_IN_NAMESPACE = f"has({NAMESPACE_LABEL})"
 _NAMES = {number: name.lower() for name, number in PROTOCOLS.items()}
 
 Thing = Endpoint | Policy | Profile | Tier
@@ -118,13 +117,14 @@ def _policy(resource: Resource, spec: policies.NetworkPolicySpec, policy: Policy
 
 def _of_endpoints(spec: policies.NetworkPolicySpec, namespace: str) -> Selector:
     """The selector of the endpoints that a policy is for."""
-    places = [f"{NAMESPACE_LABEL} == '{namespace}'"] if namespace else []
+    found = [_of_namespace(namespace)] if namespace else []
     if isinstance(spec, policies.GlobalNetworkPolicySpec) and spec.namespace_selector:
-        places.append(_namespaces(spec.namespace_selector))
-    accounts = (
-        [_prefixed(spec.service_account_selector, ACCOUNT_PREFIX)] if spec.service_account_selector else []
-    )
-    return _all_of((*places, *filter(None, [spec.selector]), *accounts))
+        found.append(_namespaces(spec.namespace_selector))
+    if spec.selector:
+        found.append(Selector.parse(spec.selector).root)
+    if spec.service_account_selector:
+        found.append(_prefixed(spec.service_account_selector, ACCOUNT_PREFIX))
+    return _all_of(found)
 
 
 def _rules(given: Iterable[PolicyRule], namespace: str) -> Iterator[Rule]:
@@ -158,49 +158,56 @@ def _side(entity: EntityRule, namespace: str) -> Side:
 
 def _selector(entity: EntityRule, namespace: str) -> Selector | None:
     """The selector of a side with its namespaces and service accounts; None where it selects nothing."""
-    asked = [*_accounts(entity.service_accounts), *filter(None, [entity.selector])]
+    asked = [*_accounts(entity.service_accounts)]
+    if entity.selector:
+        asked.append(Selector.parse(entity.selector).root)
     if not asked and not entity.namespace_selector and not entity.not_selector:
         return None
     if entity.namespace_selector:
         asked.insert(0, _namespaces(entity.namespace_selector))
     elif namespace:
-        asked.insert(0, f"{NAMESPACE_LABEL} == '{namespace}'")
+        asked.insert(0, _of_namespace(namespace))
     return _all_of(asked) if asked else None
 
 
-def _accounts(match: ServiceAccountMatch | None) -> Iterator[str]:
+def _accounts(match: ServiceAccountMatch | None) -> Iterator[Node]:
     if match is not None and match.names:
-        yield f"{ACCOUNT_LABEL} in {{{', '.join(map(repr, match.names))}}}"
+        yield Membership(ACCOUNT_LABEL, tuple(sorted(set(match.names))))
     if match is not None and match.selector:
         yield _prefixed(match.selector, ACCOUNT_PREFIX)
 
 
-def _namespaces(text: str) -> str:
+def _of_namespace(namespace: str) -> Node:
+    return Comparison(NAMESPACE_LABEL, "==", namespace)
+
+
+def _namespaces(text: str) -> Node:
     """A selector of namespaces as one of endpoints: `all()` is being in one, `global()` is being in none."""
-    return str(_renamed(Selector.parse(text).root, NAMESPACE_PREFIX)).replace("all()", _IN_NAMESPACE)
+    return _renamed(Selector.parse(text).root, NAMESPACE_PREFIX, Has(NAMESPACE_LABEL))
 
 
-def _prefixed(text: str, prefix: str) -> str:
-    return str(_renamed(Selector.parse(text).root, prefix))
+def _prefixed(text: str, prefix: str) -> Node:
+    return _renamed(Selector.parse(text).root, prefix)
 
 
-def _renamed(node: Node, prefix: str) -> Node:
-    """A selector of labels with a prefix before their names."""
+def _renamed(node: Node, prefix: str, every: Node = ALL.root) -> Node:
+    """A selector of labels with a prefix before their names; `every` stands for its `all()`."""
     match node:
         case Comparison() | Membership() | Has():
             return replace(node, label=prefix + node.label)
         case Not(operand):
-            return Not(_renamed(operand, prefix))
+            return Not(_renamed(operand, prefix, every))
         case And(operands) | Or(operands):
-            return type(node)(tuple(_renamed(it, prefix) for it in operands))
+            return type(node)(tuple(_renamed(it, prefix, every) for it in operands))
         case Always("global"):
             return Not(Has(NAMESPACE_LABEL))
-    return node
+    return every
 
 
-def _all_of(texts: Iterable[str]) -> Selector:
-    found = tuple(texts)
-    return Selector.parse(found[0] if len(found) == 1 else " && ".join(f"({text})" for text in found))
+def _all_of(nodes: Sequence[Node]) -> Selector:
+    if not nodes:
+        return ALL
+    return Selector(nodes[0] if len(nodes) == 1 else And(tuple(nodes)))
 
 
 def _protocol(number: int | None) -> str:

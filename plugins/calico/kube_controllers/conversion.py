@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Any
 
 from calico.calc.reading import ACCOUNT_PREFIX, KUBERNETES_PREFIX, NAMESPACE_PREFIX
@@ -12,6 +11,7 @@ from calico.resources.endpoints import Profile
 from calico.resources.numbers_or_names import Port
 from calico.resources.policies import NetworkPolicy
 from calico.resources.rules import EntityRule, PolicyRule
+from fabric.api.names import loose_network
 from fabric.api.objects import Object, labels_of
 
 ORDER = 1000
@@ -88,8 +88,8 @@ def _entities(peers: Iterable[Object]) -> Iterator[EntityRule]:
     for peer in peers:
         found = True
         if (block := peer.get("ipBlock")) is not None:
-            excepted = tuple(ip_network(it) for it in block.get("except") or ())
-            yield EntityRule(nets=(ip_network(block["cidr"]),), not_nets=excepted)
+            excepted = tuple(map(loose_network, block.get("except") or ()))
+            yield EntityRule(nets=(loose_network(block["cidr"]),), not_nets=excepted)
             continue
         pods, namespaces = peer.get("podSelector"), peer.get("namespaceSelector")
         yield EntityRule(
