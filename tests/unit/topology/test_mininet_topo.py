@@ -119,7 +119,7 @@ def test_a_topo_that_cannot_be_an_underlay_is_refused(folder, options, words):
         ),
         ("class Tree(Topo):\n    def build(self): self.addHost(self.nothing)", "AttributeError"),
         ("class Tree(Topo):\n    def hosts(self): raise KeyError('h1')", "cannot be read: KeyError"),
-        ("class Tree(Topo):\n    def build(self): self.all = bytearray(1 << 30)", "MemoryError"),
+        ("class Tree(Topo):\n    def build(self): self.all = bytearray(2 << 30)", "MemoryError"),
     ],
     ids=str,
 )
