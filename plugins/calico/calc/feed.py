@@ -15,6 +15,7 @@ from calico.resources import endpoints, host_endpoints, policies, sets, tiers
 from calico.resources.datastore import Unreadable, decode
 from calico.resources.envelope import Resource
 from calico.resources.table import RESOURCE_TYPES, parse_key
+from fabric.control import parking
 from fabric.plugin.reflector import Reflector
 from fabric.store.port import KeyValue
 
@@ -58,7 +59,10 @@ class Feed:
 
     def _on_change(self, keys: Collection[str]) -> None:
         for key in keys:
-            self._take(key, self._reflector.kvs.get(key))
+            try:
+                self._take(key, self._reflector.kvs.get(key))
+            except Exception as bug:
+                parking.park(log, "calculation of policies", key, bug)
         self._tell()
 
     def _tell(self) -> None:
