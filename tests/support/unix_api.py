@@ -1,0 +1,33 @@
+"""A client of a cluster's API server for tests that write one object after another, over its unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+SECONDS_MAX = 20.0
+
+
+class UnixApi(http.client.HTTPConnection):
+    """One connection that stays open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("fabric", timeout=SECONDS_MAX)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS_MAX)
+        self.sock.connect(self._path)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the answer's object; a refusal is an AssertionError with its message."""
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        self.request(method, path, None if body is None else json.dumps(body), {"Content-Type": kind})
+        answer = self.getresponse()
+        value = json.loads(answer.read())
+        assert answer.status < 300, f"{method} {path}: {value.get('message', value)}"
+        return value
