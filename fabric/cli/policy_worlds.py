@@ -13,6 +13,7 @@ from fabric.api.objects import Object
 from fabric.cli.choice import Cluster, choose_by_option, need_root
 from fabric.errors import BadInput, FabricError, Problem
 from fabric.plugin.policies import Evaluator, World
+from fabric.plugin.policy_reading import reference
 from fabric.policy import evaluators, names, running
 from fabric.policy.manifests import described
 
@@ -49,10 +50,10 @@ class Asked:
 
 
 def asked(manifests: Path | None, plugin: str | None, cluster: str | None, command: str) -> Asked:
-    """The world of manifests, or of the cluster that is meant; warns of policies that nobody reads."""
+    """The world of manifests, or of the cluster that is meant; warns of policies that change nothing."""
     found = of_cluster(cluster, command, plugin) if manifests is None else of_manifests(manifests, plugin)
-    for told in evaluators.told_unread(found.world, found.plugin):
-        typer.echo(f"warning: {told}", err=True)
+    for obj, why in evaluators.without_effect(found.world, found.plugin, found.evaluator):
+        typer.echo(f"warning: {reference(obj)}: {why}", err=True)
     return found
 
 

@@ -20,7 +20,6 @@ from fabric.plugin.policies import (
     World,
     group_of,
 )
-from fabric.plugin.policy_reading import reference
 from fabric.policy import network_policies
 from fabric.policy.kubernetes import KubernetesEvaluator
 
@@ -77,17 +76,16 @@ def groups_of(plugin: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(it.group for it in kinds))
 
 
-def unread(world: World, plugin: str) -> list[Object]:
-    """Policies of kinds that the plugin does not read."""
+def without_effect(world: World, plugin: str, evaluator: Evaluator) -> list[tuple[Object, str]]:
+    """Policies of kinds that the plugin does not read, each with the reason: all, where it enforces none."""
+    given = [it for it in world.objects if "NetworkPolic" in str(it.get("kind"))]
+    if isinstance(evaluator, AllowsAll):
+        return [(it, f"the network plugin {plugin} ignores policies: it changes nothing") for it in given]
     read = {network_policies.GROUP, *groups_of(plugin)} if plugin != KUBERNETES else {network_policies.GROUP}
-    return [it for it in world.objects if "NetworkPolic" in str(it.get("kind")) and group_of(it) not in read]
-
-
-def told_unread(world: World, plugin: str) -> list[str]:
-    """A sentence for each policy that the plugin does not read."""
     return [
-        f"{reference(it)} is of {it.get('apiVersion')}, which {plugin} does not read: it changes nothing"
-        for it in unread(world, plugin)
+        (it, f"{plugin} does not read {it.get('apiVersion')}: it changes nothing")
+        for it in given
+        if group_of(it) not in read
     ]
 
 

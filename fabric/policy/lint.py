@@ -35,8 +35,7 @@ class Finding:
 def findings(world: World, evaluator: Evaluator, plugin: str) -> list[Finding]:
     """All findings, in the order of the policies."""
     found = [
-        Finding(it, "apiVersion", f"{plugin} does not read {it.get('apiVersion')}: it changes nothing")
-        for it in evaluators.unread(world, plugin)
+        Finding(it, "apiVersion", why) for it, why in evaluators.without_effect(world, plugin, evaluator)
     ]
     for description in evaluator.describe():
         found += (Finding(description.policy, path, what) for path, what in _of(description, world))
