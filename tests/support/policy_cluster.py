@@ -9,6 +9,7 @@ pods and of a namespace that it reads, which is changed after it and waited for.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -21,6 +22,7 @@ from fabric.api.objects import key_of, uid_of
 from fabric.cluster.lookup import need_spec
 from fabric.cluster.paths import ClusterPaths
 from fabric.cluster.runtimes import host_pids, sandbox_pids
+from fabric.kernel.namespaces import inside
 from fabric.plugin.policies import Endpoint, World, group_of
 from fabric.policy import worlds
 from fabric.policy.kubernetes import KubernetesEvaluator
@@ -43,17 +45,20 @@ LONE_TRIES = 10
 """How often a probe is sent before it counts as denied, where nothing else tells how slow the machine is."""
 _CALICO = ("NetworkPolicy", "GlobalNetworkPolicy")
 _Place = tuple[Endpoint, Endpoint, Port]
+_Way = tuple[str, str, Port]
 
 
 class PolicyCluster:
     """The cluster, the objects as a test wrote them, and what its last `settle` found."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, flavour: str) -> None:
         self.cluster = cluster
+        self.flavour = flavour
+        """Of the nodes' iptables: `nft` or `legacy`."""
         self.paths = ClusterPaths(cluster.name)
         self.api = UnixApi(self.paths.api_socket)
         self.probes = PolicyProbes()
-        self.arrived: set[tuple[str, str, Port]] = set()
+        self.arrived: set[_Way] = set()
         """What arrived when all pods asked all, by source, destination and port."""
         self._turn = 0
         self._nodes = self._listed("v1", "Node")
@@ -63,16 +68,14 @@ class PolicyCluster:
 
     @classmethod
     @contextmanager
-    def running(
-        cls, folder: Path, network: Object, environment: Mapping[str, str] | None = None
-    ) -> Iterator[PolicyCluster]:
+    def running(cls, folder: Path, network: Object, flavour: str = "nft") -> Iterator[PolicyCluster]:
         """A cluster of two nodes with that `network` section, up while the body runs."""
         fence = [serving(name, f"node-{number}", labels={}) for number, name in enumerate(FENCE, 1)]
         manifests = [*map(namespace, (*SPACES, "fence")), *map(serving, PODS), *fence]
         cluster = Cluster(folder, network=network, pods=manifests)
         try:
-            cluster.up(environment=environment)
-            found = cls(cluster)
+            cluster.up(environment={"FABRIC_IPTABLES": flavour})
+            found = cls(cluster, flavour)
             try:
                 yield found
             finally:
@@ -116,7 +119,7 @@ class PolicyCluster:
             found: Object = self.api.ask("GET", path)
             return found if (found.get("status") or {}).get("phase") == "Running" else None
 
-        found = self._awaited(running, f"pod {name} does not run")
+        found = awaited(running, f"pod {name} does not run")
         self._objects[path] = {**found, "apiVersion": "v1", "kind": "Pod"}
         self._look_for_sources()
 
@@ -125,7 +128,7 @@ class PolicyCluster:
         path = _path(name)
         self.api.ask("DELETE", path, {"gracePeriodSeconds": 0})
         del self._objects[path]
-        self._awaited(lambda: path not in map(path_of, self._listed("v1", "Pod")), f"pod {name} does not go")
+        awaited(lambda: path not in map(path_of, self._listed("v1", "Pod")), f"pod {name} does not go")
 
     def reset(self) -> None:
         """Take back all that was written since the beginning."""
@@ -152,6 +155,20 @@ class PolicyCluster:
         """The address of a pod, or of `node/node-1`."""
         return self._addresses[name]
 
+    def node_of(self, name: str) -> str:
+        """The node that a pod runs on."""
+        return next(it.node for it in self.world().pods if str(it) == name)
+
+    def pid(self, name: str) -> int:
+        """A process in the namespace of a pod, or of `node/node-1`."""
+        return self.probes.pids[self._sources[name]]
+
+    def source_address(self, source: str, target: str) -> str:
+        """The address from which one of these sends to another."""
+        with inside(self.pid(source)), socket.socket(type=socket.SOCK_DGRAM) as opened:
+            opened.connect((self.address(target), 80))
+            return str(opened.getsockname()[0])
+
     def world(self) -> World:
         """The world as a test wrote it: nothing of it was read back from the cluster but addresses."""
         return worlds.of_cluster([*self._nodes, *self._objects.values()])
@@ -163,13 +180,24 @@ class PolicyCluster:
         ends = [it for it in world.pods if it.namespace in SPACES]
         places = [(source, target, port) for source in ends for target in ends for port in PORTS]
         allowed = _allowed(world, places)
-        self._awaited(lambda: self.probes.arrived(fence, ()) == fence, "the fence policy is not in force")
+        awaited(lambda: self.probes.arrived(fence, ()) == fence, "the fence policy is not in force")
         self.arrived = self._confirmed({self._job(*it): it for it in places}, allowed)
 
     def arrives(self, source: str, target: str, port: Port = PORTS[0]) -> bool:
         """Whether a packet from a pod, or `node/node-1`, arrives at another of these or at an address."""
-        job = Job(self._sources[source], self._addresses.get(target, target), port.protocol, port.number)
-        return any(self.probes.arrived([job], ()) for _ in range(LONE_TRIES))
+        return bool(self.arriving([(source, target, port)]))
+
+    def arriving(self, ways: Iterable[_Way]) -> list[_Way]:
+        """The ways of a source, a target and a port that `arrives` is true of, asked at once."""
+        jobs = {
+            Job(self._sources[source], self._addresses.get(target, target), port.protocol, port.number): way
+            for way in ways
+            for source, target, port in [way]
+        }
+        found: set[Job] = set()
+        for _ in range(LONE_TRIES):
+            found |= self.probes.arrived(jobs.keys() - found, ())
+        return [way for job, way in jobs.items() if job in found]
 
     def sources(self, target: str, number: int = 80, protocol: str = "tcp") -> str:
         """The pods but itself that reached the target when all asked all, by their names."""
@@ -181,9 +209,7 @@ class PolicyCluster:
         found = {it[1] for it in self.arrived if (it[0], it[2]) == (source, Port(protocol, number))}
         return " ".join(sorted(found - {source}))
 
-    def _confirmed(
-        self, jobs: Mapping[Job, _Place], allowed: AbstractSet[_Place]
-    ) -> set[tuple[str, str, Port]]:
+    def _confirmed(self, jobs: Mapping[Job, _Place], allowed: AbstractSet[_Place]) -> set[_Way]:
         """Ask all, and again where packets do not do as expected; AssertionError tells all that differ."""
         expected = {job for job, place in jobs.items() if place in allowed}
         arrived = self.probes.arrived(jobs, expected)
@@ -231,13 +257,14 @@ class PolicyCluster:
         world = self.world()
         self._addresses = {str(it): str(it.addresses[0]) for it in world.endpoints}
 
-    @staticmethod
-    def _awaited(condition: Callable[[], Any], otherwise: str) -> Any:
-        deadline = time.monotonic() + SECONDS_MAX
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"{otherwise} after {SECONDS_MAX:g} s"
-            time.sleep(0.005)
-        return found
+
+def awaited(condition: Callable[[], Any], otherwise: str) -> Any:
+    """Return the first true value of a condition; after a time AssertionError says `otherwise`."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{otherwise} after {SECONDS_MAX:g} s"
+        time.sleep(0.005)
+    return found
 
 
 def _path(name: str) -> str:
@@ -262,5 +289,6 @@ def _allowed(world: World, places: Iterable[_Place]) -> set[_Place]:
     found = {it for it in wanted if calico.judge(flow_to(*it)).allowed}
     if not any(it["kind"] in _CALICO for it in world.objects if group_of(it) == "projectcalico.org"):
         kubernetes = KubernetesEvaluator(world)
-        assert found == {it for it in wanted if kubernetes.judge(flow_to(*it)).allowed}, "the oracles differ"
+        differ = found ^ {it for it in wanted if kubernetes.judge(flow_to(*it)).allowed}
+        assert not differ, f"the oracles differ: {', '.join(map(_way, differ))}"
     return found

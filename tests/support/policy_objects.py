@@ -21,12 +21,23 @@ _ADDRESS = re.compile(r"\{([a-z0-9/-]+)\}(/\d+)?")
 
 
 def serving(
-    name: str, node: str = "", *, labels: Mapping[str, str] | None = None, first: int = 80, **spec: Any
+    name: str,
+    node: str = "",
+    *,
+    labels: Mapping[str, str] | None = None,
+    first: int = 80,
+    address: str = "",
+    **spec: Any,
 ) -> Object:
-    """A pod `x/a` that serves the four ports, under their names; the lower of the two numbers is `first`."""
+    """A pod `x/a` that serves the four ports, under their names; the lower of the two numbers is `first`.
+
+    `address`: the one that it asks Calico's IPAM for.
+    """
     space, _, short = name.partition("/")
     made = pod(short, node or NODES.get(name, "node-1"), namespace=space, **spec)
     made["metadata"]["labels"] = dict({"pod": short} if labels is None else labels)
+    if address:
+        made["metadata"]["annotations"] = {"cni.projectcalico.org/ipAddrs": f'["{address}"]'}
     made["spec"]["containers"][0]["ports"] = [
         {
             "containerPort": first + it.number - 80,

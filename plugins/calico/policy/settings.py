@@ -18,8 +18,11 @@ ACTIONS = ("Drop", "Accept", "Return")
 class Settings:
     """The settings of one node."""
 
-    endpoint_to_host: str = "Drop"
-    """What becomes of a packet of a pod to its own node that its policies allow."""
+    endpoint_to_host: str = "Accept"
+    """What becomes of a packet of a pod to its own node that its policies allow.
+
+    Felix alone would drop it; calico-node's manifests and the operator say Accept.
+    """
     vxlan_port: int = 4789
     allows_vxlan: bool = False
     """Whether pods may send packets that look like the tunnels' own."""

@@ -22,8 +22,7 @@ NETWORKS = {
 def any_network(request, tmp_path_factory):
     """The cluster on each network, and with both flavours of iptables."""
     network, flavour = request.param
-    folder, environment = tmp_path_factory.mktemp("cluster"), {"FABRIC_IPTABLES": flavour}
-    with PolicyCluster.running(folder, NETWORKS[network], environment) as up:
+    with PolicyCluster.running(tmp_path_factory.mktemp("cluster"), NETWORKS[network], flavour) as up:
         yield up
 
 

@@ -103,7 +103,7 @@ def test_a_node_always_reaches_its_own_pods_and_is_reached_by_them_as_felix_is_t
     star = host(interfaceName="*")
     question = ask(star, kubernetes_policy())
     assert question.allows("node/node-1", "x/a", 80)
-    assert not question.allows("x/a", "node/node-1", 80)
+    assert question.allows("x/a", "node/node-1", 80)
     for action, allowed in (("Accept", True), ("RETURN", True), ("Drop", False)):
         felix = calico("FelixConfiguration", "default", defaultEndpointToHostAction=action)
         assert ask(star, felix).allows("x/a", "node/node-1", 80) is allowed
