@@ -66,6 +66,7 @@ def _felix() -> Mapping[str, str]:
     return found
 
 
+_NO_SERVICES = "the API has no Services yet, so that none has an endpoint"
 _WORKLOADS = "there are no BGP sessions with pods"
 TABLES: Mapping[str, Mapping[str, str]] = {
     "FelixConfiguration": _felix(),
@@ -109,6 +110,10 @@ def _of_policy(resource: Resource) -> Iterator[str]:
     ):
         if rules and type_ not in spec.types:
             yield f"spec.{name}: it changes nothing: spec.types has no {type_}"
+        for index, rule in enumerate(rules):
+            for side, entity in (("source", rule.source), ("destination", rule.destination)):
+                if entity.services is not None:
+                    yield f"spec.{name}[{index}].{side}.services: the rule matches nothing: {_NO_SERVICES}"
     if isinstance(spec, policies.GlobalNetworkPolicySpec) and (spec.do_not_track or spec.pre_dnat):
         of_pods = {
             "namespaceSelector": spec.namespace_selector,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.policy_worlds import PODS, calico, endpoint, kubernetes_policy, world
@@ -163,3 +164,15 @@ def test_a_packet_passes_where_the_policies_allow_it_and_nowhere_else(some_kuber
 def test_a_rule_alone_takes_the_packets_that_all_of_its_parts_match(rule, asked):
     spec = {"selector": "all()", "types": ["Egress"], "egress": [rule]}
     agree([calico("GlobalNetworkPolicy", "one", "", **spec)], asked)
+
+
+@pytest.mark.parametrize("action", ["Allow", "Deny"])
+@pytest.mark.parametrize(("direction", "side"), [("ingress", "source"), ("egress", "destination")])
+def test_a_rule_for_a_service_matches_nothing_for_there_are_no_services(action, direction, side):
+    rules = [{"action": action, side: {"services": {"name": "web", "namespace": "y"}}}]
+    if action == "Deny":
+        rules.append({"action": "Allow"})
+    policy = calico("GlobalNetworkPolicy", "p", selector="all()", **{direction: rules})
+    flow = Flow(*(endpoint(of := world(policy), it) for it in ("x/a", "y/b")), protocol_number("tcp"), 80)
+    passes = action == "Deny"
+    assert (Rendered(of).allows(flow), CalicoEvaluator(of).judge(flow).allowed) == (passes, passes)

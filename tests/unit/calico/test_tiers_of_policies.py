@@ -10,7 +10,7 @@ from calico import bootstrap
 from calico.resources import datastore, without_effect
 from calico.resources.endpoints import DEFAULT_ALLOW, Profile
 from calico.resources.policies import GlobalNetworkPolicy, NetworkPolicy
-from calico.resources.rules import PolicyRule
+from calico.resources.rules import EntityRule, PolicyRule, ServiceMatch
 from calico.resources.tiers import Tier
 from calico.settings import Settings
 
@@ -84,3 +84,11 @@ def test_a_selector_of_pods_in_a_policy_for_host_endpoints_is_warned_of():
     )
     (told,) = without_effect.warnings(policy)
     assert told.startswith("spec.namespaceSelector: it selects pods")
+
+
+def test_a_rule_for_a_service_is_warned_of_while_there_are_none():
+    rule = PolicyRule(action="Allow", destination=EntityRule(services=ServiceMatch(name="web")))
+    assert list(without_effect.warnings(NetworkPolicy.named("one", "default", egress=(rule,)))) == [
+        "spec.egress[0].destination.services: the rule matches nothing: the API has no Services yet, so that"
+        " none has an endpoint"
+    ]
