@@ -87,6 +87,8 @@ class CalicoAgent:
         self._changed = asyncio.Event()
         self._computed = asyncio.Event()
         """Set while what is wanted in the kernel follows from the newest snapshot."""
+        self._pass = asyncio.Event()
+        """Set, and replaced, when what is wanted was computed again."""
 
     def _cni_plugin(self, clock: Clock, ipam: Ipam, configured: str) -> Cni:
         context = self._context
@@ -119,6 +121,8 @@ class CalicoAgent:
                     self._changed.clear()
                     self._reconcile()
                     self._computed.set()
+                    self._pass.set()
+                    self._pass = asyncio.Event()
                     await self._next_change()
         finally:
             self._syncer.leave(self)
@@ -170,12 +174,17 @@ class CalicoAgent:
         return known and self._with_its_routes(known)
 
     async def until_programmed(self, pod: PodRef) -> None:
-        """Return when the node masquerades, and enforces policies, by what the datastore said at its ADD."""
+        """Return when the node masquerades, and enforces policies, by what the datastore said at its ADD.
+
+        That is all that the pod's chains lead to, policies that other pods have already among it.
+        """
         await self._syncer.until(self._cni.revision_of(pod))
         await self._computed.wait()
         endpoint = EndpointId(WorkloadEndpoint.KIND, pod.namespace, self._cni.endpoint_name(pod))
-        policies = self._policies.parts_of(endpoint) if self._policies else ()
-        for part in (NAT, HOSTS, *policies):
+        while self._policies is not None and not self._policies.has(endpoint):
+            await self._pass.wait()
+        parts = self._policies.parts_of(endpoint) if self._policies else ()
+        for part in (NAT, HOSTS, *parts):
             await self._loop.until_converged(part)
 
     async def delete(self, pod: PodRef) -> None:

@@ -68,9 +68,17 @@ class PolicyState:
         self._uses: dict[RulesId, Counter[_Place]] = {}
         """Where chains lead to each policy and profile, and how often."""
 
+    def has(self, endpoint: EndpointId) -> bool:
+        """True once the endpoint's chains are among the parts."""
+        return part_of(endpoint) in self._parts
+
     def parts_of(self, endpoint: EndpointId) -> tuple[str, ...]:
-        """The parts in which the chains of an endpoint are, and those that lead there."""
-        return (STATIC, part_of(endpoint), *(part for part in self._parts if part.startswith("dispatch:")))
+        """The parts that an endpoint's packets meet: its chains, what leads there, and what they lead to."""
+        dispatched = (part for part in self._parts if part.startswith("dispatch:"))
+        rules = {rules_id for rules_id, _ in self._uses_of.get(endpoint, ())}
+        sets = {set_id for it in rules if it in self._view.rules for set_id in self._view.rules[it].sets}
+        asked = (*map(_rules_part, rules), *map(_set_part, sets))
+        return (STATIC, part_of(endpoint), *dispatched, *sorted(asked))
 
     def parts(self, site: PolicySite) -> Mapping[str, NetState]:
         """Return all parts as of the calculation's last flush; what did not change is one object."""
@@ -164,7 +172,7 @@ class PolicyState:
 
     def _renew_rules(self, site: PolicySite, rules_id: RulesId) -> None:
         rules = self._view.rules.get(rules_id)
-        part = f"rules:{rules_id}"
+        part = _rules_part(rules_id)
         if rules is None:
             self._put(part, frozenset())
             return
@@ -176,7 +184,7 @@ class PolicyState:
         self._put(part, frozenset(chains))
 
     def _renew_set(self, set_id: SetId) -> None:
-        part = f"set:{set_id.name(4)}"
+        part = _set_part(set_id)
         if self._site is None or not self._view.needs(set_id):
             self._put(part, frozenset())
             return
@@ -218,6 +226,14 @@ class PolicyState:
             self._parts.pop(part, None)
         elif self._parts.get(part) != state:
             self._parts[part] = state
+
+
+def _rules_part(rules_id: RulesId) -> str:
+    return f"rules:{rules_id}"
+
+
+def _set_part(set_id: SetId) -> str:
+    return f"set:{set_id.name(4)}"
 
 
 def _uses(found: EndpointPolicies, *, is_host: bool) -> Iterator[_Use]:

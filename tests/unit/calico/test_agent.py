@@ -9,7 +9,6 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from support.calico_cluster import CalicoCluster
-from support.calico_nodes import pool
 from support.owned_task import running
 
 from calico.addresses import handle_of
@@ -18,7 +17,6 @@ from calico.resources import datastore
 from calico.resources.felix import FelixConfiguration
 from calico.resources.nodes import Node
 from calico.resources.pools import IPPool
-from fabric.api.kinds import POD
 from fabric.errors import FabricError
 from fabric.kernel.attach import attach
 from fabric.netstate.objects import Address, Chain, FdbEntry, IpSet, Jump, Neighbor, Route, Tun, Vxlan
@@ -196,41 +194,6 @@ async def test_pods_hang_on_their_node_and_are_let_go(cluster):
         await cluster.agents[0].delete(ref)
         ipam = Ipam(cluster.store, cluster.plugin._clock, "node-1")
         assert not await ipam.addresses(handle_of(ref.uid))
-
-
-async def test_a_pod_of_a_new_pool_waits_until_its_node_masquerades_that_pool(cluster):
-    def masqueraded():
-        (found,) = (it for it in of_type(cluster, 1, IpSet) if it.name == "cali40masq-ipam-pools")
-        return found.members
-
-    await cluster.prepare()
-    async with everything(cluster):
-        await asyncio.sleep(3)
-        await cluster.put(pool("10.250.0.0/24", "other", nat_outgoing=True))
-        ref = cluster.new_pod(1)
-        asked = {"cni.projectcalico.org/ipv4pools": '["other"]'}
-        metadata = {"name": ref.name, "namespace": "default", "uid": ref.uid, "annotations": asked}
-        cluster.api.put(POD, {"metadata": metadata})
-        attached = await cluster.agents[0].add(ref)
-        assert str(attached.ips[0]).startswith("10.250.0.")
-        assert "10.250.0.0/24" not in masqueraded(), "Felix has not heard of the pool yet"
-        await cluster.agents[0].until_programmed(ref)
-        assert "10.250.0.0/24" in masqueraded()
-
-
-async def test_a_pod_of_an_earlier_life_of_the_agent_waits_for_nothing_that_was_there(cluster):
-    await cluster.prepare()
-    async with everything(cluster):
-        await asyncio.sleep(3)
-        ref = cluster.new_pod(1)
-        await cluster.agents[0].add(ref)
-    cluster.new_process()
-    again = cluster.agent(1)
-    async with running(cluster.shared(), again.run()):
-        await asyncio.sleep(3)
-        cluster.store.down = True
-        assert await again.add(ref) == await again.check(ref)
-        await again.until_programmed(ref)
 
 
 async def test_an_mtu_that_felix_is_given_is_the_devices_and_the_pods(cluster):
