@@ -1,12 +1,15 @@
 """Rules and sets of one namespace, read and written by iptables and ipset themselves.
 
 A write lists the chains that it touches before and after, and no others: what was printed after it is how a
-later reading knows these chains again (`printed`). A set is written without being read first.
+later reading knows these chains again (`printed`). Mostly it knows what will be there, and one tool lists,
+writes and lists again; where it was mistaken, all is done once more, step by step. A set is written without
+being read first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from errno import EEXIST
 
 from fabric.errors import KernelRefused
@@ -64,6 +67,28 @@ class Netfilter:
             self._restore(steps, ("ipset", "restore"), sets.compose(steps, sets.names(saved)))
 
     def _write_family(self, family: Family, steps: Sequence[Step]) -> None:
+        before = tables.assumed(steps, self._printed[family])
+        left = steps if before is None else self._write_at_once(family, steps, before)
+        if left:
+            self._write_by_steps(family, left)
+
+    def _write_at_once(self, family: Family, steps: Sequence[Step], before: tables.Saved) -> Sequence[Step]:
+        """Write on the assumption that `before` is there; return what is to be done where it was not."""
+        printed, first = self._printed[family], list(before.chains)
+        last = [_place(step) for step in steps if step.verb != "delete"]
+        text = tables.compose(steps, before, printed)
+        text = tables.listings(first) + text + tables.listings(last)
+        try:
+            output = self._run(programs.restore(self._flavour(), family), text)
+        except ToolFailed:
+            return steps
+        found = tables.parse_listings(output, [*first, *last])
+        if found is None or found[: len(first)] != list(before.chains.values()):
+            return [replace(step, verb="replace") if step.verb == "add" else step for step in steps]
+        printed.remember(steps, before.chains, dict(zip(last, found[len(first) :], strict=True)))
+        return ()
+
+    def _write_by_steps(self, family: Family, steps: Sequence[Step]) -> None:
         printed = self._printed[family]
         touched = list(dict.fromkeys(_place(step) for step in steps))
         before = self._listed(family, touched)

@@ -48,6 +48,11 @@ class Printed:
             return known[0]
         return Chain.parse(table, name, lines, self._family)
 
+    def lines(self, table: Table, name: str) -> tuple[str, ...] | None:
+        """Return what was printed of a chain after we wrote it; None of a chain that we did not write."""
+        known = self._chains.get((table, name))
+        return known[1] if known is not None else None
+
     def position(self, table: Table, name: str, lines: Sequence[str], index: int) -> Position:
         """Return where the rule of that index stands in a built-in chain."""
         return position_in(lines, index, self.hooks(table, name))

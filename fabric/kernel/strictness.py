@@ -208,9 +208,11 @@ def _check_leg(leg: Route | NextHop, route: Route, addresses: Iterable[Address],
         refuse(errno.EINVAL if version == 4 else errno.ENODEV)
     if leg.onlink and (leg.dev is None or (version == 4 and _has_no_ipv4(addresses, there))):
         refuse(errno.EINVAL)
-    is_own = any(it.address.ip == leg.via for it in addresses)
-    if is_own and (leg.onlink or version == 6):
+    owners = [it.dev for it in addresses if it.address.ip == leg.via]
+    if owners and (leg.onlink or version == 6):
         refuse(errno.EINVAL)
+    if not all(is_up(dev, there) for dev in owners):
+        refuse(errno.ENETDOWN)
     if leg.via is not None and not leg.onlink and device_towards(leg.via, leg.dev, there) is None:
         refuse(errno.ENETUNREACH if version == 4 else errno.EHOSTUNREACH)
 

@@ -1,8 +1,9 @@
 """The text of iptables: listings read, and steps written as `iptables-restore` takes them.
 
-A pass is one text: chains first (declaring one empties it), then their rules, then the jumps of the built-in
-chains, then the chains that go. Linux takes a table's part as a whole or not at all. A chain that stands as
-it was written is changed by single rules, so that the counters of the others live on.
+A pass is one text: chains first (declaring one that is there empties it), then their rules, then the jumps of
+the built-in chains, then the chains that go. Linux takes a table's part as a whole or not at all. A chain
+that stands as it was written is changed by single rules, so that the counters of the others live on. The text
+may ask for listings, too: a tool that starts once reads, writes and reads again.
 """
 
 from __future__ import annotations
@@ -65,6 +66,42 @@ def compose(steps: Sequence[Step], saved: Saved, printed: Printed) -> str:
     return text
 
 
+def assumed(steps: Sequence[Step], printed: Printed) -> Saved | None:
+    """Return the chains of the steps as they must be if nobody else changed them; None where nobody can tell.
+
+    A chain that is to come is assumed not to be there.
+    """
+    saved = Saved()
+    for step in steps:
+        if not isinstance(step.obj, Chain):
+            return None
+        place = (step.obj.table, step.obj.name)
+        lines = printed.lines(*place)
+        if (lines is None) != (step.verb == "add"):
+            return None
+        if lines is not None:
+            saved.chains[place] = list(lines)
+    return saved
+
+
+def listings(chains: Iterable[tuple[Table, str]]) -> str:
+    """Return the text for `iptables-restore` that prints chains, one after the other."""
+    return "".join(f"*{table}\n-S {name}\nCOMMIT\n" for table, name in chains)
+
+
+def parse_listings(text: str, chains: Sequence[tuple[Table, str]]) -> list[list[str]] | None:
+    """Read what `listings` of these chains printed: the rules of each; None when it is something else."""
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        if line.startswith("-N "):
+            if len(found) == len(chains) or line[3:] != chains[len(found)][1]:
+                return None
+            found.append([])
+        elif line.startswith("-A "):
+            found[-1].append(line.split(" ", 2)[2] if line.count(" ") > 1 else "")
+    return found if len(found) == len(chains) else None
+
+
 def _declare(saved: Saved, table: Table, name: str, *, is_built_in: bool) -> None:
     saved.chains[table, name] = []
     if is_built_in:
@@ -88,7 +125,7 @@ def _lines(steps: Sequence[Step], saved: Saved, printed: Printed) -> list[str]:
                 old = None if there is None else printed.chain(chain.table, chain.name, there)
                 edits = None if old is None else _edits(chain.name, old.rules, chain.rules)
                 if edits is None:
-                    declared.append(f":{chain.name} - [0:0]")
+                    declared.append(f"-N {chain.name}" if there is None else f":{chain.name} - [0:0]")
                     edits = [f"-A {chain.name} {rule}".rstrip() for rule in chain.rules]
                 rules += edits
             case Jump() as jump:

@@ -46,7 +46,7 @@ def test_a_pass_declares_all_chains_before_the_rules_that_may_jump_to_them():
         Step("add", Jump.parse("filter", "FORWARD", "-j A", "insert")),
     ]
     assert text_of(steps, parse("")) == (
-        "*filter\n:A - [0:0]\n:B - [0:0]\n-A A -j B\n-A B -j DROP\n-A B\n-I FORWARD -j A\nCOMMIT\n"
+        "*filter\n-N A\n-N B\n-A A -j B\n-A B -j DROP\n-A B\n-I FORWARD -j A\nCOMMIT\n"
     )
 
 
