@@ -39,6 +39,8 @@ FENCE = ("fence/one", "fence/two")
 SECONDS_MAX = 10.0
 _GIVEN = (("v1", "Namespace"), ("v1", "Pod"), ("v1", "ServiceAccount"), ("projectcalico.org/v3", "Tier"))
 """Kinds of which objects are there before a test writes any."""
+FENCE_SECONDS = 0.005
+"""The time between two looks at whether the fence is in force."""
 TRIES_MORE = 2
 """How often cells are asked again that are not as expected."""
 LONE_TRIES = 10
@@ -60,7 +62,9 @@ class PolicyCluster:
         self.probes = PolicyProbes()
         self.arrived: set[_Way] = set()
         """What arrived when all pods asked all, by source, destination and port."""
-        self._turn = 0
+        self._turn = self._labels_turn = 0
+        self._has_labelled = True
+        """True when labels were changed since the last settling: the fence then changes some too."""
         self._nodes = self._listed("v1", "Node")
         self._objects = {path_of(it): it for given in _GIVEN for it in self._listed(*given)}
         self._look_for_sources()
@@ -106,6 +110,7 @@ class PolicyCluster:
         """Set labels of the pod `x/a` or of the namespace `x`; None takes one away."""
         path = _path(name)
         found = self.api.ask("PATCH", path, {"metadata": {"labels": labels}})
+        self._has_labelled = True
         kind = "Pod" if "/" in name else "Namespace"
         self._objects[path] = {**found, "apiVersion": "v1", "kind": kind}
 
@@ -132,7 +137,7 @@ class PolicyCluster:
 
     def reset(self) -> None:
         """Take back all that was written since the beginning."""
-        for path, obj in list(self._objects.items()):
+        for path, obj in reversed(list(self._objects.items())):
             before = self._at_first.get(path)
             if before is None:
                 self.delete_pod(_name(obj)) if obj["kind"] == "Pod" else self.delete(obj)
@@ -180,7 +185,7 @@ class PolicyCluster:
         ends = [it for it in world.pods if it.namespace in SPACES]
         places = [(source, target, port) for source in ends for target in ends for port in PORTS]
         allowed = _allowed(world, places)
-        awaited(lambda: self.probes.arrived(fence, ()) == fence, "the fence policy is not in force")
+        awaited(lambda: self._passes(fence), "the fence policy is not in force")
         self.arrived = self._confirmed({self._job(*it): it for it in places}, allowed)
 
     def arrives(self, source: str, target: str, port: Port = PORTS[0]) -> bool:
@@ -196,7 +201,7 @@ class PolicyCluster:
         }
         found: set[Job] = set()
         for _ in range(LONE_TRIES):
-            found |= self.probes.arrived(jobs.keys() - found, ())
+            found |= self.probes.arrived(jobs.keys() - found)
         return [way for job, way in jobs.items() if job in found]
 
     def sources(self, target: str, number: int = 80, protocol: str = "tcp") -> str:
@@ -227,9 +232,14 @@ class PolicyCluster:
     def _change_the_fence(self) -> set[Job]:
         """Open the other port between the fence pods; return the probes that arrive once it is so."""
         self._turn += 1
-        turn, number = {"turn": str(self._turn)}, 80 + self._turn % 2
-        for name in ("fence", *FENCE):
-            self.api.ask("PATCH", _path(name), {"metadata": {"labels": turn}})
+        number = 80 + self._turn % 2
+        if self._has_labelled:
+            self._labels_turn = self._turn
+            self._has_labelled = False
+        turn = {"turn": str(self._labels_turn)}
+        if self._labels_turn == self._turn:
+            for name in ("fence", *FENCE):
+                self.api.ask("PATCH", _path(name), {"metadata": {"labels": turn}})
         peer = {"namespaceSelector": {"matchLabels": turn}, "podSelector": {"matchLabels": turn}}
         fence = kubernetes_policy("fence", "fence", ingress=[{"from": [peer], "ports": [{"port": number}]}])
         if self._turn == 1:
@@ -239,6 +249,9 @@ class PolicyCluster:
         one, two = FENCE
         ways = ((one, two), (two, one))
         return {Job(self._sources[it], self.address(target), "tcp", number) for it, target in ways}
+
+    def _passes(self, fence: set[Job]) -> bool:
+        return self.probes.arrived(fence, grace_seconds=FENCE_SECONDS) == fence
 
     def _listed(self, version: str, kind: str) -> list[Object]:
         path = path_of({"apiVersion": version, "kind": kind, "metadata": {"name": ""}}, name=False)

@@ -16,7 +16,6 @@ PODS = tuple(f"{space}/{name}" for space in SPACES for name in NAMES)
 PORTS = tuple(Port(protocol, number) for number in (80, 81) for protocol in ("tcp", "udp"))
 NODES = {name: f"node-{1 + place % 2}" for place, name in enumerate(PODS)}
 """Neighbours in the table are on different nodes, and each node has pods of every namespace."""
-_PLURALS = {"GlobalNetworkPolicy": "globalnetworkpolicies", "NetworkPolicy": "networkpolicies"}
 _ADDRESS = re.compile(r"\{([a-z0-9/-]+)\}(/\d+)?")
 
 
@@ -57,7 +56,7 @@ def path_of(obj: Object, *, name: bool = True) -> str:
     """The object's place in the API, or that of its list."""
     root = "/api/v1" if obj["apiVersion"] == "v1" else f"/apis/{obj['apiVersion']}"
     space = obj["metadata"].get("namespace", "")
-    plural = _PLURALS.get(obj["kind"], obj["kind"].lower() + "s")
+    plural = f"{obj['kind'].lower()}s".replace("policys", "policies")
     found = f"{root}/namespaces/{space}/{plural}" if space else f"{root}/{plural}"
     return f"{found}/{obj['metadata']['name']}" if name else found
 
