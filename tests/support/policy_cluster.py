@@ -1,9 +1,8 @@
 """A real cluster of namespaces x, y, z with pods a, b, c, as cyclonus has it, on which policies are tried.
 
 Each pod serves ports 80 and 81 of TCP and UDP under names such as serve-80-tcp. Changes are followed by
-`settle`: all pods ask all pods by all ports, and what arrives must be what the oracles say of the objects as
-they were written. That a change is in force on every node is known from a fence: a policy, with labels of
-pods and of a namespace that it reads, which is changed after it and waited for.
+`settle`: when a fence tells that they are in force, all pods ask all pods by all ports, and what arrives must
+be what the oracles say of the objects as they were written.
 """
 
 from __future__ import annotations
@@ -29,18 +28,16 @@ from fabric.policy.kubernetes import KubernetesEvaluator
 from fabric.policy.predicted import flow_to
 from fabric.verify.matrix import Port
 from fabric.verify.probes import Job
+from support import policy_fence
 from support.clusters import Cluster
+from support.policy_fence import PolicyFence
 from support.policy_objects import PODS, PORTS, SPACES, Object, filled, namespace, path_of, serving
 from support.policy_probes import PolicyProbes
-from support.policy_worlds import kubernetes_policy
 from support.unix_api import UnixApi
 
-FENCE = ("fence/one", "fence/two")
 SECONDS_MAX = 10.0
 _GIVEN = (("v1", "Namespace"), ("v1", "Pod"), ("v1", "ServiceAccount"), ("projectcalico.org/v3", "Tier"))
 """Kinds of which objects are there before a test writes any."""
-FENCE_SECONDS = 0.005
-"""The time between two looks at whether the fence is in force."""
 TRIES_MORE = 2
 """How often cells are asked again that are not as expected."""
 LONE_TRIES = 10
@@ -62,8 +59,8 @@ class PolicyCluster:
         self.probes = PolicyProbes()
         self.arrived: set[_Way] = set()
         """What arrived when all pods asked all, by source, destination and port."""
-        self._turn = self._labels_turn = 0
-        self._has_labelled = True
+        self._fence = PolicyFence(self.api, self.probes, self._tcp)
+        self._has_labelled = False
         """True when labels were changed since the last settling: the fence then changes some too."""
         self._nodes = self._listed("v1", "Node")
         self._objects = {path_of(it): it for given in _GIVEN for it in self._listed(*given)}
@@ -74,7 +71,9 @@ class PolicyCluster:
     @contextmanager
     def running(cls, folder: Path, network: Object, flavour: str = "nft") -> Iterator[PolicyCluster]:
         """A cluster of two nodes with that `network` section, up while the body runs."""
-        fence = [serving(name, f"node-{number}", labels={}) for number, name in enumerate(FENCE, 1)]
+        fence = [
+            serving(name, f"node-{number}", labels={}) for number, name in enumerate(policy_fence.PODS, 1)
+        ]
         manifests = [*map(namespace, (*SPACES, "fence")), *map(serving, PODS), *fence]
         cluster = Cluster(folder, network=network, pods=manifests)
         try:
@@ -154,7 +153,7 @@ class PolicyCluster:
     @property
     def pods(self) -> tuple[str, ...]:
         """Pods of the namespaces x, y and z, whatever a test made of them."""
-        return tuple(name for it in self.world().pods if (name := str(it)) not in FENCE)
+        return tuple(name for it in self.world().pods if (name := str(it)) not in policy_fence.PODS)
 
     def address(self, name: str) -> str:
         """The address of a pod, or of `node/node-1`."""
@@ -180,12 +179,13 @@ class PolicyCluster:
 
     def settle(self) -> None:
         """Wait until all that was written is in force; what then arrives must be what the oracles say."""
-        fence = self._change_the_fence()
+        fence = self._fence.change(labels=self._has_labelled)
+        self._has_labelled = False
         world = self.world()
         ends = [it for it in world.pods if it.namespace in SPACES]
         places = [(source, target, port) for source in ends for target in ends for port in PORTS]
         allowed = _allowed(world, places)
-        awaited(lambda: self._passes(fence), "the fence policy is not in force")
+        awaited(lambda: self._fence.is_in_force(fence), "the fence policy is not in force")
         self.arrived = self._confirmed({self._job(*it): it for it in places}, allowed)
 
     def arrives(self, source: str, target: str, port: Port = PORTS[0]) -> bool:
@@ -229,29 +229,8 @@ class PolicyCluster:
     def _job(self, source: Endpoint, target: Endpoint, port: Port) -> Job:
         return Job(self._sources[str(source)], str(target.addresses[0]), port.protocol, port.number)
 
-    def _change_the_fence(self) -> set[Job]:
-        """Open the other port between the fence pods; return the probes that arrive once it is so."""
-        self._turn += 1
-        number = 80 + self._turn % 2
-        if self._has_labelled:
-            self._labels_turn = self._turn
-            self._has_labelled = False
-        turn = {"turn": str(self._labels_turn)}
-        if self._labels_turn == self._turn:
-            for name in ("fence", *FENCE):
-                self.api.ask("PATCH", _path(name), {"metadata": {"labels": turn}})
-        peer = {"namespaceSelector": {"matchLabels": turn}, "podSelector": {"matchLabels": turn}}
-        fence = kubernetes_policy("fence", "fence", ingress=[{"from": [peer], "ports": [{"port": number}]}])
-        if self._turn == 1:
-            self.api.ask("POST", path_of(fence, name=False), fence)
-        else:
-            self.api.ask("PATCH", path_of(fence), {"spec": fence["spec"]})
-        one, two = FENCE
-        ways = ((one, two), (two, one))
-        return {Job(self._sources[it], self.address(target), "tcp", number) for it, target in ways}
-
-    def _passes(self, fence: set[Job]) -> bool:
-        return self.probes.arrived(fence, grace_seconds=FENCE_SECONDS) == fence
+    def _tcp(self, source: str, target: str, number: int) -> Job:
+        return Job(self._sources[source], self.address(target), "tcp", number)
 
     def _listed(self, version: str, kind: str) -> list[Object]:
         path = path_of({"apiVersion": version, "kind": kind, "metadata": {"name": ""}}, name=False)

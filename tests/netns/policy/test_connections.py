@@ -39,6 +39,11 @@ def is_answered(source: socket.socket) -> bool:
     return False
 
 
+def test_a_nodes_rules_are_of_the_flavour_that_was_asked_for(net):
+    saved = {it: run_inside(net.pid("node/node-1"), f"iptables-{it}-save") for it in ("nft", "legacy")}
+    assert [it for it, rules in saved.items() if "cali-FORWARD" in rules] == [net.flavour]
+
+
 def test_a_connection_that_is_open_lives_on_when_a_policy_forbids_new_ones(net):
     with connected(net, "y/a", "x/a") as far, connected(net, "x/c", "x/a") as near:
         net.put(CLOSED)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from support.policy_cases.steps import (
     DIRECTIONS,
     AddPod,
@@ -14,18 +17,21 @@ from support.policy_cases.steps import (
     put,
     rule,
 )
+from support.policy_objects import Object
 from support.policy_words import EVERYWHERE, block, pods, port, spaces
 
 RED = {"matchLabels": {"team": "red"}}
 RED_SPACES, RED_PODS = {"namespaceSelector": RED}, {"podSelector": RED}
 
 
-def _of(direction: Direction):
-    """Cases for one direction."""
+def _allowing(direction: Direction, *peers: Object, **more: Any) -> Object:
+    """The policy of all pods of x that allows these peers."""
+    return policy(direction, rule(direction, *peers, **more))
 
-    def allow(*peers, **more):
-        return policy(direction, rule(direction, *peers, **more))
 
+def _of_policies(direction: Direction):
+    """Cases in which policies come, change and go."""
+    allow = partial(_allowing, direction)
     deny = policy(direction)
     return (
         case(
@@ -57,6 +63,13 @@ def _of(direction: Direction):
             put(allow(block("10.244.0.0/16", "{y/a}/32"))),
             put(allow(block("10.244.0.0/16"))),
         ),
+    )
+
+
+def _of_labels(direction: Direction):
+    """Cases in which labels of pods and namespaces change."""
+    allow = partial(_allowing, direction)
+    return (
         case(
             f"{direction}: a namespace becomes red, and is so no longer",
             put(allow(RED_SPACES)),
@@ -82,6 +95,13 @@ def _of(direction: Direction):
             put(policy(direction, **pods("a"))),
             (Label("x/b", {"pod": "a"}), Label("x/a", {"pod": "b"})),
         ),
+    )
+
+
+def _of_pods(direction: Direction):
+    """Cases in which pods come and go."""
+    allow = partial(_allowing, direction)
+    return (
         case(
             f"{direction}: a peer comes and goes",
             put(allow(spaces("y") | pods("d"))),
@@ -109,7 +129,7 @@ def _of(direction: Direction):
 
 
 CASES = (
-    *(it for direction in DIRECTIONS for it in _of(direction)),
+    *(it for kind in (_of_policies, _of_labels, _of_pods) for way in DIRECTIONS for it in kind(way)),
     case(
         "a policy of ingress becomes one of egress",
         put(policy("ingress", rule("ingress", spaces("y")))),
