@@ -167,6 +167,10 @@ class PolicyCluster:
         """A process in the namespace of a pod, or of `node/node-1`."""
         return self.probes.pids[self._sources[name]]
 
+    def source(self, name: str) -> str:
+        """The name by which probes from a pod, or from `node/node-1`, are asked for."""
+        return self._sources[name]
+
     def source_address(self, source: str, target: str) -> str:
         """The address from which one of these sends to another."""
         with inside(self.pid(source)), socket.socket(type=socket.SOCK_DGRAM) as opened:

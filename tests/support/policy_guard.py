@@ -1,0 +1,65 @@
+"""A guard asks all the time what policies allow and what they deny, while something else happens.
+
+Each probe is one datagram, so that nothing is sent twice: a packet that should have arrived and did not, and
+one that should not have and did, are both found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fabric.verify.probes import Job, Outcome, Patience
+from fabric.verify.probing import ContinuousProbe, Tally
+from support.policy_cluster import PolicyCluster
+
+RATE = 800.0
+_PATIENCE = Patience(seconds=2.0, tries=1)
+"""An answer may be late on a machine that is busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The probes so far."""
+
+    probe: ContinuousProbe
+    opened: tuple[Job, ...]
+    closed: tuple[Job, ...]
+
+    @property
+    def asked(self) -> int:
+        """The probes that have an answer, or none for so long that none is awaited any more."""
+        return sum(it.counts.total() for it in self.probe.tallies.values())
+
+    @property
+    def faults(self) -> list[str]:
+        """What was not as the oracle says, before, at the time and after."""
+        tallies = self.probe.tallies
+        lost = [_told(it, tallies[it]) for it in self.opened if tallies[it].not_delivered]
+        leaks = (Outcome.delivered, Outcome.refused, Outcome.error)
+        came = [_told(it, tallies[it]) for it in self.closed if any(tallies[it].counts[o] for o in leaks)]
+        return [*(f"was closed: {it}" for it in lost), *(f"was open: {it}" for it in came)]
+
+    def delivered(self) -> int:
+        """The probes that arrived though they are denied."""
+        return sum(self.probe.tallies[it].delivered for it in self.closed)
+
+
+@contextmanager
+def guarding(
+    net: PolicyCluster, opened: Iterable[tuple[str, str]], closed: Iterable[tuple[str, str]]
+) -> Iterator[Guard]:
+    """Ask by UDP port 80, from pod to pod, while the body runs."""
+    ways = {False: tuple(opened), True: tuple(closed)}
+    jobs = {
+        denied: tuple(Job(net.source(a), net.address(b), "udp", 80) for a, b in its)
+        for denied, its in ways.items()
+    }
+    pids = {net.source(a): net.pid(a) for its in ways.values() for a, _ in its}
+    with ContinuousProbe(pids, (*jobs[False], *jobs[True]), rate=RATE, patience=_PATIENCE) as probe:
+        yield Guard(probe, jobs[False], jobs[True])
+
+
+def _told(job: Job, tally: Tally) -> str:
+    return f"{job}: {dict(tally.counts)}"
