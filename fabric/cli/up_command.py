@@ -19,6 +19,7 @@ from fabric.cluster import component_logs, preflight, validation
 from fabric.cluster.stages import Progress, Settled, Settling
 from fabric.cluster.up import UpResult, begin
 from fabric.errors import plural
+from fabric.policy import running
 from fabric.topology.load import load
 from fabric.topology.model import Topology
 from fabric.verify.reachability import Matrix, PodEnded, pod_reachability
@@ -88,7 +89,8 @@ async def _settle(
         deadline = time.monotonic() + timeout
         while True:
             try:
-                matrix = await pod_reachability(begun.paths, begun.spec, settled.pods, checked)
+                closed = await asyncio.to_thread(running.closed_pings, begun.paths)
+                matrix = await pod_reachability(begun.paths, begun.spec, settled.pods, checked, closed)
                 break
             except PodEnded:
                 if time.monotonic() > deadline:

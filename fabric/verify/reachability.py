@@ -33,6 +33,8 @@ FAILURES_KEPT = 20
 _THRESHOLD = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 
 Progress = Callable[[int, int], None]
+Closed = Callable[[str, str], bool]
+"""Whether policies keep the first pod's packets from the second; such a pair is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Matrix:
     """False when only the pairs described in the module's header were asked."""
     failures: tuple[tuple[str, str], ...] = ()
     """The first pairs (source, target) without an answer."""
+    closed: int = 0
+    """Pairs that were not asked, because policies keep them apart."""
 
     @property
     def complete(self) -> bool:
@@ -57,7 +61,8 @@ class Matrix:
     def sentence(self) -> str:
         """`12/12 pod pairs reachable`, and what is wrong."""
         how = "" if self.all_pairs else " (every pod from each node)"
-        lines = [f"{self.reached}/{self.total} pod pairs reachable{how}"]
+        closed = f", {self.closed} closed by policies" if self.closed else ""
+        lines = [f"{self.reached}/{self.total} pod pairs reachable{how}{closed}"]
         lines += [f"  {source} does not reach {target}" for source, target in self.failures]
         return "\n".join(lines)
 
@@ -66,6 +71,7 @@ class Matrix:
             "pairs": self.total,
             "reached": self.reached,
             "allPairs": self.all_pairs,
+            "closedByPolicies": self.closed,
             "failures": [{"from": source, "to": target} for source, target in self.failures],
         }
 
@@ -87,17 +93,22 @@ async def pod_reachability(
     spec: ClusterSpec,
     pods: Sequence[Object],
     progress: Progress = lambda done, total: None,
+    closed: Closed = lambda source, target: False,
 ) -> Matrix:
     """Ping between the pods that have an address and run; PodEnded when one of them is no more."""
     pids = await sandbox_pids(paths, spec.workers)
     targets = [_target(pod, pids) for pod in pods if _runs(pod)]
-    return await asyncio.to_thread(_check, targets, progress)
+    return await asyncio.to_thread(_check, targets, progress, closed)
 
 
-def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
-    pairs, whole = choose_pairs([target.node for target in targets], arp_entries_max=_arp_entries_max())
+def _check(
+    targets: Sequence[_Target], progress: Progress, closed: Closed = lambda source, target: False
+) -> Matrix:
+    chosen, whole = choose_pairs([target.node for target in targets], arp_entries_max=_arp_entries_max())
+    pairs = [(a, b) for a, b in chosen if not closed(targets[a].name, targets[b].name)]
+    apart = len(chosen) - len(pairs)
     if not pairs:
-        return Matrix(0, 0, all_pairs=True)
+        return Matrix(0, 0, whole, closed=apart)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     addresses = [target.address for target in targets]
@@ -126,7 +137,7 @@ def _check(targets: Sequence[_Target], progress: Progress) -> Matrix:
     finally:
         pinger.close()
     failures = [(targets[source].name, targets[target].name) for source, target in sorted(left)]
-    return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]))
+    return Matrix(len(pairs), len(pairs) - len(left), whole, tuple(failures[:FAILURES_KEPT]), apart)
 
 
 def choose_pairs(nodes: Sequence[str], *, arp_entries_max: int) -> tuple[list[tuple[int, int]], bool]:

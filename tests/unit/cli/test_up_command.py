@@ -62,7 +62,7 @@ def up(fabric, monkeypatch):
     monkeypatch.setattr(up_command.preflight, "check", lambda *_, **__: fabric.judgement)
     monkeypatch.setattr(up_command, "Settling", Settling)
 
-    async def reach(paths, spec, pods, progress):
+    async def reach(paths, spec, pods, progress, closed):
         found = fabric.matrices.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -73,6 +73,7 @@ def up(fabric, monkeypatch):
 
     monkeypatch.setattr(up_command, "pod_reachability", reach)
     monkeypatch.setattr(up_command, "begin", begin)
+    monkeypatch.setattr(up_command.running, "closed_pings", lambda paths: lambda source, target: False)
     return lambda *words: fabric("up", str(file), *words)
 
 
@@ -91,7 +92,13 @@ def test_json_has_all_of_it_and_nothing_else_is_printed(up, fabric):
     answer = up("-o", "json")
     said = json.loads(answer.out)
     assert (answer.code, answer.err) == (0, "")
-    assert said["reachability"] == {"pairs": 12, "reached": 12, "allPairs": True, "failures": []}
+    assert said["reachability"] == {
+        "pairs": 12,
+        "reached": 12,
+        "allPairs": True,
+        "closedByPolicies": 0,
+        "failures": [],
+    }
     assert said["nodes"] == [
         {"name": "node-1", "address": "192.168.0.11"},
         {"name": "node-2", "address": "192.168.0.12"},

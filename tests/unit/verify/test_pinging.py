@@ -81,6 +81,16 @@ async def test_what_has_no_address_of_its_own_is_not_asked(cluster, network, oth
     assert network.made == []
 
 
+async def test_pairs_that_policies_keep_apart_are_not_asked(cluster, network):
+    seen = []
+
+    def closed(source: str, target: str) -> bool:
+        return target == "default/pod-1"
+
+    found = await pod_reachability(*cluster(), [pod(1), pod(2)], lambda *it: seen.append(it), closed)
+    assert found == Matrix(1, 1, True, closed=1) and found.complete and seen == [(1, 1)]
+
+
 async def test_who_answers_late_is_asked_again_and_who_never_does_is_named(cluster, network):
     network.late, network.dead = {(0, 1): 3}, frozenset({(1, 0)})
     found = await pod_reachability(*cluster(), [pod(1), pod(2)])

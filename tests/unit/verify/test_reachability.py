@@ -30,6 +30,12 @@ def test_the_sentence_names_the_pairs_that_failed():
     assert not matrix.complete
 
 
+def test_the_sentence_counts_the_pairs_that_policies_keep_apart():
+    matrix = Matrix(2, 2, True, closed=10)
+    assert matrix.sentence() == "2/2 pod pairs reachable, 10 closed by policies"
+    assert matrix.complete
+
+
 def test_a_small_arp_table_is_not_overflowed_by_asking_for_all_pairs():
     placed = [f"node-{index % 4}" for index in range(100)]
     pairs, whole = choose_pairs(placed, arp_entries_max=768)
