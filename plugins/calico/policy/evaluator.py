@@ -22,10 +22,9 @@ class CalicoEvaluator:
     def __init__(self, world: World) -> None:
         self._world = world
         self._parts = Parts(world)
-        self._objects = [
-            *world.of_kind("NetworkPolicy", kubernetes.GROUP),
-            *(it for kind in KINDS for it in world.of_kind(kind, GROUP)),
-        ]
+        originals = tuple(world.of_kind("NetworkPolicy", kubernetes.GROUP))
+        own = (it for kind in KINDS for it in world.of_kind(kind, GROUP))
+        self._objects = [*originals, *kubernetes.without_copies(own, originals)]
         self._policies = [policies.read(it) for it in self._objects]
         self._enforced = Reader(policies.tiers(world, policies.enforced(self._policies)), self._parts.members)
 

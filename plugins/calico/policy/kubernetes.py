@@ -6,7 +6,7 @@ they came from. A selector of pods means endpoints of Kubernetes, so that no set
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import orjson
@@ -14,11 +14,14 @@ import orjson
 from calico.policy import labels
 from calico.policy.rules import ALLOW, Entity, PortMatch, Rule
 from calico.selector import And, Comparison, Has, Membership, Node, Not
+from fabric.api.objects import Object
 from fabric.plugin.policies import Direction, protocol_number
 from fabric.plugin.policy_reading import Value
 
 GROUP = "networking.k8s.io"
 ORDER = 1000.0
+COPY_PREFIX = "knp.default."
+"""The names of the policies of Calico that kube-controllers keeps as copies of Kubernetes' begin so."""
 PORT_MAX = 65535
 _FIELDS = ("podSelector", "policyTypes", "ingress", "egress")
 _PEERS = {"ingress": "from", "egress": "to"}
@@ -52,6 +55,15 @@ def read(policy: Value, *, staged: bool = False) -> Found:
         tuple(_rules(spec["ingress"], "ingress", namespace)),
         tuple(_rules(spec["egress"], "egress", namespace)),
     )
+
+
+def without_copies(policies: Iterable[Object], originals: Iterable[Object]) -> Iterator[Object]:
+    """The policies of Calico but those that kube-controllers copied from one of these NetworkPolicies."""
+    copied = {(it["metadata"].get("namespace"), COPY_PREFIX + it["metadata"]["name"]) for it in originals}
+    for policy in policies:
+        place = policy["metadata"].get("namespace"), policy["metadata"]["name"]
+        if policy["kind"] != "NetworkPolicy" or place not in copied:
+            yield policy
 
 
 def _rules(value: Value, direction: Direction, namespace: str) -> Iterator[Rule]:

@@ -35,6 +35,14 @@ def tier(name, order=None, action="Deny"):
 FROM_A, FROM_B = "pod == 'a'", "pod == 'b'"
 
 
+def test_the_copy_that_kube_controllers_keeps_of_a_networkpolicy_is_no_second_policy():
+    copy = calico("NetworkPolicy", "knp.default.policy", "x", order=1000, types=["Ingress"])
+    both = CalicoEvaluator(world(kubernetes_policy(), copy)).describe()
+    assert [it.policy["metadata"]["name"] for it in both] == ["policy"]
+    alone = CalicoEvaluator(world(copy)).describe()
+    assert [it.policy["metadata"]["name"] for it in alone] == ["knp.default.policy"]
+
+
 @pytest.mark.parametrize(
     ("objects", "allowed", "why"),
     [
