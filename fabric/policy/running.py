@@ -48,7 +48,7 @@ def evaluator_of(paths: ClusterPaths, world: World) -> Evaluator:
 
 
 def closed_pings(paths: ClusterPaths) -> Closed:
-    """Who cannot ping whom, and shall not; a cluster without policies is not read any further."""
+    """The pairs of pods whose pings policies drop; a cluster without policies is read no further."""
     network = lookup.need_spec(paths).network
     brought = registry.load(network.plugin).custom_resources(network.config())
     kinds_of_policies = (NETWORK_POLICY, *(it for it in brought if it.kind in _POLICIES))

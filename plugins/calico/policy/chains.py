@@ -120,7 +120,8 @@ class _Walk:
                 )
         if tier.drops and self._checkpoint.drops:
             names = ", ".join(it.reference for it in policies)
-            why = f"{names} applies, no rule matches, and the end of tier {tier.name} denies the rest"
+            apply = "applies" if len(policies) == 1 else "apply"
+            why = f"{names} {apply}, no rule matches, and the end of tier {tier.name} denies the rest"
             return self._decision(False, why)
         return None
 
