@@ -22,7 +22,8 @@ from support.transcript import fold, matches, moved, subnets
 AGAIN_SECONDS_MAX = 20.0
 COMMAND_SECONDS_MAX = 120.0
 _READS = re.compile(
-    r"^(?:fabric (?:exec|status|logs|bgp|routes|graph|policy (?:matrix|why)|calicoctl (?:get|ipam|node))|kubectl get)\b"
+    r"^(?:fabric (?:exec|status|logs|bgp|routes|graph|policy (?:matrix|why)|calicoctl (?:get|ipam|node))"
+    r"|kubectl get)\b"
     r"(?!.*(?: del | tcpdump ))"
 )
 
