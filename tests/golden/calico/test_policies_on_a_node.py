@@ -46,7 +46,7 @@ TO_HOSTS = {
 
 def objects() -> Iterator[dict]:
     """The shop's objects, its pods on their nodes, and a host endpoint with its policy."""
-    for number in (1, 2):
+    for number in (1, 2, 3):
         addresses = [{"type": "InternalIP", "address": f"192.168.0.1{number}"}]
         yield {
             "apiVersion": "v1",
