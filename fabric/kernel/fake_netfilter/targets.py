@@ -1,4 +1,4 @@
-"""The action of a rule made into where it leads, or a function that changes the packet or ends its way."""
+"""The action of a rule, read into the chain that it leads to, or a function that changes or ends a packet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A mirror keeps resources of Calico's datastore as objects of Kubernetes' API say.
+"""A mirror is the controller that writes Kubernetes' objects of one kind into Calico's datastore.
 
-It looks at both sides: an object that changes is written, and a resource that somebody else changed or
-deleted is made right again.
+It watches both: an object that changes is written as its resource, and a resource that somebody else changed
+or deleted is written again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ R = TypeVar("R", bound=Resource)
 
 
 class Mirror(Generic[R]):
-    """The mirror of one kind of Kubernetes' in one of Calico's."""
+    """The controller that keeps a resource of one of Calico's kinds for each object of a Kubernetes kind."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Mirror(Generic[R]):
         source: Callable[[Key], Key | None],
         made: Callable[[Object], R],
     ) -> None:
-        """`name` gives the resource's key for an object's; `source` undoes it, or says None: not ours."""
+        """`name` gives the resource's key for an object's; `source` is its inverse, None for foreign keys."""
         self._resource_type = resource_type
         self._informer = informer
         self._name = name
