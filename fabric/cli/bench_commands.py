@@ -13,6 +13,7 @@ from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
 from fabric.cli.bench_loop_command import loop
+from fabric.cli.bench_policy_command import policy
 from fabric.cli.bench_probes_command import probes
 from fabric.cli.measurements import NODES_MAX, PODS_MAX, measure_all, number, prepare, say, tell_file_systems
 from fabric.cli.output import Format, Output, camel
@@ -31,6 +32,7 @@ Tune = Annotated[bool, typer.Option(help="Let `up --tune` raise the machine's li
 
 bench.command("loop")(loop)
 bench.command("probes")(probes)
+bench.command("policy")(policy)
 
 
 def register(app: typer.Typer) -> None:

@@ -43,7 +43,7 @@ from fabric.plugin.bird_keeper import BirdKeeper
 from fabric.plugin.contract import AgentStatus, Attachment, NodeContext, PodRef
 
 SETTLE_SECONDS = 0.02
-"""A burst of changes is one computation."""
+"""A burst of changes is two computations: of the first at once, and so long after that of all others."""
 
 
 class CalicoAgent:
@@ -290,5 +290,8 @@ class CalicoAgent:
         return "kernel" if self._state.site.has_ipip else "user space"
 
     async def _next_change(self) -> None:
+        """Return at once for a change after a quiet time, and for those soon after a computation together."""
+        now = asyncio.get_running_loop().time
+        next_at = now() + SETTLE_SECONDS
         await self._changed.wait()
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(next_at - now())

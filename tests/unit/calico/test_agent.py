@@ -9,9 +9,11 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from support.calico_cluster import CalicoCluster
+from support.calico_nodes import node
 from support.owned_task import running
 
 from calico.addresses import handle_of
+from calico.agent import SETTLE_SECONDS
 from calico.ipam.allocator import Ipam
 from calico.resources import datastore
 from calico.resources.felix import FelixConfiguration
@@ -256,3 +258,19 @@ async def test_a_strangers_route_over_a_pods_device_goes_unless_felix_is_told_to
         await asyncio.sleep(RESYNC)
         state = cluster.host(1).state
         assert own in state and (strange in state) is not removes
+
+
+async def test_a_change_after_a_quiet_time_is_written_without_a_wait_and_a_burst_after_it_at_once(cluster):
+    await cluster.prepare()
+    async with everything(cluster):
+        await asyncio.sleep(3)
+        host = cluster.host(1)
+        known = len(host.plans)
+        await cluster.put(node(4))
+        await asyncio.sleep(SETTLE_SECONDS / 4)
+        assert len(host.plans) == known + 1
+        for number in range(5, 10):
+            await cluster.put(node(number))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        assert len(host.plans) == known + 2

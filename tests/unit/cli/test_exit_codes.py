@@ -91,6 +91,7 @@ def test_help_goes_to_standard_output_and_names_every_command(fabric):
         ("bench bgp", ["bench", "bgp"]),
         ("bench loop", ["bench", "loop"]),
         ("bench probes", ["bench", "probes"]),
+        ("bench policy", ["bench", "policy"]),
         ("policy matrix", ["policy", "matrix"]),
     ],
 )
