@@ -1,4 +1,4 @@
-"""`fabric bench policy`: the time from the API's answer until every node enforces a change."""
+"""`fabric bench policy`: the time from a request to the API until every node enforces its change."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def policy(
 ) -> None:
     """Measure how long policies take to be enforced.
 
-    From the API's answer until packets to a pod of every node meet the change. CPU_MS is processor
-    time of all components for one change, IDLE_PERCENT that of the cluster at rest, for each node.
+    From the request, the API's time in it, until packets to a pod of every node meet the change. CPU_MS
+    is processor time of all components for one change, IDLE_PERCENT that of the cluster at rest, a node.
 
     Example: sudo fabric bench policy --nodes 10 --pods 500 --policies 200
     """
