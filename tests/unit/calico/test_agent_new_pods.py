@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 from support.calico_cluster import CalicoCluster, pod
-from support.calico_nodes import pool
+from support.calico_nodes import node, pool
 from support.owned_task import running
 
+from calico.agent import SETTLE_SECONDS
 from calico.resources import datastore
 from calico.resources.endpoints import WorkloadEndpoint, endpoint_name
 from calico.resources.policies import GlobalNetworkPolicy
@@ -43,6 +44,8 @@ async def test_a_pod_of_a_new_pool_waits_until_its_node_masquerades_that_pool(cl
     await cluster.prepare()
     async with everything(cluster):
         await asyncio.sleep(3)
+        await cluster.put(node(4))
+        await asyncio.sleep(SETTLE_SECONDS / 2)  # Soon after that change, the pool waits for the next write.
         await cluster.put(pool("10.250.0.0/24", "other", nat_outgoing=True))
         ref = cluster.new_pod(1)
         asked = {"cni.projectcalico.org/ipv4pools": '["other"]'}
