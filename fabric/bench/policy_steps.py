@@ -16,7 +16,7 @@ CLIENT, CLIENTS, TARGET, POLICY = "client", "clients", "target", "targets"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change, by one request."""
+    """A change, made by one request."""
 
     change: str
     """What kind of change it is."""

@@ -17,9 +17,8 @@ from fabric.bench.filesystems import FileSystem
 from fabric.bench.idle import IdleTimes
 from fabric.bench.loop import ChangeTimes
 from fabric.bench.peer import PeerTimes
-from fabric.bench.policy import Enforced, summary
 from fabric.bench.up import UpTimes
-from fabric.cli import bench_commands, bench_loop_command, bench_policy_command, measurements
+from fabric.cli import bench_commands, bench_loop_command, measurements
 from fabric.errors import FabricError
 
 TMPFS = FileSystem("/run/fabric", "tmpfs", "none", "/run")
@@ -59,11 +58,6 @@ def bench(fabric, monkeypatch):
         write = None if kernel == "fake" else 0.5
         return [ChangeTimes(kernel, *it[:2], changes, 0.25, write, 1.5, 1, it[2], 0) for it in kinds]
 
-    def policy(*asked):
-        note(*asked[:-1])
-        taken = [Enforced(float(it), {"worker": 0.002, "apiserver": 0.001}) for it in range(1, 101)]
-        return [summary(asked[:4], "policy create", taken, 0.5)]
-
     def idle(plugin, nodes, pods, seconds, say):
         note(plugin, nodes, pods, seconds)
         return IdleTimes(plugin, nodes, pods, seconds, 1.25, {"fabric-worker": 1.0, "bird": 0.2})
@@ -74,7 +68,6 @@ def bench(fabric, monkeypatch):
     monkeypatch.setattr(bench_commands, "measure", up)
     monkeypatch.setattr(bench_commands.bgps, "measure", bgp)
     monkeypatch.setattr(bench_loop_command.loops, "measure", loop)
-    monkeypatch.setattr(bench_policy_command.measured, "measure", policy)
     monkeypatch.setattr(bench_loop_command.idles, "measure", idle)
     return lambda *words: fabric("bench", *words)
 
@@ -111,12 +104,6 @@ def bench(fabric, monkeypatch):
             ["loop", "--idle", "weave:2x1"],
             "'weave' is not installed (installed: calico, canal, flannel)",
         ),
-        (
-            ["policy", "--plugin", "flannel"],
-            "--plugin: 'flannel' enforces no policies; choose calico or canal",
-        ),
-        (["policy", "--nodes", "3", "--pods", "3"], "--pods: 3 is too few: a target for each of 3 nodes"),
-        (["policy", "--churn", "0"], "'--churn'"),
         (["loop", "--parts", "", "--members", " ,", "--idle", ""], "--parts --members --idle: all are empty"),
     ],
     ids=lambda it: " ".join(it)[:30] if isinstance(it, list) else "",
@@ -203,30 +190,6 @@ def test_bench_loop_on_the_fake_kernel_alone_needs_no_root(bench, fabric, monkey
     assert "PLUGIN" not in answer.out
     for words in (["--idle", ""], ["--no-real"]):
         assert bench("loop", *words).err == "error: fabric bench loop needs root: run it with sudo\n"
-
-
-def test_bench_policy_tells_percentiles_and_the_cost_of_a_change(bench, fabric):
-    words = ("--nodes", "3", "--pods", "30", "--policies", "7", "--churn", "4", "--seconds", "2")
-    answer = bench("policy", *words)
-    assert fabric.asked == [("calico", 3, 30, 7, 4, 2.0)]
-    row = answer.out.splitlines()[1].split()
-    assert row == [
-        "calico",
-        "3",
-        "30",
-        "7",
-        "policy",
-        "create",
-        "100",
-        "50.5",
-        "99.0",
-        "100.0",
-        "3.0",
-        "0.50",
-    ]
-    (found,) = json.loads(bench("policy", *words, "-o", "json").out)
-    assert found["cpuMilliseconds"] == {"worker": 2.0, "apiserver": 1.0}
-    assert (found["changes"], found["p99Milliseconds"]) == (100, 99.0)
 
 
 LATER = {"up": (4, 100), "bgp": (4, "reflectors"), "loop": ("calico", 5)}
