@@ -28,6 +28,7 @@ RETRY_SECONDS, TRIES = 0.1, 300
 
 Applied = Callable[[int, int], None]
 """Called with (done, all) after each object."""
+_Entry = tuple[Kind, Manifest]
 
 
 async def apply(
@@ -55,32 +56,55 @@ async def put(
     *,
     nodes: Container[str] | None = None,
 ) -> None:
-    """Apply the manifests, and delete nothing that they do not have."""
+    """Apply the manifests, and delete nothing that they do not have.
+
+    What is refused is tried again once others were taken: it may need one of them, as a policy its tier.
+    """
     todo = in_order(manifests, table)
     done = 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        applied(done, len(todo))
+
     for _, stage in groupby(todo, key=lambda entry: _turn(entry[0])):
-        turns = asyncio.Semaphore(IN_FLIGHT)
-
-        async def one(kind: Kind, manifest: Manifest, turns: asyncio.Semaphore = turns) -> None:
-            nonlocal done
-            async with turns:
-                try:
-                    await apply_one(client, kind, manifest, nodes)
-                except ApiError as error:
-                    name = f"{kind.kind} {key_in(kind, manifest.object)}"
-                    raise FabricError(f"{manifest.where}: {name}: {error}") from None
-            done += 1
-            applied(done, len(todo))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for kind, manifest in stage:
-                    group.create_task(one(kind, manifest))
-        except* FabricError as errors:
-            raise _first(errors) from None
+        waiting = list(stage)
+        while waiting:
+            refused = await _put_all(client, waiting, nodes, one_more)
+            if len(refused) == len(waiting):
+                (kind, manifest), error = refused[0]
+                name = f"{kind.kind} {key_in(kind, manifest.object)}"
+                raise FabricError(f"{manifest.where}: {name}: {error}")
+            waiting = [entry for entry, _ in refused]
 
 
-def in_order(manifests: Iterable[Manifest], table: KindTable) -> list[tuple[Kind, Manifest]]:
+async def _put_all(
+    client: Client, entries: Sequence[_Entry], nodes: Container[str] | None, applied: Callable[[], None]
+) -> list[tuple[_Entry, ApiError]]:
+    """Apply manifests side by side; return those that are refused."""
+    refused: dict[int, ApiError] = {}
+    turns = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(index: int, entry: _Entry) -> None:
+        async with turns:
+            try:
+                await apply_one(client, *entry, nodes)
+            except ApiError as error:
+                refused[index] = error
+            else:
+                applied()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for index, entry in enumerate(entries):
+                group.create_task(one(index, entry))
+    except* FabricError as errors:
+        raise _first(errors) from None
+    return [(entries[index], refused[index]) for index in sorted(refused)]
+
+
+def in_order(manifests: Iterable[Manifest], table: KindTable) -> list[_Entry]:
     """Each manifest with its kind: namespaces first, pods last."""
     todo = [(_kind(table, m), m) for m in manifests]
     return sorted(todo, key=lambda entry: _turn(entry[0]))
@@ -203,13 +227,29 @@ def merge_patch(last: Any, wanted: Any) -> Any:
 
 
 async def _prune(client: Client, table: KindTable, wanted: set[tuple[Kind, Key]]) -> None:
-    """Delete what an earlier file brought and this one does not."""
+    """Delete what an earlier file brought and this one does not.
+
+    What is refused is tried again once others are gone: it may be needed by one of them.
+    """
+    waiting: list[tuple[Kind, Object]] = []
     for kind in table:
         if kind == kinds.EVENT or not {"list", "delete"} <= set(kind.verbs):
             continue
-        for obj in (await client.list(kind)).items:
-            if LAST_APPLIED in annotations_of(obj) and (kind, key_of(obj)) not in wanted:
+        there = (await client.list(kind)).items
+        ours = (it for it in there if LAST_APPLIED in annotations_of(it))
+        waiting += ((kind, it) for it in ours if (kind, key_of(it)) not in wanted)
+    while waiting:
+        refused: list[tuple[Kind, Object]] = []
+        errors: list[ApiError] = []
+        for kind, obj in waiting:
+            try:
                 await _delete(client, kind, obj)
+            except ApiError as error:
+                refused.append((kind, obj))
+                errors.append(error)
+        if len(refused) == len(waiting):
+            raise errors[0]
+        waiting = refused
 
 
 async def _delete(client: Client, kind: Kind, obj: Object) -> None:

@@ -36,13 +36,20 @@ from support.policy_probes import PolicyProbes
 from support.unix_api import UnixApi
 
 SECONDS_MAX = 10.0
-_GIVEN = (("v1", "Namespace"), ("v1", "Pod"), ("v1", "ServiceAccount"), ("projectcalico.org/v3", "Tier"))
+_GIVEN = (
+    ("v1", "Namespace"),
+    ("v1", "Pod"),
+    ("v1", "ServiceAccount"),
+    ("projectcalico.org/v3", "Tier"),
+    ("projectcalico.org/v3", "IPPool"),
+)
 """Kinds of which objects are there before a test writes any."""
 TRIES_MORE = 2
 """How often cells are asked again that are not as expected."""
 LONE_TRIES = 10
 """How often a probe is sent before it counts as denied, where nothing else tells how slow the machine is."""
-_CALICO = ("NetworkPolicy", "GlobalNetworkPolicy")
+_CALICO = ("NetworkPolicy", "GlobalNetworkPolicy", "HostEndpoint")
+"""Kinds by which packets go otherwise than Kubernetes' policies say."""
 _Place = tuple[Endpoint, Endpoint, Port]
 _Way = tuple[str, str, Port]
 

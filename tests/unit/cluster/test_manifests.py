@@ -11,7 +11,7 @@ from fabric.apiserver.local import LocalClient
 from fabric.apiserver.registry import Registry
 from fabric.cluster import manifests
 from fabric.control.clock import LoopClock
-from fabric.errors import FabricError
+from fabric.errors import FabricError, Invalid
 from fabric.plugin.served import READ_ONLY, JsonCodec, ServedKind
 from fabric.store.memory import MemoryStore
 from fabric.topology.model import Manifest
@@ -82,6 +82,34 @@ async def test_a_refused_manifest_is_named_by_its_line(client):
     bad = Manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "Bad_Name"}}, "t.yaml:7")
     with pytest.raises(FabricError, match=r"t\.yaml:7: ConfigMap default/Bad_Name"):
         await manifests.apply(client, [bad], KindTable())
+
+
+class NeedsBoth(LocalClient):
+    """A client of a server that has the config map `policy` only beside `tier`."""
+
+    async def create(self, kind, obj, **options):
+        if obj["metadata"]["name"] == "policy" and not await self._has("tier"):
+            raise Invalid("create the tier first")
+        return await super().create(kind, obj, **options)
+
+    async def delete(self, kind, name, *args, **options):
+        if name == "tier" and await self._has("policy"):
+            raise Invalid("a policy is in the tier")
+        return await super().delete(kind, name, *args, **options)
+
+    async def _has(self, name):
+        return any(it["metadata"]["name"] == name for it in (await self.list(kinds.CONFIG_MAP)).items)
+
+
+async def test_what_needs_another_manifest_is_applied_after_it_and_pruned_before_it(client):
+    strict = NeedsBoth(client._registry)
+    given = [config_map("policy"), config_map("tier")]
+    await manifests.apply(strict, given, KindTable())
+    assert len((await client.list(kinds.CONFIG_MAP, "default")).items) == 2
+    with pytest.raises(FabricError, match="a policy is in the tier"):
+        await manifests.apply(strict, given[:1], KindTable())
+    await manifests.apply(strict, [], KindTable())
+    assert (await client.list(kinds.CONFIG_MAP, "default")).items == []
 
 
 POOL = ServedKind("manifests.example", "v1", "Pool", "pools", False, codec=JsonCodec("/plugin/pools/"))
