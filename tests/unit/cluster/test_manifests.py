@@ -109,7 +109,7 @@ async def test_what_needs_another_manifest_is_applied_after_it_and_pruned_before
     with pytest.raises(FabricError, match="a policy is in the tier"):
         await manifests.apply(strict, given[:1], KindTable())
     await manifests.apply(strict, [], KindTable())
-    assert (await client.list(kinds.CONFIG_MAP, "default")).items == []
+    assert not (await client.list(kinds.CONFIG_MAP, "default")).items
 
 
 POOL = ServedKind("manifests.example", "v1", "Pool", "pools", False, codec=JsonCodec("/plugin/pools/"))
