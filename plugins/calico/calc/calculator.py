@@ -251,6 +251,7 @@ def _ref(policy: Policy) -> PolicyRef:
         policy.untracked,
         policy.pre_dnat,
         policy.apply_on_forward,
+        str(policy.selector),
     )
 
 

@@ -24,6 +24,8 @@ class PolicyRef:
     untracked: bool = False
     pre_dnat: bool = False
     apply_on_forward: bool = False
+    selector: str = ""
+    """The endpoints that it is for, in the one form that all spellings of a selector share."""
 
 
 @dataclass(frozen=True, slots=True)

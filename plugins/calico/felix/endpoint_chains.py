@@ -15,8 +15,10 @@ from typing import Literal
 
 from calico.calc.node_view import EndpointPolicies, PolicyRef, TierPolicies
 from calico.calc.objects import Direction
+from calico.calc.rules import RulesId
 from calico.felix.names import limited, rules_chain
 from calico.felix.options import RuleOptions, clear_mark, mark_is_clear, mark_is_set, set_mark
+from calico.felix.policy_groups import PolicyGroup, grouped
 from calico.felix.rules import FelixRule, chain
 from fabric.netstate.objects import Chain, Family
 from fabric.netstate.rules import Table
@@ -72,11 +74,16 @@ def host_chains(
     return frozenset(_Chain(it, found, options, family).named(device) for it in _HOST)
 
 
-def asked(found: EndpointPolicies, *, is_host: bool) -> Iterator[tuple[Table, PolicyRef | str, Direction]]:
-    """The tables and directions in which an endpoint's chains lead to each policy and profile."""
+def asked(
+    found: EndpointPolicies, *, is_host: bool
+) -> Iterator[tuple[Table, RulesId | PolicyGroup, Direction]]:
+    """The tables and directions in which an endpoint's chains lead to each policy, group and profile."""
     for kind in _HOST if is_host else _WORKLOAD:
         for tier in found.tiers:
-            yield from ((kind.table, it, kind.direction) for it in _asked(tier, kind))
+            for it in grouped(_asked(tier, kind), kind.direction):
+                yield kind.table, it, kind.direction
+                if isinstance(it, PolicyGroup):
+                    yield from ((kind.table, policy, kind.direction) for policy in it.policies)
         if kind.stage == "normal":
             yield from ((kind.table, name, kind.direction) for name in found.profiles)
 
@@ -158,8 +165,9 @@ class _Chain:
     def _tier(self, tier: TierPolicies, policies: Iterable[PolicyRef]) -> Iterator[FelixRule]:
         marks, kind = self._marks, self._kind
         yield FelixRule(clear_mark(marks.passed), comments=(f"Start of tier {tier.name}",))
-        for policy in policies:
-            yield FelixRule(rules_chain(policy.id, kind.direction), (mark_is_clear(marks.passed),))
+        for it in grouped(policies, kind.direction):
+            led_to = it.chain_name if isinstance(it, PolicyGroup) else rules_chain(it, kind.direction)
+            yield FelixRule(led_to, (mark_is_clear(marks.passed),))
             accepted = (mark_is_set(marks.accept),)
             if kind.stage == "untracked":
                 yield FelixRule("NOTRACK", accepted)

@@ -18,6 +18,7 @@ from calico.calc.rules import RulesId
 from calico.felix import dispatch, endpoint_chains, static_chains
 from calico.felix.options import RuleOptions
 from calico.felix.policy_chains import rules_chain_of
+from calico.felix.policy_groups import PolicyGroup, group_chain_of
 from calico.felix.site import Site
 from fabric.netstate.objects import Family, IPAddress, IpSet, NetState
 from fabric.netstate.rules import Table
@@ -26,7 +27,8 @@ STATIC = "policy"
 """The part with the chains that are there whatever policies there are."""
 _HOST_DISPATCH = "dispatch:host"
 _Place = tuple[Table, Direction]
-_Use = tuple[RulesId, _Place]
+_Asked = RulesId | PolicyGroup
+_Use = tuple[_Asked, _Place]
 _Render = Callable[[Family], NetState]
 
 
@@ -65,8 +67,8 @@ class PolicyState:
         self._parts: dict[str, NetState] = {}
         self._devices: dict[EndpointId, str] = {}
         self._uses_of: dict[EndpointId, frozenset[_Use]] = {}
-        self._uses: dict[RulesId, Counter[_Place]] = {}
-        """Where chains lead to each policy and profile, and how often."""
+        self._uses: dict[_Asked, Counter[_Place]] = {}
+        """Where chains lead to each policy, group and profile, and how often."""
 
     def has(self, endpoint: EndpointId) -> bool:
         """True once the endpoint's chains are among the parts."""
@@ -76,7 +78,8 @@ class PolicyState:
         """The parts that an endpoint's packets meet: its chains, what leads there, and what they lead to."""
         dispatched = (part for part in self._parts if part.startswith("dispatch:"))
         rules = {rules_id for rules_id, _ in self._uses_of.get(endpoint, ())}
-        sets = {set_id for it in rules if it in self._view.rules for set_id in self._view.rules[it].sets}
+        known = (self._view.rules[it] for it in rules if it in self._view.rules)
+        sets = {set_id for it in known for set_id in it.sets}
         asked = (*map(_rules_part, rules), *map(_set_part, sets))
         return (STATIC, part_of(endpoint), *dispatched, *sorted(asked))
 
@@ -84,23 +87,23 @@ class PolicyState:
         """Return all parts as of the calculation's last flush; what did not change is one object."""
         changes: Iterable[object] = self._view.take_changes()
         if site != self._site:
-            self._begin(site)
-            changes = (*self._view.endpoints, *self._view.rules, *self._view.sets)
+            asked = self._begin(site)
+            changes = (*self._view.endpoints, *self._view.rules, *self._view.sets, *asked)
         if changes:
             self._renew(site, frozenset(changes))
         return self._parts
 
-    def _begin(self, site: PolicySite) -> None:
-        """Forget what was rendered for the node as it was."""
+    def _begin(self, site: PolicySite) -> set[_Asked]:
+        """Forget what was rendered for the node as it was; return what host endpoints' chains lead to."""
         self._site = site
         self._parts, self._devices, self._uses_of, self._uses = {}, {}, {}, {}
         self._put(STATIC, self._each(lambda it: static_chains.desired_state(site.options, it)))
         self._renew_dispatch(site)
-        self._renew_hosts(site)
+        return self._renew_hosts(site)
 
     def _renew(self, site: PolicySite, changes: frozenset[object]) -> None:
         endpoints = [it for it in changes if isinstance(it, EndpointId)]
-        stale = {it for it in changes if isinstance(it, PolicyId | str)}
+        stale: set[_Asked] = {it for it in changes if isinstance(it, PolicyId | str | PolicyGroup)}
         devices = set(self._devices.values())
         for endpoint in endpoints:
             if endpoint.kind == "WorkloadEndpoint":
@@ -109,13 +112,16 @@ class PolicyState:
             self._renew_dispatch(site)
         if any(endpoint.kind == "HostEndpoint" for endpoint in endpoints):
             stale |= self._renew_hosts(site)
-        for rules in stale:
-            self._renew_rules(site, rules)
+        for asked in stale:
+            if isinstance(asked, PolicyGroup):
+                self._renew_group(site, asked)
+            else:
+                self._renew_rules(site, asked)
         for set_id in changes:
             if isinstance(set_id, SetId):
                 self._renew_set(set_id)
 
-    def _renew_workload(self, site: PolicySite, endpoint: EndpointId) -> set[RulesId]:
+    def _renew_workload(self, site: PolicySite, endpoint: EndpointId) -> set[_Asked]:
         """Render an endpoint's chains; return the policies whose chains are needed elsewhere than before."""
         found = self._view.endpoints.get(endpoint)
         if found is None or not found.endpoint.interface:
@@ -127,7 +133,7 @@ class PolicyState:
         self._put(part_of(endpoint), self._each(lambda it: render(found, site.options, it)))
         return self._use(endpoint, _uses(found, is_host=False))
 
-    def _renew_hosts(self, site: PolicySite) -> set[RulesId]:
+    def _renew_hosts(self, site: PolicySite) -> set[_Asked]:
         """Render the chains of all host endpoints, each at its device; of two at one, the first by name."""
         hosts = sorted(
             (it for it in self._view.endpoints if it.kind == "HostEndpoint"), key=lambda it: it.name
@@ -137,7 +143,7 @@ class PolicyState:
             found = self._view.endpoints[endpoint]
             if device := _host_device(site, found):
                 at.setdefault(device, found)
-        stale: set[RulesId] = set()
+        stale: set[_Asked] = set()
         placed = {found.endpoint.id: (device, found) for device, found in at.items()}
         known = [it for it in self._uses_of if it.kind == "HostEndpoint"]
         for endpoint in {*placed, *known}:
@@ -183,6 +189,14 @@ class PolicyState:
         )
         self._put(part, frozenset(chains))
 
+    def _renew_group(self, site: PolicySite, group: PolicyGroup) -> None:
+        chains = (
+            group_chain_of(table, group, site.options, family)
+            for family in site.families
+            for table, _ in self._uses.get(group, ())
+        )
+        self._put(_rules_part(group), frozenset(chains))
+
     def _renew_set(self, set_id: SetId) -> None:
         part = _set_part(set_id)
         if self._site is None or not self._view.needs(set_id):
@@ -194,7 +208,7 @@ class PolicyState:
         )
         self._put(part, frozenset(found))
 
-    def _use(self, endpoint: EndpointId, uses: Iterable[_Use]) -> set[RulesId]:
+    def _use(self, endpoint: EndpointId, uses: Iterable[_Use]) -> set[_Asked]:
         """Note where an endpoint's chains lead; return what is led to elsewhere than before."""
         before, now = self._uses_of.pop(endpoint, frozenset()), frozenset(uses)
         stale = set()
@@ -228,8 +242,8 @@ class PolicyState:
             self._parts[part] = state
 
 
-def _rules_part(rules_id: RulesId) -> str:
-    return f"rules:{rules_id}"
+def _rules_part(asked: _Asked) -> str:
+    return f"rules:{asked.chain_name if isinstance(asked, PolicyGroup) else asked}"
 
 
 def _set_part(set_id: SetId) -> str:
@@ -238,7 +252,7 @@ def _set_part(set_id: SetId) -> str:
 
 def _uses(found: EndpointPolicies, *, is_host: bool) -> Iterator[_Use]:
     for table, asked, direction in endpoint_chains.asked(found, is_host=is_host):
-        yield (asked if isinstance(asked, str) else asked.id, (table, direction))
+        yield asked, (table, direction)
 
 
 def _host_device(site: PolicySite, found: EndpointPolicies) -> str:
