@@ -36,12 +36,10 @@ from support.policy_probes import PolicyProbes
 from support.unix_api import UnixApi
 
 SECONDS_MAX = 10.0
-_GIVEN = (
-    ("v1", "Namespace"),
-    ("v1", "Pod"),
-    ("v1", "ServiceAccount"),
-    ("projectcalico.org/v3", "Tier"),
-    ("projectcalico.org/v3", "IPPool"),
+_CORE, _V3 = "v1", "projectcalico.org/v3"
+_GIVEN = tuple((_CORE, it) for it in ("Namespace", "Pod", "ServiceAccount")) + (
+    (_V3, "Tier"),
+    (_V3, "IPPool"),
 )
 """Kinds of which objects are there before a test writes any."""
 TRIES_MORE = 2
