@@ -36,11 +36,8 @@ from support.policy_probes import PolicyProbes
 from support.unix_api import UnixApi
 
 SECONDS_MAX = 10.0
-_CORE, _V3 = "v1", "projectcalico.org/v3"
-_GIVEN = tuple((_CORE, it) for it in ("Namespace", "Pod", "ServiceAccount")) + (
-    (_V3, "Tier"),
-    (_V3, "IPPool"),
-)
+_KINDS = {"v1": ("Namespace", "Pod", "ServiceAccount"), "projectcalico.org/v3": ("Tier", "IPPool")}
+_GIVEN = tuple((version, kind) for version, given in _KINDS.items() for kind in given)
 """Kinds of which objects are there before a test writes any."""
 TRIES_MORE = 2
 """How often cells are asked again that are not as expected."""
