@@ -27,7 +27,7 @@ _RETURN_STRIDE = 5
 
 @dataclass(frozen=True, slots=True)
 class PolicyGroup:
-    """Two or more policies of one selector, in their order."""
+    """A group: two or more policies of one selector, in their order."""
 
     direction: Direction
     selector: str
