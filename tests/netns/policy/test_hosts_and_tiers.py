@@ -49,7 +49,7 @@ class Asked:
 def running(tmp_path_factory, name):
     cluster = shipped(tmp_path_factory.mktemp("cluster"), name)
     try:
-        cluster.up("--no-check")
+        cluster.up()
         yield Asked(cluster)
     finally:
         cluster.close()
