@@ -80,6 +80,22 @@ SPECS: dict[str, Object] = {
 }
 """Of Calico's kinds that policies are computed from: a good specification that uses much of it."""
 
+FELIX = {
+    "logPrefix": "policy %k %n of %t: %p",
+    "iptablesFilterDenyAction": "Reject",
+    "iptablesFilterAllowAction": "Return",
+    "iptablesMangleAllowAction": "Return",
+    "iptablesMarkMask": 0xFFFF0000,
+    "interfacePrefix": "cali,tap",
+    "defaultEndpointToHostAction": "Drop",
+    "failsafeInboundPorts": [{"protocol": "TCP", "port": 22, "net": "10.0.0.0/8"}],
+    "failsafeOutboundPorts": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 6443}],
+    "chainInsertMode": "Append",
+    "vxlanPort": 8472,
+    "disableConntrackInvalidCheck": True,
+}
+"""A good FelixConfiguration, of the fields that stand in rules."""
+
 
 def full_network_policy() -> Object:
     """A good policy of Kubernetes that uses much of what one can say."""
@@ -115,6 +131,17 @@ def any_calico_objects(draw: st.DrawFn) -> Object:
     metadata = {"name": "thing", **({"namespace": "x"} if kind.namespaced else {})}
     obj = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
     return _changed(draw, kind, {**obj, "spec": SPECS[kind.kind]})
+
+
+@st.composite
+def any_felix(draw: st.DrawFn) -> Object:
+    """A FelixConfiguration of the fields that stand in rules, changed in one to three places."""
+    found = served.kinds(NetworkConfig((ip_network("10.244.0.0/16"),), ()))
+    kind = next(it for it in found if it.kind == "FelixConfiguration")
+    obj = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "default"}}
+    changed = _changed(draw, kind, {**obj, "spec": FELIX})
+    spec = changed["spec"] if isinstance(changed["spec"], dict) else {}
+    return {**changed, "spec": {name: value for name, value in spec.items() if name in FELIX}}
 
 
 def _changed(draw: st.DrawFn, kind: Kind, obj: Object) -> Object:

@@ -16,7 +16,7 @@ from calico.felix.options import RuleOptions
 from calico.felix.policy_state import PolicySite, PolicyState
 from calico.kube_controllers import conversion
 from calico.resources.endpoints import interface_name
-from calico.resources.felix import DEFAULTS
+from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
 from calico.resources.table import RESOURCE_TYPES
 from calico.resources.tiers import own_tiers
 from calico.workloads import labels_of_pod
@@ -36,8 +36,8 @@ def device(pod: Endpoint) -> str:
 class Rendered:
     """The nodes of a world with their chains, in IPv4 and IPv6."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, felix: FelixConfigurationSpec = DEFAULTS) -> None:
+        self._world, self._felix = world, felix
         self._calculator = Calculator()
         states = {name: PolicyState(self._calculator, name) for name in world.nodes}
         for thing in self._things():
@@ -70,7 +70,8 @@ class Rendered:
 
     def _objects(self, node: str, state: PolicyState):
         own = self._world.nodes[node]
-        options = RuleOptions(DEFAULTS, ("cali",))
+        prefixes = tuple((self._felix.interface_prefix or "cali").split(","))
+        options = RuleOptions(self._felix, prefixes, vxlan=(4, 6), has_ipip=True)
         parts = state.parts(PolicySite(options, (4, 6), "eth0", frozenset(own.addresses)))
         rules = [it for part in parts.values() for it in part if isinstance(it, Chain | Jump | IpSet)]
         routes = [
