@@ -256,11 +256,11 @@ class PolicyCluster:
         self._addresses = {str(it): str(it.addresses[0]) for it in world.endpoints}
 
 
-def awaited(condition: Callable[[], Any], otherwise: str) -> Any:
+def awaited(condition: Callable[[], Any], otherwise: str, seconds_max: float = SECONDS_MAX) -> Any:
     """Return the first true value of a condition; after a time AssertionError says `otherwise`."""
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + seconds_max
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{otherwise} after {SECONDS_MAX:g} s"
+        assert time.monotonic() < deadline, f"{otherwise} after {seconds_max:g} s"
         time.sleep(0.005)
     return found
 

@@ -7,7 +7,7 @@ import socket
 
 from support.namespaces import run_inside
 from support.policy_cluster import PolicyCluster, awaited
-from support.policy_objects import PODS
+from support.policy_objects import PODS, Object, path_of, serving
 from support.policy_words import EVERYWHERE, block, from_, pods, port, to
 from support.policy_worlds import kubernetes_policy as policy
 
@@ -153,3 +153,27 @@ def test_a_connection_ends_with_its_pod_and_is_no_way_to_the_next_one_at_its_add
         calico.delete(policy())
         calico.settle()
         assert is_answered(opened)
+
+
+def test_a_pod_that_has_ended_is_in_no_set_any_more(calico):
+    container = {"name": "main", "image": "busybox", "command": ["sleep", "1"]}
+    made = serving(
+        "y/ended", "node-2", labels={"role": "friend"}, containers=[container], restartPolicy="Never"
+    )
+    calico.put(policy(ingress=[from_({"podSelector": {"matchLabels": {"role": "friend"}}} | EVERYWHERE)]))
+    calico.settle()
+    node = calico.pid("node/node-1")
+    calico.api.ask("POST", path_of(made, name=False), made)
+    try:
+        awaited(lambda: status_of(calico, made).get("podIP"), "the pod has no address")
+        address = status_of(calico, made)["podIP"]
+        awaited(lambda: f" {address}\n" in run_inside(node, "ipset", "save"), "the pod is in no set")
+        awaited(lambda: status_of(calico, made)["phase"] == "Succeeded", "the pod does not end")
+        awaited(lambda: f" {address}\n" not in run_inside(node, "ipset", "save"), "the pod stays in a set")
+    finally:
+        calico.api.ask("DELETE", path_of(made), {"gracePeriodSeconds": 0})
+
+
+def status_of(net: PolicyCluster, pod: Object) -> Object:
+    found: Object = net.api.ask("GET", path_of(pod)).get("status") or {}
+    return found

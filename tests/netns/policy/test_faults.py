@@ -101,7 +101,11 @@ def test_policies_hold_while_a_component_is_killed_in_the_middle_of_their_change
             for it in islice(change, 30):
                 persistently(it, guarded)
             killer.join()
-            awaited(lambda pid=pid: is_back(guarded, component, pid), f"{component} does not come back")
+            awaited(
+                lambda pid=pid: is_back(guarded, component, pid),
+                f"{component} is not back",
+                AGAIN_SECONDS_MAX,
+            )
         persistently(guarded.settle, guarded)
 
 
