@@ -136,6 +136,16 @@ class PolicyCluster:
         del self._objects[path]
         awaited(lambda: path not in map(path_of, self._listed("v1", "Pod")), f"pod {name} does not go")
 
+    def await_completion(self, name: str) -> None:
+        """Return when a pod has completed: its object stays, and it is no endpoint any more."""
+
+        def completed() -> bool:
+            found = self.api.ask("GET", _path(name))
+            self._objects[_path(name)] = {**found, "apiVersion": "v1", "kind": "Pod"}
+            return name not in self.pods
+
+        awaited(completed, f"pod {name} does not complete")
+
     def reset(self) -> None:
         """Take back all that was written since the beginning."""
         for path, obj in reversed(list(self._objects.items())):

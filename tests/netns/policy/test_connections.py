@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from support.clusters import fabric
 from support.namespaces import run_inside
 from support.policy_cluster import PolicyCluster, awaited
 from support.policy_objects import PODS, Object, path_of, serving
@@ -129,6 +130,24 @@ def test_an_address_that_another_pod_takes_over_is_not_known_by_the_first_ones_l
     calico.settle()
     assert "y/friend" in calico.sources("x/a")
     calico.delete_pod("y/friend")
+    calico.add_pod("y/stranger", node="node-1", labels={"role": "stranger"}, address=address)
+    calico.settle()
+    assert calico.address("y/stranger") == address
+    assert "y/stranger" not in calico.sources("x/a")
+
+
+def test_a_pod_that_has_completed_is_no_peer_any_more_at_its_address(calico):
+    waits = ["sh", "-c", "until [ -e /tmp/done ]; do sleep 0.1; done"]
+    container = {"name": "main", "image": "busybox", "command": waits}
+    friend = {"matchLabels": {"role": "friend"}}
+    calico.add_pod("y/friend", labels=friend["matchLabels"], containers=[container], restartPolicy="Never")
+    address = calico.address("y/friend")
+    calico.put(policy(ingress=[from_({"podSelector": friend} | EVERYWHERE)]))
+    calico.settle()
+    assert "y/friend" in calico.sources("x/a")
+    done = fabric("exec", "--cluster", calico.cluster.name, "-n", "y", "friend", "--", "touch", "/tmp/done")
+    assert done.returncode == 0, done.stderr
+    calico.await_completion("y/friend")
     calico.add_pod("y/stranger", node="node-1", labels={"role": "stranger"}, address=address)
     calico.settle()
     assert calico.address("y/stranger") == address
