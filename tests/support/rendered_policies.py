@@ -6,7 +6,9 @@ each node's chains and sets are what a packet meets in the model of netfilter.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from collections.abc import Iterable, Iterator
+from functools import cache
+from ipaddress import ip_interface, ip_network
 
 from calico.calc import reading
 from calico.calc.calculator import Calculator
@@ -16,17 +18,19 @@ from calico.felix.options import RuleOptions
 from calico.felix.policy_state import PolicySite, PolicyState
 from calico.kube_controllers import conversion
 from calico.resources.endpoints import interface_name
-from calico.resources.felix import DEFAULTS, FelixConfigurationSpec
+from calico.resources.felix import DEFAULTS
 from calico.resources.table import RESOURCE_TYPES
 from calico.resources.tiers import own_tiers
 from calico.workloads import labels_of_pod
+from fabric.api.objects import Object
 from fabric.kernel.fake_netfilter.netfilter import FakeNetfilter
 from fabric.kernel.fake_netfilter.packets import Packet
-from fabric.netstate.objects import Chain, IpSet, Jump, Route
+from fabric.netstate.objects import Address, Chain, IpSet, Jump, NetObject, Route
 from fabric.plugin.policies import PROTOCOLS, Endpoint, Flow, World
-from support.calculations import put
+from support.calculations import Key, drop, key_of, put
 
 _NAMES = {number: name for name, number in PROTOCOLS.items()}
+_WIRE = "eth0"
 
 
 def device(pod: Endpoint) -> str:
@@ -34,64 +38,111 @@ def device(pod: Endpoint) -> str:
 
 
 class Rendered:
-    """The nodes of a world with their chains, in IPv4 and IPv6."""
+    """The nodes of a world with their chains, in IPv4 and IPv6; the world may become another one."""
 
-    def __init__(self, world: World, felix: FelixConfigurationSpec = DEFAULTS) -> None:
-        self._world, self._felix = world, felix
+    def __init__(self, world: World, options: RuleOptions | None = None) -> None:
+        self._options = options or _options()
         self._calculator = Calculator()
-        states = {name: PolicyState(self._calculator, name) for name in world.nodes}
-        for thing in self._things():
+        self._states = {name: PolicyState(self._calculator, name) for name in world.nodes}
+        self._there: dict[Key, reading.Thing] = {}
+        self.become(world)
+
+    def become(self, world: World) -> None:
+        """Take in what another world has, and drop what it has not, as the datastore would tell of it."""
+        self._world = world
+        things = {key_of(it): it for it in _things(world)}
+        for key in self._there.keys() - things.keys():
+            drop(self._calculator, key)
+        for thing in things.values():
             put(self._calculator, thing)
+        self._there = things
         self._calculator.flush()
-        self.objects = {name: self._objects(name, state) for name, state in states.items()}
+        self.objects = {name: self._objects(name, state) for name, state in self._states.items()}
+        self._netfilter = {
+            name: FakeNetfilter([*objects, *self._surroundings(name)])
+            for name, objects in self.objects.items()
+        }
 
     def allows(self, flow: Flow) -> bool:
         """True when the first packet passes the node of its source, and that of its destination."""
         source, target = flow.source, flow.destination
-        ways = [(source.node, device(source), "" if target.node != source.node else device(target))]
-        if target.node != source.node:
-            ways.append((target.node, "eth0", device(target)))
-        return all(self._passes(flow, *way) for way in ways)
+        is_near = source.node == target.node
+        passes = True
+        if source.node:
+            came_from = device(source) if source.kind == "pod" else ""
+            passes = self._passes(flow, source.node, came_from, self._way_out(flow, is_near))
+        if target.node and not is_near:
+            passes = passes and self._passes(flow, target.node, _WIRE, self._way_out(flow, True))
+        return passes
+
+    def _way_out(self, flow: Flow, is_there: bool) -> str:
+        """The device by which it leaves; empty where it is for the node itself."""
+        if not is_there:
+            return _WIRE
+        return device(flow.destination) if flow.destination.kind == "pod" else ""
 
     def _passes(self, flow: Flow, node: str, came_from: str, goes_to: str) -> bool:
-        version = flow.family
+        source, destination = flow.source.address(flow.family), flow.destination.address(flow.family)
+        assert source is not None and destination is not None
         packet = Packet(
-            flow.source.address(version),
-            flow.destination.address(version),
+            source,
+            destination,
             flow.protocol,
             flow.source_port,
             flow.port,
             flow.icmp_type,
             flow.icmp_code,
             in_interface=came_from,
-            out_interface=goes_to or "eth0",
+            out_interface=goes_to,
+            ctstate="NEW",
         )
-        return FakeNetfilter(self.objects[node]).walk(packet).kind == "ACCEPT"
+        return self._netfilter[node].walk(packet).kind == "ACCEPT"
 
-    def _objects(self, node: str, state: PolicyState):
-        own = self._world.nodes[node]
-        prefixes = tuple((self._felix.interface_prefix or "cali").split(","))
-        options = RuleOptions(self._felix, prefixes, vxlan=(4, 6), has_ipip=True)
-        parts = state.parts(PolicySite(options, (4, 6), "eth0", frozenset(own.addresses)))
-        rules = [it for part in parts.values() for it in part if isinstance(it, Chain | Jump | IpSet)]
-        routes = [
-            Route(ip_network(address), dev=device(pod) if pod.node == node else "eth0", scope="link")
-            for pod in self._world.pods
-            for address in pod.addresses
-        ]
-        return [*rules, *routes]
+    def _objects(self, node: str, state: PolicyState) -> list[NetObject]:
+        parts = state.parts(site(self._world, node, self._options))
+        return [it for part in parts.values() for it in part if isinstance(it, Chain | Jump | IpSet)]
 
-    def _things(self):
-        yield from map(reading.thing, own_tiers())
-        for name, labels in self._world.namespaces.items():
-            yield reading.thing(conversion.namespace_profile({"metadata": {"name": name, "labels": labels}}))
+    def _surroundings(self, node: str) -> Iterator[NetObject]:
+        """The addresses and routes of a node."""
+        for address in self._world.nodes[node].addresses:
+            yield Address(ip_interface(f"{address}/{24 if address.version == 4 else 64}"), _WIRE)
         for pod in self._world.pods:
-            yield _endpoint(pod)
-        for obj in self._world.objects:
-            if obj["apiVersion"] == "networking.k8s.io/v1":
-                yield reading.thing(conversion.network_policy(obj))
-            else:
-                yield reading.thing(RESOURCE_TYPES[obj["kind"]].from_object(obj))
+            for address in pod.addresses:
+                dev = device(pod) if pod.node == node else _WIRE
+                yield Route(ip_network(address), dev=dev, scope="link")
+
+
+@cache
+def _options() -> RuleOptions:
+    return RuleOptions(DEFAULTS, ("cali",))
+
+
+def site(world: World, node: str, options: RuleOptions | None = None) -> PolicySite:
+    """A node of a world, with Felix' defaults if nothing else is said."""
+    return PolicySite(options or _options(), (4, 6), _WIRE, frozenset(world.nodes[node].addresses))
+
+
+def _things(world: World) -> Iterator[reading.Thing]:
+    """All that the calculation is told of a world."""
+    yield from _known(map(reading.thing, own_tiers()))
+    for name, labels in world.namespaces.items():
+        namespace = {"metadata": {"name": name, "labels": labels}}
+        yield from _known([reading.thing(conversion.namespace_profile(namespace))])
+    for pod in world.pods:
+        yield _endpoint(pod)
+    yield from _known(map(_thing, world.objects))
+
+
+def _known(things: Iterable[reading.Thing | None]) -> Iterator[reading.Thing]:
+    return (it for it in things if it is not None)
+
+
+def _thing(obj: Object) -> reading.Thing | None:
+    if obj["kind"] == "ServiceAccount":
+        return reading.thing(conversion.account_profile(obj))
+    if obj["apiVersion"] == "networking.k8s.io/v1":
+        return reading.thing(conversion.network_policy(obj))
+    return reading.thing(RESOURCE_TYPES[obj["kind"]].from_object(obj))
 
 
 def _endpoint(pod: Endpoint) -> CalcEndpoint:

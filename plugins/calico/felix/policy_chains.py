@@ -71,9 +71,11 @@ def _rules(
 def _of_family(rule: Rule, family: Family) -> Rule | None:
     """The rule with the networks of one family; None where it is not for that family.
 
-    A side that names networks, and none of this family, is not; nor is one that excludes every address.
+    A side that names networks, and none of this family, is not; nor is one that excludes every address. A
+    protocol that is wanted and excluded matches nothing; beside another one, which iptables takes only once,
+    what is excluded says nothing.
     """
-    if rule.ip_version not in (None, family):
+    if rule.ip_version not in (None, family) or (rule.protocol and rule.protocol == rule.not_protocol):
         return None
     sides = []
     for side in rule.sides:
@@ -83,7 +85,8 @@ def _of_family(rule: Rule, family: Family) -> Rule | None:
         if is_other or any(str(net) == _EVERYTHING[family] for net in not_nets):
             return None
         sides.append(replace(side, nets=nets, not_nets=not_nets))
-    return replace(rule, source=sides[0], destination=sides[1])
+    excluded = "" if rule.protocol else rule.not_protocol
+    return replace(rule, source=sides[0], destination=sides[1], not_protocol=excluded)
 
 
 class _Rendering:

@@ -93,7 +93,7 @@ def _entities(peers: Iterable[Object]) -> Iterator[EntityRule]:
             continue
         pods, namespaces = peer.get("podSelector"), peer.get("namespaceSelector")
         yield EntityRule(
-            selector="" if pods is None else _of_pods(pods),
+            selector=_of_pods(pods or {}),
             namespace_selector="" if namespaces is None else _text(namespaces) or "all()",
         )
     if not found:

@@ -44,17 +44,16 @@ def test_a_policy_is_one_of_the_default_tier_at_order_1000():
 def test_a_label_selector_is_a_selector_of_calicos(selector, text):
     assert converted(podSelector=selector)["selector"] == f"projectcalico.org/orchestrator == 'k8s' && {text}"
     (rule,) = rules_from({"namespaceSelector": selector})
-    assert rule["source"] == {"namespaceSelector": text}
+    assert rule["source"]["namespaceSelector"] == text
 
 
-def test_a_peer_selects_pods_namespaces_or_both():
+def test_a_peer_selects_pods_and_no_set_of_networks_by_their_labels_and_namespaces():
     of_pods = {"selector": "projectcalico.org/orchestrator == 'k8s'"}
     own, others, both = rules_from(
         {"podSelector": {}}, {"namespaceSelector": {}}, {"podSelector": {}, "namespaceSelector": {}}
     )
     assert own["source"] == of_pods
-    assert others["source"] == {"namespaceSelector": "all()"}
-    assert both["source"] == {"namespaceSelector": "all()", **of_pods}
+    assert others["source"] == both["source"] == {"namespaceSelector": "all()", **of_pods}
 
 
 def test_no_peers_are_everybody_and_no_rules_are_nobody():
