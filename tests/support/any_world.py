@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from fabric.api.objects import Object
 from fabric.plugin.policies import NAMESPACE_NAME_LABEL, Endpoint, Flow, World, outside, protocol_number
-from support.any_policies import rules
 from support.policy_worlds import PORTS, calico, node
+from support.world_policies import rules
 
 _NAMESPACES = "xyz"
 _NODES = (node("node-1", "192.168.0.1", "fd01::1"), node("node-2", "192.168.0.2", "fd01::2"))

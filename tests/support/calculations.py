@@ -201,7 +201,14 @@ class Scan:
                 name,
                 self._tiers[name].default_action if name in self._tiers else "Deny",
                 tuple(
-                    PolicyRef(it.id, "ingress" in it.types, "egress" in it.types)
+                    PolicyRef(
+                        it.id,
+                        "ingress" in it.types,
+                        "egress" in it.types,
+                        it.untracked,
+                        it.pre_dnat,
+                        it.apply_on_forward,
+                    )
                     for it in sorted(its, key=lambda it: (it.order, it.id.name))
                     if it.tier == name
                 ),

@@ -66,6 +66,8 @@ class PolicyState:
         self._site: PolicySite | None = None
         self._parts: dict[str, NetState] = {}
         self._devices: dict[EndpointId, str] = {}
+        self._hosts: frozenset[EndpointId] = frozenset()
+        """The host endpoints that have chains."""
         self._uses_of: dict[EndpointId, frozenset[_Use]] = {}
         self._uses: dict[_Asked, Counter[_Place]] = {}
         """Where chains lead to each policy, group and profile, and how often."""
@@ -96,7 +98,8 @@ class PolicyState:
     def _begin(self, site: PolicySite) -> set[_Asked]:
         """Forget what was rendered for the node as it was; return what host endpoints' chains lead to."""
         self._site = site
-        self._parts, self._devices, self._uses_of, self._uses = {}, {}, {}, {}
+        self._parts, self._devices, self._hosts = {}, {}, frozenset()
+        self._uses_of, self._uses = {}, {}
         self._put(STATIC, self._each(lambda it: static_chains.desired_state(site.options, it)))
         self._renew_dispatch(site)
         return self._renew_hosts(site)
@@ -145,8 +148,8 @@ class PolicyState:
                 at.setdefault(device, found)
         stale: set[_Asked] = set()
         placed = {found.endpoint.id: (device, found) for device, found in at.items()}
-        known = [it for it in self._uses_of if it.kind == "HostEndpoint"]
-        for endpoint in {*placed, *known}:
+        before, self._hosts = self._hosts, frozenset(placed)
+        for endpoint in before | self._hosts:
             if endpoint not in placed:
                 self._put(part_of(endpoint), frozenset())
                 stale |= self._use(endpoint, ())

@@ -110,10 +110,12 @@ def _protocol(value: Value) -> int | None:
 
 
 def _icmp(value: Value) -> Icmp | None:
+    """The type and code that are named; None where neither is, for then Felix has nothing to match."""
     if not value.is_given:
         return None
     value.only("type", "code")
-    return Icmp(value["type"].whole(0, 255), value["code"].whole(0, 255))
+    found = Icmp(value["type"].whole(0, 255), value["code"].whole(0, 255))
+    return None if found == Icmp() else found
 
 
 def _port(value: Value) -> PortMatch:

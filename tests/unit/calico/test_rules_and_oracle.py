@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.any_policies import calicos, kubernetes, objects_of, rule
 from support.any_world import examples, flows, guarded_worlds, worlds
 from support.policy_worlds import calico, endpoint, world
 from support.rendered_policies import Rendered
+from support.world_policies import calicos, kubernetes, objects_of, rule
 
 from calico.policy.evaluator import CalicoEvaluator
 from fabric.plugin.policies import Flow, protocol_number
