@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 
@@ -34,22 +35,19 @@ def _address(namespace: str, name: str) -> tuple[str, str]:
     return f"10.244.{_NAMESPACES.index(namespace) + 1}.{place}", f"fd00::{place:x}"
 
 
+def _pod(namespace: str, name: str, node: str) -> Endpoint:
+    addresses = tuple(map(ip_address, _address(namespace, name)))
+    return Endpoint("pod", name, namespace, addresses, node=node)
+
+
+PLACED = World((*(_pod(*it, f"node-{1 + number % 2}") for number, it in enumerate(_PLACES[::2])), *_NODES))
+"""The pods of `placed_worlds` where they always are: three on each node."""
+
+
 @st.composite
 def _pods(draw: st.DrawFn) -> tuple[Endpoint, ...]:
     places = draw(st.lists(st.sampled_from(_PLACES), min_size=2, max_size=8, unique=True))
-    return tuple(
-        Endpoint(
-            "pod",
-            name,
-            namespace,
-            tuple(map(ip_address, _address(namespace, name))),
-            draw(_POD_LABELS),
-            draw(st.sampled_from(["default", "robot"])),
-            draw(st.sampled_from(["node-1", "node-2"])),
-            draw(_SOME_PORTS),
-        )
-        for namespace, name in places
-    )
+    return tuple(_pod(*it, draw(st.sampled_from(["node-1", "node-2"]))) for it in places)
 
 
 _NETS = st.sampled_from(
@@ -103,11 +101,22 @@ def _of_profile(given: list[dict]) -> list[dict]:
 
 
 @st.composite
-def _worlds(draw: st.DrawFn, with_hosts: bool) -> World:
+def _worlds(
+    draw: st.DrawFn, pods: st.SearchStrategy[tuple[Endpoint, ...]], with_hosts: bool = False
+) -> World:
     namespaces = {name: {"ns": name, NAMESPACE_NAME_LABEL: name, **draw(_TEAM)} for name in _NAMESPACES}
     accounts = [_account(name, draw(_TEAM)) for name in _NAMESPACES]
     objects = (*accounts, *draw(_sets()), *(draw(_hosts()) if with_hosts else ()))
-    return World((*draw(_pods()), *_NODES), namespaces, objects)
+    dressed = (
+        replace(
+            pod,
+            labels=draw(_POD_LABELS),
+            service_account=draw(st.sampled_from(["default", "robot"])),
+            ports=draw(_SOME_PORTS),
+        )
+        for pod in draw(pods)
+    )
+    return World((*dressed, *_NODES), namespaces, objects)
 
 
 def _account(namespace: str, labels: dict[str, str]) -> Object:
@@ -115,10 +124,12 @@ def _account(namespace: str, labels: dict[str, str]) -> Object:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
-worlds = _worlds(False)
+worlds = _worlds(_pods())
 """Worlds without host endpoints."""
-guarded_worlds = _worlds(True)
+guarded_worlds = _worlds(_pods(), with_hosts=True)
 """Worlds of which some nodes have host endpoints."""
+placed_worlds = _worlds(st.just(PLACED.pods))
+"""Worlds without host endpoints whose pods are always the same, at the same places."""
 
 _KINDS = (
     *(("tcp", port, 49152, {}) for port in (80, 81, 85, 22)),

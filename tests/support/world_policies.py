@@ -138,8 +138,8 @@ _DESTINATION_PORTS = st.fixed_dictionaries(
 _SOURCE_PORTS = st.fixed_dictionaries(
     {},
     optional={
-        "ports": st.sampled_from([[1000], ["40000:65535"], [80, "serve-80-tcp"], _MANY]),
-        "notPorts": st.sampled_from([[1000], ["40000:65535"], ["serve-80-tcp"]]),
+        "ports": st.sampled_from([[1000], ["30000:65535"], [80, "serve-80-tcp"], _MANY]),
+        "notPorts": st.sampled_from([[1000], ["30000:65535"], ["serve-80-tcp"]]),
     },
 )
 _ICMP = st.sampled_from([{}, {"type": 8}, {"type": 8, "code": 0}, {"type": 13}, {"type": 3, "code": 1}])
