@@ -111,19 +111,17 @@ _NETS = st.sampled_from(
     ]
 )
 _NOT_NETS = st.sampled_from(
-    [[], ["10.244.1.1/32"], ["10.244.1.1/32", "10.244.2.4/32"], ["192.168.0.0/24"], ["fd00::1/128"]]
+    [[], ["10.244.1.1/32"], ["10.244.1.0/24", "10.244.2.0/24"], ["192.168.0.0/24"], ["fd00::1/128"]]
 )
-_ENTITIES = st.fixed_dictionaries(
-    {},
-    optional={
-        "selector": _CALICO_SELECTORS,
-        "notSelector": st.sampled_from(["pod == 'b'", "has(none)", "set == 'outer'", "has(host)"]),
-        "namespaceSelector": _NAMESPACE_SELECTORS,
-        "serviceAccounts": _ACCOUNTS,
-        "nets": _NETS,
-        "notNets": _NOT_NETS,
-    },
-)
+_FIELDS = {
+    "selector": _CALICO_SELECTORS,
+    "notSelector": st.sampled_from(["pod == 'b'", "has(none)", "set == 'outer'", "has(host)"]),
+    "namespaceSelector": _NAMESPACE_SELECTORS,
+    "serviceAccounts": _ACCOUNTS,
+    "nets": _NETS,
+    "notNets": _NOT_NETS,
+}
+_ENTITIES = st.fixed_dictionaries({}, optional=_FIELDS)
 _MANY = [*range(2000, 2020), 80]
 """More ports than one match of iptables can have."""
 _DESTINATION_PORTS = st.fixed_dictionaries(
@@ -176,7 +174,40 @@ def _without_nets(entity: Spec) -> Spec:
     return {name: value for name, value in entity.items() if name not in _NETWORKS}
 
 
+def _with(name: str, values: st.SearchStrategy[Any], *protocols: str) -> st.SearchStrategy[Spec]:
+    """Rules of which one end has one field."""
+    return st.builds(
+        lambda end, value, protocol: (
+            {"action": "Allow", end: {name: value}} | ({"protocol": protocol} if protocol else {})
+        ),
+        st.sampled_from(["source", "destination"]),
+        values,
+        st.sampled_from(protocols or [""]),
+    )
+
+
+_NAMED = st.sampled_from([[80], ["81:90"], ["serve-80-tcp"], ["serve-81-udp", "serve-80-udp"], _MANY])
+_lone_rule = st.one_of(
+    *(_with(name, values) for name, values in _FIELDS.items()),
+    *(_with(name, _NAMED, "TCP", "UDP") for name in ("ports", "notPorts")),
+    *(
+        _ICMP.map(lambda value, name=name: {"action": "Allow", "protocol": "ICMP", name: value})
+        for name in ("icmp", "notICMP")
+    ),
+    *(
+        st.sampled_from(given).map(lambda it: {"action": "Allow", **it})
+        for given in (
+            [{"protocol": "UDP"}, {"notProtocol": "UDP"}, {"ipVersion": 4}, {"ipVersion": 6}],
+            [
+                {"protocol": "TCP", "destination": {"notPorts": ["serve-80-tcp", "serve-81-tcp"]}},
+                {"protocol": "UDP", "destination": {"notPorts": ["serve-81-udp", "serve-80-udp"]}},
+            ],
+        )
+    ),
+)
 rule = _calico_rule()
+any_rule = st.sampled_from([_lone_rule, _lone_rule, rule]).flatmap(lambda it: it)
+"""Rules of which many ask for one thing alone: in those with many conditions hardly any is decisive."""
 rules = st.lists(rule, max_size=3)
 _STAGES = st.sampled_from([{}, {}, {}, {"applyOnForward": True}, {"preDNAT": True}, {"doNotTrack": True}])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.any_world import examples, flows, guarded_worlds, worlds
 from support.policy_worlds import calico, endpoint, world
 from support.rendered_policies import Rendered
-from support.world_policies import calicos, kubernetes, objects_of, rule
+from support.world_policies import any_rule, calicos, kubernetes, objects_of
 
 from calico.policy.evaluator import CalicoEvaluator
 from fabric.plugin.policies import Flow, protocol_number
@@ -38,8 +38,8 @@ def test_a_packet_passes_host_endpoints_where_the_policies_allow_it_and_nowhere_
     agree(replace(of, objects=(*of.objects, *objects_of([], some))), seed)
 
 
-@settings(max_examples=examples(80))
-@given(worlds, rule, _SEEDS)
+@settings(max_examples=examples(150))
+@given(worlds, any_rule, _SEEDS)
 def test_a_rule_alone_takes_the_packets_that_all_of_its_parts_match(of, its, seed):
     spec = {"selector": "all()", "types": ["Egress"], "egress": [its]}
     agree(replace(of, objects=(*of.objects, calico("GlobalNetworkPolicy", "one", **spec))), seed)
