@@ -45,6 +45,25 @@ def test_a_rule_alone_takes_the_packets_that_all_of_its_parts_match(of, its, see
     agree(replace(of, objects=(*of.objects, calico("GlobalNetworkPolicy", "one", **spec))), seed)
 
 
+_TWO = ["10.244.1.0/24", "10.244.2.0/24"]
+
+
+@pytest.mark.parametrize(
+    "its",
+    [
+        {"protocol": "TCP", "destination": {"notPorts": ["serve-80-tcp"]}},
+        {"protocol": "TCP", "destination": {"ports": [80, "serve-81-tcp"], "nets": _TWO}},
+        {"source": {"nets": _TWO}, "destination": {"nets": _TWO, "notNets": ["10.244.1.1/32"]}},
+        {"protocol": "TCP", "notProtocol": "UDP"},
+        {"protocol": "TCP", "notProtocol": "TCP"},
+    ],
+    ids=str,
+)
+def test_a_rule_of_conditions_that_seldom_meet_takes_its_packets(its):
+    spec = {"selector": "all()", "types": ["Egress"], "egress": [{"action": "Allow", **its}]}
+    agree(world(calico("GlobalNetworkPolicy", "one", **spec)), 1, 400)
+
+
 @pytest.mark.parametrize("action", ["Allow", "Deny"])
 @pytest.mark.parametrize(("direction", "side"), [("ingress", "source"), ("egress", "destination")])
 def test_a_rule_for_a_service_matches_nothing_for_there_are_no_services(action, direction, side):
