@@ -208,6 +208,7 @@ class Scan:
                         it.untracked,
                         it.pre_dnat,
                         it.apply_on_forward,
+                        str(it.selector),
                     )
                     for it in sorted(its, key=lambda it: (it.order, it.id.name))
                     if it.tier == name

@@ -36,7 +36,7 @@ from support.policy_probes import PolicyProbes
 from support.unix_api import UnixApi
 
 SECONDS_MAX = 10.0
-_KINDS = {"v1": ("Namespace", "Pod", "ServiceAccount"), "projectcalico.org/v3": ("Tier", "IPPool")}
+_KINDS = {"v1": ["Namespace", "Pod", "ServiceAccount"], "projectcalico.org/v3": ["Tier", "IPPool"]}
 _GIVEN = tuple((version, kind) for version, given in _KINDS.items() for kind in given)
 """Kinds of which objects are there before a test writes any."""
 TRIES_MORE = 2
@@ -53,12 +53,10 @@ class PolicyCluster:
     """The cluster, the objects as a test wrote them, and what its last `settle` found."""
 
     def __init__(self, cluster: Cluster, flavour: str) -> None:
-        self.cluster = cluster
-        self.flavour = flavour
+        self.cluster, self.flavour = cluster, flavour
         """Of the nodes' iptables: `nft` or `legacy`."""
         self.paths = ClusterPaths(cluster.name)
-        self.api = UnixApi(self.paths.api_socket)
-        self.probes = PolicyProbes()
+        self.api, self.probes = UnixApi(self.paths.api_socket), PolicyProbes()
         self.arrived: set[_Way] = set()
         """What arrived when all pods asked all, by source, destination and port."""
         self._fence = PolicyFence(self.api, self.probes, self._tcp)

@@ -15,7 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from fabric.kernel.conntrack import NETLINK_NETFILTER, forget
 from fabric.kernel.linux import LinuxKernel
+from fabric.kernel.namespaces import inside
+from fabric.kernel.netlink import Socket
+from fabric.netstate.flows import Flow as Connections
 from fabric.netstate.objects import NetState
 from fabric.netstate.plan import diff
 from fabric.plugin.policies import Flow, World
@@ -42,6 +46,7 @@ class PolicyLab:
         self._runner = runner
         self._kernel = LinuxKernel(pids)
         self._rendered = Rendered(world)
+        self._connections = [Connections(4, it.address(4)) for it in world.pods]
         self._there: dict[str, NetState] = {name: frozenset() for name in world.nodes}
 
     def become(self, world: World) -> None:
@@ -51,6 +56,15 @@ class PolicyLab:
         plans = {name: diff(state, self._there[name]) for name, state in wanted.items()}
         self._runner.run(self._kernel.apply(plans))
         self._there = wanted
+        for name in wanted:
+            self._forget_connections(name)
+
+    def _forget_connections(self, node: str) -> None:
+        """Delete what conntrack knows: a probe from a port of an older one would be of its connection."""
+        with inside(self._pids[node]):
+            netfilter = Socket(NETLINK_NETFILTER)
+        forget(netfilter, self._connections)
+        netfilter.close()
 
     def left_to_do(self) -> str:
         """What the nodes' kernels lack, or have too much, of what they should have."""

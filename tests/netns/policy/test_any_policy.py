@@ -18,6 +18,7 @@ from support.policy_worlds import world
 from support.rendered_policies import Rendered
 
 from calico.felix.nat import ALL_HOSTS, ALL_VXLAN, set_name
+from calico.felix.options import RuleOptions
 from calico.resources.felix import FelixConfiguration, effective
 from calico.resources.refusals import InvalidResource
 from calico.resources.table import RESOURCE_TYPES
@@ -76,9 +77,11 @@ def kept(obj: Object) -> Object | None:
         return None
 
 
-def felix_of(obj: Object) -> FelixConfiguration | None:
+def options_of(obj: Object) -> RuleOptions:
+    """How rules are rendered where that FelixConfiguration is accepted, else by the defaults."""
     found = kept(obj)
-    return None if found is None else FelixConfiguration.from_object(found)
+    felix = effective(None if found is None else FelixConfiguration.from_object(found))
+    return RuleOptions(felix, tuple((felix.interface_prefix or "cali").split(",")), (4, 6), has_ipip=True)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -86,6 +89,6 @@ def felix_of(obj: Object) -> FelixConfiguration | None:
 def test_linux_takes_what_comes_of_any_accepted_policy(node, objects, felix):
     named = [{**it, "metadata": {**it["metadata"], "name": f"thing-{n}"}} for n, it in enumerate(objects)]
     accepted = [found for it in named if (found := kept(it)) is not None]
-    rendered = Rendered(world(*accepted), effective(felix_of(felix)))
+    rendered = Rendered(world(*accepted), options_of(felix))
     rules = (it for it in rendered.objects["node-1"] if isinstance(it, Chain | Jump | IpSet))
     node.take(frozenset({*rules, *HOSTS}))
