@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,16 @@ from fabric.cli.policy_worlds import (
     of_manifests,
 )
 from fabric.errors import BadInput, Problem
-from fabric.plugin.policies import PROTOCOLS, Decision, Evaluator, Flow, Verdict, outside, protocol_number
+from fabric.plugin.policies import (
+    PROTOCOLS,
+    Decision,
+    Endpoint,
+    Evaluator,
+    Flow,
+    Verdict,
+    outside,
+    protocol_number,
+)
 from fabric.policy import differences as changed
 from fabric.policy import evaluators, names
 from fabric.policy import lint as linted
@@ -100,6 +109,7 @@ def why(
         names.endpoint(found.world, name, namespace, parameter=parameter)
         for name, parameter in ((source, "SOURCE"), (destination, "DESTINATION"))
     ]
+    _refuse_version(version, ends)
     flow = _flow(Flow(ends[0], ends[1], *service, version=version or 0))
     if not _tell(flow, found.evaluator, format):
         raise typer.Exit(1)
@@ -114,7 +124,17 @@ def _service(
     if len(chosen) != 1:
         what = "name one: --tcp PORT, --udp PORT, --sctp PORT, --icmp or --protocol NUMBER"
         raise BadInput(Problem("--tcp", what))
+    own = next((name for name, number in PROTOCOLS.items() if number == protocol and name in given), None)
+    if own:
+        port = "" if own == "icmp" else " PORT"
+        raise BadInput(Problem("--protocol", f"{protocol} is {own.upper()}: write --{own}{port}"))
     return chosen[0]
+
+
+def _refuse_version(version: int | None, ends: Sequence[Endpoint]) -> None:
+    for end in ends:
+        if version and end.address(version) is None:
+            raise BadInput(Problem("--ip-version", f"{end} has no IPv{version} address"))
 
 
 def _tell(flow: Flow, evaluator: Evaluator, format: Format) -> bool:

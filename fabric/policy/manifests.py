@@ -15,6 +15,7 @@ from fabric.plugin.policy_reading import BadPolicy, reference
 from fabric.policy import evaluators, worlds
 from fabric.topology.manifests import of_file
 from fabric.topology.model import Manifest
+from fabric.topology.schema import API_VERSION
 
 T = TypeVar("T")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -44,6 +45,7 @@ def described(path: Path, plugin: str | None = None, *, parameter: str = "--mani
     if not manifests:
         what = f"no object in {path}: a file, or a folder with files {', '.join(SUFFIXES)}"
         raise BadInput(Problem(parameter, what))
+    _refuse_topologies(manifests)
     _refuse_repeated(manifests)
     world = _located(manifests, lambda: worlds.of_manifests(it.object for it in manifests))
     name = plugin or evaluators.plugin_for(world)
@@ -76,6 +78,14 @@ def _located(manifests: Sequence[Manifest], read: Callable[[], T]) -> T:
         manifest = next((it for it in manifests if _identity(it.object) == key), None)
         where = manifest.line_of(error.path) if manifest else "--manifests"
         raise BadInput(Problem(where, f"{reference(error.object)}: {error.path}: {error.what}")) from None
+
+
+def _refuse_topologies(manifests: Sequence[Manifest]) -> None:
+    """Its policies are in the files that it names, so that an answer from it alone would be of no policy."""
+    what = "this is a topology, and not a manifest: name the files of its spec.manifests, or their folder"
+    found = [it for it in manifests if it.object["apiVersion"] == API_VERSION]
+    if found:
+        raise BadInput(*(Problem(it.where, what) for it in found))
 
 
 def _refuse_repeated(manifests: Sequence[Manifest]) -> None:

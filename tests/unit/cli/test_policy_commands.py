@@ -55,12 +55,23 @@ def test_why_as_json_names_policy_rule_and_text(fabric):
         ([], "--tcp: name one: --tcp PORT, --udp PORT, --sctp PORT, --icmp or --protocol NUMBER"),
         (["--tcp", "80", "--icmp"], "--tcp: name one"),
         (["--tcp", "80", "--ip-version", "5"], "--ip-version: 4 or 6"),
+        (["--tcp", "80", "--ip-version", "6"], "--ip-version: shop/web has no IPv6 address"),
+        (["--protocol", "6"], "--protocol: 6 is TCP: write --tcp PORT"),
+        (["--protocol", "1"], "--protocol: 1 is ICMP: write --icmp"),
         (["--tcp", "80", "--plugin", "weave"], "--plugin: no 'weave'; there: kubernetes, calico"),
     ],
 )
 def test_why_says_what_is_to_be_written(fabric, words, said):
     answer = fabric("policy", "why", "shop/web", "shop/db", *words, "--manifests", SHOP)
     assert (answer.code, answer.out) == (2, "") and said in answer.err
+
+
+@pytest.mark.parametrize("words", [["lint"], ["matrix", "--predicted"]])
+def test_a_topology_is_not_taken_for_manifests(fabric, words):
+    topology = str(TOP / "topologies/policy.yaml")
+    answer = fabric("policy", *words, "--manifests", topology)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"error: {topology}:5: this is a topology, and not a manifest" in answer.err
 
 
 def test_a_name_that_is_nobodys_is_told_with_those_like_it(fabric):
