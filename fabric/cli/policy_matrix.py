@@ -100,6 +100,9 @@ def _axes(found: Asked, ports: list[Port], *, nodes: bool) -> Axes:
         raise FabricError(
             "there is no pod" if not ends else "no pod declares a port: name some: --port 80/tcp"
         )
+    for port in wanted:
+        if not any(it.address(port.version) for it in ends):
+            raise BadInput(Problem("--port", f"{port}: no pod has an IPv{port.version} address"))
     return Axes(tuple(ends), tuple(wanted))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fabric.api.objects import Object
 from fabric.plugin.policies import (
+    PROTOCOLS,
     Description,
     Direction,
     Endpoint,
@@ -99,9 +100,12 @@ def _unserved(port: PortDescription, servers: tuple[Endpoint, ...]) -> str | Non
     pods = [it for it in servers if it.kind == "pod"]
     if not pods or len(pods) < len(servers) or any(port.is_served_by(it) for it in pods):
         return None
+    protocol = next(
+        (name for name, number in PROTOCOLS.items() if number == port.protocol), str(port.protocol)
+    )
     if port.name:
-        return f"no pod that is meant has a port named {port.name!r} of that protocol: it matches nothing"
+        return f"no pod that is meant has a {protocol} port named {port.name!r}: it matches nothing"
     if any(not it.ports for it in pods) or (port.first, port.last) == (0, 65535):
         return None
     shown = str(port.first) if port.first == port.last else f"{port.first} to {port.last}"
-    return f"no pod that is meant serves port {shown} of that protocol"
+    return f"no pod that is meant serves port {shown}/{protocol}"

@@ -168,6 +168,10 @@ def test_policies_that_nobody_reads_are_warned_of(fabric, tmp_path):
             ["--predicted", "--manifests", SHOP, "--port", "80/tpc"],
             "--port: '80/tpc' is no port; write 80/tcp",
         ),
+        (
+            ["--predicted", "--manifests", SHOP, "--port", "80/tcp6"],
+            "--port: 80/TCP6: no pod has an IPv6 address",
+        ),
     ],
 )
 def test_the_matrix_says_what_contradicts(fabric, words, said):

@@ -43,13 +43,17 @@ GOOD = ingress(
             "spec.ingress[0].from[1]",
             "matches nobody",
         ),
-        (ingress({"ports": [{"port": 80}, {"port": 8080}]}), "spec.ingress[0].ports[1]", "serves port 8080"),
-        (ingress({"ports": [{"port": 90, "endPort": 99}]}), "spec.ingress[0].ports[0]", "port 90 to 99"),
-        (ingress({"ports": [{"port": "web"}]}), "spec.ingress[0].ports[0]", "a port named 'web'"),
+        (
+            ingress({"ports": [{"port": 80}, {"port": 8080}]}),
+            "spec.ingress[0].ports[1]",
+            "serves port 8080/tcp",
+        ),
+        (ingress({"ports": [{"port": 90, "endPort": 99}]}), "spec.ingress[0].ports[0]", "port 90 to 99/tcp"),
+        (ingress({"ports": [{"port": "web"}]}), "spec.ingress[0].ports[0]", "a tcp port named 'web'"),
         (
             ingress({"ports": [{"port": "serve-80-udp"}]}),
             "spec.ingress[0].ports[0]",
-            "a port named 'serve-80-udp' of that protocol: it matches nothing",
+            "a tcp port named 'serve-80-udp': it matches nothing",
         ),
         (ingress({}, {"from": [{"podSelector": ONLY_A}]}), "spec.ingress[1]", "spec.ingress[0] decides all"),
         (
