@@ -158,8 +158,8 @@ def unknown(path: str, name: str, known: Collection[str], value: object) -> Refu
 
 
 def _is_empty(value: object, default: object) -> bool:
-    """Go's omitempty: false is written where absent means something else (a nil pointer, here None)."""
-    if value is False:
+    """Go's omitempty: false and no items are written where absent means something else (nil, here None)."""
+    if value is False or value == ():
         return default is not None
     if value is None or (isinstance(value, str | tuple | dict) and not value):
         return True

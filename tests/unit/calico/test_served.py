@@ -142,6 +142,14 @@ async def test_a_field_that_calico_does_not_have_is_unknown_and_one_of_its_own_i
             await registry.create(KINDS["FelixConfiguration"], "", felix, strict)
 
 
+@pytest.mark.parametrize("field", ["failsafeInboundHostPorts", "failsafeOutboundHostPorts"])
+async def test_no_failsafe_ports_are_stored_as_an_empty_list_and_not_as_none_said(store, field):
+    async with new_registry(store, *KINDS.values()) as registry:
+        felix, options = obj("FelixConfiguration", "default", **{field: []}), WriteOptions()
+        made = await registry.create(KINDS["FelixConfiguration"], "", felix, options)
+        assert made["spec"].get(field) == []
+
+
 async def test_what_a_newer_calico_wrote_outlives_a_label_by_kubectl(client, store):
     kind = KINDS["BGPConfiguration"]
     newer = obj("BGPConfiguration", "default", ofTomorrow={"a": 1})
