@@ -210,8 +210,10 @@ class NetLoop:
             raise refusals[0]
 
     def _refused(self, plan: Plan) -> None:
+        """Have all read that was to be changed; with rules the sets too: Linux tells of no loss of one."""
         self._careful = True
-        self._make_due({medium_of(step.obj) for step in plan.steps})
+        media = {medium_of(step.obj) for step in plan.steps}
+        self._make_due(media | ({"sets"} if "rules" in media else set()))
 
     async def _apply_what_can_be(self, plan: Plan) -> list[KernelRefused]:
         """Apply the plan in ever smaller halves around the steps that are refused; return the refusals."""

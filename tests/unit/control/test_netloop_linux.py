@@ -22,6 +22,7 @@ from fabric.netstate.objects import (
     LinkUp,
     Neighbor,
     Route,
+    Rule,
     Sysctl,
     Tun,
     Veth,
@@ -100,6 +101,18 @@ async def test_a_part_converges_by_its_own_objects_whatever_is_refused_of_others
     loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
     await waiting
     assert replace(other, dev="flannel.1") in host.state
+
+
+async def test_rules_and_the_sets_that_they_name_come_back_when_a_stranger_removed_both(host, loop):
+    allowed = IpSet("allowed", "hash:net", 4, frozenset({"10.244.2.0/24"}))
+    chain = Chain("filter", "CHAIN", (Rule.parse("-m set --match-set allowed src -j ACCEPT"),))
+    loop.want("policy", {allowed, chain})
+    await loop.until_converged()
+    host.tamper_delete(chain)
+    host.tamper_delete(allowed)
+    host.tell("rules", None, False)
+    await asyncio.sleep(1)
+    assert is_whole(host, allowed, chain)
 
 
 async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplog):
