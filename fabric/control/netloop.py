@@ -20,7 +20,7 @@ from fabric.control.clock import LoopClock
 from fabric.control.loop import Loop
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import Link, NetObject, Sysctl
-from fabric.netstate.plan import Plan
+from fabric.netstate.plan import Plan, needed_first
 from fabric.netstate.port import MEDIA, Host, Medium, Owner, medium_of, medium_of_kind
 from fabric.netstate.tracker import Tracker
 
@@ -199,7 +199,7 @@ class NetLoop:
         refusals: list[KernelRefused] = []
         try:
             if self._careful:
-                refusals = await self._apply_what_can_be(plan)
+                refusals = await self._apply_what_can_be(needed_first(plan))
             else:
                 await self._host.apply(plan)
         except BaseException:
@@ -216,7 +216,10 @@ class NetLoop:
         self._make_due(media | ({"sets"} if "rules" in media else set()))
 
     async def _apply_what_can_be(self, plan: Plan) -> list[KernelRefused]:
-        """Apply the plan in ever smaller halves around the steps that are refused; return the refusals."""
+        """Apply the plan in ever smaller halves around the steps that are refused; return the refusals.
+
+        What a step needs is in the same half or in one before it.
+        """
         try:
             await self._host.apply(plan)
         except KernelRefused as refusal:

@@ -158,6 +158,32 @@ def needs_recreation(desired: NetObject, actual: NetObject) -> bool:
     return any(getattr(desired, name) != getattr(actual, name) for name in same)
 
 
+def needed_first(plan: Plan) -> Plan:
+    """Return the plan with each chain behind those that its rules lead to; deleted ones the other way round.
+
+    Rules that are written in one transaction need no such order. It is for a plan that is written in parts:
+    none is refused for what only a later part brings.
+    """
+    chains = {step.obj.key: step.obj for step in plan.steps if isinstance(step.obj, Chain)}
+    heights: dict[Hashable, int] = {}
+
+    def height(chain: Chain) -> int:
+        if chain.key not in heights:
+            heights[chain.key] = 0  # Of chains in a circle, which Linux refuses, any is the lowest.
+            targets = (
+                chains.get(replace(chain, name=rule.target).key) for rule in chain.rules if rule.target
+            )
+            heights[chain.key] = 1 + max((height(it) for it in targets if it), default=0)
+        return heights[chain.key]
+
+    def place(step: Step) -> tuple[int, int]:
+        if not isinstance(step.obj, Chain):
+            return _rank(step)[0], 0
+        return _rank(step)[0], -height(step.obj) if step.verb == "delete" else height(step.obj)
+
+    return replace(plan, steps=tuple(sorted(plan.steps, key=place)))
+
+
 def _steps_towards(obj: NetObject, old: NetObject | None) -> list[Step]:
     if old is None:
         return [Step("add", obj)]

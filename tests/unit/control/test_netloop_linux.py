@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address, ip_interface, ip_network
+from itertools import pairwise
 
 import pytest
 from support.owned_task import running
@@ -113,6 +114,22 @@ async def test_rules_and_the_sets_that_they_name_come_back_when_a_stranger_remov
     host.tell("rules", None, False)
     await asyncio.sleep(1)
     assert is_whole(host, allowed, chain)
+
+
+async def test_a_refused_chain_holds_up_no_chain_that_does_not_lead_to_it(host, loop):
+    names = ("A", "B", "C", "D")
+    rules = {name: (Rule.parse(f"-j {target}"),) for name, target in pairwise(names)}
+    line = [Chain("filter", name, rules.get(name, ())) for name in names]
+    bad = Chain("filter", "BAD", (Rule.parse("-j MISSING"),))
+    jump = Jump.parse("filter", "FORWARD", "-j A")
+    loop.want("policy", {*line, bad, jump})
+    await asyncio.sleep(0.15)
+    assert is_whole(host, *line) and bad not in host.state
+    assert host.built_in("filter", "FORWARD") == ("-j A",)
+    assert len(host.plans) < 10, "halves around one chain, not each by itself"
+    loop.want("policy", ())
+    await asyncio.sleep(1)
+    assert loop.is_converged and not any(isinstance(it, Chain) for it in host.state)
 
 
 async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplog):
