@@ -85,9 +85,10 @@ def number(low: int, high: int, reason: str = "") -> Reader:
 
 @takes(type="number")
 def decimal(value: Any, path: str, refusals: Refusals) -> Any:
-    """A number that may have a fraction; a whole one is an integer, as Go writes it."""
+    """A number that may have a fraction; a whole one of 64 bits is an integer, as Go writes it."""
     found = _typed(value, int | float, "must be a number", path, refusals)
-    return int(found) if isinstance(found, float) and found.is_integer() else found
+    is_whole = isinstance(found, float) and found.is_integer() and abs(found) < 1 << 63
+    return int(found) if is_whole else found
 
 
 def choice(*allowed: str) -> Reader:

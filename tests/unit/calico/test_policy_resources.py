@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from support.calico_policies import obj, refused
 
@@ -18,6 +19,10 @@ from calico.resources.tiers import Tier, own_tiers
         ({"types": ["Ingress", "Ingress"]}, ["spec.types"]),
         ({"types": ["ingress"]}, ["spec.types[0]"]),
         ({"order": "10"}, ["spec.order"]),
+        ({"order": True}, ["spec.order"]),
+        ({"order": float("nan")}, ["spec.order"]),
+        ({"order": float("-inf")}, ["spec.order"]),
+        ({"order": 10**30}, ["spec.order"]),
         ({"selector": "app ="}, ["spec.selector"]),
         ({"selector": "global()"}, ["spec.selector"]),
         ({"serviceAccountSelector": "global()"}, ["spec.serviceAccountSelector"]),
@@ -33,6 +38,12 @@ from calico.resources.tiers import Tier, own_tiers
 )
 def test_a_policy_that_calico_does_not_take_is_refused_at_its_field(spec, paths):
     assert [path for path, _ in refused("GlobalNetworkPolicy", spec)] == paths
+
+
+@pytest.mark.parametrize(("order", "written"), [(1.0, b"1"), (-1e300, b"-1e+300"), (2.0**63, b"9.22")])
+def test_an_order_of_any_size_is_written_as_json(order, written):
+    spec = GlobalNetworkPolicy.from_manifest(obj("GlobalNetworkPolicy", {"order": order})).to_object()["spec"]
+    assert orjson.dumps(spec["order"]).startswith(written)
 
 
 def test_fields_of_global_policies_are_none_of_a_namespaces():
