@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address, ip_interface, ip_network
-from itertools import pairwise
 
 import pytest
 from support.owned_task import running
@@ -23,7 +22,6 @@ from fabric.netstate.objects import (
     LinkUp,
     Neighbor,
     Route,
-    Rule,
     Sysctl,
     Tun,
     Veth,
@@ -102,34 +100,6 @@ async def test_a_part_converges_by_its_own_objects_whatever_is_refused_of_others
     loop.want("endpoint:uid-1", {replace(other, dev="flannel.1")})
     await waiting
     assert replace(other, dev="flannel.1") in host.state
-
-
-async def test_rules_and_the_sets_that_they_name_come_back_when_a_stranger_removed_both(host, loop):
-    allowed = IpSet("allowed", "hash:net", 4, frozenset({"10.244.2.0/24"}))
-    chain = Chain("filter", "CHAIN", (Rule.parse("-m set --match-set allowed src -j ACCEPT"),))
-    loop.want("policy", {allowed, chain})
-    await loop.until_converged()
-    host.tamper_delete(chain)
-    host.tamper_delete(allowed)
-    host.tell("rules", None, False)
-    await asyncio.sleep(1)
-    assert is_whole(host, allowed, chain)
-
-
-async def test_a_refused_chain_holds_up_no_chain_that_does_not_lead_to_it(host, loop):
-    names = ("A", "B", "C", "D")
-    rules = {name: (Rule.parse(f"-j {target}"),) for name, target in pairwise(names)}
-    line = [Chain("filter", name, rules.get(name, ())) for name in names]
-    bad = Chain("filter", "BAD", (Rule.parse("-j MISSING"),))
-    jump = Jump.parse("filter", "FORWARD", "-j A")
-    loop.want("policy", {*line, bad, jump})
-    await asyncio.sleep(0.15)
-    assert is_whole(host, *line) and bad not in host.state
-    assert host.built_in("filter", "FORWARD") == ("-j A",)
-    assert len(host.plans) < 10, "halves around one chain, not each by itself"
-    loop.want("policy", ())
-    await asyncio.sleep(1)
-    assert loop.is_converged and not any(isinstance(it, Chain) for it in host.state)
 
 
 async def test_the_last_change_is_told_in_a_line_with_its_time(host, loop, caplog):
