@@ -7,15 +7,15 @@ endpoint's is dropped.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, takewhile
+from typing import NamedTuple
 
 from calico.felix import endpoint_chains as endpoints
 from calico.felix.names import limited
 from calico.felix.options import RuleOptions
 from calico.felix.rules import FelixRule, chain
-from fabric.netstate.objects import Chain, Family, NetState
+from fabric.netstate.objects import Family, NetState
 from fabric.netstate.rules import Table
 
 FROM_WORKLOAD, TO_WORKLOAD = "cali-from-wl-dispatch", "cali-to-wl-dispatch"
@@ -35,58 +35,73 @@ _HOST: tuple[tuple[Table, str, str, str], ...] = (
 )
 
 
-def workload_dispatch(devices: Iterable[str], options: RuleOptions, family: Family) -> Mapping[str, NetState]:
-    """The chains for pods' devices, in parts: the roots, and those of each first character."""
-    end = (FelixRule(options.deny, comments=("Unknown interface",)),)
+class Way(NamedTuple):
+    """A rule's way out of a dispatch chain: to the chain of a device, or to that of a part."""
+
+    start: str
+    """The device, or what the names of all the part's devices begin with."""
+    part: str = ""
+    """Empty for a device."""
+
+
+Ways = Mapping[str, tuple[Way, ...]]
+"""By part: the character that its devices differ in, and empty for the root."""
+
+
+def divided(devices: Iterable[str]) -> Ways:
+    """Divide devices by the first character in which they differ: the root's ways, and those of each part."""
     names = sorted(set(devices))
-    parts: dict[str, set[Chain]] = defaultdict(set)
-    for root, option, prefix in (
-        (FROM_WORKLOAD, "--in-interface", endpoints.FROM_WORKLOAD),
-        (TO_WORKLOAD, "--out-interface", endpoints.TO_WORKLOAD),
-    ):
-        for part, name, rules in _tree(root, option, prefix, names):
-            parts[part].add(chain("filter", name, [*rules, *end], family))
-    return {part: frozenset(chains) for part, chains in parts.items()}
+    ends = zip(names[0], names[-1], strict=False) if names else ()
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    found: dict[str, tuple[Way, ...]] = {}
+    root = []
+    for start, group in groupby(names, key=lambda name: name[: common + 1]):
+        its = tuple(map(Way, group))
+        if len(its) == 1:
+            root.append(its[0])
+            continue
+        root.append(Way(start, start[common:]))
+        found[start[common:]] = its
+    return {**found, "": tuple(root)}
+
+
+def workload_dispatch(part: str, ways: Iterable[Way], options: RuleOptions, family: Family) -> NetState:
+    """The two chains of a part for pods' devices: they follow from its ways alone."""
+    end = FelixRule(options.deny, comments=("Unknown interface",))
+    return frozenset(
+        chain("filter", _name(root, part), [*_rules(root, option, prefix, ways), end], family)
+        for root, option, prefix in (
+            (FROM_WORKLOAD, "--in-interface", endpoints.FROM_WORKLOAD),
+            (TO_WORKLOAD, "--out-interface", endpoints.TO_WORKLOAD),
+        )
+    )
 
 
 def host_dispatch(devices: Iterable[str], options: RuleOptions, family: Family) -> NetState:
     """The chains for host endpoints' devices; `ANY_DEVICE` among them is for all that have no other."""
-    names = sorted({*devices} - {ANY_DEVICE})
+    ways = divided({*devices} - {ANY_DEVICE})
     has_default = ANY_DEVICE in devices
     found = set()
     for table, root, option, prefix in _HOST:
         last = [FelixRule(limited(prefix, ANY_DEVICE), is_goto=True)] if has_default else []
         if has_default and root == TO_HOST:
             last = [*options.each_device(_to_workload), *last]
-        for _, name, rules in _tree(root, option, prefix, names):
-            found.add(chain(table, name, [*rules, *(last if name == root else [])], family))
+        for part, its in ways.items():
+            rules = (*_rules(root, option, prefix, its), *([] if part else last))
+            found.add(chain(table, _name(root, part), rules, family))
     return frozenset(found)
 
 
-def _tree(
-    root: str, option: str, prefix: str, names: Sequence[str]
-) -> Iterator[tuple[str, str, list[FelixRule]]]:
-    """Each chain as (part, name, rules), the root last."""
-    ends = zip(names[0], names[-1], strict=False) if names else ()
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
-    by_start: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        by_start[name[: common + 1]].append(name)
-    rules = []
-    for start, its in by_start.items():
-        if len(its) == 1:
-            rules.append(_goto(option, prefix, its[0]))
-            continue
-        branch = limited(f"{root}-", start[common:])
-        rules.append(FelixRule(branch, (f"{option} {start}+",), is_goto=True))
-        yield start[common:], branch, [_goto(option, prefix, name) for name in its]
-    yield "", root, rules
+def _name(root: str, part: str) -> str:
+    return limited(f"{root}-", part) if part else root
+
+
+def _rules(root: str, option: str, prefix: str, ways: Iterable[Way]) -> Iterator[FelixRule]:
+    for way in ways:
+        target = _name(root, way.part) if way.part else limited(prefix, way.start)
+        yield FelixRule(target, (f"{option} {way.start}{'+' * bool(way.part)}",), is_goto=True)
 
 
 def _to_workload(device: str) -> FelixRule:
     said = "Skip egress WHEP policy for traffic to local workload"
     return FelixRule("RETURN", (f"--out-interface {device}",), (said,))
-
-
-def _goto(option: str, prefix: str, device: str) -> FelixRule:
-    return FelixRule(limited(prefix, device), (f"{option} {device}",), is_goto=True)

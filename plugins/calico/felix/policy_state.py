@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from calico.calc.calculator import Calculator
 from calico.calc.members import SetId
@@ -66,6 +67,8 @@ class PolicyState:
         self._site: PolicySite | None = None
         self._parts: dict[str, NetState] = {}
         self._devices: dict[EndpointId, str] = {}
+        self._ways: dispatch.Ways = {}
+        """Those of the dispatch to pods' devices."""
         self._hosts: frozenset[EndpointId] = frozenset()
         """The host endpoints that have chains."""
         self._uses_of: dict[EndpointId, frozenset[_Use]] = {}
@@ -98,7 +101,7 @@ class PolicyState:
     def _begin(self, site: PolicySite) -> set[_Asked]:
         """Forget what was rendered for the node as it was; return what host endpoints' chains lead to."""
         self._site = site
-        self._parts, self._devices, self._hosts = {}, {}, frozenset()
+        self._parts, self._devices, self._ways, self._hosts = {}, {}, {}, frozenset()
         self._uses_of, self._uses = {}, {}
         self._put(STATIC, self._each(lambda it: static_chains.desired_state(site.options, it)))
         self._renew_dispatch(site)
@@ -165,19 +168,14 @@ class PolicyState:
         return self._each(lambda it: endpoint_chains.host_chains(found, device, site.options, it))
 
     def _renew_dispatch(self, site: PolicySite) -> None:
-        """Render the dispatch to pods' devices; a part that reads as before stays as it is."""
-        found: dict[str, NetState] = {}
-        devices = tuple(self._devices.values())
-        for family in site.families:
-            for start, chains in dispatch.workload_dispatch(devices, site.options, family).items():
-                part = f"dispatch:{start}"
-                found[part] = found.get(part, frozenset()) | chains
-        gone = [it for it in self._parts if it.startswith("dispatch:") and it not in found]
-        for part in gone:
-            if part != _HOST_DISPATCH:
-                del self._parts[part]
-        for part, state in found.items():
-            self._put(part, state)
+        """Render the parts of the dispatch to pods' devices whose ways are others than before."""
+        before, self._ways = self._ways, dispatch.divided(self._devices.values())
+        for start in before.keys() - self._ways.keys():
+            self._put(_dispatch_part(start), frozenset())
+        render = dispatch.workload_dispatch
+        for start, ways in self._ways.items():
+            if ways != before.get(start):
+                self._put(_dispatch_part(start), self._each(partial(render, start, ways, site.options)))
 
     def _renew_rules(self, site: PolicySite, rules_id: RulesId) -> None:
         rules = self._view.rules.get(rules_id)
@@ -247,6 +245,10 @@ class PolicyState:
 
 def _rules_part(asked: _Asked) -> str:
     return f"rules:{asked.chain_name if isinstance(asked, PolicyGroup) else asked}"
+
+
+def _dispatch_part(start: str) -> str:
+    return f"dispatch:{start}"
 
 
 def _set_part(set_id: SetId) -> str:
