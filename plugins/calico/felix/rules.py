@@ -10,15 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_network
 
 from fabric.netstate.objects import Chain, Family, Jump, Rule
 from fabric.netstate.rules import Table
 
 ORIGIN = "felix"
-_HASH_LENGTH = 16
+_HASH_BYTES = 12
+"""Sixteen characters in base64."""
+_HASH_PLACE = "HASH-OF-THE-RULE"
+_FRAMES_MAX = 4096
+"""How many rules are remembered as they read without their hashes: most stand in many endpoints' chains."""
 _COMMENT_LENGTH_MAX = 255
 """Linux' limit of a comment, without its end."""
 _UNSAFE = re.compile(r"[^\w @%+=:,./-]", re.ASCII)
@@ -69,11 +74,9 @@ class FelixRule:
         return " ".join((*map(_head, ordered), *comments, *rest, *action))
 
 
-def chain(table: Table, name: str, rules: Sequence[FelixRule], family: Family) -> Chain:
+def chain(table: Table, name: str, rules: Iterable[FelixRule], family: Family) -> Chain:
     """A chain of Felix's own; what stands in it is whose origin each rule says."""
-    hashes = _hashes(name, rules)
-    found = (Rule.parse(rule.saved(it), rule.origin) for rule, it in zip(rules, hashes, strict=True))
-    return Chain(table, name, tuple(found), family)
+    return Chain(table, name, tuple(_hashed(name, rules)), family)
 
 
 def jump(table: Table, name: str, target: str, family: Family, *, is_first: bool = True) -> Jump:
@@ -83,15 +86,26 @@ def jump(table: Table, name: str, target: str, family: Family, *, is_first: bool
 
 def hook(table: Table, name: str, rule: FelixRule, family: Family, *, is_first: bool, order: int = 0) -> Jump:
     """A rule of Felix's in a chain of the kernel's own, at its top or at its end."""
-    (hashed,) = _hashes(name, [rule])
-    return Jump.parse(table, name, rule.saved(hashed), "insert" if is_first else "append", family, order)
+    (hashed,) = _hashed(name, [rule])
+    return Jump(table, name, replace(hashed, origin=""), "insert" if is_first else "append", family, order)
 
 
-def _hashes(name: str, rules: Sequence[FelixRule]) -> Iterator[str]:
+def _hashed(name: str, rules: Iterable[FelixRule]) -> Iterator[Rule]:
+    """The rules of a chain, each with its hash in its first comment."""
     digest = hashlib.sha224(name.encode()).digest()
     for rule in rules:
-        digest = hashlib.sha224(digest + f"-A {name} HASH {rule}".encode()).digest()
-        yield base64.urlsafe_b64encode(digest).decode()[:_HASH_LENGTH]
+        appended, before, after, action = _frame(rule)
+        digest = hashlib.sha224(digest + f"-A {name} HASH {appended}".encode()).digest()
+        text = base64.urlsafe_b64encode(digest[:_HASH_BYTES]).decode()
+        yield Rule(f"{before}{text}{after}", action, rule.origin)
+
+
+@lru_cache(maxsize=_FRAMES_MAX)
+def _frame(rule: FelixRule) -> tuple[str, str, str, str]:
+    """A rule as Felix appends it; then its match as saved, before and after the hash, and its action."""
+    saved = Rule.parse(rule.saved(_HASH_PLACE))
+    before, _, after = saved.match.partition(_HASH_PLACE)
+    return str(rule), before, after, saved.action
 
 
 def _comment(text: str) -> str:
