@@ -12,16 +12,16 @@ import asyncio
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fabric.api import kinds
-from fabric.api.objects import Object
 from fabric.bench import clusters, cpu
 from fabric.bench import up as ups
 from fabric.bench.clusters import Say
+from fabric.bench.policy_objects import objects
 from fabric.bench.policy_steps import CLIENT, CLIENTS, POLICY, STEPS, TARGET, Step
 from fabric.cluster import component_records
 from fabric.cluster.cgroup import ClusterCgroup
@@ -33,8 +33,6 @@ from fabric.verify.probed_matrix import endpoints
 from fabric.verify.probes import Job, Outcome, Patience
 from fabric.verify.probing import ContinuousProbe, Tally
 
-APPS = 50
-"""The labels among which pods and policies are divided."""
 PROBES_A_SECOND = 200
 """To each target: what the times are exact to is the pause between two, 5 ms."""
 PATIENCE = Patience(seconds=0.25, tries=1)
@@ -197,37 +195,5 @@ def _idle_percent(group: ClusterCgroup, seconds: float) -> float:
 def topology(name: str, plugin: str, nodes: int, pods: int, policies: int) -> dict[str, Any]:
     """The cluster, as a topology file's value: pods with the targets and the client among them."""
     value = ups.topology(name, nodes, pods, {"plugin": plugin})
-    value["spec"]["manifests"] = [*_objects(nodes, pods, policies)]
+    value["spec"]["manifests"] = [*objects(nodes, pods, policies)]
     return value
-
-
-def _objects(nodes: int, pods: int, policies: int) -> Iterator[Object]:
-    namespace = {"name": CLIENTS, "labels": {"team": "clients"}}
-    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": namespace}
-    yield _pod(CLIENT, CLIENTS, {"role": "client"}, 1)
-    for number in range(1, nodes + 1):
-        yield _pod(f"{TARGET}-{number}", "default", {"role": TARGET}, number)
-    for number in range(1, pods - nodes):
-        yield _pod(f"pod-{number}", "default", {"app": f"app-{number % APPS}"})
-    for number in range(1, policies + 1):
-        yield _policy(number)
-
-
-def _pod(name: str, namespace: str, labels: Mapping[str, str], node: int = 0) -> Object:
-    made = ups.pod(0)
-    made["metadata"] = {"name": name, "namespace": namespace, "labels": dict(labels)}
-    if node:
-        made["spec"]["nodeSelector"] = {"kubernetes.io/hostname": f"node-{node}"}
-    return made
-
-
-def _policy(number: int) -> Object:
-    """A policy for one app that lets another in, by a port of its own."""
-    source = {"podSelector": {"matchLabels": {"app": f"app-{(number + 1) % APPS}"}}}
-    rule = {"from": [source], "ports": [{"protocol": "TCP", "port": 1000 + number}]}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": f"policy-{number}", "namespace": "default"},
-        "spec": {"podSelector": {"matchLabels": {"app": f"app-{number % APPS}"}}, "ingress": [rule]},
-    }

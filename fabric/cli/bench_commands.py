@@ -12,6 +12,7 @@ from fabric.bench import bgp as bgps
 from fabric.bench.bgp import BgpTimes
 from fabric.bench.up import UpTimes, measure
 from fabric.cli import output
+from fabric.cli.bench_calculation_command import calculation
 from fabric.cli.bench_loop_command import loop
 from fabric.cli.bench_policy_command import policy
 from fabric.cli.bench_probes_command import probes
@@ -33,6 +34,7 @@ Tune = Annotated[bool, typer.Option(help="Let `up --tune` raise the machine's li
 bench.command("loop")(loop)
 bench.command("probes")(probes)
 bench.command("policy")(policy)
+bench.command("calculation")(calculation)
 
 
 def register(app: typer.Typer) -> None:

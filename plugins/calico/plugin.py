@@ -12,6 +12,7 @@ from calico.kube_controllers.controllers import KubeControllers
 from calico.kube_labels import KubeLabels
 from calico.node_controller import NodeController
 from calico.policy.evaluator import CalicoEvaluator
+from calico.policy_calculation import PolicyCalculation
 from calico.preview import assumed_snapshot
 from calico.resources.felix import DEFAULTS
 from calico.settings import Settings, settings
@@ -32,6 +33,7 @@ from fabric.plugin.contract import (
     NodeFacts,
 )
 from fabric.plugin.policies import Evaluator, World
+from fabric.plugin.policy_calculation import Calculation
 from fabric.plugin.served import ServedKind
 from fabric.store.port import Store
 
@@ -98,6 +100,10 @@ class CalicoPlugin:
 
     def policy_evaluator(self, world: World) -> Evaluator:
         return CalicoEvaluator(world)
+
+    def policy_calculation(self, config: NetworkConfig, nodes: Sequence[NodeFacts]) -> Calculation:
+        """Felix's own settings are the defaults."""
+        return PolicyCalculation(assumed_snapshot(_settings(config), nodes, DEFAULTS)[1].values())
 
     def resources(self, config: NetworkConfig) -> Mapping[str, Object]:
         """Pools and other resources that the file spells out, without the pool that podCIDR becomes."""

@@ -79,7 +79,7 @@ class Feed:
         if read is None:
             self._drop(resource_type, found[1].namespace, found[1].name)
         else:
-            self._put(read)
+            put(self.calculator, read)
 
     def _read(self, resource_type: type[Resource], kv: KeyValue) -> reading.Thing | None:
         """The key's value; one that cannot be read is logged and is as if it were not there."""
@@ -88,17 +88,6 @@ class Feed:
         except Unreadable as error:
             log.warning("left out: %s", error)
             return None
-
-    def _put(self, thing: reading.Thing) -> None:
-        match thing:
-            case Endpoint():
-                self.calculator.put_endpoint(thing)
-            case Policy():
-                self.calculator.put_policy(thing)
-            case Profile():
-                self.calculator.put_profile(thing)
-            case Tier():
-                self.calculator.put_tier(thing)
 
     def _drop(self, resource_type: type[Resource], namespace: str, name: str) -> None:
         if resource_type is endpoints.Profile:
@@ -111,3 +100,16 @@ class Feed:
             self.calculator.drop_policy(PolicyId(resource_type.KIND, "", name))
         else:
             self.calculator.drop_endpoint(EndpointId(resource_type.KIND, namespace, name))
+
+
+def put(calculator: Calculator, thing: reading.Thing) -> None:
+    """Enter an object into a calculation, or change it."""
+    match thing:
+        case Endpoint():
+            calculator.put_endpoint(thing)
+        case Policy():
+            calculator.put_policy(thing)
+        case Profile():
+            calculator.put_profile(thing)
+        case Tier():
+            calculator.put_tier(thing)
