@@ -44,7 +44,8 @@ def decoded(kind: Kind, obj: Object, options: WriteOptions, known: Object | None
         _refuse_types(kind, clean, faults)
         clean = zero_values.filled(kind, clean, [fault.cause.field for fault in faults])
     clean = go_types.without_empty(kind.api_version, kind.kind, clean, known)
-    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}, **clean}
+    own = {"kind": kind.kind, "apiVersion": kind.api_version}
+    return {**own, "metadata": {}, **clean, **own}  # An empty kind is none, and was not refused.
 
 
 def _refuse_types(kind: Kind, obj: Object, faults: Sequence[TypeFault]) -> None:

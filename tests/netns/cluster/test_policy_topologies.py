@@ -33,7 +33,8 @@ def test_a_shipped_topology_with_policies_comes_up_and_does_what_they_mean(clust
     up = run("up", str(file), "-o", "json")
     assert up.returncode == 0, up.stdout + up.stderr
     reached = json.loads(up.stdout)["reachability"]
-    assert reached["closedByPolicies"] > 0 and reached["reached"] == reached["pairs"] > 0
+    assert reached["reached"] == reached["pairs"] > 0
+    assert (reached["closedByPolicies"] > 0) == (file.stem != "host-endpoints")  # whose pods are all open
     linted = run("policy", "lint")
     assert (linted.returncode, linted.stdout[:10]) == (0, "no finding"), linted.stdout
     ports = [word for port in PORTS for word in ("--port", port)]

@@ -223,6 +223,15 @@ async def test_a_body_of_another_kind_or_namespace_is_a_bad_request(client):
         await client.create(POD, elsewhere, namespace="default")
 
 
+@pytest.mark.parametrize(
+    "said", [{"kind": ""}, {"apiVersion": ""}, {"kind": None, "apiVersion": None}], ids=str
+)
+async def test_an_object_stays_of_its_kind_whatever_a_patch_leaves_out(client, said):
+    made = await client.create(CONFIG_MAP, config_map(), namespace="default")
+    found = await client.patch(CONFIG_MAP, "map-1", said, namespace="default")
+    assert (found["kind"], found["apiVersion"]) == ("ConfigMap", "v1") == (made["kind"], made["apiVersion"])
+
+
 async def test_a_subresource_that_a_kind_does_not_have_is_not_allowed(client):
     await client.create(CONFIG_MAP, config_map(), namespace="default")
     with pytest.raises(MethodNotAllowed):
