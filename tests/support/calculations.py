@@ -133,18 +133,6 @@ def key_of(thing: Thing) -> Key:
             return (type(thing).__name__, name)
 
 
-def put(calculator: Calculator, thing: Thing) -> None:
-    match thing:
-        case Endpoint():
-            calculator.put_endpoint(thing)
-        case Policy():
-            calculator.put_policy(thing)
-        case Profile():
-            calculator.put_profile(thing)
-        case Tier():
-            calculator.put_tier(thing)
-
-
 def drop(calculator: Calculator, key: Key) -> None:
     kind, name = key
     {

@@ -9,7 +9,7 @@ from typing import Any
 
 from calico.calc import reading
 from calico.calc.calculator import Calculator
-from calico.calc.feed import FOLLOWED
+from calico.calc.feed import FOLLOWED, put
 from calico.felix.node_state import NodeState
 from calico.felix.policy_state import PolicySite, PolicyState
 from calico.felix.site import Site
@@ -25,7 +25,6 @@ from calico.results import Results
 from calico.syncer import Snapshot, changed
 from fabric.api.objects import sandbox_id
 from fabric.netstate.objects import NetState, Route
-from support.calculations import put
 from support.calico_world import CalicoWorld
 
 

@@ -12,6 +12,7 @@ from ipaddress import ip_interface, ip_network
 
 from calico.calc import reading
 from calico.calc.calculator import Calculator
+from calico.calc.feed import put
 from calico.calc.objects import Endpoint as CalcEndpoint
 from calico.calc.objects import EndpointId, NamedPort
 from calico.felix.options import RuleOptions
@@ -27,7 +28,7 @@ from fabric.kernel.fake_netfilter.netfilter import FakeNetfilter
 from fabric.kernel.fake_netfilter.packets import Packet
 from fabric.netstate.objects import Address, Chain, IpSet, Jump, NetObject, Route
 from fabric.plugin.policies import PROTOCOLS, Endpoint, Flow, World
-from support.calculations import Key, drop, key_of, put
+from support.calculations import Key, drop, key_of
 
 _NAMES = {number: name for name, number in PROTOCOLS.items()}
 _WIRE = "eth0"

@@ -6,9 +6,10 @@ from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.calculations import FOLLOWED, Scan, drop, endpoint_of, key_of, policy_of, put, things
+from support.calculations import FOLLOWED, Scan, drop, endpoint_of, key_of, policy_of, things
 
 from calico.calc.calculator import Calculator
+from calico.calc.feed import put
 from calico.calc.members import SetId
 from calico.calc.objects import Profile, Rule, Side, Tier
 from calico.selector import Selector

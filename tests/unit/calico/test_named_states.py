@@ -9,9 +9,10 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
 import pytest
-from support.calculations import Scan, Thing, drop, endpoint_of, key_of, policy_of, put
+from support.calculations import Scan, Thing, drop, endpoint_of, key_of, policy_of
 
 from calico.calc.calculator import Calculator
+from calico.calc.feed import put
 from calico.calc.objects import Endpoint, EndpointId, NamedPort, PortRange, Ports, Profile, Rule, Side, Tier
 from calico.felix.options import RuleOptions
 from calico.felix.policy_state import PolicySite, PolicyState

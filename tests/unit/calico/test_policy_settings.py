@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.calculations import put
 from support.policy_worlds import calico
 
 from calico.calc import reading
 from calico.calc.calculator import Calculator
+from calico.calc.feed import put
 from calico.calc.objects import Endpoint, EndpointId
 from calico.felix.options import RuleOptions
 from calico.felix.policy_state import PolicySite, PolicyState

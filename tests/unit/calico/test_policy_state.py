@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.calculations import drop, endpoint_of, key_of, put, things
+from support.calculations import drop, endpoint_of, key_of, things
 
 from calico.calc.calculator import Calculator
+from calico.calc.feed import put
 from calico.calc.objects import Endpoint
 from calico.felix.options import RuleOptions
 from calico.felix.policy_state import PolicySite, PolicyState
