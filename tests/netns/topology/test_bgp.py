@@ -166,7 +166,7 @@ async def test_what_nodes_announce_to_their_leaf_is_reached_from_everywhere(peer
         await eventually(lambda: all(gateway(*it) for it in everyone))
         assert gateway("node-1", blocks["node-3"]) == str(lab.given.hosts["node-3"].ip)
         assert gateway("node-1", blocks["node-2"]) == str(lab.given.gateways["node-1"])
-        assert lab.ways("spine-1", blocks["node-4"]) == {"leaf-2"}
+        await eventually(lambda: lab.ways("spine-1", blocks["node-4"]) == {"leaf-2"})
         for number in (2, 3):
             reply = lab.run("node-1", *ping(f"10.244.{number}.1 -I 10.244.1.1"))
             assert "1 received" in reply
