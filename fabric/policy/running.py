@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from fabric.api import kinds
-from fabric.api.kinds import Kind
+from fabric.api.kinds import NETWORK_POLICY, Kind
 from fabric.api.objects import Object
 from fabric.cluster import lookup
 from fabric.cluster.paths import ClusterPaths
@@ -17,7 +17,6 @@ from fabric.policy.predicted import flow_to
 from fabric.verify.matrix import Port
 from fabric.verify.reachability import Closed
 
-NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", True, ("netpol",))
 _KINDS = (kinds.POD, kinds.NODE, kinds.NAMESPACE, kinds.SERVICE_ACCOUNT, NETWORK_POLICY)
 _PLACES = ("WorkloadEndpoint", "BlockAffinity")
 """Kinds with as many objects as the cluster has pods, of which none says anything of policies."""
