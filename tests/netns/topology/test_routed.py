@@ -89,7 +89,8 @@ async def test_full_size_packets_cross_the_spines_and_flows_spread(options):
         await put_routes(wiring, given, kernel)
         far = given.hosts["node-2"]
         size = 1500 - (28 if far.version == 4 else 48)
-        ping = ("ping", "-c1", "-W3", "-M", "do", "-s", str(size), str(far.ip))
+        # IPv6 asks for a router's address only once its own is no longer tentative: until one is answered.
+        ping = ("ping", "-c1", "-w10", "-M", "do", "-s", str(size), str(far.ip))
         assert f"ttl={64 - 3}" in run_inside(kernel.pids["node-1"], *ping)
         ways = {
             run_inside(
