@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -35,15 +36,17 @@ def write(paths: ClusterPaths, name: str, record: ComponentRecord) -> None:
 
 def read_all(paths: ClusterPaths) -> dict[str, ComponentRecord]:
     """Return the record of every component that was started; its pid is 0 when that process is dead."""
-    found: dict[str, ComponentRecord] = {}
-    for path in sorted(paths.pids.glob("[!.]*")):
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=ComponentRecord)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            continue
-        is_alive = record.start_time and start_time(record.pid) == record.start_time
-        found[path.name] = record if is_alive else msgspec.structs.replace(record, pid=0)
-    return found
+    found = ((path.name, _read(path)) for path in sorted(paths.pids.glob("[!.]*")))
+    return {name: record for name, record in found if record is not None}
+
+
+def _read(path: Path) -> ComponentRecord | None:
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=ComponentRecord)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    is_alive = record.start_time and start_time(record.pid) == record.start_time
+    return record if is_alive else msgspec.structs.replace(record, pid=0)
 
 
 def began(paths: ClusterPaths) -> dict[str, datetime]:
@@ -55,5 +58,5 @@ def began(paths: ClusterPaths) -> dict[str, datetime]:
 
 def supervisor_pid(paths: ClusterPaths) -> int:
     """Return the pid of the cluster's supervisor; 0 when none lives."""
-    found = read_all(paths).get("supervisor")
+    found = _read(paths.pids / "supervisor")
     return found.pid if found else 0

@@ -45,6 +45,8 @@ class PodReadiness:
         self._mine: set[Key] = set()
         self._late: dict[Key, Object] = {}
         self._others_late: dict[Key, Object] = {}
+        self._stranded: dict[Key, Manifest] = {}
+        """Those of the manifests that are bound to a node which left it."""
         self._changed = asyncio.Event()
         self._informer = Informer(client, kinds.POD)
         self._informer.on_change(self._note)
@@ -82,9 +84,9 @@ class PodReadiness:
             first = next(iter(self._late.values()))
             text = f"{first['metadata']['name']}: {why_not_up(first).rstrip('.')}"
             more = f", and {len(self._late) - 1} more" if len(self._late) > 1 else ""
-            await self._put_again(self._stranded())
+            await self._put_again(list(self._stranded.values()))
             return total - len(self._late), total, text + more
-        lost = self._stranded() + [m for key, m in self._wanted.items() if self._informer.get(key) is None]
+        lost = [m for key, m in self._wanted.items() if self._informer.get(key) is None]
         if lost:
             await self._put_again(lost)
             return total - len(lost), total, some("made again", [m.object["metadata"]["name"] for m in lost])
@@ -98,23 +100,19 @@ class PodReadiness:
         if lost:
             await manifests.put(self._client, lost, self._table, nodes=self._nodes)
 
-    def _stranded(self) -> list[Manifest]:
-        """Pods of the file that are bound to a node which left it."""
-        return [
-            self._wanted[key]
-            for key, pod in self._late.items()
-            if key in self._wanted and manifests.is_stranded(kinds.POD, pod, self._nodes)
-        ]
-
     def _note(self, key: Key, old: Object | None, new: Object | None) -> None:
         self._late.pop(key, None)
         self._others_late.pop(key, None)
         self._mine.discard(key)
+        self._stranded.pop(key, None)
         if new is not None:
             is_mine = self._is_of_the_file(key, new)
             if is_mine:
                 self._mine.add(key)
-            if not is_up(new) or manifests.is_stranded(kinds.POD, new, self._nodes):
+            is_stranded = manifests.is_stranded(kinds.POD, new, self._nodes)
+            if is_stranded and key in self._wanted:
+                self._stranded[key] = self._wanted[key]
+            if is_stranded or not is_up(new):
                 (self._late if is_mine else self._others_late)[key] = new
         self._changed.set()
 

@@ -144,7 +144,7 @@ class Settling:
         """Poll `look` (done, total, what is missing) until all is done; a refusal on the way is no end."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds_max
-        wait = POLL_SECONDS
+        wait, judged = POLL_SECONDS, -POLL_SECONDS_MAX
         self._report(Progress(name, "running"))
         while True:
             try:
@@ -156,8 +156,12 @@ class Settling:
                 return
             missing = "; ".join(filter(None, (missing, *self._paths.full_disks())))
             self._report(Progress(name, "running", missing, done, total))
-            seconds = loop.time() - deadline + self._seconds_max
-            if why := await self._hopeless() or (seconds > self._seconds_max and f"after {seconds:.0f} s"):
+            why, now = "", loop.time()
+            if now - judged >= POLL_SECONDS_MAX:  # files are read for it; `look` may come more often
+                why, judged = await self._hopeless(), now
+            if not why and now > deadline:
+                why = f"after {now - deadline + self._seconds_max:.0f} s"
+            if why:
                 self._report(Progress(name, "failed", missing, done, total))
                 raise StageFailed(
                     f"stage {name!r} is at {done}/{total}: {missing}; {why}. "
@@ -172,7 +176,9 @@ class Settling:
         A supervisor that is gone while another `up` or `down` is at work is judged when that has ended.
         """
         for _ in range(int(self._seconds_max / POLL_SECONDS_MAX)):
-            if supervisor_pid(self._paths) or not lock.is_held(self._paths.lock):
+            if supervisor_pid(self._paths):
+                return ""
+            if not lock.is_held(self._paths.lock):
                 break
             await asyncio.sleep(POLL_SECONDS_MAX)
         if supervisor_pid(self._paths):

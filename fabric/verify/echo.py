@@ -18,6 +18,8 @@ from fabric.kernel.namespaces import inside
 
 _ICMP_FILTER, _ICMPV6_FILTER, _SOL_RAW = 1, 1, 255
 _PAYLOAD = b"fabric reachability check 012345"
+_PAYLOAD_SUM = sum(struct.unpack(f"!{len(_PAYLOAD) // 2}H", _PAYLOAD))
+_HEADER = struct.Struct("!BBHHH")
 OUTSTANDING_MAX = 256
 LATE_SECONDS = 0.05
 """A request that is not answered for so long makes room for others; its answer still counts."""
@@ -113,15 +115,13 @@ class Pinger:
 
     def _receive(self, open_pairs: set[tuple[int, int]], addresses: Sequence[str]) -> None:
         for key, _ in self._selector.select(0.02):
-            opened: socket.socket = self._sockets[key.data]
-            while True:
-                try:
-                    packet, sender = opened.recvfrom(2048)
-                except (BlockingIOError, ConnectionError, OSError):
-                    break
-                pair = reply(self._version, packet)
-                if pair in open_pairs and pair[0] == key.data and addresses[pair[1]] == sender[0]:
-                    open_pairs.discard(pair)
+            try:  # one of each socket: what else it has makes the next look return at once
+                packet, sender = self._sockets[key.data].recvfrom(2048)
+            except OSError:
+                continue
+            pair = reply(self._version, packet)
+            if pair in open_pairs and pair[0] == key.data and addresses[pair[1]] == sender[0]:
+                open_pairs.discard(pair)
 
 
 def raw_socket(version: int) -> socket.socket:
@@ -145,10 +145,9 @@ def raw_socket(version: int) -> socket.socket:
 
 def request(version: int, identifier: int, sequence: int) -> bytes:
     """Return an echo request."""
-    family = _FAMILIES[version]
-    head = struct.pack("!BBHHH", family.request, 0, 0, identifier, sequence)
-    total = _checksum(head + _PAYLOAD)
-    return struct.pack("!BBHHH", family.request, 0, total, identifier, sequence) + _PAYLOAD
+    kind = _FAMILIES[version].request
+    total = (kind << 8) + identifier + sequence + _PAYLOAD_SUM
+    return _HEADER.pack(kind, 0, _checksum(total), identifier, sequence) + _PAYLOAD
 
 
 def reply(version: int, packet: bytes) -> tuple[int, int]:
@@ -156,12 +155,11 @@ def reply(version: int, packet: bytes) -> tuple[int, int]:
     message = packet[(packet[0] & 0x0F) * 4 :] if version == 4 else packet
     if len(message) < 8 or message[0] != _FAMILIES[version].reply or message[8:] != _PAYLOAD:
         return (-1, -1)
-    identifier, sequence = struct.unpack("!HH", message[4:8])
+    _, _, _, identifier, sequence = _HEADER.unpack_from(message)
     return (identifier, sequence)
 
 
-def _checksum(message: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    total: int = sum(struct.unpack(f"!{len(message) // 2}H", message))
+def _checksum(total: int) -> int:
+    """Return the Internet checksum (RFC 1071) of a message whose words of 16 bits have that sum."""
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
