@@ -88,7 +88,7 @@ class Kubelet:
         self._agent = agent
         self._pods = Informer(client, POD, field_selector=f"spec.nodeName={config.node_name}")
         self._pods.add_index(BY_UID, _uids)
-        self._nodes = caches.nodes
+        self._nodes, self._host = caches.nodes, kernel.host(config.node_name)
         self._admission = Admission(capacity(config), self._node)
         self._network = PodNetwork(config.node_name, kernel, agent, config.root)
         sources, puller = caches.sources, Puller(images)
@@ -115,6 +115,7 @@ class Kubelet:
         self._pods.on_change(self._pod_changed)
         self._network.host_ports.on_mapped = self._controller.queue.add
         stop = self._network.listen(self._drift.trigger)
+        hear_no_more = self._host.watch(lambda medium, obj, gone: self._registration.try_again())
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._registration.run())
@@ -132,6 +133,7 @@ class Kubelet:
                 tasks.create_task(self._resync.run())
         finally:
             stop()
+            hear_no_more()
             self._pod_cache.silence(self._config.node_name)
 
     def _controller_of(self, sync: PodWorkers) -> Controller[str]:

@@ -75,11 +75,17 @@ class NodeRegistration:
         self._written_at: float | None = None
         self._renewed_at: float | None = None
         self._poll = POLL_SECONDS
+        self._loop = Loop(f"node {config.node_name}", self._beat, backoff=RETRY)
 
     async def run(self) -> None:
         """Heartbeat for ever; a refusal is retried with a delay that doubles to 2 s."""
         self._tell("Starting", "Starting kubelet.")
-        await Loop(f"node {self._config.node_name}", self._beat, backoff=RETRY).run()
+        await self._loop.run()
+
+    def try_again(self) -> None:
+        """Try at once what was refused, if anything was: the way to the API server may be there now."""
+        if self._loop.last_error:
+            self._loop.trigger()
 
     async def _beat(self) -> float:
         """Write what is due; return the seconds until the next pass."""

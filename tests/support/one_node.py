@@ -12,6 +12,7 @@ from typing import Any
 
 from fabric.api.kinds import EVENT, NODE, POD
 from fabric.api.objects import Key, Object, timestamp
+from fabric.control.client import Client
 from fabric.control.clock import LoopClock
 from fabric.control.events import EventRecorder
 from fabric.errors import FabricError
@@ -119,6 +120,8 @@ class OneNode:
         self.images = FakeCatalogue()
         self.clock = LoopClock(datetime.fromtimestamp(EPOCH, UTC))
         self.config = KubeletConfig(NODE_NAME, root, ("192.168.0.11",), **config)
+        self.heartbeats: Client | None = None
+        """The node's own way to the API, where it has one."""
         self.recorder = EventRecorder(self.api, self.clock, "kubelet", NODE_NAME)
 
     @asynccontextmanager
@@ -135,6 +138,7 @@ class OneNode:
             images=self.images,
             recorder=self.recorder,
             clock=self.clock,
+            heartbeats=self.heartbeats,
         )
         async with asyncio.TaskGroup() as tasks:
             parts = [tasks.create_task(part) for part in (caches.run(), kubelet.run(), self.recorder.run())]

@@ -24,6 +24,7 @@ from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
 from fabric.runtime.client import RuntimeClient
 from fabric.runtime.wire import concerns_nodes
+from fabric.topology.underlay import CONTROL_PLANE
 
 LOOK_SECONDS, RETRY_SECONDS = 30.0, 0.03
 """How often all is looked at though nothing was told; how soon a runtime that is away is asked again."""
@@ -98,11 +99,12 @@ class UnderlayProcess:
         for name in self._loops.keys() - underlay.states.keys():
             self._loops.pop(name)[1].cancel()
         touched = fresh | {it for name in fresh for it in underlay.wiring.neighbors(name)}
-        for turn in underlay.turns:
+        # The control plane answers before a node asks for it: ARP would ask again only after a second.
+        for turn in (*underlay.turns, (CONTROL_PLANE,)):
             self._want(underlay, turn, tasks)
             await self._wired(touched.intersection(turn))
         self._want(underlay, underlay.hosts, tasks)
-        for name in touched.intersection(underlay.hosts):
+        for name in touched.intersection(underlay.hosts) - {CONTROL_PLANE}:
             self._loops[name][0].trigger()
         self._routers.want(underlay.birds, spec.underlay.workers, tasks)
         self._routers.powered_on(fresh)
@@ -115,7 +117,7 @@ class UnderlayProcess:
             self._loops[name][0].want("underlay", underlay.states[name])
 
     async def _wired(self, names: Iterable[str]) -> None:
-        """Let these make their wires before those at the other ends look for them.
+        """Let these be wired before others look for them.
 
         A refusal is waited out: devices of a namespace that just died are in the way for a moment.
         """

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from fabric.cluster import spec as specs
+from fabric.cluster.heartbeats import heartbeat_client
 from fabric.cluster.paths import FABRIC_PORT, ClusterPaths
 from fabric.cluster.processes import event_loop
 from fabric.cluster.runtimes import NamespaceRuntime, NodeDaemons
@@ -26,7 +24,6 @@ from fabric.control.framed import FramedClient
 from fabric.control.http import HttpClient
 from fabric.errors import FabricError
 from fabric.kernel.linux import LinuxKernel
-from fabric.kernel.namespaces import inside
 from fabric.kubelet.catalogue import Catalogue
 from fabric.kubelet.config import KubeletConfig
 from fabric.kubelet.kubelet import Kubelet, SharedCaches
@@ -34,12 +31,9 @@ from fabric.plugin import registry
 from fabric.plugin.contract import NodeContext
 from fabric.plugin.reflector import Reflectors
 from fabric.store.remote import RemoteStore
+from fabric.topology.underlay import DEVICE
 
-SEGMENT_BYTES = 1000
-"""Of a heartbeat's TCP connection: a trunk that is too small shows in pods' packets, not in silent nodes."""
 RETRY_SECONDS = 0.05
-HEARTBEAT_SECONDS_MAX = 10.0
-"""A quarter of a lease, as kubelet has it."""
 
 _Wanted = tuple[ClusterNode, tuple[ImageSpec, ...]]
 """The part of the spec that a node is made of."""
@@ -122,7 +116,7 @@ class WorkerProcess:
             features=frozenset(spec.features),
         )
         agent = self._plugin.agent(context)
-        heartbeats = self._underlay_client(spec, node.name)
+        heartbeats = self._heartbeats(spec, node.name)
         kubelet = Kubelet(
             _kubelet_config(self._paths, node),
             client=self._client,
@@ -145,28 +139,9 @@ class WorkerProcess:
         finally:
             await heartbeats.close()
 
-    def _underlay_client(self, spec: ClusterSpec, node: str) -> HttpClient:
-        """A client whose sockets are opened in the node's namespace: its packets cross the underlay."""
-
-        def open_socket(family: int, kind: int) -> socket.socket:
-            pid = self._runtime.pids.get(node)
-            if pid is None:
-                raise OSError(errno.ENETDOWN, f"{node} is off")
-            with inside(pid):
-                opened = socket.socket(family, kind)
-            if family in (socket.AF_INET, socket.AF_INET6):
-                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
-                # What a partition left unanswered is dropped with the request, not retransmitted for minutes.
-                opened.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(HEARTBEAT_SECONDS_MAX * 1000)
-                )
-            return opened
-
-        pki = self._paths.pki
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(pki / "admin.pem")
+    def _heartbeats(self, spec: ClusterSpec, node: str) -> HttpClient:
         url = f"https://{spec.underlay.control_plane_address.ip}:{FABRIC_PORT}"
-        return HttpClient.through(url, context, open_socket, HEARTBEAT_SECONDS_MAX)
+        return heartbeat_client(url, self._paths.pki, node, DEVICE, lambda: self._runtime.pids.get(node))
 
 
 def _kubelet_config(paths: ClusterPaths, node: ClusterNode) -> KubeletConfig:

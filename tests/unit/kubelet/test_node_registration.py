@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from support.flaky_client import FlakyClient
 from support.one_node import NODE_NAME, OneNode, after
 
 from fabric.api.kinds import EVENT, LEASE, NODE
 from fabric.api.objects import Key, condition, condition_is
+from fabric.netstate.objects import Bridge
 
 
 @pytest.fixture
@@ -42,6 +44,27 @@ async def test_the_node_is_ready_soon_after_its_network(node):
         await after(2.1)
         assert condition_is(node.node(), "Ready")
         assert condition(node.node(), "NetworkUnavailable")["reason"] == "FakeIsUp"
+
+
+async def test_a_node_that_does_not_reach_the_api_tries_again_as_soon_as_its_network_changes(node):
+    node.heartbeats = way = FlakyClient(node.api)
+    way.down = True
+    async with node.kubelet():
+        await after(60)
+        assert (NODE, Key("", NODE_NAME)) not in node.api.objects
+        way.down = False
+        node.kernel.host(NODE_NAME).tamper_add(Bridge("br0"))
+        await after(0.3)
+        assert condition_is(node.node(), "Ready")
+
+
+async def test_a_node_that_reaches_the_api_writes_nothing_when_its_network_changes(node):
+    async with node.kubelet():
+        await after(1)
+        asked = list(node.api.calls)
+        node.kernel.host(NODE_NAME).tamper_add(Bridge("br0"))
+        await after(1)
+        assert node.api.calls == asked
 
 
 async def test_the_networks_subnet_is_the_nodes_pod_cidr_and_stays(node):
