@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fabric.verify.probes import Job, Outcome, Patience
 from fabric.verify.probing import ContinuousProbe, Tally
+from support.namespaces import run_inside
 from support.policy_cluster import PolicyCluster
 
 RATE = 800.0
@@ -50,15 +51,23 @@ class Guard:
 def guarding(
     net: PolicyCluster, opened: Iterable[tuple[str, str]], closed: Iterable[tuple[str, str]]
 ) -> Iterator[Guard]:
-    """Ask by UDP port 80, from pod to pod, while the body runs."""
+    """Ask by UDP port 80, from pod to pod, while the body runs.
+
+    Its many flows are forgotten at the end: of a later one from the same source port, which conntrack knows
+    as established, policies would not be asked.
+    """
     ways = {False: tuple(opened), True: tuple(closed)}
     jobs = {
         denied: tuple(Job(net.source(a), net.address(b), "udp", 80) for a, b in its)
         for denied, its in ways.items()
     }
     pids = {net.source(a): net.pid(a) for its in ways.values() for a, _ in its}
-    with ContinuousProbe(pids, (*jobs[False], *jobs[True]), rate=RATE, patience=_PATIENCE) as probe:
-        yield Guard(probe, jobs[False], jobs[True])
+    try:
+        with ContinuousProbe(pids, (*jobs[False], *jobs[True]), rate=RATE, patience=_PATIENCE) as probe:
+            yield Guard(probe, jobs[False], jobs[True])
+    finally:
+        for node in net.nodes:
+            run_inside(net.pid(node), "conntrack", "-F")
 
 
 def _told(job: Job, tally: Tally) -> str:
