@@ -12,7 +12,7 @@ SECONDS_MAX = 20.0
 
 
 class UnixApi(http.client.HTTPConnection):
-    """One connection that stays open."""
+    """One connection that stays open, and is opened again where the server has closed it meanwhile."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("fabric", timeout=SECONDS_MAX)
@@ -26,7 +26,12 @@ class UnixApi(http.client.HTTPConnection):
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer's object; a refusal is an AssertionError with its message."""
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        self.request(method, path, None if body is None else json.dumps(body), {"Content-Type": kind})
+        sent = None if body is None else json.dumps(body)
+        try:
+            self.request(method, path, sent, {"Content-Type": kind})
+        except BrokenPipeError:
+            self.close()
+            self.request(method, path, sent, {"Content-Type": kind})
         answer = self.getresponse()
         value = json.loads(answer.read())
         assert answer.status < 300, f"{method} {path}: {value.get('message', value)}"
