@@ -71,4 +71,7 @@ def guarding(
 
 
 def _told(job: Job, tally: Tally) -> str:
-    return f"{job}: {dict(tally.counts)}"
+    """The counts of a job, and the moments of time.monotonic() from which its probes fared otherwise."""
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in tally.counts.items())
+    changes = ", ".join(f"{it.answer.outcome} from {it.sent_at:.3f}" for it in tally.changes)
+    return f"{job}: {counts}; {changes}"

@@ -130,9 +130,9 @@ def open_for(net: PolicyCluster, command: str) -> float:
         done = time.monotonic()
         rested(guard)
         last = last_leak(guard)
+    print(f"flushed at {done:.3f}, open for {last - done:.3f} s")
     assert not [it for it in guard.faults if it.startswith("was closed")]
     net.settle()
-    print(f"open for {last - done:.3f} s")
     return last - done
 
 
