@@ -165,11 +165,6 @@ class PolicyCluster:
         """Pods of the namespaces x, y and z, whatever a test made of them."""
         return tuple(name for it in self.world().pods if (name := str(it)) not in policy_fence.PODS)
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes as `node/node-1`."""
-        return tuple(f"node/{it['metadata']['name']}" for it in self._nodes)
-
     def address(self, name: str) -> str:
         """The address of a pod, or of `node/node-1`."""
         return self._addresses[name]
@@ -264,7 +259,7 @@ class PolicyCluster:
 
         self.probes.pids.update(asyncio.run(pids()))
         self._sources = {str(key_of(it)): uid_of(it) for it in self._objects.values() if it["kind"] == "Pod"}
-        self._sources |= {it: it.removeprefix("node/") for it in self.nodes}
+        self._sources |= {f"node/{(name := it['metadata']['name'])}": name for it in self._nodes}
         world = self.world()
         self._addresses = {str(it): str(it.addresses[0]) for it in world.endpoints}
 

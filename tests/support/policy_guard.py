@@ -16,6 +16,7 @@ from support import backlog
 from support.namespaces import run_inside
 from support.policy_cluster import PolicyCluster
 
+NODES = ("node/node-1", "node/node-2")
 RATE = 800.0
 _PATIENCE = Patience(seconds=2.0, tries=1)
 """An answer may be late on a machine that is busy."""
@@ -75,7 +76,7 @@ def guarding(
         with ContinuousProbe(pids, (*jobs[False], *jobs[True]), rate=RATE, patience=_PATIENCE) as probe:
             yield Guard(probe, jobs[False], jobs[True], backlog.dropped())
     finally:
-        for node in net.nodes:
+        for node in NODES:
             run_inside(net.pid(node), "conntrack", "-F")
 
 
