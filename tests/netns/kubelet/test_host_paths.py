@@ -117,5 +117,6 @@ async def test_paths_of_more_folders_than_python_makes_by_itself_are_made(node: 
         await create(node, "pod-1", f"/srv/{deep}", "DirectoryOrCreate")
         await create(node, "pod-2", "/srv", subPath=f"{deep}more")
         await create(node, "pod-3", "/srv", mountPath=f"/data/{deep}")
+        await node.phase("pod-2", "Running")
         assert await run(node, "pod-1", "ls /data") == "more\n"
         assert await run(node, "pod-3", f"ls /data/{deep}") == "d\n"
