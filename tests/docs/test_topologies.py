@@ -42,7 +42,7 @@ def test_the_published_schema_is_the_one_that_fabric_prints():
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     ).stdout
     message = "run: fabric schema > docs/topology.schema.json"
     assert printed == (TOP / "docs/topology.schema.json").read_text(), message

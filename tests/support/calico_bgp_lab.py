@@ -129,7 +129,7 @@ class BgpLab:
             found = [await self.sessions(name) for name in names]
             return all(sum(is_established(it) for it in each.values()) == count for each in found)
 
-        await eventually(look, seconds_max=20)
+        await eventually(look)
 
     def end(self) -> None:
         for task in self._running.values():

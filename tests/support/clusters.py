@@ -19,7 +19,7 @@ from fabric.control.parking import MARK
 TOP = Path(__file__).parents[2]
 UNDER_DEFAULT_SIGNALS = ("env", "--default-signal")
 """What stands before a command that is to be interrupted: under nohup, signals are ignored."""
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 TRACEBACK_LENGTH_MAX = 4000
 
 

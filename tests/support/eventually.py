@@ -1,4 +1,7 @@
-"""Waiting in the real lanes: for a condition, with a limit, never for a time."""
+"""Waiting in the real lanes: for a condition, with a limit, never for a time.
+
+A limit is what only a failure reaches, so it is long: the machine may be busy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, seconds_max: float = 10.0) -> T:
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, seconds_max: float = 60.0) -> T:
     """Return the first true value of `condition`; AssertionError with its last value or error."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds_max

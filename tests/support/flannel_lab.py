@@ -113,7 +113,7 @@ async def flannel_lab(root: Path, section: NetworkConfig, pods: int = 4) -> Asyn
             await lab.wire()
             await lab.plugin.prepare(section, lab.store, lab.api)
             async with running(lab.reflectors.run(), *(agent.run() for agent in lab.agents)):
-                await eventually(lambda: _all_up(lab), seconds_max=20)
+                await eventually(lambda: _all_up(lab))
                 yield lab
         finally:
             lab.kernel.close()

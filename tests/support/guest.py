@@ -25,7 +25,7 @@ from support import guest_init
 KERNEL = "linux.uml"
 EXCHANGE = "/exchange"
 """Where a guest finds it; its being there says that this is a guest."""
-SECONDS_MAX = 180
+SECONDS_MAX = 400
 MEMORY = "768M"
 MODULES = ("ipip", "ipv6", "tun", "br_netfilter")
 """Loaded before any test; others are loaded by the guest when they are needed."""

@@ -23,7 +23,7 @@ CACHE = Path(__file__).parents[2] / ".cache" / "kubectl"
 SUITES = {"1.20": "bookworm", "1.32": "trixie", "1.36": "sid"}
 PACKAGES = {"bookworm": "kubernetes-client", "trixie": "kubectl", "sid": "kubectl"}
 """What has kubectl in each suite: 1.20, 1.32 and, in the unstable one, what is newest there (1.36)."""
-SECONDS_MAX = 30.0
+SECONDS_MAX = 90.0
 
 
 @dataclass(frozen=True)

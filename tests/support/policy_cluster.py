@@ -35,7 +35,7 @@ from support.policy_objects import PODS, PORTS, SPACES, Object, filled, namespac
 from support.policy_probes import PolicyProbes
 from support.unix_api import UnixApi
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 60.0
 _KINDS = {"v1": ["Namespace", "Pod", "ServiceAccount"], "projectcalico.org/v3": ["Tier", "IPPool"]}
 _GIVEN = tuple((version, kind) for version, given in _KINDS.items() for kind in given)
 """Kinds of which objects are there before a test writes any."""

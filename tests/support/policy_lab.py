@@ -35,7 +35,7 @@ TCP_PORTS, UDP_PORTS = (22, 80, 81, 85, 2015), (53, 80, 81)
 SHORT, SURE = Patience(seconds=0.06, tries=1), Patience(seconds=0.6, tries=3)
 """Of what is asked first, and of what is asked again because it is not as expected."""
 _GATEWAY = "169.254.1.1"
-_SECONDS_MAX = 20.0
+_SECONDS_MAX = 60.0
 
 
 class PolicyLab:

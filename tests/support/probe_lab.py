@@ -19,7 +19,7 @@ ADDRESSES = {4: "192.0.2.2", 6: "2001:db8::2"}
 """Of the server, by family; the client's end in 1."""
 SERVED, CLOSED = 80, 85
 QUICK = Patience(seconds=0.6, tries=3)
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)

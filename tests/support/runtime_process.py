@@ -68,7 +68,7 @@ class RuntimeProcess:
         (self.cgroup / "cgroup.kill").write_text("1")
         if self._process is not None:
             self._process.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.pids:
             assert time.monotonic() < deadline, f"still there: {self.pids}"
             time.sleep(0.01)

@@ -14,7 +14,7 @@ import pytest
 from fabric.errors import Compacted, FabricError
 from fabric.store.port import Delete, LeaseNotFound, ModRevision, NoneNewer, Put, Store, StoreEvent
 
-WAIT_SECONDS_MAX = 8.0
+WAIT_SECONDS_MAX = 30.0
 
 
 async def put(store: Store, key: str, value: bytes = b"v", lease: int = 0) -> int:

@@ -26,7 +26,7 @@ class Terminal:
             os.execv(argv[0], argv)
         self._said = ""
 
-    def sees(self, text: str, seconds_max: float = 20) -> None:
+    def sees(self, text: str, seconds_max: float = 60) -> None:
         """Wait until that is there, and forget all up to it."""
         deadline = time.monotonic() + seconds_max
         while text not in self._said:
@@ -47,7 +47,7 @@ class Terminal:
         local = termios.tcgetattr(self._master)[3]
         return not local & (termios.ICANON | termios.ECHO | termios.ISIG)
 
-    def end(self, seconds_max: float = 20) -> int:
+    def end(self, seconds_max: float = 60) -> int:
         """Read to the end, and return the exit code; what does not end is killed."""
         with contextlib.suppress(OSError):
             while select.select([self._master], [], [], seconds_max)[0]:

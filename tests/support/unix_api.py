@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-SECONDS_MAX = 20.0
+SECONDS_MAX = 60.0
 
 
 class UnixApi(http.client.HTTPConnection):

@@ -41,7 +41,7 @@ def helps() -> dict[str, str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     found: dict[str, str] = json.loads(done.stdout)
     return found

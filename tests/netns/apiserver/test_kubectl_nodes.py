@@ -27,7 +27,7 @@ DRAIN = (
     "--force",
     "--ignore-daemonsets",
     "--delete-emptydir-data",
-    "--timeout=20s",
+    "--timeout=60s",
     "-v=6",
 )
 
@@ -71,7 +71,7 @@ async def test_taints_come_and_go(kubectl):
 
 @pytest.mark.usefixtures("node")
 async def test_wait_waits_for_a_condition_and_for_the_end(kubectl, http):
-    async with kubectl.running("wait", "--for=condition=Ready", "pod/pod-1", "--timeout=20s") as waiting:
+    async with kubectl.running("wait", "--for=condition=Ready", "pod/pod-1", "--timeout=60s") as waiting:
         await asyncio.sleep(0.3)
         assert waiting.returncode is None
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
@@ -79,7 +79,7 @@ async def test_wait_waits_for_a_condition_and_for_the_end(kubectl, http):
         await http("PATCH", path, ready, Content_Type="application/merge-patch+json")
         out, err = await asyncio.wait_for(waiting.communicate(), 20)
         assert out == b"pod/pod-1 condition met\n", err
-    async with kubectl.running("wait", "--for=delete", "pod/pod-1", "--timeout=20s") as waiting:
+    async with kubectl.running("wait", "--for=delete", "pod/pod-1", "--timeout=60s") as waiting:
         await asyncio.sleep(0.3)
         await kubectl("delete", "pod", "pod-1", "--force", "--grace-period=0")
         assert await asyncio.wait_for(waiting.wait(), 20) == 0

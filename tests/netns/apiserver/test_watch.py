@@ -13,7 +13,7 @@ from support.eventually import eventually
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-SECONDS_MAX = 10.0
+SECONDS_MAX = 60.0
 
 
 @asynccontextmanager

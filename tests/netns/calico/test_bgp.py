@@ -111,4 +111,4 @@ async def test_a_peer_that_falls_silent_is_given_up_after_three_keepalives(two: 
     two.show(mesh(2, peer("all", peerSelector="all()", keepaliveTime="1s")))
     await have(two, 1, 2)
     two.shell("switch", "ip link set port2 down")
-    await eventually(lambda: two.routes("node-1") == bare(1), seconds_max=5)
+    await eventually(lambda: two.routes("node-1") == bare(1))

@@ -103,10 +103,10 @@ async def test_nodes_of_racks_have_each_others_blocks_through_their_leaves(tmp_p
             "10.244.3.0/26": leaf,
             "10.244.4.0/26": leaf,
         }
-        await eventually(lambda: lab.routes("node-1") == expected, seconds_max=20)
+        await eventually(lambda: lab.routes("node-1") == expected)
         other_way = {f"10.244.{it}.0/26": "via 192.168.2.1 dev eth0" for it in (1, 2, 4)}
         own = {"10.244.3.0/26": "blackhole"}
-        await eventually(lambda: lab.routes("node-3") == own | other_way, seconds_max=20)
+        await eventually(lambda: lab.routes("node-3") == own | other_way)
         lab.end()
 
 
@@ -122,7 +122,7 @@ async def test_a_filter_keeps_out_what_it_rejects_and_keeps_in_what_nobody_shall
     await speak(edge)
     way = f"via {ROUTER} dev eth0"
     both = {"198.51.100.0/24": way, "203.0.113.0/24": way}
-    await eventually(lambda: edge.routes("node-1") == bare(1, 2) | both, seconds_max=15)
+    await eventually(lambda: edge.routes("node-1") == bare(1, 2) | both)
     await eventually(lambda: hears(edge, "10.244.1.0/26", "10.244.2.0/26"))
     before = (await edge.sessions("node-1"))["Node_192_168_0_1"].since
     edge.show(mesh(2, rules, peer("router", **to_router, filters=["careful"])))
@@ -157,7 +157,7 @@ async def test_what_a_filter_does_to_a_route_arrives(edge: BgpLab):
         route = (await heard(edge))["10.244.1.0/26"]
         return route.communities == ((65000, 42),) and route.as_path == (64512, 64700, 64701)
 
-    await eventually(painted, seconds_max=15)
+    await eventually(painted)
 
 
 async def test_a_priority_that_a_filter_sets_is_the_metric_of_the_route(edge: BgpLab):
@@ -175,7 +175,7 @@ async def test_a_priority_that_a_filter_sets_is_the_metric_of_the_route(edge: Bg
     def routes() -> set[str]:
         return set(map(str.strip, edge.shell("node-1", "ip route show dev eth0").splitlines()))
 
-    await eventually(lambda: shown <= routes(), seconds_max=15)
+    await eventually(lambda: shown <= routes())
 
 
 async def test_communities_and_services_are_announced_and_services_get_no_route(edge: BgpLab):
@@ -193,7 +193,7 @@ async def test_communities_and_services_are_announced_and_services_get_no_route(
         assert services.communities == ()
         return block.communities == ((64512, 300),) and block.large_communities == ((64512, 300, 1),)
 
-    await eventually(told, seconds_max=15)
+    await eventually(told)
     assert "10.96.0.0/16" not in edge.routes("node-1") | edge.routes("node-2")
 
 
@@ -212,7 +212,7 @@ async def test_with_one_password_at_both_ends_the_session_comes_up_and_with_anot
     async def told() -> bool:
         return "10.244.1.0/26" in await heard(edge)
 
-    await eventually(told, seconds_max=15)
+    await eventually(told)
 
 
 def wrong_signatures(lab: BgpLab) -> int:

@@ -36,7 +36,7 @@ def routes(cluster, *arguments):
 
 
 async def all_up(cluster):
-    await eventually(lambda: sessions(cluster, "--down") == [], seconds_max=20)
+    await eventually(lambda: sessions(cluster, "--down") == [])
 
 
 async def test_every_session_is_seen_from_both_ends(racks):
@@ -82,7 +82,7 @@ async def test_each_route_says_who_wrote_it_and_from_which_session(racks):
 
 async def test_a_leaf_takes_both_ways_to_the_other_rack(racks):
     await all_up(racks)
-    block = await eventually(lambda: ecmp(racks), seconds_max=20)
+    block = await eventually(lambda: ecmp(racks))
     assert {hop["device"] for hop in block["nextHops"]} == {"spine-1", "spine-2"}
     assert {it["peer"] for it in block["bird"] if it["taken"]} == {"spine-1", "spine-2"}
 

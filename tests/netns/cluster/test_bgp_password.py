@@ -47,5 +47,5 @@ async def test_the_mesh_comes_up_when_its_secret_is_there(mesh):
     secret = {"metadata": {"name": "bgp", "namespace": "kube-system"}, "stringData": {"mesh": "sesame"}}
     await client.create(SECRET, {"apiVersion": "v1", "kind": "Secret", **secret}, namespace="kube-system")
     await client.close()
-    await eventually(lambda: established(mesh) == 12, seconds_max=20)
+    await eventually(lambda: established(mesh) == 12)
     assert 'password "sesame";' in mesh.exec("node:node-1", "cat", "/etc/calico/confd/config/bird.cfg").stdout

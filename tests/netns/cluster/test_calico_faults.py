@@ -97,7 +97,7 @@ async def test_a_bird_that_is_killed_costs_no_packet(mesh):
     with pinging(mesh, "pod-1", "pod-4") as lost:
         for node in ("node-1", "node-4"):
             kill_bird(mesh, node)
-            await eventually(lambda node=node: has_recovered(mesh, node), seconds_max=30)
+            await eventually(lambda node=node: has_recovered(mesh, node))
         assert blocks(mesh, "node-1") == before
     assert lost == [0]
 
@@ -112,15 +112,15 @@ async def test_birds_that_are_killed_together_find_each_other_again(mesh):
     before = {node: blocks(mesh, node) for node in nodes}
     for node in nodes:
         kill_bird(mesh, node)
-    await eventually(lambda: all(has_recovered(mesh, node) for node in nodes), seconds_max=30)
-    await eventually(lambda: {node: blocks(mesh, node) for node in nodes} == before, seconds_max=30)
+    await eventually(lambda: all(has_recovered(mesh, node) for node in nodes))
+    await eventually(lambda: {node: blocks(mesh, node) for node in nodes} == before)
     assert mesh.up()["reachability"]["reached"] == 12
 
 
 async def test_a_reflector_that_dies_costs_no_packet(reflected):
     with pinging(reflected, "pod-3", "pod-4") as lost:
         os.kill(reflected.spaces["node-1"].pid, signal.SIGKILL)
-        await eventually(lambda: established(reflected, "node-4") == 2, seconds_max=30)
+        await eventually(lambda: established(reflected, "node-4") == 2)
     assert lost == [0]
     assert reflected.up()["reachability"]["reached"] == 12
 
@@ -233,7 +233,7 @@ async def test_what_a_stranger_takes_away_comes_back(tunnelled, what):
         target = tunnelled.address("pod-3")
         return tunnelled.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
-    await eventually(reached, seconds_max=20)
+    await eventually(reached)
 
 
 async def test_the_carrier_of_the_tunnel_is_killed_and_comes_back(tunnelled):
@@ -246,4 +246,4 @@ async def test_the_carrier_of_the_tunnel_is_killed_and_comes_back(tunnelled):
         target = tunnelled.address("pod-3")
         return tunnelled.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
-    await eventually(reached, seconds_max=20)
+    await eventually(reached)

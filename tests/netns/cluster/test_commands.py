@@ -39,7 +39,7 @@ def test_exec_passes_standard_input_on(vxlan):
         "A-Z",
     ]
     done = subprocess.run(
-        argv, cwd=TOP, input="hello", capture_output=True, text=True, timeout=60, check=True
+        argv, cwd=TOP, input="hello", capture_output=True, text=True, timeout=180, check=True
     )
     assert done.stdout == "HELLO"
 
@@ -149,7 +149,7 @@ async def test_the_api_server_answers_pods_on_the_control_planes_address(vxlan):
         url = "https://192.168.0.2:6443/healthz"
         return vxlan.exec("pod-1", "curl", "-sk", "--max-time", "2", url).stdout == "ok"
 
-    await eventually(healthy, seconds_max=20)
+    await eventually(healthy)
 
 
 def test_a_pod_without_credentials_is_not_answered_more_than_that(vxlan):

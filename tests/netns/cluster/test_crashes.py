@@ -27,7 +27,7 @@ async def test_a_killed_component_comes_back_and_no_pod_notices(running, compone
     pid = running.pid(component)
     os.kill(pid, signal.SIGKILL)
     if component != "supervisor":
-        await eventually(lambda: running.pid(component) not in (0, pid), seconds_max=20)
+        await eventually(lambda: running.pid(component) not in (0, pid))
     assert pods(running) == before
     assert running.exec("pod-1", "stat", "-c", "%Y", "/proc/1", container="main").stdout == started
     assert running.status()["troubles"] == []
@@ -45,7 +45,7 @@ async def test_packets_flow_while_every_component_is_killed(running):
     def lost_none():
         return " 50 received, 0% packet loss" in running.exec("pod-1", "cat", "/tmp/ping.log").stdout
 
-    await eventually(lost_none, seconds_max=20)
+    await eventually(lost_none)
 
 
 async def test_a_killed_container_is_started_again_and_counted(running):
@@ -57,7 +57,7 @@ async def test_a_killed_container_is_started_again_and_counted(running):
         looked = running.exec("pod-4", "pgrep", "-x", "sleep", container="main")
         return looked.returncode == 0
 
-    await eventually(restarted, seconds_max=30)
+    await eventually(restarted)
 
 
 def init_of(cluster, node):
@@ -85,8 +85,8 @@ async def test_the_api_server_listens_again_in_a_control_plane_that_was_off(runn
     def healthy():
         return running.exec("pod-1", "curl", "-sk", "--max-time", "2", url).stdout == "ok"
 
-    await eventually(healthy, seconds_max=20)
+    await eventually(healthy)
     before = init_of(running, "control-plane")
     os.kill(before, signal.SIGKILL)
-    await eventually(lambda: init_of(running, "control-plane") != before, seconds_max=10)
-    await eventually(healthy, seconds_max=20)
+    await eventually(lambda: init_of(running, "control-plane") != before)
+    await eventually(healthy)

@@ -45,13 +45,13 @@ async def test_it_is_repaired(vxlan, what):
     def repaired():
         return vxlan.exec("node:node-1", "sh", "-c", look).stdout == before
 
-    await eventually(repaired, seconds_max=20)
+    await eventually(repaired)
     target = vxlan.report["pods"][2]["ip"]
 
     def reached():
         return vxlan.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
-    await eventually(reached, seconds_max=20)
+    await eventually(reached)
 
 
 async def test_status_tells_a_nodes_last_plan(vxlan):
@@ -63,7 +63,7 @@ async def test_status_tells_a_nodes_last_plan(vxlan):
         (row,) = (line for line in lines if line.split()[:2] == ["node-1", "last-plan"])
         return f"add route {subnet} via" in row
 
-    await eventually(told, seconds_max=30)
+    await eventually(told)
 
 
 WIRES = {
@@ -141,13 +141,13 @@ async def test_a_pods_end_is_put_back_at_once(what, network, request):
         assert look() == before
         return True
 
-    await eventually(put_back, seconds_max=20)
+    await eventually(put_back)
     target = cluster.report["pods"][2]["ip"]
 
     def reached():
         return cluster.exec("pod-1", "ping", "-c", "1", "-W", "1", target).returncode == 0
 
-    await eventually(reached, seconds_max=20)
+    await eventually(reached)
 
 
 async def test_status_tells_of_a_wire_that_nobody_has_put_back_yet(vxlan):

@@ -41,15 +41,15 @@ async def test_a_node_says_nothing_before_its_link_is_there_and_speaks_as_soon_a
     one, switch = node
     assert opened(one) is None
     ip(switch, "link", "set", "node-1", "up")
-    await eventually(lambda: opened(one) is not None, seconds_max=5)
+    await eventually(lambda: opened(one) is not None)
 
 
 async def test_a_node_whose_cable_is_pulled_falls_silent(node):
     one, switch = node
     ip(switch, "link", "set", "node-1", "up")
-    await eventually(lambda: opened(one) is not None, seconds_max=5)
+    await eventually(lambda: opened(one) is not None)
     ip(switch, "link", "set", "node-1", "down")
-    await eventually(lambda: opened(one) is None, seconds_max=5)
+    await eventually(lambda: opened(one) is None)
 
 
 def test_a_node_without_a_device_is_refused_and_no_socket_stays_open(node):
@@ -70,7 +70,7 @@ async def test_what_crosses_a_bridge_first_is_not_lost(node):
         ip(pids["control-plane"], "link", "set", "eth0", "up")
         for device in ("far", "br0", "node-1"):
             ip(switch, "link", "set", device, "up")
-        await eventually(lambda: opened(one) is not None, seconds_max=5)
+        await eventually(lambda: opened(one) is not None)
         with open_socket(one, "eth0", socket.AF_INET, socket.SOCK_STREAM) as asking:
             asking.settimeout(0.9)  # ARP asks again after a second
             with pytest.raises(ConnectionRefusedError):

@@ -34,9 +34,9 @@ def coming_up(folder: Path) -> Iterator[tuple[Cluster, subprocess.Popen[str]]]:
 
 def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
     with coming_up(tmp_path) as (cluster, up):
-        asyncio.run(eventually((cluster.run_folder / "api.sock").exists, seconds_max=20))
+        asyncio.run(eventually((cluster.run_folder / "api.sock").exists))
         up.send_signal(signal.SIGINT)
-        _, told = up.communicate(timeout=30)
+        _, told = up.communicate(timeout=180)
         assert up.returncode == 130
         assert "Traceback" not in told
         assert f"fabric down {cluster.name} ends it" in told
@@ -47,11 +47,11 @@ def test_an_interrupted_up_says_that_the_cluster_goes_on_coming_up(tmp_path):
 def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
     with coming_up(tmp_path) as (cluster, up):
         record = cluster.run_folder / "pids/supervisor"
-        asyncio.run(eventually(record.exists, seconds_max=20))
+        asyncio.run(eventually(record.exists))
         up.send_signal(signal.SIGSTOP)
         os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
         up.send_signal(signal.SIGCONT)
-        _, told = up.communicate(timeout=60)
+        _, told = up.communicate(timeout=180)
         assert up.returncode == 1
         assert "the cluster's supervisor has ended; run fabric up again" in told
         assert len(cluster.up()["nodes"]) == 6
@@ -61,11 +61,11 @@ def test_up_does_not_wait_for_a_supervisor_that_has_ended(tmp_path):
 def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
     with coming_up(tmp_path) as (cluster, up):
         pids, lock = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
-        asyncio.run(eventually(lambda: pids.exists() and not lock.exists(), seconds_max=20))
+        asyncio.run(eventually(lambda: pids.exists() and not lock.exists()))
         up.send_signal(signal.SIGSTOP)
         assert fabric("down", cluster.name).returncode == 0
         up.send_signal(signal.SIGCONT)
-        _, told = up.communicate(timeout=60)
+        _, told = up.communicate(timeout=180)
         assert up.returncode == 1
         assert f"cluster {cluster.name} was taken down meanwhile" in told
 
@@ -73,7 +73,7 @@ def test_up_does_not_wait_for_a_cluster_that_was_taken_down(tmp_path):
 def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_path):
     with coming_up(tmp_path) as (cluster, up):
         record, place = cluster.run_folder / "pids/supervisor", cluster.run_folder.with_suffix(".lock")
-        asyncio.run(eventually(lambda: record.exists() and not place.exists(), seconds_max=20))
+        asyncio.run(eventually(lambda: record.exists() and not place.exists()))
         up.send_signal(signal.SIGSTOP)
         with lock.held(place):  # as `down` does: first all processes end, then the files go
             os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
@@ -81,6 +81,6 @@ def test_up_says_that_a_cluster_was_taken_down_also_while_down_is_at_work(tmp_pa
             with pytest.raises(subprocess.TimeoutExpired):
                 up.wait(timeout=3)
             ClusterPaths(cluster.name).spec.unlink()
-        _, told = up.communicate(timeout=60)
+        _, told = up.communicate(timeout=180)
         assert up.returncode == 1
         assert f"cluster {cluster.name} was taken down meanwhile" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ def said(cluster, *lines: str) -> str:
         input="".join(f"{line}\n" for line in lines),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return done.stdout + done.stderr
@@ -47,7 +48,7 @@ def test_bandwidth_is_measured_between_two(vxlan):
     done = fabric("cli", vxlan.name, "-c", "iperf pod-1 pod-3", "-c", "iperfudp 5M pod-1 pod-3")
     assert "*** Iperf: testing TCP bandwidth between pod-1 and pod-3" in done.stdout
     assert done.stdout.count("*** Results: [") == 2 and "bits/sec" in done.stdout, done.stdout
-    assert "['5M', '5" in done.stdout
+    assert re.search(r"\['5M', '(4\.9|5)", done.stdout), done.stdout
 
 
 async def test_a_link_that_is_pulled_here_is_down_for_all(vxlan):

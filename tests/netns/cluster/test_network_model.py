@@ -57,7 +57,7 @@ async def test_a_node_sees_its_pod_by_the_pods_own_address(either):
             return either.exec("pod-1", "nc", "-z", "-w", "1", "192.168.0.11", "7000").returncode == 0
 
         await eventually(connected)
-        assert f"Connection received on {found['pod-1']} " in listener.communicate(timeout=30)[1]
+        assert f"Connection received on {found['pod-1']} " in listener.communicate(timeout=180)[1]
 
 
 def test_a_pod_sees_of_itself_what_others_see(either):

@@ -42,11 +42,9 @@ async def test_without_processes_a_dead_component_is_told_and_comes_back_when_th
         (group / "pids.max").write_text("1")
         os.kill(running.pid("control"), signal.SIGKILL)
         words = "process control is dead: cannot be started: "
-        await eventually(
-            lambda: any(it.startswith(words) for it in running.status()["troubles"]), seconds_max=20
-        )
+        await eventually(lambda: any(it.startswith(words) for it in running.status()["troubles"]))
         (group / "pids.max").write_text("max")
-        await eventually(lambda: running.pid("control"), seconds_max=30)
+        await eventually(lambda: running.pid("control"))
     assert running.pid("supervisor") == supervisor
     assert "control cannot be started: Resource temporarily unavailable" in told(running)
     running.up()
@@ -59,10 +57,10 @@ async def test_without_descriptors_components_are_tried_again_until_there_are_so
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (0, before[1]))
     try:
         os.kill(running.pid("control"), signal.SIGKILL)
-        await eventually(lambda: told(running).count("control ended with 1") > 1, seconds_max=20)
+        await eventually(lambda: told(running).count("control ended with 1") > 1)
     finally:
         resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
-    await eventually(lambda: running.pid("control"), seconds_max=30)
+    await eventually(lambda: running.pid("control"))
     assert running.pid("supervisor") == supervisor
     assert "Too many open files" in told(running)
     running.up()
@@ -99,9 +97,7 @@ async def test_a_full_disk_ends_no_supervisor_and_the_cluster_carries_on_when_th
             os.kill(before["processes"][component], signal.SIGKILL)
 
         supervisor = before["processes"]["supervisor"]
-        await eventually(
-            lambda: {"fabric:worker-0", "fabric:control"} <= children(supervisor), seconds_max=20
-        )
+        await eventually(lambda: {"fabric:worker-0", "fabric:control"} <= children(supervisor))
         told = status(small_disk, name)["troubles"]
         assert [it for it in told if it.startswith("the disk of ") and it.endswith(" is full")]
         again = fabric(small_disk, "up", str(file), "--timeout", "2")

@@ -53,15 +53,15 @@ async def test_a_rack_that_is_cut_off_is_not_ready_until_it_is_back(racks):
     assert "! BGP session of leaf-2 to spine-1 is " in told.stdout
     assert fabric("bgp", racks.name, "--down").returncode == 1
     await eventually(lambda: ready(racks, "node-2") == "Unknown", seconds_max=GRACE_SECONDS + 20)
-    await eventually(lambda: "node.kubernetes.io/unreachable" in taints(racks, "node-2"), seconds_max=10)
+    await eventually(lambda: "node.kubernetes.io/unreachable" in taints(racks, "node-2"))
     assert ready(racks, "node-1") == "True"
     assert "! node node-2 is not Ready" in fabric("status", racks.name).stdout
     for spine in ("spine-1", "spine-2"):
         link(racks, "up", spine)
-    await eventually(lambda: ready(racks, "node-2") == "True", seconds_max=30)
-    await eventually(lambda: not taints(racks, "node-2"), seconds_max=10)
-    await eventually(lambda: fabric("bgp", racks.name, "--down").returncode == 0, seconds_max=30)
-    await eventually(lambda: fabric("status", racks.name).returncode == 0, seconds_max=10)
+    await eventually(lambda: ready(racks, "node-2") == "True")
+    await eventually(lambda: not taints(racks, "node-2"))
+    await eventually(lambda: fabric("bgp", racks.name, "--down").returncode == 0)
+    await eventually(lambda: fabric("status", racks.name).returncode == 0)
 
 
 def test_a_rule_of_a_stranger_is_told_until_it_is_gone(racks):
@@ -89,7 +89,7 @@ async def test_heartbeats_leave_from_the_nodes_own_namespace_by_one_kept_connect
         return [line.split()[2] for line in racks.exec("node:node-2", *show).stdout.splitlines()]
 
     # What the partition left unanswered is dropped within its 10 s.
-    await eventually(lambda: len(connections()) == 1, seconds_max=30)
+    await eventually(lambda: len(connections()) == 1)
     (kept,) = connections()
     assert kept.startswith("192.168.2.12:")
     await asyncio.sleep(2 * HEARTBEAT_SECONDS)

@@ -8,7 +8,7 @@ def test_one_is_taken_down_and_the_other_loses_no_packet(vxlan, fresh):
     target = vxlan.report["pods"][2]["ip"]
     with vxlan.start("pod-1", "ping", "-i", "0.05", "-c", "60", "-W", "1", target) as ping:
         assert fresh.down().returncode == 0
-        out, _ = ping.communicate(timeout=60)
+        out, _ = ping.communicate(timeout=180)
     assert " 60 received, 0% packet loss" in out
     assert fresh.leftovers() == []
 

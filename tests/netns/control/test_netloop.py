@@ -142,7 +142,7 @@ async def test_a_refused_mtu_is_told_and_no_packet_is_lost(nodes):
     assert "mtu 1450" in node.shell("ip link show flannel.1")
     assert not await events, "the neighbours were not flushed"
     node.shell(f"ip neigh flush dev flannel.1 nud permanent; bridge fdb del {MACS[1]} dev flannel.1")
-    await eventually(node.reaches, seconds_max=10)
+    await eventually(node.reaches)
     node.want()
     await node.loop.until_converged()
     assert node.loop.last_error == ""
@@ -153,7 +153,7 @@ async def test_a_device_that_goes_on_a_narrowed_wire_comes_back_and_carries_pack
     for each in nodes:
         each.shell("ip link set eth0 mtu 1400")
     node.shell("ip link del flannel.1")
-    await eventually(node.reaches, seconds_max=10)
+    await eventually(node.reaches)
     await asyncio.sleep(1)
     for _ in range(10):
         assert node.reaches()
@@ -172,7 +172,7 @@ async def test_a_jump_at_the_bottom_is_put_back_to_the_top(nodes):
         return node.shell("iptables -S FORWARD").splitlines()[1:2] == ["-A FORWARD -j FLANNEL-FWD"]
 
     node.loop.trigger()
-    await eventually(is_on_top, seconds_max=10)
+    await eventually(is_on_top)
 
 
 async def _neighbour_events(node: Node, seconds: float) -> list[str]:

@@ -111,9 +111,9 @@ async def _check_repairs(lab, flavour):
         flavour == "legacy"
     ):  # The legacy tables tell nobody of a change: the resync would find it in 60 to 90 s.
         lab.agents[0].powered_on()
-    await eventually(lambda: kernel_text(lab, flavour) == before, seconds_max=10)
+    await eventually(lambda: kernel_text(lab, flavour) == before)
     lab.shell("node-1", "ip link del flannel.1")
-    await eventually(lambda: kernel_text(lab, flavour) == before, seconds_max=10)
+    await eventually(lambda: kernel_text(lab, flavour) == before)
 
 
 async def test_host_gw_carries_full_packets_by_plain_routes(tmp_path, flavour):
@@ -132,5 +132,4 @@ async def test_host_gw_carries_full_packets_by_plain_routes(tmp_path, flavour):
         lab.shell("node-1", "ip route replace 10.244.2.0/24 via 192.168.0.13")
         await eventually(
             lambda: "10.244.2.0/24 via 192.168.0.12 dev eth0" in lab.lines("node-1", "ip route"),
-            seconds_max=10,
         )

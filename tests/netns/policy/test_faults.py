@@ -32,7 +32,7 @@ PODS = int(os.environ.get("FABRIC_TEST_PODS", "20"))
 AT_ONCE = 10
 UDP = port(80, "UDP")
 SEED = 8
-AGAIN_SECONDS_MAX = 30.0
+AGAIN_SECONDS_MAX = 60.0
 
 
 def forms() -> Iterator[tuple[Object, ...]]:

@@ -23,7 +23,7 @@ from fabric.verify.probes import Outcome
 OPENED = tuple((f"y/{a}", "x/a") for a in "abc")
 CLOSED = tuple((f"z/{a}", "x/a") for a in "abc")
 REFRESH = {"iptablesRefreshInterval": "1s", "ipsetsRefreshInterval": "1s"}
-REPAIR_SECONDS_MAX = 10.0
+REPAIR_SECONDS_MAX = 30.0
 """From the stranger's command to the last packet that should not arrive; without `REFRESH`, and where the
 kernel tells of nothing, it would be 90."""
 HELD_PROBES = 500

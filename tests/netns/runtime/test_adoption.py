@@ -99,7 +99,7 @@ async def test_a_second_runtime_on_the_same_directory_refuses(shell: PodShell):
     first = shell.process._process
     shell.process.start()
     second = shell.process._process
-    assert second is not None and second.wait(10) == 1
+    assert second is not None and second.wait(60) == 1
     shell.process._process = first
     assert len(await shell.client.sandboxes()) == 1
 

@@ -18,7 +18,7 @@ from fabric.store.port import Store
 from fabric.store.sqlite import SqliteStore
 
 ROUNDS = 25
-START_SECONDS_MAX = 20.0
+START_SECONDS_MAX = 60.0
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def missing_routes(lab: RoutedLab) -> list[str]:
 async def test_every_router_learns_every_subnet_and_nodes_reach_each_other(options):
     with routed_lab(options, nodes(2)) as lab:
         await lab.start()
-        await eventually(lambda: not missing_routes(lab), seconds_max=5)
+        await eventually(lambda: not missing_routes(lab))
         far = lab.given.hosts["node-2"]
         size = 1500 - (28 if far.version == 4 else 48)
         await eventually(lambda: "1 received" in lab.run("node-1", *ping(far.ip, size)))

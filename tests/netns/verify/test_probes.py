@@ -254,7 +254,7 @@ def test_a_prober_that_is_killed_or_interrupted_leaves_nothing(lab: ProbeLab, nu
         try:
             assert asking.stdout and asking.stdout.readline() == "asks\n"
             asking.send_signal(number)
-            assert asking.wait(timeout=30) == code
+            assert asking.wait(timeout=180) == code
             assert asking.stdout.read() == said
         finally:
             asking.kill()

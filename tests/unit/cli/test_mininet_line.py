@@ -41,7 +41,7 @@ class LocalShell:
 
     def end(self):
         os.close(self.terminal)
-        return self.process.wait(5)
+        return self.process.wait(60)
 
 
 def shell(argv):

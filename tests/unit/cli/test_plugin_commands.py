@@ -80,7 +80,7 @@ def test_a_launcher_calls_the_command(tmp_path):
     path = tmp_path / "calicoctl"
     assert plugin_commands.install("calicoctl", [str(tmp_path)]) == f"{path} runs fabric calicoctl"
     done = subprocess.run(
-        [path, "version", "--client"], capture_output=True, text=True, check=True, timeout=60
+        [path, "version", "--client"], capture_output=True, text=True, check=True, timeout=180
     )
     assert done.stdout.startswith("Client Version:")
     assert plugin_commands.install("calicoctl", [str(tmp_path)])

@@ -141,7 +141,7 @@ def test_an_output_that_nobody_reads_ends_it_without_a_traceback():
         ) as started:
             assert [started.stdout.readline() for _ in range(2)] == ["joined\n", "y\n"]
             started.stdout.close()
-            said = started.communicate(timeout=60)[1]
+            said = started.communicate(timeout=180)[1]
         assert started.returncode == 1
         assert said.strip().splitlines()[-1] == "BrokenPipeError" and "Exception in callback" not in said
     finally:
