@@ -92,6 +92,13 @@ ENDS = {
     "an-answer-goes-through-output": case(
         "-A FORWARD -j REJECT\n-A OUTPUT -p icmp -j DROP", (UDP53, ""), (SYN80, "")
     ),
+    "the-answer-to-a-refused-answer-enters-the-connection": case(
+        "-A FORWARD -p tcp -j REJECT --reject-with tcp-reset\n-A OUTPUT -p tcp -j REJECT\n"
+        "*mangle\n-A PREROUTING -m conntrack --ctstate INVALID\n"
+        "-A PREROUTING -m conntrack --ctstate ESTABLISHED",
+        (SYN80, ""),
+        (SYNACK80, ""),
+    ),
     "no-error-about-an-error": case(
         "-A FORWARD -p icmp -j REJECT", (UNREACHABLE, ""), (ECHO, "icmp 3/3 at cali1")
     ),

@@ -184,8 +184,13 @@ class _Way:
         return True
 
     def _confirmed(self) -> bool:
+        """Enter the connection of what passed in its first direction.
+
+        The answer to a refused answer is of that direction too: by it Linux enters a connection whose first
+        packet was refused.
+        """
         skb = self.skb
-        if skb.connection is not None and skb.original.ctstate is None and skb.state == "NEW":
+        if skb.connection is not None and skb.original.ctstate is None and not skb.is_reply:
             self.world.connections.confirm(skb.connection)
         return True
 
