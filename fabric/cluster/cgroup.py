@@ -24,6 +24,8 @@ PROCESSES_SHARE = 0.75
 """The part of the machine's processes that all clusters together may have, where cgroup v2 can count them."""
 _POLL_SECONDS = 0.005
 _SUPERVISOR_SECONDS_MAX = 10.0
+_MAKING_SECONDS_MAX = 60.0
+"""The time after which a cgroup that says nothing of its folders is what a killed `up` left."""
 
 
 def mount_point() -> Path | None:
@@ -73,12 +75,21 @@ class ClusterCgroup:
     def is_here(self) -> bool:
         """True when the cluster's files are in this process' folders, or nothing is left of it elsewhere.
 
-        While `up` begins there are files and no process yet; while `down` ends, for a moment again.
+        While `up` begins there are files and no process yet; while `down` ends, for a moment again. A cgroup
+        that was made just now may not say yet where the files are.
         """
         folders = self.folders()
         if folders == Folders.of_environment():
             return True
-        return not (self.processes() or (folders and folders.have(self.name)))
+        if self.processes():
+            return False
+        return self._is_old() if folders is None else not folders.have(self.name)
+
+    def _is_old(self) -> bool:
+        try:
+            return time.time() - self._group.stat().st_mtime > _MAKING_SECONDS_MAX
+        except FileNotFoundError:
+            return False
 
     def elsewhere(self) -> Folders | None:
         """Return where the cluster's files are, if that is elsewhere and anything is left of it."""

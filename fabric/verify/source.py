@@ -29,7 +29,6 @@ _KINDS = {
 _DOMAINS = {4: socket.AF_INET, 6: socket.AF_INET6}
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: no socket waits in TIME_WAIT for a connection that nobody used."""
-_TRIES_OF_PORTS = 64
 _SO_TIMESTAMPNS = 35
 _TRIES_OF_REQUESTS = 3
 DROPPED = {
@@ -117,7 +116,8 @@ class Source:
         raise AssertionError("the last try returns or raises")
 
     def _bind(self, opened: socket.socket, job: Job) -> None:
-        for _ in range(_TRIES_OF_PORTS):
+        """Take the next free port: another prober in this namespace may hold long rows of them."""
+        for _ in range(PORTS):
             self._next_port = (self._next_port + 1) % PORTS
             try:
                 opened.bind((job.source_address, PORTS_FIRST + self._next_port))
@@ -125,7 +125,7 @@ class Source:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-        raise OSError(errno.EADDRINUSE, f"{_TRIES_OF_PORTS} source ports in a row are taken")
+        raise OSError(errno.EADDRINUSE, f"all {PORTS} source ports are taken")
 
 
 def _unless_dropped(send: Callable[[], int]) -> str:

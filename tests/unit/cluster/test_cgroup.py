@@ -110,3 +110,13 @@ def test_what_a_removed_cluster_of_other_folders_left_is_nobodys(members, in_fol
     ClusterCgroup("t").make()
     members.append(1)
     assert clusters_elsewhere() == {}, "it is the own one now"
+
+
+def test_a_cgroup_whose_up_has_not_said_yet_where_its_files_are_is_nobodys_until_it_is_old(
+    members, in_folders, root
+):
+    (root / "fabric/t/members").mkdir(parents=True)
+    in_folders("mine")
+    assert (all_clusters(), clusters_elsewhere()) == ([], {})
+    os.utime(root / "fabric/t", (0, 0))
+    assert all_clusters() == ["t"], "a killed `up` left it"
