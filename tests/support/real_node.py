@@ -154,7 +154,7 @@ async def real_node(directory: Path) -> AsyncIterator[RealNode]:
         process.start()
         async with asyncio.TaskGroup() as tasks:
             parts = [tasks.create_task(node.runtime.run()), tasks.create_task(node.registry.run())]
-            await asyncio.wait_for(node.runtime.connected(), 10)
+            await asyncio.wait_for(node.runtime.connected(), 60)
             await node.power_on()
             yield node
             for part in parts:

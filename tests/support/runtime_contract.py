@@ -56,10 +56,10 @@ class RuntimeContract:
         events = runtime.events()
         assert concerns_nodes(await anext(events))
         await runtime.start_node(HostSpec("node-1"))
-        assert await asyncio.wait_for(anext(events), 10) == node_event("node-1")
+        assert await asyncio.wait_for(anext(events), 60) == node_event("node-1")
         assert list(await runtime.nodes()) == ["node-1"]
         await runtime.stop_node("node-1")
-        assert await asyncio.wait_for(anext(events), 10) == node_event("node-1")
+        assert await asyncio.wait_for(anext(events), 60) == node_event("node-1")
         assert list(await runtime.nodes()) == []
 
     async def test_a_sandbox_needs_its_node(self, runtime: Runtime):

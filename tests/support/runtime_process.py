@@ -94,7 +94,7 @@ async def connected(process: RuntimeProcess) -> AsyncIterator[RuntimeClient]:
     client = RuntimeClient(process.socket)
     run = asyncio.create_task(client.run())
     try:
-        await asyncio.wait_for(client.connected(), 10)
+        await asyncio.wait_for(client.connected(), 60)
         yield client
     finally:
         run.cancel()

@@ -11,7 +11,7 @@ import asyncio
 import selectors
 from typing import Any
 
-REAL_WAIT_SECONDS_MAX = 5.0
+REAL_WAIT_SECONDS_MAX = 60.0
 
 
 class _JumpingSelector(selectors.DefaultSelector):

@@ -121,7 +121,7 @@ async def test_a_peer_is_edited_patched_and_labelled(running, kubectl, tmp_path)
 async def test_a_watch_sees_what_calicoctl_does(running, kubectl):
     async with kubectl.running("get", "ippools", "-w", "--no-headers", "-o", "name") as process:
         await datastore.create(running.store, pool(), noon_clock())
-        line = await asyncio.wait_for(process.stdout.readline(), 10)
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
         assert line == b"ippool.projectcalico.org/pool-1\n"
 
 

@@ -233,7 +233,7 @@ async def test_a_client_that_waits_to_be_told_sends_its_body_then(running):
     body = orjson.dumps({"metadata": {"name": "settings"}})
     head = f"POST {CONFIG_MAPS} HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: {len(body)}"
     writer.write(f"{head}\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(body)
         assert (await reader.readline()).startswith(b"HTTP/1.1 201")

@@ -190,10 +190,10 @@ async def test_a_deleted_namespace_is_terminating(kubectl):
 async def test_get_watch_prints_what_happens(kubectl):
     await kubectl("apply", "-f", "-", stdin=CONFIG_MAP)
     async with kubectl.running("get", "cm", "settings", "-w", "--no-headers") as watching:
-        first = await asyncio.wait_for(watching.stdout.readline(), 10)
+        first = await asyncio.wait_for(watching.stdout.readline(), 60)
         assert first.split()[:2] == [b"settings", b"1"]
         await kubectl("patch", "cm", "settings", "--type=merge", "-p", '{"data":{"more":"x"}}')
-        second = await asyncio.wait_for(watching.stdout.readline(), 10)
+        second = await asyncio.wait_for(watching.stdout.readline(), 60)
         assert second.split()[:2] == [b"settings", b"2"]
 
 

@@ -77,12 +77,12 @@ async def test_wait_waits_for_a_condition_and_for_the_end(kubectl, http):
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
         path = "/api/v1/namespaces/default/pods/pod-1/status"
         await http("PATCH", path, ready, Content_Type="application/merge-patch+json")
-        out, err = await asyncio.wait_for(waiting.communicate(), 20)
+        out, err = await asyncio.wait_for(waiting.communicate(), 60)
         assert out == b"pod/pod-1 condition met\n", err
     async with kubectl.running("wait", "--for=delete", "pod/pod-1", "--timeout=60s") as waiting:
         await asyncio.sleep(0.3)
         await kubectl("delete", "pod", "pod-1", "--force", "--grace-period=0")
-        assert await asyncio.wait_for(waiting.wait(), 20) == 0
+        assert await asyncio.wait_for(waiting.wait(), 60) == 0
 
 
 async def test_each_imperative_create_keeps_what_it_was_given(kubectl):

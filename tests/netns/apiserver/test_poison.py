@@ -43,10 +43,10 @@ def server(tmp_path_factory):
 
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
     thread.start()
-    asyncio.run_coroutine_threadsafe(asyncio.wait_for(asyncio.shield(ready), 20), loop).result(20)
+    asyncio.run_coroutine_threadsafe(asyncio.wait_for(asyncio.shield(ready), 60), loop).result(60)
     yield ready.result()
     loop.call_soon_threadsafe(over.set)
-    thread.join(20)
+    thread.join(60)
     loop.close()
 
 

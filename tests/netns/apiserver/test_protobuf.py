@@ -70,7 +70,7 @@ async def test_a_watch_is_a_stream_of_frames_with_envelopes_in_them(http):
         assert watch.headers["Content-Type"] == f"{PROTOBUF};stream=watch"
         await http("DELETE", f"{CONFIG_MAPS}/settings")
         for expected in (b"ADDED", b"DELETED"):
-            size = int.from_bytes(await asyncio.wait_for(watch.content.readexactly(4), 5), "big")
+            size = int.from_bytes(await asyncio.wait_for(watch.content.readexactly(4), 60), "big")
             frame = await watch.content.readexactly(size)
             assert frame.startswith(b"\n" + bytes([len(expected)]) + expected)
             envelope = frame[frame.index(b"k8s\x00") :]

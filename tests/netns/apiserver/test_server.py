@@ -139,6 +139,6 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error(running, http, cap
 async def test_http_1_0_gets_its_watch_until_the_connection_closes(running):
     reader, writer = await asyncio.open_unix_connection(str(running.socket_path))
     writer.write(f"GET {CONFIG_MAPS}?watch=true&timeoutSeconds=1 HTTP/1.0\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     assert answer.startswith(b"HTTP/1.0 200 OK")
     writer.close()

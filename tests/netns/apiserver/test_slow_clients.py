@@ -21,7 +21,7 @@ LIMITS = Limits(header_seconds=0.6, idle_seconds=1.5, stalled_seconds=0.5, conne
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: api\r\nX-Long: "
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_idle_connections_make_room_for_the_next(tmp_path, over):
 
 async def idle_connections_make_room(running, over):
     opened = []
-    async with asyncio.timeout(10 * PATIENCE_SECONDS):  # handshakes take their time on a busy machine
+    async with asyncio.timeout(2 * PATIENCE_SECONDS):  # handshakes take their time on a busy machine
         for _ in range(LIMITS.connections_max * 3):
             context = client_context() if over == "tls" else None
             opened.append(await asyncio.open_connection(*running.server.addresses[0], ssl=context))

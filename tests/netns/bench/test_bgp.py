@@ -14,7 +14,7 @@ def test_a_cluster_is_timed_and_taken_down(folders, shape, sessions):
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["nodes"], found["shape"], found["sessions"]) == (4, shape, sessions)
-    assert 0.5 < found["convergedSeconds"] < 10
+    assert 0.5 < found["convergedSeconds"] < 60
     assert found["killedSeconds"] < 1, "its sessions broke"
     assert 1 < found["silentSeconds"] < 10, "three keepalives were missed"
     assert found["cpuSeconds"] > 0 and found["pssMib"] > 1

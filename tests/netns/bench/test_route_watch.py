@@ -97,7 +97,7 @@ def test_a_wait_that_is_given_up_by_another_thread_ends(watch):
     )
     never.start()
     watch.give_up()
-    never.join(30)
+    never.join(60)
     assert ended == [None]
 
 

@@ -142,7 +142,7 @@ async def test_an_informer_follows_the_server(connected):
         informers = Informers(client)
         maps = informers.of(CONFIG_MAP, namespace="default")
         async with running(informers.run()):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await informers.synced()
             await client.create(CONFIG_MAP, config_map(big="x" * 900_000), namespace="default")
             await eventually(lambda: maps.get(MAP_1))

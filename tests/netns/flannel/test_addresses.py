@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="n
 SERVER = """
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.settimeout(10)
+server.settimeout(60)
 server.bind(("0.0.0.0", 7000))
 print("ready", flush=True)
 print(server.recvfrom(100)[1][0], flush=True)

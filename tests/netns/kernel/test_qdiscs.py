@@ -87,13 +87,13 @@ async def test_a_rate_holds_on_the_wire(kernel):
     with inside(kernel.pids["node-1"]):
         sender = socket.socket()
     with listener, sender:
-        sender.settimeout(10)
+        sender.settimeout(60)
         sender.connect(("192.168.0.12", 5000))
         started = time.monotonic()
         sending = threading.Thread(target=sender.sendall, args=(bytes(BYTES),))
         sending.start()
         receiver, _ = listener.accept()
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         with receiver:
             got = 0
             while got < BYTES:

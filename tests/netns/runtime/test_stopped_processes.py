@@ -18,7 +18,7 @@ from fabric.errors import FabricError
 from fabric.runtime import client
 from fabric.runtime.contract import HostSpec, SandboxSpec
 
-QUICK_SECONDS = 2.0
+QUICK_SECONDS = 5.0
 
 
 def named(shell: PodShell, name: str) -> list[int]:
