@@ -31,6 +31,8 @@ BACKOFF = Backoff(0.1, 5.0)
 NOTICE_SECONDS = 0.02
 """A change seldom comes alone: so long after the kernel tells of one, it is read."""
 _PASSES_MAX = 2
+_EARLY_SECONDS = 1e-6
+"""So much too early a timer may go off (asyncio's clock has a resolution): what is due then is due."""
 STEPS_TOLD_MAX, STEP_LENGTH_MAX = 3, 120
 
 log = logging.getLogger(__name__)
@@ -177,7 +179,7 @@ class NetLoop:
     async def _read_what_is_due(self) -> bool:
         """Return whether something was."""
         now = self._now()
-        media = frozenset(medium for medium in self._media if self._due[medium] <= now)
+        media = frozenset(medium for medium in self._media if self._due[medium] <= now + _EARLY_SECONDS)
         if not media:
             return False
         kinds = frozenset(kind for kind in self._owner.kinds if medium_of_kind(kind) in media)

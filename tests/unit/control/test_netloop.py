@@ -4,6 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 from support.dict_host import DictHost
 from support.owned_task import running
 
+from fabric.control.backoff import RANDOM
 from fabric.control.netloop import NetLoop
 from fabric.netstate.objects import Bridge, Route
 from fabric.netstate.port import MEDIA, Owner
@@ -72,6 +73,33 @@ async def test_a_converged_state_applies_no_plan():
         await asyncio.sleep(1)
     assert host.plans == []
     assert host.reads == 11
+
+
+async def test_a_timer_that_goes_off_a_little_early_makes_no_empty_passes():
+    """Asyncio lets all timers go off that are due within 1 ns of the first."""
+    RANDOM.seed(1)
+    when, _ = await passes_in(10.6)
+    RANDOM.seed(1)
+    asyncio.get_running_loop().call_later(when[1] - 5e-10, lambda: None)
+    _, reads = await passes_in(10.6)
+    assert reads == [1, 2], "each pass reads"
+
+
+async def passes_in(seconds):
+    """The time and the reads at the end of each pass of a loop that reads its kernel after 7 s and more."""
+    clock = asyncio.get_running_loop()
+    host, start, when, reads = DictHost(), clock.time(), [], []
+
+    def on_pass():
+        when.append(clock.time() - start)
+        reads.append(host.reads)
+        assert len(when) <= 10, "the time stands still"
+
+    loop = NetLoop(host, OWNER, resync_seconds=dict.fromkeys(MEDIA, 7), on_pass=on_pass)
+    loop.want("node", frozenset({ROUTE_1}))
+    async with running(loop.run()):
+        await asyncio.sleep(seconds)
+    return when, reads
 
 
 async def test_nothing_is_touched_before_anything_was_wanted():
