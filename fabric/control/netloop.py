@@ -17,6 +17,7 @@ from datetime import datetime
 from fabric.api.objects import timestamp
 from fabric.control.backoff import Backoff, jittered
 from fabric.control.clock import LoopClock
+from fabric.control.halving import Halving, told
 from fabric.control.loop import Loop
 from fabric.errors import KernelRefused
 from fabric.netstate.objects import Link, NetObject, Sysctl
@@ -201,7 +202,7 @@ class NetLoop:
         refusals: list[KernelRefused] = []
         try:
             if self._careful:
-                refusals = await self._apply_what_can_be(needed_first(plan))
+                refusals = await Halving(self._host, self._owner).apply(needed_first(plan))
             else:
                 await self._host.apply(plan)
         except BaseException:
@@ -209,31 +210,13 @@ class NetLoop:
             raise
         if refusals:
             self._refused(plan)
-            raise refusals[0]
+            raise told(refusals)
 
     def _refused(self, plan: Plan) -> None:
         """Have all read that was to be changed; with rules the sets too: Linux tells of no loss of one."""
         self._careful = True
         media = {medium_of(step.obj) for step in plan.steps}
         self._make_due(media | ({"sets"} if "rules" in media else set()))
-
-    async def _apply_what_can_be(self, plan: Plan) -> list[KernelRefused]:
-        """Apply the plan in ever smaller halves around the steps that are refused; return the refusals.
-
-        What a step needs is in the same half or in one before it.
-        """
-        try:
-            await self._host.apply(plan)
-        except KernelRefused as refusal:
-            if len(plan.steps) == 1:
-                return [refusal]
-        else:
-            return []
-        half = len(plan.steps) // 2
-        return [
-            *await self._apply_what_can_be(Plan(plan.steps[:half])),
-            *await self._apply_what_can_be(Plan(plan.steps[half:], plan.flows)),
-        ]
 
     def _noticed(self, medium: Medium, obj: NetObject | None, gone: bool) -> None:
         """Hear what the kernel tells; while a plan is carried out, most of it is that plan."""

@@ -59,6 +59,8 @@ class Owner:
     """Paths of the sysctls to read (Linux has too many to read all)."""
     families: frozenset[Family] = frozenset((4, 6))
     """Of routes and rules, those that must be read."""
+    stand_in: Callable[[Chain], Chain | None] = lambda chain: None
+    """The chain that is put in the place of a new one that Linux refuses; None where there is none."""
 
 
 class Host(Protocol):

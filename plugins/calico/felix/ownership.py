@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from calico.encapsulation import TUNL0
 from calico.felix import tunnels
 from calico.felix.routes import ROUTE_PROTOCOL
+from calico.felix.stand_ins import stand_in
 from calico.resources.endpoints import INTERFACE_PREFIX
 from fabric.netstate.objects import (
     Address,
@@ -54,7 +55,7 @@ def owner(told: RouteOwnership | None = None) -> Owner:
     """The owner of everything that Felix makes on a node."""
     kinds = frozenset({Vxlan, Ipip, Tun, Address, Route, Neighbor, FdbEntry, IpSet, Chain, Jump})
     asked = told or RouteOwnership()
-    return Owner("felix", kinds, lambda obj: _owns(obj, asked))
+    return Owner("felix", kinds, lambda obj: _owns(obj, asked), stand_in=stand_in)
 
 
 def _owns(obj: NetObject, told: RouteOwnership) -> bool:

@@ -52,3 +52,43 @@ async def test_a_refused_chain_holds_up_no_chain_that_does_not_lead_to_it(host, 
     loop.want("policy", ())
     await asyncio.sleep(1)
     assert loop.is_converged and not any(isinstance(it, Chain) for it in host.state)
+
+
+def closed(chain):
+    return Chain(chain.table, chain.name, (Rule("", "-j DROP"),))
+
+
+async def test_what_leads_to_a_refused_new_chain_leads_to_a_stand_in_and_the_refusal_names_who_asked(host):
+    policies = [Chain("filter", f"policy-{n}", (Rule("", "-j RETURN", f"policy {n}"),)) for n in range(64)]
+    bad = Chain("filter", "policy-7", (Rule("", "-j MISSING", "policy 7"),))
+    policies[7] = bad
+    pod = Chain("filter", "pod", tuple(Rule("", f"-j {it.name}") for it in policies))
+    loop = NetLoop(host, Owner("felix", OWNER.kinds, lambda obj: True, stand_in=closed))
+    loop.want("pod", {pod})
+    for it in policies:
+        loop.want(f"policy:{it.name}", {it})
+    async with running(loop.run()):
+        await asyncio.sleep(0.15)
+        assert {pod, closed(bad), *policies} - {bad} <= host.state
+        assert len(host.plans) < 20, "the refused chain is found by halving"
+        assert loop.last_error.startswith("policy 7: node-1: add chain filter policy-7")
+        await asyncio.sleep(60)
+        assert closed(bad) in host.state and loop.last_error.startswith("policy 7: ")
+        good = Chain("filter", "policy-7", (Rule("", "-j ACCEPT", "policy 7"),))
+        loop.want("policy:policy-7", {good})
+        await asyncio.sleep(0.01)
+        assert good in host.state and loop.is_converged and loop.last_error == ""
+
+
+async def test_a_chain_that_is_there_stays_where_its_new_rules_are_refused(host):
+    old = Chain("filter", "policy-1", (Rule("", "-j RETURN", "policy 1"),))
+    loop = NetLoop(host, Owner("felix", OWNER.kinds, lambda obj: True, stand_in=closed))
+    loop.want("policy", {old})
+    async with running(loop.run()):
+        await asyncio.sleep(0.01)
+        loop.want("policy", {Chain("filter", "policy-1", (Rule("", "-j MISSING", "policy 1"),))})
+        await asyncio.sleep(60)
+        assert old in host.state and loop.last_error.startswith("policy 1: ")
+        loop.want("policy", ())
+        await asyncio.sleep(0.01)
+        assert old not in host.state and loop.is_converged
