@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 
 import pytest
 from support.clusters import TOP, fabric, own_folders
@@ -18,14 +19,16 @@ PORTS = ("80/tcp", "81/tcp", "631/tcp", "5432/tcp", "53/udp", "icmp")
 
 @pytest.fixture(params=TOPOLOGIES)
 def cluster(request, tmp_path):
-    """One of the topologies, brought up in folders of its own; `up` says what it said."""
+    """One of the topologies under a name and in folders of its own; `up` says what it said."""
     shutil.copytree(TOP / "topologies", tmp_path / "topologies")
     file = tmp_path / f"topologies/{request.param}.yaml"
+    own = f"test-{uuid.uuid4().hex[:8]}"
+    file.write_text(file.read_text().replace(f"name: {load(file).name}", f"name: {own}", 1))
     with own_folders() as folders:
         try:
             yield lambda *words: fabric(*words, environment=folders), file
         finally:
-            fabric("down", load(file).name, environment=folders)
+            fabric("down", own, environment=folders)
 
 
 def test_a_shipped_topology_with_policies_comes_up_and_does_what_they_mean(cluster):

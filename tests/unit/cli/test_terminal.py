@@ -83,10 +83,12 @@ def test_a_program_has_the_windows_size_and_is_told_of_another(run, monkeypatch)
     """Whatever the environment says, which a resize does not change."""
     monkeypatch.setenv("LINES", "7")
     monkeypatch.setenv("COLUMNS", "70")
-    user = run("sh", "-c", "trap 'stty size' WINCH; stty size; echo rea''dy; while :; do sleep 0.1; done")
+    waits = "until stty size | grep -q 101; do sleep 0.1; done"
+    user = run("sh", "-c", f"trap 'stty size' WINCH; stty size; echo rea''dy; {waits}")
     user.sees("ready")
     user.resizes(33, 101)
     user.sees("33 101")
+    assert user.end() == 0
 
 
 def test_all_that_was_said_before_the_end_is_shown(run):
